@@ -1,0 +1,214 @@
+"""Runs the actions of a contract's runner.json on a VM (spec executor/07 "runner.json")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, assert_never
+
+from executor.limits import (
+    ARGUMENTS_BYTES_MAX,
+    ENVIRONMENT_BYTES_MAX,
+    MAPPED_PATH_BYTES_MAX,
+    MAPPED_PATH_NAMES_MAX,
+)
+from executor.outcome import InternalErrorRaised, InvalidContract
+from executor.runner.archive import Archive
+from executor.runner.ids import CONTRACT
+from executor.runner.runner_json import (
+    Action,
+    AddEnv,
+    Depends,
+    LinkWasm,
+    MapFile,
+    Seq,
+    SetArgs,
+    StartWasm,
+    When,
+    With,
+)
+
+#: Everything but StartWasm, which ends the processing.
+_Step: TypeAlias = MapFile | AddEnv | SetArgs | Depends | With | LinkWasm | When | Seq
+
+_VARIABLE = re.compile(r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}")
+_PROCESS_VARIABLE = "ENV["
+
+
+class VmBuilder(Protocol):
+    """What the actions build: one VM."""
+
+    deterministic: bool
+
+    def charge(self, amount: int) -> None:
+        """Charge ``amount`` bytes of RAM.
+
+        :raises OutOfMemory: the budget refuses.
+        """
+
+    def map_file(self, path: str, content: bytes | memoryview) -> None:
+        """Add a file to the virtual file system; charges the mapping itself (spec executor/08).
+
+        :raises OutOfMemory: the budget refuses.
+        :raises InvalidContract: the name is taken.
+        """
+
+    def append_args(self, args: list[str]) -> None:
+        """Extend the argument list."""
+
+    def link_wasm(self, archive: Archive, name: str) -> None:
+        """Instantiate a module, register its exports and call its ``_initialize``."""
+
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
+        """Install the environment and instantiate the program."""
+
+
+class RunnerSource(Protocol):
+    """Where runners come from."""
+
+    def resolve(self, reference: str) -> str:
+        """The ``<id>:<hash>`` that a reference means.
+
+        :raises InvalidContract: unknown, or not a runner id.
+        """
+
+    def load(self, resolved: str) -> Archive:
+        """The archive of an id that :meth:`resolve` gave.
+
+        :raises InvalidContract: missing or malformed.
+        """
+
+
+def run_actions(
+    contract: Archive, builder: VmBuilder, registry: RunnerSource, check_interrupted: Callable[[], None]
+) -> None:
+    """Process the contract's runner.json depth-first, up to and including the first StartWasm.
+
+    ``check_interrupted`` is called before each action and may raise (``timeout``, spec executor/05).
+
+    :raises VMErrorRaised: ``invalid_contract``, ``OOM``, and what the builder and the registry raise.
+    :raises InternalErrorRaised: no StartWasm was met.
+    """
+    _Run(contract, builder, registry).until_start(check_interrupted)
+
+
+class _Run:
+    """State of one VM's set-up: environment, runners already visited, use of our own limits."""
+
+    def __init__(self, contract: Archive, builder: VmBuilder, registry: RunnerSource) -> None:
+        self._contract = contract
+        self._builder = builder
+        self._registry = registry
+        self._env: dict[str, str] = {}
+        self._env_bytes = 0
+        self._args_bytes = 0
+        self._mapped_names = 0
+        self._visited: set[str] = set()
+        #: What is still to do, the next action last. A stack of our own: runners may depend on each other
+        #: deeper than the interpreter recurses.
+        self._pending: list[tuple[Archive, Action]] = []
+
+    def until_start(self, check_interrupted: Callable[[], None]) -> None:
+        self._use(self._contract)
+        self._pending.append((self._contract, self._contract.action))
+        while self._pending:
+            check_interrupted()
+            current, action = self._pending.pop()
+            if isinstance(action, StartWasm):
+                current.file(action.file)
+                self._builder.start_wasm(current, action.file, dict(self._env))
+                return
+            self._run(current, action)
+        raise InternalErrorRaised(f"the actions of {self._contract.id} contain no StartWasm for this mode")
+
+    def _run(self, current: Archive, action: _Step) -> None:
+        match action:
+            case MapFile():
+                self._map(current, action)
+            case AddEnv():
+                self._add_env(action)
+            case SetArgs(args):
+                self._args_bytes += sum(len(arg.encode()) + 1 for arg in args)
+                if self._args_bytes > ARGUMENTS_BYTES_MAX:
+                    raise InvalidContract(f"SetArgs: more than {ARGUMENTS_BYTES_MAX} bytes of arguments")
+                self._builder.append_args(list(args))
+            case Depends(reference):
+                resolved = self._registry.resolve(reference)
+                if resolved not in self._visited:
+                    self._visited.add(resolved)
+                    runner = self._use(self._registry.load(resolved))
+                    self._pending.append((runner, runner.action))
+            case With(reference, inner):
+                if reference == CONTRACT:
+                    other = self._contract
+                else:
+                    other = self._registry.load(self._registry.resolve(reference))
+                self._pending.append((self._use(other), inner))
+            case LinkWasm(file):
+                current.file(file)
+                self._builder.link_wasm(current, file)
+            case When(deterministic, inner):
+                if deterministic == self._builder.deterministic:
+                    self._pending.append((current, inner))
+            case Seq(actions):
+                self._pending.extend((current, inner) for inner in reversed(actions))
+            case _:
+                assert_never(action)
+
+    def _use(self, archive: Archive) -> Archive:
+        """Each use of an archive by a VM costs its whole size (spec executor/08)."""
+        self._builder.charge(archive.data_size)
+        return archive
+
+    def _map(self, current: Archive, action: MapFile) -> None:
+        if not action.file.endswith("/"):
+            self._map_one(action.to, current.file(action.file))
+            return
+        prefix = "" if action.file == "/" else action.file
+        to = action.to if action.to.endswith("/") else action.to + "/"
+        for rest, content in current.below(prefix):
+            # Zip archives may list directories; those are no files.
+            if rest and not rest.endswith("/"):
+                self._map_one(to + rest, content)
+
+    def _map_one(self, path: str, content: bytes | memoryview) -> None:
+        if len(path) > MAPPED_PATH_BYTES_MAX or len(path.encode()) > MAPPED_PATH_BYTES_MAX:
+            raise InvalidContract(f"MapFile: a target of more than {MAPPED_PATH_BYTES_MAX} bytes")
+        self._mapped_names += path.count("/") + 1
+        if self._mapped_names > MAPPED_PATH_NAMES_MAX:
+            raise InvalidContract(f"MapFile: more than {MAPPED_PATH_NAMES_MAX} names in all targets")
+        self._builder.map_file(path, content)
+
+    def _add_env(self, action: AddEnv) -> None:
+        value = self._expand(action.val)
+        replaced = self._env.get(action.name)
+        if replaced is not None:
+            self._env_bytes -= _env_size(action.name, replaced)
+        self._env_bytes += _env_size(action.name, value)
+        if self._env_bytes > ENVIRONMENT_BYTES_MAX:
+            raise InvalidContract(f"AddEnv: an environment of more than {ENVIRONMENT_BYTES_MAX} bytes")
+        self._env[action.name] = value
+
+    def _expand(self, template: str) -> str:
+        """Replace each ``${x}`` once; replaced text is not looked at again."""
+        parts: list[str] = []
+        length = 0
+        end = 0
+        for match in _VARIABLE.finditer(template):
+            name = match[1]
+            value = self._env.get(name)
+            if value is None:
+                if not name.startswith(_PROCESS_VARIABLE):
+                    raise InvalidContract(f"AddEnv: unknown variable {name[:64]!r} in a template")
+                value = ""
+            parts += (template[end : match.start()], value)
+            length += len(value)
+            # Checked before the parts are joined: a doubling template is short, its value is not.
+            if length > ENVIRONMENT_BYTES_MAX:
+                raise InvalidContract(f"AddEnv: an environment of more than {ENVIRONMENT_BYTES_MAX} bytes")
+            end = match.end()
+        return "".join(parts) + template[end:]
+
+
+def _env_size(name: str, value: str) -> int:
+    return len(name.encode()) + len(value.encode()) + 2

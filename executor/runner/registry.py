@@ -1,0 +1,162 @@
+"""Runners on disk (spec executor/07 "Registry on disk").
+
+Contracts in the wild name the hashes of published archives. Where such an archive is installed it is
+used; otherwise the reference means the current archive of the same id in this registry.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import schemas
+from executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX
+from executor.outcome import InternalErrorRaised, InvalidContract
+from executor.runner.archive import Archive
+from executor.runner.ids import LATEST, RunnerId
+from executor.runner.ustar import read_tar
+
+_log = logging.getLogger(__name__)
+
+_HASH_FOLDER_CHARS = 2
+
+
+class RegistryError(Exception):
+    """The registry of this installation cannot be used."""
+
+
+class Registry:
+    """The installed runners: ``all.json``, in debug mode ``latest.json``, and the archives themselves.
+
+    Archives are mapped into memory and kept for the life of the process. Safe to use from several threads.
+    """
+
+    def __init__(self, runners_dir: Path, registry_dir: Path, debug: bool) -> None:
+        """Read the lists.
+
+        :raises RegistryError: a folder or list is missing or malformed.
+        """
+        if not runners_dir.is_dir():
+            raise RegistryError(f"the folder of runners {runners_dir} does not exist; `genvm runners build` makes it")
+        self._runners_dir = runners_dir
+        self._hashes = _read_lists(registry_dir / "all.json")
+        self._latest = _read_latest(registry_dir / "latest.json") if debug else None
+        self._archives: dict[str, Archive] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _published(self) -> Mapping[str, list[str]]:
+        return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
+
+    def runners(self) -> Iterator[RunnerId]:
+        """Everything that all.json lists."""
+        return (RunnerId(name, text) for name, hashes in self._hashes.items() for text in hashes)
+
+    def archive_path(self, runner: RunnerId) -> Path:
+        """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
+        folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
+        return self._runners_dir / runner.name / folder / f"{rest}.tar"
+
+    def resolve(self, reference: str) -> str:
+        """The ``<id>:<hash>`` that a reference means: ``latest``/``test`` and published hashes are looked up.
+
+        :raises InvalidContract: not a runner id, unknown, or ``latest``/``test`` outside debug mode.
+        """
+        runner = RunnerId.parse(reference)
+        if runner.hash in LATEST:
+            runner = self._latest_of(runner)
+        hashes = self._hashes.get(runner.name, [])
+        if runner.hash in self._published.get(runner.name, ()):
+            if hashes and not self.archive_path(runner).exists():
+                # all.json is sorted by age: its last entry is the current one.
+                runner = RunnerId(runner.name, hashes[-1])
+        elif runner.hash not in hashes:
+            raise InvalidContract(f"runner {runner} is not in all.json")
+        return str(runner)
+
+    def load(self, resolved: str) -> Archive:
+        """The archive of an id that :meth:`resolve` gave.
+
+        :raises InvalidContract: it is not installed, or malformed.
+        :raises InternalErrorRaised: it cannot be read.
+        """
+        with self._lock:
+            archive = self._archives.get(resolved)
+            if archive is None:
+                archive = self._archives[resolved] = self._map(RunnerId.parse(resolved))
+            return archive
+
+    def _latest_of(self, runner: RunnerId) -> RunnerId:
+        if self._latest is None:
+            _log.warning("%s is only known in debug mode; name a runner by its hash", runner)
+            raise InvalidContract(f"runner {runner} is only known in debug mode")
+        if runner.name not in self._latest:
+            raise InvalidContract(f"runner {runner.name} is not in latest.json")
+        return RunnerId(runner.name, self._latest[runner.name])
+
+    def _map(self, runner: RunnerId) -> Archive:
+        path = self.archive_path(runner)
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                if not 0 < size <= ARCHIVE_BYTES_MAX:
+                    raise InvalidContract(f"archive {path} of {runner} has {size} bytes")
+                data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError as error:
+            raise InvalidContract(
+                f"the archive of {runner} is not installed: there is no {path}; `genvm runners build` makes it"
+            ) from error
+        except OSError as error:
+            raise InternalErrorRaised(f"the archive of {runner} cannot be read: {error}") from error
+        return Archive(str(runner), read_tar(data), len(data))
+
+
+def _read_lists(path: Path) -> dict[str, list[str]]:
+    """``{"<id>": ["<hash>", …], …}``, the oldest hash first."""
+    lists = _read_object(path)
+    for name, hashes in lists.items():
+        if not isinstance(hashes, list):
+            raise RegistryError(f"{path}: {name!r} is not an array of hashes")
+        for text in hashes:
+            _check_entry(path, name, text)
+    return lists
+
+
+def _read_latest(path: Path) -> dict[str, str]:
+    """``{"<id>": "<hash>", …}``"""
+    latest = _read_object(path)
+    for name, text in latest.items():
+        _check_entry(path, name, text)
+    return latest
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(REGISTRY_JSON_BYTES_MAX + 1)
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read ({error.strerror}); `genvm runners build` makes it") from error
+    if len(text) > REGISTRY_JSON_BYTES_MAX:
+        raise RegistryError(f"{path} is longer than {REGISTRY_JSON_BYTES_MAX} bytes")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RegistryError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RegistryError(f"{path} is not a JSON object")
+    return value
+
+
+def _check_entry(path: Path, name: str, text: object) -> None:
+    try:
+        RunnerId.parse(f"{name}:{text}")
+    except InvalidContract as error:
+        raise RegistryError(f"{path}: {error.error.cause}") from error
+    if not isinstance(text, str) or text in LATEST:
+        raise RegistryError(f"{path}: {text!r} is not a hash")
