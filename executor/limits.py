@@ -4,3 +4,97 @@ A limit is never a literal in the middle of the code.
 """
 
 from __future__ import annotations
+
+# --- sub-VM ---------------------------------------------------------------------------------------
+
+#: RAM pool of each mode, shared by all its live VMs (spec executor/08).
+RAM_POOL_BYTES = 4_294_967_295
+#: Limits per VM (spec executor/07 "Linking").
+INSTANCES_PER_VM = 1000
+TABLES_PER_VM = 100
+MEMORIES_PER_VM = 100
+#: Native stack of one VM. CPython's own recursion limits are reached first.
+WASM_STACK_BYTES = 8 << 20
+#: Sub-VMs inside each other. RAM ends a Python contract's nesting earlier; this bounds the native stack.
+VM_DEPTH = 64
+#: Native stack that the host side of one nesting level may use.
+HOST_STACK_PER_LEVEL = 256 << 10
+#: Time and memory for compiling one module, in a child process.
+COMPILE_SECONDS = 120
+COMPILE_MEMORY_BYTES = 4 << 30
+#: Largest module that is handed to the compiler.
+WASM_MODULE_BYTES = 64 << 20
+
+# --- host protocol --------------------------------------------------------------------------------
+
+#: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
+HOST_REPLY_SLICE_BYTES = 256 << 20
+#: Largest request that a node accepts from an executor, all fields together.
+HOST_REQUEST_BYTES = 256 << 20
+#: What one read of a socket may bring; a buffer never grows by more at a time, whatever the other side announces.
+HOST_READ_BYTES = 64 << 10
+#: Seconds until a connection to the host must stand.
+HOST_CONNECT_SECONDS = 30.0
+
+# --- archives and runner.json ---------------------------------------------------------------------
+
+#: Archives and contract code have a 32-bit length (spec executor/08).
+ARCHIVE_BYTES_MAX = (1 << 32) - 1
+#: Files of one archive; as many as a zip without zip64 can list.
+ARCHIVE_FILES_MAX = 65_534
+#: Bytes of one file name of an archive.
+ARCHIVE_NAME_BYTES_MAX = 4096
+#: runner.json, and the comment header of a text contract that holds it.
+RUNNER_JSON_BYTES_MAX = 1 << 20
+#: Arrays and objects inside each other in runner.json.
+RUNNER_JSON_DEPTH_MAX = 127
+#: Environment and argument list of one VM, counted as `name=value` and `argument` with one byte of end each.
+ENVIRONMENT_BYTES_MAX = 1 << 20
+ARGUMENTS_BYTES_MAX = 1 << 20
+#: Target of one MapFile, in bytes of UTF-8, and names of all targets of one VM (`/a/b.py` has two).
+MAPPED_PATH_BYTES_MAX = 4096
+MAPPED_PATH_NAMES_MAX = 1 << 20
+#: all.json and latest.json.
+REGISTRY_JSON_BYTES_MAX = 16 << 20
+#: Sections of a wasm module that are walked to find a custom section.
+WASM_SECTIONS_MAX = 10_000
+
+# --- wasm modules (ours; none is above the engine's own) ------------------------------------------
+
+WASM_CUSTOM_SECTIONS_MAX = 1_000
+#: Bytes of an import, export or section name.
+WASM_NAME_BYTES_MAX = 100_000
+WASM_TYPES_MAX = 10_000
+#: Parameters, or results, of one function type.
+WASM_TYPE_VALUES_MAX = 1_000
+#: Imported and defined.
+WASM_FUNCTIONS_MAX = 100_000
+WASM_IMPORTS_MAX = 10_000
+WASM_EXPORTS_MAX = 100_000
+WASM_GLOBALS_MAX = 100_000
+#: Data segments, or element segments.
+WASM_SEGMENTS_MAX = 100_000
+#: Function indices of one element segment.
+WASM_ELEMENTS_MAX = 10_000_000
+#: Locals of one function, without parameters.
+WASM_LOCALS_MAX = 50_000
+WASM_FUNCTION_BODY_BYTES_MAX = 1 << 20
+#: Labels of one br_table.
+WASM_BR_TABLE_MAX = 65_536
+#: Blocks, loops and ifs of one function; compile time grows with the square of their number.
+WASM_BLOCKS_MAX = 20_000
+#: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
+VALIDATOR_QUEUE = 100
+VALIDATOR_WORKERS = 4
+
+# --- WASI preview 1 -------------------------------------------------------------------------------
+
+#: Longest path that a guest may ask for; no longer one exists (spec executor/06 "Virtual file system").
+WASI_PATH_BYTES = 1 << 20
+#: Directories in one VM's file tree. Files are charged to the RAM budget, directories are not.
+MAPPED_DIRECTORIES = 1 << 16
+#: Pieces in which random bytes are made and output is copied out of a guest; random pieces are whole words.
+RANDOM_CHUNK_BYTES = 1 << 16
+OUTPUT_CHUNK_BYTES = 1 << 16
+#: How long a termination waits for a host request that is under way, until it gives up sending the result.
+HOST_SEIZE_SECONDS = 10.0
