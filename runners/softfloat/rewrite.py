@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from executor.limits import WASM_FUNCTIONS_MAX
 from executor.subvm.wasm.binary import (
-    ORDER,
     Reader,
     SectionId,
     encode_s,
     encode_sized,
     encode_u32,
     encode_vector,
-    write_sections,
 )
+from executor.subvm.wasm.edit import extended, rebuild
 from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, scanner, skip_locals, walk
 from executor.subvm.wasm.module import ExternKind, FuncType, Module, read_module
 from executor.subvm.wasm.names import NAME_SECTION, is_debug, read_subsections, write_subsections
@@ -159,49 +158,27 @@ class _Rewriter:
         added = [item for item in types if item not in known]
         known |= {item: len(self.module.types) + i for i, item in enumerate(added)}
         changed = {
-            SectionId.TYPE: self._extended(SectionId.TYPE, [item.to_bytes() for item in added]),
-            SectionId.IMPORT: self._extended(
+            SectionId.TYPE: extended(self.module, SectionId.TYPE, [item.to_bytes() for item in added]),
+            SectionId.IMPORT: extended(
+                self.module,
                 SectionId.IMPORT,
                 [
                     encode_sized(NAME.encode()) + encode_sized(name.encode()) + b"\x00" + encode_u32(known[item])
                     for name, item in self.imports.items()
                 ],
             ),
-            SectionId.EXPORT: self._exports(),
-            SectionId.START: encode_u32(self._shift(self.module.start or 0)),
-            SectionId.ELEMENT: self._elements(),
             SectionId.CODE: self._code(sites, used),
         }
-        out: list[tuple[int, str, bytes]] = []
-        missing = [
-            section_id for section_id in (SectionId.TYPE, SectionId.IMPORT) if not self.module.section(section_id)
-        ]
-        for section in self.module.sections:
-            content = self.module.data[section.start : section.end]
-            if section.id == SectionId.CUSTOM:
-                if is_debug(section.name) or section.name.startswith(_STALE_PREFIXES):
-                    continue
-                if section.name == NAME_SECTION:
-                    content = self._names(content)
-            else:
-                while missing and ORDER[missing[0]] < ORDER[section.id]:
-                    added_id = missing.pop(0)
-                    out.append((added_id, "", changed[added_id]))
-                content = changed.get(section.id, content)
-            out.append((section.id, section.name, content))
-        return write_sections(out)
+        if self.module.exports:
+            changed[SectionId.EXPORT] = self._exports()
+        if self.module.start is not None:
+            changed[SectionId.START] = encode_u32(self._shift(self.module.start))
+        if self.module.elements:
+            changed[SectionId.ELEMENT] = self._elements()
+        return rebuild(self.module, changed, self._custom)
 
     def _shift(self, function: int) -> int:
         return function if function < self.first else function + len(self.imports)
-
-    def _extended(self, section_id: SectionId, items: list[bytes]) -> bytes:
-        """A vector section with ``items`` appended."""
-        section = self.module.section(section_id)
-        if section is None:
-            return encode_vector(items)
-        reader = Reader(self.module.data, section.start, section.end)
-        count = reader.u32()
-        return encode_u32(count + len(items)) + reader.take(reader.end - reader.pos) + b"".join(items)
 
     def _exports(self) -> bytes:
         return encode_vector(
@@ -238,6 +215,11 @@ class _Rewriter:
         if parts is None:  # call or return_call
             return code[:1] + encode_u32(self._shift(Reader(code, 1, len(code)).u32()))
         return b"".join(part if isinstance(part, bytes) else b"\x10" + encode_u32(self.index[part]) for part in parts)
+
+    def _custom(self, name: str, content: bytes) -> bytes | None:
+        if is_debug(name) or name.startswith(_STALE_PREFIXES):
+            return None
+        return self._names(content) if name == NAME_SECTION else content
 
     def _names(self, content: bytes) -> bytes:
         """The name section with shifted function indices and the names of the new imports."""

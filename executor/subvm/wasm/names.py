@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from executor.outcome import InvalidContract
-from executor.subvm.wasm.binary import Reader, SectionId, encode_sized, read_sections, write_sections
+from executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, read_sections, write_sections
 
 NAME_SECTION = "name"
 MODULE_NAME = 0
@@ -33,23 +35,31 @@ def write_subsections(parts: list[tuple[int, bytes]]) -> bytes:
     return b"".join(bytes((part_id,)) + encode_sized(content) for part_id, content in parts)
 
 
-def name_in(content: bytes) -> str | None:
-    """Module name of a name section's content. A malformed one names nothing, as custom sections cannot be invalid."""
-    try:
-        for part_id, part in read_subsections(content):
-            if part_id == MODULE_NAME:
-                return Reader(part, 0, len(part)).name()
-    except InvalidContract:
-        return None
-    return None
+def own_name(wasm: bytes, sections: list[Section]) -> str | None:
+    """Name that the module of these ``sections`` gives itself; None if it has none.
+
+    Custom sections cannot make a module invalid: malformed ones say nothing from the fault on. Of several name sections
+    the last that names the module counts. This is how the engine names modules in frames.
+    """
+    name = None
+    for section in sections:
+        if section.name == NAME_SECTION:
+            with contextlib.suppress(InvalidContract):
+                reader = Reader(wasm, section.start, section.end)
+                if reader.byte() != MODULE_NAME:  # parts are in order of their ids, so no later one names the module
+                    continue
+                size = reader.u32()
+                part = Reader(wasm, reader.pos, reader.pos + size)
+                reader.skip(size)
+                found = part.name()
+                part.finish("module name")
+                name = found
+    return name
 
 
 def module_name(wasm: bytes) -> str | None:
-    """A module's own name; None if it has none."""
-    for section in read_sections(wasm):
-        if section.id == SectionId.CUSTOM and section.name == NAME_SECTION:
-            return name_in(wasm[section.start : section.end])
-    return None
+    """A module's own name; None if it has none. Raises InvalidContract if its sections are malformed."""
+    return own_name(wasm, read_sections(wasm))
 
 
 def set_module_name(wasm: bytes, name: str) -> bytes:

@@ -1,0 +1,92 @@
+"""Makes a module ready for the engine: refuses what is not allowed, bans floats, exports memories."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from executor.subvm.wasm.ban import ban_floats, find_floats
+from executor.subvm.wasm.edit import Appender
+from executor.subvm.wasm.instructions import check_blocks
+from executor.subvm.wasm.module import ExternKind, Module, read_module
+from executor.subvm.wasm.names import own_name
+
+PAGE_BYTES = 65_536
+#: Modules whose functions the executor provides.
+HOST_MODULES = frozenset(("wasi_snapshot_preview1", "genlayer_sdk"))
+
+_MEMORY_EXPORT = "$memory"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFacts:
+    """What a sub-VM wants to know of a module before and after it runs."""
+
+    name: str | None
+    """The module's own name, from its name section."""
+    ban_function: int | None
+    """Function index of ``$ban``: a trap with it as innermost frame is ``wasm_trap DeterministicMode``."""
+    memory_exports: tuple[str, ...]
+    """An export name of each memory, by memory index, imported ones first."""
+    imported_memories: int
+    memory_bytes: int
+    """Initial size of the defined memories."""
+    table_elements: int
+    """Initial size of the defined tables."""
+    imports_host: bool
+    """Whether the module imports from ``HOST_MODULES``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ModuleFacts:
+        """Inverse of :meth:`to_json`; raises KeyError or TypeError for other objects."""
+        return cls(**{**value, "memory_exports": tuple(value["memory_exports"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedModule:
+    """``code`` is what the engine compiles; no function, memory or other index differs from the original module's."""
+
+    code: bytes
+    facts: ModuleFacts
+
+
+def prepare(wasm: bytes | memoryview, *, deterministic: bool) -> PreparedModule:
+    """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
+
+    Both modes refuse the same modules. The ban may hide type errors in what it replaces, so the engine has to
+    validate the original as well. Raises InvalidContract with a cause that names rule and place.
+    """
+    module = read_module(bytes(wasm))
+    sites = find_floats(module)
+    for position, (start, end) in enumerate(module.bodies):
+        check_blocks(module.data, start, end, module.imported_functions + position)
+    appender = Appender(module)
+    ban_function = ban_floats(appender, sites) if deterministic else None
+    memory_exports = tuple(_export_memory(module, appender, index) for index in range(len(module.memories)))
+    imported_memories = _imported(module, ExternKind.MEMORY)
+    facts = ModuleFacts(
+        name=own_name(module.data, module.sections),
+        ban_function=ban_function,
+        memory_exports=memory_exports,
+        imported_memories=imported_memories,
+        memory_bytes=PAGE_BYTES * sum(limits.minimum for limits in module.memories[imported_memories:]),
+        table_elements=sum(limits.minimum for limits in module.tables[_imported(module, ExternKind.TABLE) :]),
+        imports_host=any(item.module in HOST_MODULES for item in module.imports),
+    )
+    return PreparedModule(appender.to_bytes(), facts)
+
+
+def _imported(module: Module, kind: ExternKind) -> int:
+    return sum(item.kind == kind for item in module.imports)
+
+
+def _export_memory(module: Module, appender: Appender, index: int) -> str:
+    """A name under which the memory can be read after a trap."""
+    for export in module.exports:
+        if export.kind == ExternKind.MEMORY and export.index == index:
+            return export.name
+    return appender.add_export(_MEMORY_EXPORT, ExternKind.MEMORY, index)
