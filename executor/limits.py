@@ -22,6 +22,8 @@ HOST_STACK_PER_LEVEL = 256 << 10
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30
+#: How much of the compiler's complaint is kept.
+COMPILER_TEXT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 

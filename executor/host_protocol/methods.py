@@ -15,8 +15,8 @@ from executor.abi import HostErrorCode, HostMethod
 class FieldKind(StrEnum):
     """How a field is laid out."""
 
-    U8 = "u8"
-    """One byte."""
+    STORAGE_TYPE = "storage_type"
+    """One byte, a ``StorageType``."""
     U32 = "u32"
     """4 bytes, little-endian."""
     U64 = "u64"
@@ -80,7 +80,7 @@ METHODS: Final[tuple[MethodLayout, ...]] = (
     MethodLayout(
         HostMethod.STORAGE_READ,
         request=(
-            Field("storage_type", FieldKind.U8),
+            Field("storage_type", FieldKind.STORAGE_TYPE),
             Field("address", FieldKind.ADDR),
             Field("slot", FieldKind.SLOT),
             Field("index", FieldKind.U32),

@@ -103,7 +103,7 @@ def test_method_table_is_indexed_by_id_and_complete() -> None:
     ("method", "request_kinds", "reply_kind", "reply_kinds"),
     [
         ("GET_CALLDATA", "", "status", "slice"),
-        ("STORAGE_READ", "u8 addr slot u32 u32", "status", "raw"),
+        ("STORAGE_READ", "storage_type addr slot u32 u32", "status", "raw"),
         ("STORAGE_WRITE", "slot u32 slice", "status", ""),
         ("CONSUME_RESULT", "slice", "ack", ""),
         ("GET_LEADER_NONDET_RESULT", "u32", "status", "slice"),

@@ -1,0 +1,249 @@
+"""Blocking client of the host socket: the executor's side of the protocol (spec executor/02)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from executor.abi import HostErrorCode, HostMethod, StorageType
+from executor.address import Address
+from executor.host_protocol import codec
+from executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
+from executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
+from executor.host_protocol.methods import METHODS, ReplyKind
+from executor.host_protocol.result import decode_leader_result
+from executor.limits import HOST_CONNECT_SECONDS, HOST_READ_BYTES
+from executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
+
+Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
+
+_STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
+
+
+class HostClient:
+    """One connection to the host of a run; every method is one request, sent and answered before the next one.
+
+    May be used from several threads: one mutex covers each request with its reply. All methods raise
+    :class:`VMErrorRaised` with the name of the error byte that the host answered, and
+    :class:`InternalErrorRaised` for an unknown error byte, a closed or broken connection or an oversized reply. The
+    position in the stream is unknown after an internal error, so from then on every request but
+    :meth:`consume_result` fails at once. ``ValueError`` is a wrong argument; nothing has been sent then.
+    """
+
+    def __init__(self, connection: socket.socket, observer: Observer | None = None) -> None:
+        """``connection`` is a connected, blocking stream socket that the client owns from now on.
+
+        ``observer`` is called, under the mutex, with all bytes as they are sent and received.
+        """
+        self._socket = connection
+        self._observer = observer
+        self._mutex = threading.Lock()
+        self._buffer = memoryview(bytearray(HOST_READ_BYTES))
+        self._failure: str | None = None
+        self._aborted = False
+        self._owner: int | None = None
+        self._result_sent = False
+
+    @classmethod
+    def connect(cls, address: str, observer: Observer | None = None) -> HostClient:
+        """Connects to ``unix://PATH``, ``host:port`` or ``[ipv6]:port``; :class:`InternalErrorRaised` if it cannot."""
+        try:
+            endpoint = parse_endpoint(address)
+        except ValueError as error:
+            raise InternalErrorRaised(str(error)) from None
+        try:
+            if isinstance(endpoint, UnixEndpoint):
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    connection.connect(endpoint.path)
+                except BaseException:
+                    connection.close()
+                    raise
+            else:
+                connection = socket.create_connection((endpoint.host, endpoint.port), HOST_CONNECT_SECONDS)
+                connection.settimeout(None)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise InternalErrorRaised(f"cannot connect to host {address}: {error}") from error
+        return cls(connection, observer)
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def get_calldata(self) -> bytes:
+        """Calldata of the call, unchanged."""
+        return self._bytes(HostMethod.GET_CALLDATA)
+
+    def storage_read(self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int) -> bytes:
+        """``length`` bytes from byte ``index`` of the 32-byte ``slot``: exactly one request, also for length 0.
+
+        The caller has checked that it may hold ``length`` bytes; the buffer grows only as they arrive.
+        """
+        if len(slot) != codec.SLOT_BYTES:
+            raise ValueError(f"a slot has {codec.SLOT_BYTES} bytes, got {len(slot)}")
+        try:
+            request = _STORAGE_READ.pack(HostMethod.STORAGE_READ, storage_type, address.as_bytes, slot, index, length)
+        except struct.error as error:
+            raise ValueError(f"storage read of {length} bytes at {index}: {error}") from None
+        data: bytes = self._exchange(HostMethod.STORAGE_READ, request, length).value
+        return data
+
+    def storage_write(self, slot: bytes, index: int, data: bytes | memoryview) -> None:
+        """Writes ``data`` at byte ``index`` of the 32-byte ``slot``: exactly one request, also for no data."""
+        self._ask(HostMethod.STORAGE_WRITE, slot, index, data)
+
+    def consume_result(self, result: bytes) -> None:
+        """Sends the result of the run and waits for its acknowledgement. Only once, and the last request."""
+        self._ask(HostMethod.CONSUME_RESULT, result)
+
+    def get_leader_nondet_result(self, call_no: int) -> ContractOutcome | None:
+        """The leader's outcome of nondet block ``call_no``, or None: this process is the leader."""
+        reply = self._ask(HostMethod.GET_LEADER_NONDET_RESULT, call_no)
+        if reply.error is HostErrorCode.I_AM_LEADER:
+            return None
+        try:
+            return decode_leader_result(reply.value)
+        except ProtocolViolation as violation:
+            raise InternalErrorRaised(str(violation)) from None
+
+    def post_nondet_result(self, call_no: int, result: bytes) -> None:
+        """``result`` is the result code byte and payload of block ``call_no``."""
+        self._ask(HostMethod.POST_NONDET_RESULT, call_no, result)
+
+    def post_message(self, receiver: Address, calldata: bytes, data: bytes) -> None:
+        """``data`` is made by :func:`executor.host_protocol.codec.post_message_data`."""
+        self._ask(HostMethod.POST_MESSAGE, receiver, calldata, data)
+
+    def post_event(self, topics: list[bytes], blob: bytes) -> None:
+        """``topics`` of 32 bytes each; ``blob`` is the calldata encoding of a map."""
+        self._ask(HostMethod.POST_EVENT, topics, blob)
+
+    def consume_fuel(self, amount: int) -> None:
+        """Reports ``amount`` (below 2**64) as used. There is no reply."""
+        self._ask(HostMethod.CONSUME_FUEL, amount)
+
+    def deploy_contract(self, calldata: bytes, code: bytes, data: bytes) -> None:
+        """``data`` is made by :func:`executor.host_protocol.codec.deploy_contract_data`."""
+        self._ask(HostMethod.DEPLOY_CONTRACT, calldata, code, data)
+
+    def eth_call(self, address: Address, calldata: bytes) -> bytes:
+        """Raw answer of the EVM contract."""
+        return self._bytes(HostMethod.ETH_CALL, address, calldata)
+
+    def eth_send(self, address: Address, calldata: bytes, data: bytes) -> None:
+        """``data`` is made by :func:`executor.host_protocol.codec.eth_send_data`."""
+        self._ask(HostMethod.ETH_SEND, address, calldata, data)
+
+    def get_balance(self, address: Address) -> int:
+        """Balance below 2**256. One request per call: keeping the answer is the caller's part."""
+        return self._int(HostMethod.GET_BALANCE, address)
+
+    def remaining_fuel_as_gen(self) -> int:
+        """Fuel left, below 2**64."""
+        return self._int(HostMethod.REMAINING_FUEL_AS_GEN)
+
+    def notify_nondet_disagreement(self, call_no: int) -> None:
+        """Tells the host that this validator rejects the leader's block ``call_no``. There is no reply."""
+        self._ask(HostMethod.NOTIFY_NONDET_DISAGREEMENT, call_no)
+
+    # --- end of the run ---------------------------------------------------------------------------
+
+    @property
+    def result_sent(self) -> bool:
+        """:meth:`consume_result` has begun to send: nobody may try again."""
+        return self._result_sent
+
+    def seize(self, timeout: float) -> bool:
+        """Reserves the connection for the calling thread, for good.
+
+        Waits up to ``timeout`` seconds for a request of another thread that is under way; requests of other threads
+        that have not begun, now or later, raise :class:`InternalErrorRaised` when their turn comes. True: the
+        calling thread may send the result (unless :attr:`result_sent`). False: the request still waits for the
+        host, and nothing can be sent behind half of it; a later call may try again.
+
+        A thread inside a request of its own (a signal handler that interrupted it) gets False.
+        """
+        self._owner = threading.get_ident()
+        if not self._mutex.acquire(timeout=timeout):
+            return False
+        self._mutex.release()
+        return True
+
+    def abort(self) -> None:
+        """Breaks the connection from any thread: the request that waits, and all later ones, fail at once."""
+        self._aborted = True
+        # The host may have gone first.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Closes the socket. Not while another thread is in a request: use :meth:`abort` first."""
+        self._socket.close()
+
+    # --- transport --------------------------------------------------------------------------------
+
+    def _ask(self, method: HostMethod, *values: codec.FieldValue) -> Reply:
+        return self._exchange(method, codec.encode_request(method, *values), 0)
+
+    def _bytes(self, method: HostMethod, *values: codec.FieldValue) -> bytes:
+        value: bytes = self._ask(method, *values).value
+        return value
+
+    def _int(self, method: HostMethod, *values: codec.FieldValue) -> int:
+        value: int = self._ask(method, *values).value
+        return value
+
+    def _exchange(self, method: HostMethod, request: bytes, length: int) -> Reply:
+        with self._mutex:
+            self._admit(method)
+            # Stands if anything below leaves the reply unread, an exception of the observer or a signal included.
+            self._failure = "an earlier request was not completed"
+            try:
+                reply = self._transfer(method, request, length)
+            except (OSError, ProtocolViolation) as error:
+                self._failure = "connection to host aborted" if self._aborted else f"host connection: {error}"
+                raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}") from error
+            self._failure = None
+        if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:
+            raise VMErrorRaised(reply.error.name.lower(), f"the host refused {method.name.lower()}")
+        return reply
+
+    def _admit(self, method: HostMethod) -> None:
+        """Refuses a request that must not be sent any more."""
+        if self._owner is not None and self._owner != threading.get_ident():
+            raise InternalErrorRaised(f"{method.name.lower()}: the run is being ended")
+        if self._result_sent:
+            raise InternalErrorRaised(f"{method.name.lower()}: the result has been sent already")
+        if method is HostMethod.CONSUME_RESULT:
+            self._result_sent = True
+        elif self._failure is not None:
+            raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}")
+
+    def _transfer(self, method: HostMethod, request: bytes, length: int) -> Reply:
+        self._socket.sendall(request)
+        if self._observer is not None:
+            self._observer("sent", request)
+        if METHODS[method].reply_kind is ReplyKind.NONE:
+            return Reply(HostErrorCode.OK)
+        received = self._receive()
+        # Hot path: the usual storage read arrives whole, and its length was known beforehand.
+        if method is HostMethod.STORAGE_READ and len(received) == length + 1 and not received[0]:
+            return Reply(HostErrorCode.OK, bytes(received[1:]))
+        decoder = ReplyDecoder(method, length)
+        decoder.feed(received)
+        while (reply := decoder.next_reply()) is None:
+            decoder.feed(self._receive())
+        return reply
+
+    def _receive(self) -> memoryview:
+        """What the host has sent, at least one byte; valid until the next call."""
+        count = self._socket.recv_into(self._buffer)
+        if not count:
+            raise ConnectionError("closed by the host")
+        received = self._buffer[:count]
+        if self._observer is not None:
+            self._observer("received", bytes(received))
+        return received

@@ -1,0 +1,151 @@
+"""asyncio server of the host socket: the node's side of the protocol (spec executor/02)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from executor.abi import HostMethod
+from executor.host_protocol.codec import ProtocolViolation, Request, RequestDecoder, encode_error, encode_reply
+from executor.host_protocol.endpoint import Endpoint, TcpEndpoint, UnixEndpoint, parse_endpoint
+from executor.host_protocol.host import Host, HostErrorReply
+from executor.limits import HOST_READ_BYTES, HOST_REQUEST_BYTES
+
+logger = logging.getLogger(__name__)
+
+HostT = TypeVar("HostT", bound=Host)
+
+
+async def answer(host: Host, request: Request) -> bytes:
+    """Carries out one request and gives the bytes of its reply, empty if there is none.
+
+    Raises what the host raised, except :class:`HostErrorReply` where the protocol has an error byte, and
+    ``ValueError`` if the host's value does not fit the reply.
+    """
+    try:
+        value = await getattr(host, request.method.name.lower())(**request.fields)
+    except HostErrorReply as refusal:
+        return encode_error(request.method, refusal.code)
+    return encode_reply(request, value)
+
+
+async def serve(
+    host: Host,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    request_limit: int = HOST_REQUEST_BYTES,
+) -> bool:
+    """Serves one executor until its result has been consumed and acknowledged, or the connection ends.
+
+    True: the result was consumed. False: the executor is gone or misbehaved, or ``host`` raised something else
+    than :class:`HostErrorReply` (logged; the executor sees a dead host). A run without a consumed result counts as
+    crashed and all its effects are discarded. The writer is closed in every case.
+    """
+    consumed = False
+    try:
+        consumed = await _converse(host, reader, writer, request_limit)
+    finally:
+        if not consumed:
+            # Nobody waits for what is still in the buffer, and an executor that does not read must not hold us up.
+            writer.transport.abort()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    return consumed
+
+
+async def _converse(host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request_limit: int) -> bool:
+    decoder = RequestDecoder(request_limit)
+    try:
+        while data := await reader.read(HOST_READ_BYTES):
+            decoder.feed(data)
+            while (request := decoder.next_request()) is not None:
+                reply = await answer(host, request)
+                if reply:
+                    writer.write(reply)
+                    await writer.drain()
+                if request.method is HostMethod.CONSUME_RESULT:
+                    return True
+        if not decoder.idle:
+            logger.warning("executor closed the connection in the middle of a request")
+    except ProtocolViolation as violation:
+        logger.warning("executor violates the protocol: %s", violation)
+    except ConnectionError as error:
+        logger.warning("connection to executor lost: %s", error)
+    except Exception:
+        logger.exception("host failed; the connection to the executor is closed")
+    return False
+
+
+class Session(NamedTuple, Generic[HostT]):
+    """One executor that has been served."""
+
+    host: HostT
+    consumed: bool
+    """What :func:`serve` gave: False means that the run crashed."""
+
+
+class Listener(Generic[HostT]):
+    """An open listening socket, made by :func:`listen`."""
+
+    def __init__(self, address: str, sessions: asyncio.Queue[Session[HostT]]) -> None:
+        self.address = address
+        """What to give to an executor as ``--host``; a TCP port 0 has been replaced by the real one."""
+        self._sessions = sessions
+
+    async def session(self) -> Session[HostT]:
+        """Waits for the next executor to finish, in order of finishing."""
+        return await self._sessions.get()
+
+
+@contextlib.asynccontextmanager
+async def listen(host_factory: Callable[[], HostT], address: str) -> AsyncIterator[Listener[HostT]]:
+    """Listens on ``unix://PATH``, ``host:port`` or ``[ipv6]:port`` while the context lasts.
+
+    Each connection is served with a host of its own from ``host_factory``. Leaving the context closes the socket,
+    cancels sessions that still run and removes the path. Raises ``ValueError`` for a malformed address and
+    ``OSError`` if it cannot listen there.
+    """
+    endpoint = parse_endpoint(address)
+    sessions: asyncio.Queue[Session[HostT]] = asyncio.Queue()
+    running: set[asyncio.Task[None]] = set()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = host_factory()
+        sessions.put_nowait(Session(host, await serve(host, reader, writer)))
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(run(reader, writer))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    server = await _start(endpoint, accept)
+    try:
+        yield Listener(_bound_address(endpoint, server), sessions)
+    finally:
+        server.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await server.wait_closed()
+        if isinstance(endpoint, UnixEndpoint):
+            Path(endpoint.path).unlink(missing_ok=True)
+
+
+async def _start(
+    endpoint: Endpoint, accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+) -> asyncio.Server:
+    if isinstance(endpoint, UnixEndpoint):
+        return await asyncio.start_unix_server(accept, endpoint.path)
+    return await asyncio.start_server(accept, endpoint.host, endpoint.port)
+
+
+def _bound_address(endpoint: Endpoint, server: asyncio.Server) -> str:
+    if isinstance(endpoint, TcpEndpoint):
+        endpoint = TcpEndpoint(endpoint.host, server.sockets[0].getsockname()[1])
+    return str(endpoint)
