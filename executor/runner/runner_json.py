@@ -122,9 +122,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-# No action holds a number, so numbers stay text: there is nothing to overflow.
+def _number(_text: str) -> None:
+    """No action holds a number: where one stands it is wrong or ignored, and never converted."""
+
+
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_int=str, parse_float=str, parse_constant=_no_constant, strict=True
+    object_pairs_hook=_Object, parse_int=_number, parse_float=_number, parse_constant=_no_constant, strict=True
 )
 
 
