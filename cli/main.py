@@ -1,0 +1,79 @@
+"""Console script ``genvm``. Subcommands are imported only when they are asked for: start-up time counts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+#: Subcommand, the module that implements it and its line in ``genvm --help``.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("cli.run", "execute one message for a host (what nodes call)"),
+    "parse-version-pattern": ("cli.parse_version", "print the version that contract code on stdin declares"),
+    "runners": ("runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
+    "local": ("localnet.cli", "deploy and call contracts on this machine, without a node"),
+}
+
+EPILOG = """\
+examples:
+  genvm runners build                                   once: build Python for the sandbox (minutes)
+  genvm local deploy examples/contracts/storage.py --args '["hello"]'
+  genvm local view get_storage
+  genvm run --host unix:///tmp/host.sock --message '{…}' --host-data '{"node_address":"0x…","tx_id":"0x…"}'
+
+`genvm COMMAND --help` explains a command.
+"""
+
+
+def program_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("pygenvm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genvm",
+        description="Executor for intelligent contracts.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"genvm {program_version()}")
+    parser.add_argument("--config", metavar="PATH", help="YAML configuration (default: ${exeDir}/../config/genvm.yaml)")
+    parser.add_argument("--log-fd", type=int, default=2, metavar="N", help="descriptor for log lines (default: 2)")
+    parser.add_argument("--log-level", choices=["trace", "debug", "info", "warn", "error"], help="overrides the config")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        if name == command:
+            __import__(module)
+            sys.modules[module].add_parser(commands)
+        else:
+            commands.add_parser(name, help=text, add_help=False)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code (2 for a bad command line)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    command = _command_of(arguments)
+    options = _parser(command).parse_args(arguments)
+    module = sys.modules[COMMANDS[options.command][0]]
+    return int(module.run(options))
+
+
+def _command_of(arguments: list[str]) -> str | None:
+    """The first word that is a command and not the value of a global option."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("--config", "--log-fd", "--log-level"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word if word in COMMANDS else None
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""``genvm run``: execute one message for a host (spec executor/10)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+_EPILOG = """\
+The message is JSON text: contract_address, sender_address, origin_address (base64 of 20 bytes), chain_id (decimal
+text), value, is_init, datetime (RFC 3339). The host is the node: it owns storage, balances and the calldata.
+
+exit codes: 0 the run completed, whatever its result; 1 it could not start; 2 bad command line
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="execute one message for a host (what nodes call)",
+        description="Execute one message for a host and send it the result.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--message", required=True, metavar="TEXT", help="the message, as JSON text")
+    parser.add_argument("--host", required=True, metavar="ADDR", help="unix://PATH or host:port")
+    parser.add_argument(
+        "--host-data", default="{}", metavar="TEXT", help="JSON object with the strings node_address and tx_id"
+    )
+    parser.add_argument("--cookie", metavar="TEXT", help="passed to modules and logs (default: random)")
+    parser.add_argument("--sync", action="store_true", help="take over leader results without validating them")
+    parser.add_argument("--debug-mode", action="store_true", help="allow :latest and :test runners, real trace times")
+    parser.add_argument(
+        "--print",
+        action="append",
+        default=[],
+        dest="printed",
+        choices=["result", "fingerprint", "stderr-full"],
+        help="write this to stdout at the end; repeatable",
+    )
+    parser.add_argument(
+        "--permissions", default="rwscn", metavar="S", help="subset of r(ead) w(rite) s(end) c(all) n(ondet)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from executor.config import ConfigError, load_config
+    from executor.log import Logger
+
+    from executor.process import RunArguments, StartError, run_process
+
+    try:
+        config = load_config(options.config)
+        log = Logger.from_config(config, fd=options.log_fd, level=options.log_level)
+        arguments = RunArguments(
+            message=options.message,
+            host=options.host,
+            host_data=options.host_data,
+            permissions=options.permissions,
+            sync=options.sync,
+            debug_mode=options.debug_mode,
+            printed=frozenset(options.printed),
+            **({} if options.cookie is None else {"cookie": options.cookie}),
+        )
+        return run_process(arguments, config, log)
+    except (ConfigError, StartError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,26 @@
+"""The wasm import module ``genlayer_sdk`` (spec executor/04)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from executor.subvm.genlayer_sdk import balance, gl_call, storage
+
+
+@dataclass(frozen=True, slots=True)
+class SdkFunction:
+    """One import; all parameters are i32, the result is a :class:`executor.abi.GlErrno`."""
+
+    name: str
+    params: str
+    call: Callable[..., int]
+
+
+FUNCTIONS: tuple[SdkFunction, ...] = (
+    SdkFunction("storage_read", "iiii", storage.storage_read),
+    SdkFunction("storage_write", "iiii", storage.storage_write),
+    SdkFunction("get_balance", "ii", balance.get_balance),
+    SdkFunction("get_self_balance", "i", balance.get_self_balance),
+    SdkFunction("gl_call", "iii", gl_call.gl_call),
+)

@@ -1,0 +1,45 @@
+"""Return, Rollback and Trace (spec executor/04)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from executor import calldata
+from executor.subvm.genlayer_sdk.request import invalid, text
+from executor.subvm.unwind import ContractReturn, ContractRollback
+
+if TYPE_CHECKING:
+    from executor.subvm.vm import SubVM
+
+#: Contracts below this version do not know the message.
+TRACE_SINCE = (0, 1, 10)
+
+
+def contract_return(vm: SubVM, payload: Any) -> None:
+    raise ContractReturn(calldata.encode(payload))
+
+
+def rollback(vm: SubVM, payload: Any) -> None:
+    raise ContractRollback(text(payload))
+
+
+def trace(vm: SubVM, payload: Any) -> bytes | None:
+    """``{Message: str}`` logs a line; ``{RuntimeMicroSec: null}`` gives the VM's age in microseconds."""
+    if vm.version is None or vm.version < TRACE_SINCE:
+        raise invalid()
+    if payload == "RuntimeMicroSec":
+        payload = {"RuntimeMicroSec": None}
+    if type(payload) is not dict or len(payload) != 1:
+        raise invalid()
+    ((kind, value),) = payload.items()
+    now = time.monotonic_ns()
+    if kind == "Message":
+        vm.services.trace(vm, text(value), (now - vm.created_ns) // 1000, (now - vm.traced_ns) // 1000)
+        vm.traced_ns = now
+        return None
+    if kind != "RuntimeMicroSec" or value is not None:
+        raise invalid()
+    # Time is not deterministic, so contracts of real runs see none.
+    visible = vm.services.debug_mode or not vm.deterministic
+    return calldata.encode((now - vm.created_ns) // 1000 if visible else 0)

@@ -1,0 +1,30 @@
+"""EmitEvent (spec executor/04)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from executor import calldata
+from executor.abi import EVENT_MAX_TOPICS, GlErrno
+from executor.subvm.genlayer_sdk.request import Refused, array_of, blob, fields, invalid, mapping
+
+if TYPE_CHECKING:
+    from executor.subvm.vm import SubVM
+
+#: Contracts below this version do not know the message.
+EVENTS_SINCE = (0, 1, 5)
+TOPIC_BYTES = 32
+
+_EMIT_EVENT = {"topics": array_of(blob), "blob": mapping}
+
+
+def emit_event(vm: SubVM, payload: Any) -> None:
+    """Posted to the host at once, from sandboxes and called contracts too; needs no permission letter."""
+    if vm.version is None or vm.version < EVENTS_SINCE:
+        raise invalid()
+    topics, content = fields(payload, _EMIT_EVENT)
+    if not vm.deterministic:
+        raise Refused(GlErrno.FORBIDDEN)
+    if len(topics) > EVENT_MAX_TOPICS or any(len(topic) != TOPIC_BYTES for topic in topics):
+        raise invalid()
+    vm.services.host.post_event(topics, calldata.encode(content))

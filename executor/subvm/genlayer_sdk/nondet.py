@@ -1,0 +1,25 @@
+"""RunNondet: a block that a leader executes and validators judge (spec executor/04)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from executor.abi import GlErrno
+from executor.outcome import VMError, VMErrorRaised
+from executor.subvm.genlayer_sdk.request import Refused, blob, fields
+
+if TYPE_CHECKING:
+    from executor.subvm.vm import SubVM
+
+_RUN_NONDET = {"data_leader": blob, "data_validator": blob}
+
+
+def run_nondet(vm: SubVM, payload: Any) -> bytes:
+    """The leader's result, in every mode; its VM error ends the calling VM."""
+    data_leader, data_validator = fields(payload, _RUN_NONDET)
+    if not vm.spec.permissions.spawn_nondet:
+        raise Refused(GlErrno.FORBIDDEN)
+    outcome = vm.services.run_nondet(vm, data_leader, data_validator)
+    if isinstance(outcome, VMError):
+        raise VMErrorRaised(outcome.message, outcome.cause)
+    return outcome.to_bytes()

@@ -1,0 +1,43 @@
+"""``storage_read`` and ``storage_write``: one host request per call, never cached (spec executor/03, 04)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from executor.abi import GlErrno
+
+if TYPE_CHECKING:
+    from executor.subvm.vm import SubVM
+
+_U32_MAX = 0xFFFF_FFFF
+
+
+def storage_read(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
+    """Read ``length`` bytes at ``index`` of the slot (32 bytes at ``slot``) into ``buffer``."""
+    spec = vm.spec
+    if not spec.deterministic or not spec.permissions.read_storage:
+        return GlErrno.FORBIDDEN
+    if index + length > _U32_MAX:
+        return GlErrno.INVAL
+    memory = vm.memory
+    memory.view(buffer, length)
+    data = vm.services.host.storage_read(
+        spec.storage_type, spec.message.contract_address, memory.read(slot, 32), index, length
+    )
+    memory.write(buffer, data)
+    return GlErrno.SUCCESS
+
+
+def storage_write(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
+    """Write ``length`` bytes from ``buffer`` at ``index`` of the slot; refused for locked slots."""
+    spec = vm.spec
+    if not spec.deterministic or not spec.permissions.write_storage:
+        return GlErrno.FORBIDDEN
+    if index + length > _U32_MAX:
+        return GlErrno.INVAL
+    memory = vm.memory
+    slot_id = memory.read(slot, 32)
+    if slot_id in vm.services.locked_slots:
+        return GlErrno.FORBIDDEN
+    vm.services.host.storage_write(slot_id, index, memory.read(buffer, length))
+    return GlErrno.SUCCESS

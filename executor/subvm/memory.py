@@ -1,0 +1,90 @@
+"""Access to a guest's linear memory from host functions.
+
+A 32-bit memory has a reservation of 4 GiB, so its base never moves while the store lives; only its
+length grows. One memoryview over it is kept and refreshed when a range lies beyond it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import Any
+
+from wasmtime import _ffi as ffi
+
+from executor.outcome import InternalErrorRaised
+
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+
+
+class GuestMemory:
+    """Bounds-checked view of one linear memory. Dead as soon as its store is closed."""
+
+    __slots__ = ("_address", "_context", "_memory", "_size", "_view")
+
+    def __init__(self, context: Any, memory: Any) -> None:
+        self._context = context
+        self._memory = memory
+        self._address = ctypes.cast(ffi.wasmtime_memory_data(context, ctypes.byref(memory)), ctypes.c_void_p).value or 0
+        self._size = 0
+        self._view = memoryview(b"")
+
+    def size(self) -> int:
+        """Current length in bytes."""
+        return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
+
+    def _refresh(self, ptr: int, size: int) -> None:
+        """Widen the view to the memory's current length.
+
+        :raises InternalErrorRaised: the range is outside the memory (spec executor/04, 06).
+        """
+        self._size = self.size()
+        if self._size:
+            self._view = memoryview((ctypes.c_char * self._size).from_address(self._address)).cast("B")
+        if ptr + size > self._size:
+            raise InternalErrorRaised(
+                f"guest pointer out of bounds: {size} bytes at {ptr:#x}, memory has {self._size} bytes"
+            )
+
+    def view(self, ptr: int, size: int) -> memoryview:
+        """Writable view of ``[ptr, ptr + size)``; must not be kept over the host call."""
+        if ptr + size > self._size:
+            self._refresh(ptr, size)
+        return self._view[ptr : ptr + size]
+
+    def read(self, ptr: int, size: int) -> bytes:
+        if ptr + size > self._size:
+            self._refresh(ptr, size)
+        return bytes(self._view[ptr : ptr + size])
+
+    def write(self, ptr: int, data: bytes | memoryview) -> None:
+        end = ptr + len(data)
+        if end > self._size:
+            self._refresh(ptr, len(data))
+        self._view[ptr:end] = data
+
+    def read_u32(self, ptr: int) -> int:
+        if ptr + 4 > self._size:
+            self._refresh(ptr, 4)
+        return int(_U32.unpack_from(self._view, ptr)[0])
+
+    def write_u32(self, ptr: int, value: int) -> None:
+        if ptr + 4 > self._size:
+            self._refresh(ptr, 4)
+        _U32.pack_into(self._view, ptr, value)
+
+    def write_u64(self, ptr: int, value: int) -> None:
+        if ptr + 8 > self._size:
+            self._refresh(ptr, 8)
+        _U64.pack_into(self._view, ptr, value)
+
+    def whole(self) -> memoryview:
+        """The entire current content."""
+        self._refresh(0, 0)
+        return self._view[: self._size] if self._size else memoryview(b"")
+
+    def drop(self) -> None:
+        """Forget the view; to be called before the store is closed."""
+        self._size = 0
+        self._view = memoryview(b"")

@@ -1,0 +1,362 @@
+"""One sub-VM: a store, its instances, its WASI state, and how its end becomes an outcome.
+
+The sub-VM is also the builder that a contract's runner.json actions work on (spec executor/07).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wasmtime import Func, Instance, Store, Trap, TrapCode, WasmtimeError
+from wasmtime import _ffi as ffi
+from wasmtime._func import enter_wasm
+
+from executor.abi import MemoryLimiterConsts, StorageType, VmError
+from executor.outcome import (
+    ContractOutcome,
+    InternalError,
+    InternalErrorRaised,
+    InvalidContract,
+    Outcome,
+    Return,
+    UserError,
+    VMError,
+    VMErrorRaised,
+)
+from executor.subvm import linking
+from executor.subvm.budget import RamPool, VmBudget
+from executor.subvm.engine import engine
+from executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
+from executor.subvm.memory import GuestMemory
+from executor.subvm.random import det_random, os_random
+from executor.subvm.unwind import ContractReturn, ContractRollback
+from executor.subvm.wasip1 import ProcExit, WasiState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from executor.address import Address
+    from executor.host_protocol.client import HostClient
+    from executor.message import ExtendedMessage
+    from executor.runner.archive import Archive
+    from executor.runner.contract import Version
+    from executor.subvm.artefacts import ArtefactStore, LoadedModule
+
+#: Names of the engine's traps as spec executor/05 writes them.
+TRAP_NAMES: dict[TrapCode, str] = {
+    TrapCode.STACK_OVERFLOW: "StackOverflow",
+    TrapCode.MEMORY_OUT_OF_BOUNDS: "MemoryOutOfBounds",
+    TrapCode.HEAP_MISALIGNED: "HeapMisaligned",
+    TrapCode.TABLE_OUT_OF_BOUNDS: "TableOutOfBounds",
+    TrapCode.INDIRECT_CALL_TO_NULL: "IndirectCallToNull",
+    TrapCode.BAD_SIGNATURE: "BadSignature",
+    TrapCode.INTEGER_OVERFLOW: "IntegerOverflow",
+    TrapCode.INTEGER_DIVISION_BY_ZERO: "IntegerDivisionByZero",
+    TrapCode.BAD_CONVERSION_TO_INTEGER: "BadConversionToInteger",
+    TrapCode.UNREACHABLE: "UnreachableCodeReached",
+    TrapCode.NULL_REFERENCE: "NullReference",
+    TrapCode.ALLOCATION_TOO_LARGE: "AllocationTooLarge",
+}
+#: Exit statuses are capped (spec executor/05).
+MAX_EXIT_STATUS = 125
+
+
+class _NoEntry(InvalidContract):
+    """The started module has no entry function; the fingerprint is null then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a VM may do (spec executor/03)."""
+
+    read_storage: bool = False
+    write_storage: bool = False
+    send_messages: bool = False
+    call_others: bool = False
+    spawn_nondet: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Permissions:
+        """Any subset of ``rwscn``, each letter at most once.
+
+        :raises ValueError: another letter, or one given twice.
+        """
+        if len(set(text)) != len(text) or set(text) - set("rwscn"):
+            raise ValueError(f"Invalid permissions {text}")
+        return cls("r" in text, "w" in text, "s" in text, "c" in text, "n" in text)
+
+
+@dataclass(frozen=True, slots=True)
+class VmSpec:
+    """Everything that distinguishes one VM of a run from another."""
+
+    message: ExtendedMessage
+    deterministic: bool
+    permissions: Permissions
+    storage_type: StorageType
+    wants_fingerprint: bool
+    depth: int = 0
+
+
+class Services(Protocol):
+    """What a sub-VM needs from the supervisor."""
+
+    host: HostClient
+    artefacts: ArtefactStore
+    locked_slots: frozenset[bytes]
+    debug_mode: bool
+
+    def check_interrupted(self) -> None: ...
+    def pool(self, deterministic: bool) -> RamPool: ...
+    def balance(self, address: Address) -> int: ...
+    def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome: ...
+    def sandbox(self, vm: SubVM, data: bytes, allow_write_ops: bool) -> ContractOutcome: ...
+    def run_nondet(self, vm: SubVM, data_leader: bytes, data_validator: bytes) -> ContractOutcome: ...
+    def web_request(self, request: Any) -> dict[str, Any]: ...
+    def llm_request(self, kind: str, payload: Any) -> dict[str, Any]: ...
+    def trace(self, vm: SubVM, text: str, since_start: int, since_last: int) -> None: ...
+    def write_stream(self, fd: int, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    name: str
+    raw: Any
+    memories: list[GuestMemory]
+
+
+class SubVM:
+    """A virtual machine that runs one contract's archive once.
+
+    Use: construct, drive the contract's actions over it (they end in :meth:`start_wasm`), read
+    ``outcome`` and ``fingerprint``, then :meth:`close`.
+    """
+
+    def __init__(self, spec: VmSpec, services: Services) -> None:
+        self.spec = spec
+        self.services = services
+        self.deterministic = spec.deterministic
+        self.version: Version | None = None
+        #: Value sent by this VM with messages (spec executor/03 "Balances").
+        self.value_sent = 0
+        self.pending: BaseException | None = None
+        #: Address of the engine's caller structure during a host call.
+        self.caller = 0
+        self.outcome: Outcome | None = None
+        self.fingerprint: Fingerprint | None = EMPTY
+        self.created_ns = self.traced_ns = time.monotonic_ns()
+        self.budget = VmBudget(services.pool(spec.deterministic))
+        self._instances: list[_Instance] = []
+        self._only_memory: GuestMemory | None = None
+        self._host_importers = 0
+        self._ban_functions: set[tuple[str, int]] = set()
+        self._store = Store(engine())
+        self._linker = linking.VmLinker()
+        self.budget.attach_store(self._store)
+        self.wasi = WasiState(
+            message=spec.message.encode(),
+            random=det_random() if spec.deterministic else os_random,
+            clock_ns=spec.message.clock_ns,
+            budget=self.budget,
+            stdout=lambda data: services.write_stream(1, data),
+            stderr=lambda data: services.write_stream(2, data),
+        )
+
+    # --- host calls ------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> GuestMemory:
+        """The memory of the instance that makes the current host call."""
+        memory = self._only_memory
+        if memory is None:
+            memory = GuestMemory(self._store._context(), linking.caller_memory(self.caller))
+            if self._host_importers == 1:
+                self._only_memory = memory
+        return memory
+
+    # --- builder for runner.json actions -----------------------------------------------------------
+
+    def charge(self, amount: int) -> None:
+        self.budget.charge(amount)
+
+    def map_file(self, path: str, content: bytes | memoryview) -> None:
+        self.budget.charge(MemoryLimiterConsts.FILE_MAPPING + len(path.encode()))
+        self.wasi.fs.map_file(path, content)
+
+    def append_args(self, args: list[str]) -> None:
+        self.wasi.append_args(args)
+
+    def link_wasm(self, archive: Archive, name: str) -> None:
+        """Instantiate a library module under its own name and run its ``_initialize``."""
+        loaded = self._load(archive, name)
+        if loaded.facts.name is None:
+            raise InvalidContract(f"{name}: a linked module must have a name", detail="wasm")
+        instance = self._instantiate(loaded)
+        try:
+            self._linker.linker.define_instance(self._store, loaded.facts.name, Instance._from_raw(instance.raw))
+        except WasmtimeError as error:
+            raise InvalidContract(f"{name}: {error}") from None
+        initialize = self._function(instance.raw, "_initialize")
+        if initialize is not None:
+            self._guarded(lambda: initialize(self._store), "_initialize")
+
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
+        """Instantiate the main module, call its entry and set ``outcome`` and ``fingerprint``."""
+        self.wasi.set_env(env)
+        instance = self._instantiate(self._load(archive, name))
+        entry = self._function(instance.raw, "") or self._function(instance.raw, "_start")
+        if entry is None:
+            self.fingerprint = None
+            raise _NoEntry(f'{name} exports neither a function named "" nor `_start` of type () -> ()')
+        self.services.check_interrupted()
+        self._run_entry(entry)
+
+    # --- loading -----------------------------------------------------------------------------------
+
+    def _load(self, archive: Archive, name: str) -> LoadedModule:
+        return self.services.artefacts.load(archive.file(name), deterministic=self.deterministic)
+
+    def _instantiate(self, loaded: LoadedModule) -> _Instance:
+        facts = loaded.facts
+        self.budget.charge(MemoryLimiterConsts.TABLE_ENTRY * facts.table_elements)
+        self.budget.require(facts.memory_bytes)
+        if facts.imports_host:
+            self._host_importers += 1
+            self._only_memory = None
+        raw = ffi.wasmtime_instance_t()
+        self._guarded(lambda: self._instantiate_raw(loaded, raw), "start function")
+        memories = []
+        for index, export in enumerate(facts.memory_exports):
+            memory = GuestMemory(self._store._context(), self._export(raw, export).of.memory)
+            memories.append(memory)
+            if index >= facts.imported_memories:
+                self.budget.attach_memory(memory)
+        if facts.ban_function is not None:
+            self._ban_functions.add((facts.name or "", facts.ban_function))
+        instance = _Instance(facts.name or "", raw, memories)
+        self._instances.append(instance)
+        return instance
+
+    def _instantiate_raw(self, loaded: LoadedModule, raw: Any) -> None:
+        with enter_wasm(self._store) as trap:
+            error = ffi.wasmtime_linker_instantiate(
+                self._linker.linker.ptr(), self._store._context(), loaded.module.ptr(), ctypes.byref(raw), trap
+            )
+            if error:
+                raise WasmtimeError._from_ptr(error)
+
+    def _guarded(self, call: Callable[[], object], what: str) -> None:
+        """Run guest code before the entry function: any failure of it is ``invalid_contract``."""
+        linking.push(self)
+        failure: Exception | None = None
+        try:
+            call()
+        except (Trap, WasmtimeError) as error:
+            failure = error
+        finally:
+            linking.pop()
+        pending, self.pending = self.pending, None
+        if isinstance(pending, VMErrorRaised | InternalErrorRaised):
+            raise pending
+        if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
+            raise InvalidContract(f"{type(pending).__name__} in {what}")
+        if pending is not None:
+            raise InternalErrorRaised(_describe(pending)) from pending
+        if failure is not None:
+            raise InvalidContract(f"{what}: {failure}")
+
+    def _export(self, instance: Any, name: str) -> Any:
+        item = ffi.wasmtime_extern_t()
+        encoded = name.encode()
+        if not ffi.wasmtime_instance_export_get(
+            self._store._context(), ctypes.byref(instance), encoded, len(encoded), ctypes.byref(item)
+        ):
+            return None
+        return item
+
+    def _function(self, instance: Any, name: str) -> Func | None:
+        """The exported function ``name`` if its type is ``() -> ()``."""
+        item = self._export(instance, name)
+        if item is None or item.kind != ffi.WASMTIME_EXTERN_FUNC.value:
+            return None
+        function = Func._from_raw(item.of.func)
+        kind = function.type(self._store)
+        return function if not kind.params and not kind.results else None
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _run_entry(self, entry: Func) -> None:
+        trap: Trap | None = None
+        failure: WasmtimeError | None = None
+        linking.push(self)
+        try:
+            entry(self._store)
+        except Trap as error:
+            trap = error
+        except WasmtimeError as error:
+            failure = error
+        finally:
+            linking.pop()
+        frames = [] if trap is None else [(frame.module_name or "", frame.func_index) for frame in trap.frames]
+        if self.pending is not None:
+            self.outcome = self._outcome_of_pending(self.pending)
+        elif trap is not None:
+            self.outcome, frames = self._outcome_of_trap(trap, frames)
+        elif failure is not None:
+            self.outcome = InternalError(f"engine: {failure}")
+        else:
+            self.outcome = Return(b"\x00")
+        if self.spec.wants_fingerprint and isinstance(self.outcome, UserError | VMError):
+            self.fingerprint = self._fingerprint(frames)
+        else:
+            self.fingerprint = None
+
+    def _outcome_of_pending(self, pending: BaseException) -> Outcome:
+        match pending:
+            case ContractReturn(calldata=calldata):
+                return Return(calldata)
+            case ContractRollback(message=message):
+                return UserError(message)
+            case ProcExit(status=0):
+                return Return(b"\x00")
+            case ProcExit(status=status):
+                return VMError(f"{VmError.EXIT_CODE} {min(status, MAX_EXIT_STATUS)}")
+            case VMErrorRaised():
+                return pending.error
+            case InternalErrorRaised():
+                return InternalError(str(pending))
+        return InternalError(_describe(pending))
+
+    def _outcome_of_trap(self, trap: Trap, frames: list[tuple[str, int]]) -> tuple[Outcome, list[tuple[str, int]]]:
+        code = trap.trap_code
+        if frames and frames[0] in self._ban_functions:
+            return VMError("wasm_trap DeterministicMode"), frames[1:]
+        if code is None or code not in TRAP_NAMES:
+            return InternalError(f"engine trap: {trap}"), frames
+        return VMError(f"wasm_trap {TRAP_NAMES[code]}", cause=str(trap)), frames
+
+    def _fingerprint(self, frames: list[tuple[str, int]]) -> Fingerprint:
+        instances = {item.name: [hash_memory(memory) for memory in item.memories] for item in self._instances}
+        return Fingerprint(frames, instances)
+
+    def close(self) -> None:
+        """Free the store and give its RAM back. Views of its memories are dead afterwards."""
+        for instance in self._instances:
+            for memory in instance.memories:
+                memory.drop()
+        if self._only_memory is not None:
+            self._only_memory.drop()
+        self.budget.close()
+        self._linker.close()
+        self._store.close()
+
+
+def _describe(error: BaseException) -> str:
+    """One line for the host; the whole traceback belongs to the log."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" at {last[0].name}:{last[0].lineno}" if last else ""
+    return f"{type(error).__name__}: {error}{where}"

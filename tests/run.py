@@ -1,0 +1,45 @@
+"""The test command: style, types, tests, and the coverage that the project promises.
+
+``python -m tests.run [pytest arguments]``; with arguments only those tests run, without the other checks.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+#: Code whose tests must reach this many per cent of the lines, and where it is.
+COVERAGE_PERCENT = 90
+COVERED = {
+    "calldata": "executor/calldata.py,executor/address.py",
+    "host protocol": "executor/host_protocol/*",
+    "wasip1": "executor/subvm/wasip1/*",
+    "archives": "executor/runner/*",
+}
+
+
+def _run(title: str, *command: str) -> bool:
+    print(f"\n== {title}", flush=True)
+    return subprocess.run([sys.executable, "-m", *command], check=False).returncode == 0
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        return 0 if _run("tests", "pytest", *arguments) else 1
+    passed = _run("ruff check", "ruff", "check", ".")
+    passed &= _run("ruff format", "ruff", "format", "--check", ".")
+    passed &= _run("mypy", "mypy")
+    passed &= _run("schemas", "schemas.generate", "--check")
+    tests = _run("tests", "pytest", "-n", "2", "--dist", "loadfile", "--cov=executor", "--cov-report=")
+    for name, files in COVERED.items():
+        passed &= _run(
+            f"coverage of {name} (at least {COVERAGE_PERCENT} %)",
+            *("coverage", "report", f"--include={files}", f"--fail-under={COVERAGE_PERCENT}"),
+        )
+    # The tests come last on the screen's account, so their verdict is repeated.
+    print("\nall checks passed" if passed and tests else "\nFAILED: see above", flush=True)
+    return 0 if passed and tests else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
