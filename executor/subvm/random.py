@@ -1,0 +1,41 @@
+"""Sources of the bytes that ``random_get`` hands to a guest (spec executor/06 "Random")."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from executor import limits
+
+#: Fills a writable buffer of any length with random bytes.
+RandomSource: TypeAlias = Callable[[memoryview], None]
+
+#: The ASCII text read as two little-endian u32, the key of the array initialisation.
+_SEED: Final = int.from_bytes(b"GenLayer", "little")
+
+
+def det_random() -> RandomSource:
+    """A new MT19937 in the fixed first state; every deterministic VM gets one of its own.
+
+    Bytes are successive 32-bit outputs, each little-endian. A request of n bytes takes ceil(n / 4)
+    outputs; what is left of the last one is discarded.
+    """
+    generator = random.Random(_SEED)
+
+    def fill(target: memoryview) -> None:
+        # Many words at once are the same words: the first output becomes the least significant one.
+        for start in range(0, len(target), limits.RANDOM_CHUNK_BYTES):
+            piece = target[start : start + limits.RANDOM_CHUNK_BYTES]
+            words = (len(piece) + 3) // 4
+            piece[:] = generator.getrandbits(32 * words).to_bytes(4 * words, "little")[: len(piece)]
+
+    return fill
+
+
+def os_random(target: memoryview) -> None:
+    """Randomness of the operating system, for non-deterministic VMs."""
+    for start in range(0, len(target), limits.RANDOM_CHUNK_BYTES):
+        piece = target[start : start + limits.RANDOM_CHUNK_BYTES]
+        piece[:] = os.urandom(len(piece))

@@ -1,0 +1,124 @@
+"""The read-only file tree of one VM (spec executor/06 "Virtual file system").
+
+A tree is filled anew for every VM, with some hundred files, before the guest starts. So mapping is
+one lookup of the parent directory and one insertion; what only directory listings need is made when
+a listing is asked for. Contents are never copied.
+
+Names are kept as text: the order of code points is the order of the UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias, final
+
+from executor import limits
+from executor.outcome import InvalidContract
+from executor.subvm.wasip1.abi import BADF, FILETYPE_DIRECTORY, FILETYPE_REGULAR_FILE, NOENT
+
+_SLASHES: Final = re.compile("//+")
+
+
+@final
+class Directory:
+    """A directory of the tree; ``name`` is its last path component, ``/`` for the root."""
+
+    __slots__ = ("_listing", "children", "name")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.children: dict[str, Node] = {}
+        self._listing: list[tuple[bytes, int]] | None = None
+
+    def add(self, name: str, node: Node) -> None:
+        self.children[name] = node
+        self._listing = None
+
+    def lookup(self, path: str) -> Node | int:
+        """The file or directory at ``path``, or the errno that says why there is none.
+
+        Empty components and ``.`` are skipped, so that absolute paths and trailing slashes work.
+        """
+        node: Node = self
+        for component in path.split("/"):
+            if component == "" or component == ".":
+                continue
+            if not isinstance(node, Directory):
+                return BADF
+            # A mapped `..` is an ordinary name, which nobody can reach.
+            child = node.children.get(component) if component != ".." else None
+            if child is None:
+                return NOENT
+            node = child
+        return node
+
+    def listing(self) -> list[tuple[bytes, int]]:
+        """Names and file types in the order of ``fd_readdir``: ``.``, ``..``, children in byte order."""
+        if self._listing is None:
+            self._listing = [(b".", FILETYPE_DIRECTORY), (b"..", FILETYPE_DIRECTORY)]
+            self._listing.extend(
+                (name.encode(), FILETYPE_DIRECTORY if isinstance(node, Directory) else FILETYPE_REGULAR_FILE)
+                for name, node in sorted(self.children.items(), key=lambda item: item[0])
+            )
+        return self._listing
+
+
+#: What a name stands for: the content of a regular file, or a directory.
+Node: TypeAlias = Directory | bytes | memoryview
+
+
+@final
+class FileSystem:
+    """The tree of one VM, filled by ``MapFile`` actions."""
+
+    __slots__ = ("_count", "_parents", "root")
+
+    def __init__(self) -> None:
+        self.root = Directory(b"/")
+        # Directories by their path as it was written in front of some mapped file.
+        self._parents = {"": self.root}
+        self._count = 1
+
+    def map_file(self, path: str, content: bytes | memoryview) -> None:
+        """Put a file into the tree, with the directories that lead to it.
+
+        Runs of ``/`` count as one, a leading one is dropped. ``.`` and ``..`` are ordinary names.
+
+        :raises InvalidContract: the name is taken or empty or not encodable, a file stands where a
+            directory is needed, or there are too many directories.
+        """
+        if "//" in path:
+            path = _SLASHES.sub("/", path)
+        parent, _, name = path.removeprefix("/").rpartition("/")
+        directory = self._parents.get(parent)
+        if directory is None:
+            directory = self._parents[parent] = self._make_directories(parent)
+        if name in directory.children:
+            raise InvalidContract(f"mapped twice: {path!r}")
+        if not name:
+            raise InvalidContract(f"mapped path without a file name: {path!r}")
+        if not name.isascii():
+            _encoded(name)
+        directory.add(name, content)
+
+    def _make_directories(self, path: str) -> Directory:
+        directory = self.root
+        for component in path.split("/"):
+            child = directory.children.get(component)
+            if child is None:
+                if self._count >= limits.MAPPED_DIRECTORIES:
+                    raise InvalidContract(f"more than {limits.MAPPED_DIRECTORIES} directories are mapped")
+                self._count += 1
+                child = Directory(_encoded(component))
+                directory.add(component, child)
+            elif not isinstance(child, Directory):
+                raise InvalidContract(f"mapped below a file: {path!r}")
+            directory = child
+        return directory
+
+
+def _encoded(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidContract(f"mapped path is not valid Unicode: {name!r}") from error
