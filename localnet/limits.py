@@ -1,0 +1,65 @@
+"""Every limit of the local network, in one place. All of them are ours."""
+
+from __future__ import annotations
+
+# --- a run ----------------------------------------------------------------------------------------
+
+#: Wall time of one run before the executor is asked to end with the VM error ``timeout``.
+RUN_SECONDS = 60.0
+#: Seconds between that request and the kill of an executor that does not end.
+RUN_GRACE_SECONDS = 5.0
+#: Bytes kept from the start and from the end of each output stream of a run; what is between is counted and dropped.
+OUTPUT_HEAD_BYTES = 64 << 10
+OUTPUT_TAIL_BYTES = 64 << 10
+#: What one read of an output pipe may bring.
+OUTPUT_READ_BYTES = 64 << 10
+
+# --- effects of one transaction -------------------------------------------------------------------
+
+#: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.
+STORAGE_PAGES_WRITTEN = 32_768
+#: Bytes of one storage read; more is answered with ``forbidden``.
+STORAGE_READ_BYTES = 64 << 20
+#: Messages, deployments and transfers of one transaction, and the bytes of their calldata and code.
+MESSAGES = 1_000
+MESSAGE_BYTES = 64 << 20
+#: Events of one transaction, and the bytes of their blobs.
+EVENTS = 10_000
+EVENT_BYTES = 64 << 20
+#: Results of nondet blocks of one transaction, all bytes together.
+NONDET_BYTES = 64 << 20
+#: Messages that are delivered after one command; the rest is returned to its senders.
+DELIVERIES = 100
+
+# --- input ----------------------------------------------------------------------------------------
+
+#: Contract file.
+CODE_BYTES = 64 << 20
+#: ``--args`` and ``--kwargs``, and arrays and objects inside each other in them.
+ARGUMENT_TEXT_BYTES = 16 << 20
+ARGUMENT_DEPTH = 100
+#: The message of a run has a 64-bit value (spec executor/10 "Message JSON").
+VALUE_MAX = (1 << 64) - 1
+#: Name of a contract.
+NAME_CHARACTERS = 64
+
+# --- database -------------------------------------------------------------------------------------
+
+#: Seconds that a command waits for another one that uses the same database.
+LOCK_SECONDS = 120.0
+LOCK_POLL_SECONDS = 0.1
+
+# --- output ---------------------------------------------------------------------------------------
+
+#: Integers of more bits are printed as ``{"$int": "0x…"}``; decimal conversion of huge numbers is quadratic.
+PLAIN_INTEGER_BITS = 4096
+#: Values that ``state`` decodes before it marks the rest as truncated, and bytes of each text or byte string.
+STATE_VALUES = 20_000
+STATE_TEXT_BYTES = 64 << 10
+#: Records and containers inside each other that ``state`` follows.
+STATE_DEPTH = 50
+#: Slots that ``state`` shows undecoded, and bytes of each.
+STATE_RAW_SLOTS = 1_000
+STATE_RAW_BYTES = 1_024
+#: Transactions that ``log`` shows unless asked for another number.
+LOG_TRANSACTIONS = 20

@@ -1,0 +1,210 @@
+"""What the local network knows: accounts, contracts, transactions and their effects. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from executor import calldata
+from executor.abi import ResultCode
+from executor.address import Address
+from executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from localnet import values
+
+
+class Kind(StrEnum):
+    """Why a transaction exists."""
+
+    DEPLOY = "deploy"
+    CALL = "call"
+    TRANSFER = "transfer"
+    """Value to an address without a contract; nothing is executed."""
+    ERROR = "error"
+    """The ``#error`` call that brings the value of a failed message back to its sender (spec sdk/04 §10)."""
+    VIEW = "view"
+    """A read; never recorded."""
+
+
+class Status(StrEnum):
+    """How a transaction ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNDELIVERED = "undelivered"
+    """A message over the limit of one command; its value went back to the sender, nothing was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An emitted event: topics of 32 bytes each, and the calldata encoding of a map."""
+
+    topics: tuple[bytes, ...]
+    blob: bytes
+
+
+class PostedKind(StrEnum):
+    """What a contract sends."""
+
+    MESSAGE = "message"
+    DEPLOY = "deploy"
+    ETH_SEND = "eth_send"
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message of a contract. ``receiver`` of a deployment is the address of the new contract."""
+
+    kind: PostedKind
+    receiver: Address
+    value: int
+    calldata: bytes
+    on: str = ""
+    """``accepted`` or ``finalized``; empty for ``eth_send``."""
+    code: bytes = b""
+    salt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One output stream of a run: its start, its end, and how many bytes between them were dropped."""
+
+    head: bytes = b""
+    tail: bytes = b""
+    dropped: int = 0
+
+    def text(self) -> str:
+        """As UTF-8, with a line that says how much is missing."""
+        if not self.dropped:
+            return (self.head + self.tail).decode("utf-8", "replace")
+        gap = f"\n… {self.dropped} bytes left out …\n"
+        return self.head.decode("utf-8", "replace") + gap + self.tail.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """Balance of one address before and after a transaction."""
+
+    address: Address
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What is to be executed. ``code`` is only there for a deployment that has not been executed yet."""
+
+    kind: Kind
+    sender: Address
+    origin: Address
+    contract: Address
+    value: int
+    calldata: bytes
+    code: bytes = b""
+    name: str = ""
+    parent: int | None = None
+    """Number of the transaction that posted it; None for a command of the user."""
+    on: str = ""
+    """``accepted`` or ``finalized`` for what a contract posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a transaction. ``number`` is None for what is not recorded: views and failed commands."""
+
+    transaction: Transaction
+    status: Status
+    outcome: Outcome | None
+    """None where nothing was executed."""
+    tx_id: bytes
+    datetime: str
+    number: int | None = None
+    events: tuple[Event, ...] = ()
+    messages: tuple[Posted, ...] = ()
+    balances: tuple[BalanceChange, ...] = ()
+    nondet_results: tuple[bytes, ...] = ()
+    slots_written: int = 0
+    bytes_written: int = 0
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the transaction took effect."""
+        return self.status is Status.OK
+
+    @property
+    def value(self) -> values.Value:
+        """The returned value; None for everything but a Return."""
+        return calldata.decode(self.outcome.calldata) if isinstance(self.outcome, Return) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A command of the user and everything that followed from it."""
+
+    receipt: Receipt
+    delivered: tuple[Receipt, ...] = ()
+    """Transactions of messages, in order of delivery."""
+    resumed: tuple[Receipt, ...] = ()
+    """Messages that an interrupted command had left, delivered first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractInfo:
+    """A deployed contract. ``name`` is empty where none was given."""
+
+    address: Address
+    name: str
+    number: int
+    """Contracts are numbered in order of deployment."""
+    top_level: bool
+    """Deployed by the user, not by a contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """An address with a balance, or with a contract."""
+
+    address: Address
+    name: str
+    balance: int
+    nonce: int
+    is_contract: bool
+
+
+SchemaDocument: TypeAlias = dict[str, Any]
+
+
+def outcome_to_bytes(outcome: Outcome) -> bytes:
+    """Code byte and payload; code 3 marks an internal error."""
+    if isinstance(outcome, InternalError):
+        return bytes([ResultCode.INTERNAL_ERROR]) + outcome.message.encode("utf-8", "backslashreplace")
+    return outcome.to_bytes()
+
+
+def outcome_from_bytes(data: bytes) -> Outcome:
+    """Reads :func:`outcome_to_bytes`."""
+    code, payload = ResultCode(data[0]), data[1:]
+    if code is ResultCode.RETURN:
+        return Return(payload)
+    kinds: dict[ResultCode, Callable[[str], Outcome]] = {
+        ResultCode.USER_ERROR: UserError,
+        ResultCode.VM_ERROR: VMError,
+        ResultCode.INTERNAL_ERROR: InternalError,
+    }
+    return kinds[code](payload.decode("utf-8", "surrogatepass"))
+
+
+def calldata_of_call(method: str | None, args: list[values.Value], kwargs: dict[str, values.Value]) -> bytes:
+    """Calldata of a call; empty ``args`` and ``kwargs`` are omitted (spec sdk/03 §2)."""
+    call: dict[str, values.Value] = {}
+    if method is not None:
+        call["method"] = method
+    if args:
+        call["args"] = args
+    if kwargs:
+        call["kwargs"] = kwargs
+    return calldata.encode(call)

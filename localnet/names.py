@@ -1,0 +1,106 @@
+"""What a user may write for an account or a contract.
+
+A word that starts with ``0x`` is an address, any other word is a name. Accounts have the names of
+:data:`localnet.accounts.NAMES`. A contract has the name that its deployment gave it, by default that of its file; if
+several have the same one, the name means the last of them. Instead of a contract's whole address the first digits are
+enough if no other contract starts with them. Without any word the contract deployed last by the user is meant.
+"""
+
+from __future__ import annotations
+
+import re
+
+from executor.address import Address
+from localnet import accounts, limits
+from localnet.errors import BadValue, NotFound
+from localnet.model import ContractInfo
+from localnet.store import Store
+from localnet.values import ADDRESS_TEXT, address_from_text
+
+_PREFIX = re.compile(r"0x[0-9a-f]{1,40}")
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{limits.NAME_CHARACTERS - 1}}}")
+
+
+def check_contract_name(name: str) -> str:
+    """A name that a contract may have.
+
+    :raises BadValue: another one.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadValue(
+            f"not a name for a contract: {name[:80]!r} (write a letter, then letters, digits and . _ -;"
+            f" {limits.NAME_CHARACTERS} characters at most)"
+        )
+    if name in accounts.NAMES:
+        raise BadValue(f"{name!r} is the name of an account")
+    return name
+
+
+def name_from_file(stem: str) -> str:
+    """The name of a contract whose file is called ``stem``; characters that a name may not have become ``_``."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[: limits.NAME_CHARACTERS - 1]
+    name = name if _NAME.fullmatch(name) else "_" + name
+    return name if name not in accounts.NAMES else name + "_"
+
+
+def find_contract(store: Store, word: str | Address | None) -> ContractInfo:
+    """The contract that ``word`` means.
+
+    :raises NotFound: none, or more than one.
+    """
+    contracts = store.contracts()
+    if not contracts:
+        raise NotFound("there is no contract yet: deploy one with `genvm local deploy FILE`")
+    if word is None:
+        return next((info for info in reversed(contracts) if info.top_level), contracts[-1])
+    if isinstance(word, Address):
+        found = [info for info in contracts if info.address == word]
+    elif word.lower().startswith("0x"):
+        prefix = word.lower()
+        found = [info for info in contracts if info.address.as_hex.lower().startswith(prefix)]
+        if not _PREFIX.fullmatch(prefix):
+            found = []
+    else:
+        found = [info for info in contracts if info.name == word][-1:]
+    if not found:
+        raise NotFound(f"no contract {str(word)[:80]!r}; there are {_list(contracts)}")
+    if len(found) > 1:
+        raise NotFound(f"{word!r} starts several addresses: {_list(found)}")
+    return found[0]
+
+
+def find_address(store: Store, word: str) -> Address:
+    """The address that ``word`` means: an account, a contract, or any whole address.
+
+    :raises NotFound: an unknown name.
+    """
+    if word in accounts.named():
+        return accounts.named()[word]
+    if ADDRESS_TEXT.fullmatch(word):
+        return address_from_text(word)
+    return find_contract(store, word).address
+
+
+def find_sender(store: Store, word: str | Address) -> Address:
+    """The account that ``word`` means: a name or a whole address that is no contract.
+
+    :raises NotFound: an unknown name.
+    :raises BadValue: not an address, or a contract's.
+    """
+    if isinstance(word, Address):
+        address = word
+    elif word.startswith("0x"):
+        address = address_from_text(word)
+    elif word in accounts.named():
+        address = accounts.named()[word]
+    else:
+        raise NotFound(f"no account {word[:80]!r}; there are {', '.join(accounts.NAMES)}, and any address")
+    if store.contract(address):
+        raise BadValue(f"{address!s} is a contract; only accounts send transactions")
+    return address
+
+
+def _list(contracts: list[ContractInfo]) -> str:
+    shown = [f"{info.address!s}{f' ({info.name})' if info.name else ''}" for info in contracts[-10:]]
+    more = [f"{len(contracts) - len(shown)} more"] if len(contracts) > len(shown) else []
+    return ", ".join(shown + more)

@@ -1,0 +1,533 @@
+"""The local network as a library: deploy, call, view, schema, state.
+
+One command of the user is one transaction, then the transactions of the messages that it posted:
+
+1. The run sees the database through an overlay. Only after a Return its effects are committed, at once. Anything else
+   that a command of the user ends with leaves the database as it was, and is not recorded.
+2. The value of a message leaves its sender with that commit and waits in the queue of the database.
+3. Messages are delivered one by one in order of posting, each as a transaction of its own; those released on
+   acceptance and those released on finalisation alike, because here both happen at the commit. New messages go to the
+   end. A command that is interrupted leaves the rest in the queue; the next one that writes delivers it first.
+4. A message that fails is recorded with its error. If it carried value, that comes back to the sender as a ``#error``
+   call (spec sdk/04 §10); if that fails too, the value is put back without a call.
+5. After :data:`localnet.limits.DELIVERIES` messages the rest is recorded as undelivered, and its value put back.
+
+A message to an address without a contract is a transfer if its calldata is the empty map, otherwise it fails as it
+would on a node. ``origin`` is the account whose command started it all, ``sender`` the contract that posted it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import signal
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from executor import calldata
+from executor.abi import CODE_SLOT, SpecialMethod
+from executor.address import Address
+from executor.host_protocol.codec import ProtocolViolation
+from executor.host_protocol.result import decode_result
+from executor.outcome import InternalError, Outcome, Return, VMError
+from executor.printing import result_line
+from localnet import accounts, limits, values
+from localnet.errors import BadRequest, BadValue, InsufficientBalance
+from localnet.executor_process import Executor, ExecutorProcess, RunReport, RunRequest
+from localnet.model import (
+    AccountInfo,
+    BalanceChange,
+    Captured,
+    ContractInfo,
+    Execution,
+    Kind,
+    PostedKind,
+    Receipt,
+    SchemaDocument,
+    Status,
+    Transaction,
+    calldata_of_call,
+)
+from localnet.names import check_contract_name, find_address, find_contract, find_sender
+from localnet.node import RunHost
+from localnet.overlay import Overlay
+from localnet.store import Changes, Store, open_store
+
+#: Arguments as values, or as JSON text in the notation of :mod:`localnet.values`.
+Arguments = Sequence[values.Value] | str
+KeywordArguments = Mapping[str, values.Value] | str
+
+_ALL_PERMISSIONS = "rwscn"
+#: Neither writing nor sending, as for the manager's read-only runs (spec modules/04 §6.7).
+_VIEW_PERMISSIONS = "rcn"
+_READ_PERMISSIONS = "r"
+_EMPTY_CALL = calldata.encode({})
+_ABSENT_CONTRACT = "invalid_contract absent_runner_comment"
+
+T = TypeVar("T")
+
+
+class LocalNet:
+    """A local network in the file ``db_path``. Every method is one command; none keeps the file open."""
+
+    def __init__(
+        self,
+        db_path: Path | str,
+        *,
+        executor: Executor | None = None,
+        timeout: float = limits.RUN_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lock_seconds: float = limits.LOCK_SECONDS,
+        on_wait: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        :param executor: what runs contracts; by default a ``genvm run`` process per run.
+        :param timeout: seconds of wall time for each run.
+        :param clock: the datetime of messages.
+        :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
+        """
+        self._path = Path(db_path)
+        self._executor = executor or ExecutorProcess()
+        self._timeout = timeout
+        self._clock = clock
+        self._lock_seconds = lock_seconds
+        self._on_wait = on_wait
+
+    # --- commands that write ----------------------------------------------------------------------
+
+    def deploy(
+        self,
+        code: bytes,
+        args: Arguments = (),
+        kwargs: KeywordArguments | None = None,
+        *,
+        value: int = 0,
+        sender: str | Address = accounts.DEFAULT_SENDER,
+        salt: int = 0,
+        name: str = "",
+    ) -> Execution:
+        """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
+
+        :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
+        :raises BadRequest: impossible arguments, value, sender, salt or name.
+        """
+        if name:
+            check_contract_name(name)
+        if not 0 <= salt < 1 << 256:
+            raise BadValue("the salt must be from 0 to 2^256 - 1")
+        if len(code) > limits.CODE_BYTES:
+            raise BadValue(f"the contract has {len(code)} bytes, the limit is {limits.CODE_BYTES}")
+        with self._open(write=True) as store:
+            account = self._check_sender(store, sender, value)
+            address = accounts.contract_address(account, salt=salt, nonce=store.nonce(account))
+            if store.contract(address):
+                raise BadRequest(f"{account!s} has already used salt {salt}, for the contract {address!s}")
+
+            def schema() -> Mapping[str, Any]:
+                overlay = Overlay(store)
+                _write_code(overlay, address, code)
+                found: Mapping[str, Any] = self._schema(store, overlay, address).get("ctor", {})
+                return found
+
+            data = self._call_data(store, None, args, kwargs or {}, schema)
+            return self._command(
+                store, Transaction(Kind.DEPLOY, account, account, address, value, data, code=code, name=name)
+            )
+
+    def call(
+        self,
+        contract: str | Address | None,
+        method: str | None,
+        args: Arguments = (),
+        kwargs: KeywordArguments | None = None,
+        *,
+        value: int = 0,
+        sender: str | Address = accounts.DEFAULT_SENDER,
+    ) -> Execution:
+        """Calls a method in a transaction.
+
+        :param contract: address, start of an address, name, or None for the last deployed contract.
+        :param method: None or empty calls ``__receive__``.
+        :raises BadRequest: impossible arguments, value, sender or contract.
+        """
+        with self._open(write=True) as store:
+            account = self._check_sender(store, sender, value)
+            address = find_contract(store, contract).address
+            data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
+            return self._command(store, Transaction(Kind.CALL, account, account, address, value, data))
+
+    # --- commands that read -----------------------------------------------------------------------
+
+    def view(
+        self,
+        contract: str | Address | None,
+        method: str | None,
+        args: Arguments = (),
+        kwargs: KeywordArguments | None = None,
+        *,
+        sender: str | Address = accounts.DEFAULT_SENDER,
+    ) -> Receipt:
+        """Calls a method without effect: it can neither write nor send, and nothing is recorded.
+
+        :raises BadRequest: impossible arguments, sender or contract.
+        """
+        with self._open() as store:
+            account = find_sender(store, sender)
+            address = find_contract(store, contract).address
+            data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
+            transaction = Transaction(Kind.VIEW, account, account, address, 0, data)
+            return self.read(store, Overlay(store), transaction, permissions=_VIEW_PERMISSIONS)
+
+    def schema(self, contract: str | Address | None) -> SchemaDocument:
+        """The schema of a deployed contract (spec sdk/03 §4).
+
+        :raises NoSchema: the contract has none.
+        """
+        with self._open() as store:
+            return self._schema(store, Overlay(store), find_contract(store, contract).address)
+
+    def schema_of_code(self, code: bytes) -> SchemaDocument:
+        """The schema of a contract that is not deployed; the database is not used.
+
+        :raises NoSchema: the contract has none.
+        """
+        if len(code) > limits.CODE_BYTES:
+            raise BadValue(f"the contract has {len(code)} bytes, the limit is {limits.CODE_BYTES}")
+        with closing(Store(None)) as store:
+            overlay = Overlay(store)
+            address = accounts.contract_address(accounts.named()[accounts.DEFAULT_SENDER], salt=0, nonce=0)
+            _write_code(overlay, address, code)
+            return self._schema(store, overlay, address)
+
+    def accounts(self) -> list[AccountInfo]:
+        """Balances of the named accounts, of contracts, and of every other address that has one."""
+        with self._open() as store:
+            return store.accounts()
+
+    def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
+        """The last ``count`` recorded transactions, oldest first."""
+        with self._open() as store:
+            return store.transactions(count)
+
+    def contracts(self) -> list[ContractInfo]:
+        """All contracts in order of deployment."""
+        with self._open() as store:
+            return store.contracts()
+
+    def _open(self, *, write: bool = False) -> AbstractContextManager[Store]:
+        return open_store(self._path, write=write, wait_seconds=self._lock_seconds, on_wait=self._on_wait)
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def _check_sender(self, store: Store, sender: str | Address, value: int) -> Address:
+        if not 0 <= value <= limits.VALUE_MAX:
+            raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
+        account = find_sender(store, sender)
+        balance = store.balance(account)
+        if value > balance:
+            name = accounts.names().get(account, str(account))
+            raise InsufficientBalance(f"{name} has {balance}, which is less than the value {value}")
+        return account
+
+    def _method_of(self, store: Store, address: Address, method: str | None) -> Callable[[], Mapping[str, Any]]:
+        def schema() -> Mapping[str, Any]:
+            document = self._schema(store, Overlay(store), address)
+            found: Mapping[str, Any] = document.get("methods", {}).get(method or "", {})
+            return found
+
+        return schema
+
+    def _call_data(
+        self,
+        store: Store,
+        method: str | None,
+        args: Arguments,
+        kwargs: KeywordArguments,
+        schema: Callable[[], Mapping[str, Any]],
+    ) -> bytes:
+        positional, named = _parsed(store, args, list, "args"), _parsed(store, kwargs, dict, "kwargs")
+        from_text = [value for value, given in ((positional, args), (named, kwargs)) if isinstance(given, str)]
+        try:
+            # Only a string that starts with 0x can mean something else than itself; a schema costs a run.
+            if any(values.may_need_schema(value) for value in from_text):
+                converted = values.apply_schema_to_call(positional, named, schema())
+                positional = converted[0] if isinstance(args, str) else positional
+                named = converted[1] if isinstance(kwargs, str) else named
+        except NoSchema:
+            # Without a schema a string is a string.
+            pass
+        try:
+            return calldata_of_call(method, positional, named)
+        except (TypeError, ValueError) as error:
+            raise BadValue(f"arguments that calldata cannot hold: {error}") from error
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    def _command(self, store: Store, transaction: Transaction) -> Execution:
+        resumed = self._deliver(store)
+        balance = store.balance(transaction.sender)
+        if transaction.value > balance:
+            raise InsufficientBalance(f"{transaction.sender!s} has {balance}, less than the value {transaction.value}")
+        receipt, changes = self._execute(store, transaction)
+        if changes is None:
+            return Execution(receipt, resumed=resumed)
+        (receipt,) = store.commit([changes])
+        return Execution(receipt, self._deliver(store), resumed)
+
+    def _deliver(self, store: Store) -> tuple[Receipt, ...]:
+        """Delivers what is in the queue and what follows from it, within the limit of one command."""
+        receipts: list[Receipt] = []
+        while queued := store.queued():
+            if len(receipts) >= limits.DELIVERIES:
+                return (*receipts, *self._put_back(store, queued))
+            number, transaction = queued[0]
+            _, changes = self._execute(store, transaction, queued=number)
+            assert changes is not None, "a queued message is always settled"
+            receipts += store.commit([changes])
+        return tuple(receipts)
+
+    def _put_back(self, store: Store, queued: list[tuple[int, Transaction]]) -> list[Receipt]:
+        overlay = Overlay(store)
+        changes = []
+        for number, transaction in queued:
+            # The value of a #error call belongs to the contract that it goes to.
+            owner = transaction.contract if transaction.kind is Kind.ERROR else transaction.sender
+            overlay.add(owner, transaction.value)
+            receipt = Receipt(transaction, Status.UNDELIVERED, None, *self._identity(store, transaction, number))
+            changes.append(Changes(receipt, balances={owner: overlay.balance(owner)}, delivered=number))
+        return store.commit(changes)
+
+    def _execute(
+        self, store: Store, transaction: Transaction, *, queued: int | None = None
+    ) -> tuple[Receipt, Changes | None]:
+        """Runs a transaction. No changes: a command of the user that failed."""
+        overlay = Overlay(store)
+        if queued is None:
+            overlay.add(transaction.sender, -transaction.value)
+        overlay.add(transaction.contract, transaction.value)
+        if transaction.kind is Kind.DEPLOY:
+            _write_code(overlay, transaction.contract, transaction.code)
+        elif store.contract(transaction.contract) is None and transaction.calldata == _EMPTY_CALL:
+            transaction = dataclasses.replace(transaction, kind=Kind.TRANSFER)
+
+        host = RunHost(store, overlay, transaction.contract, transaction.calldata, read_only=False)
+        identity = self._identity(store, transaction, queued or 0)
+        outcome, report = self._outcome(store, host, transaction, *identity)
+        streams = {} if report is None else _streams(report, outcome)
+        transaction = dataclasses.replace(transaction, code=b"")  # it is in the storage of the contract
+        if not (isinstance(outcome, Return) or transaction.kind is Kind.TRANSFER):
+            receipt = Receipt(transaction, Status.FAILED, outcome, *identity, **streams)
+            return receipt, None if queued is None else self._settle_failure(store, receipt, queued)
+
+        queue = []
+        for posted in host.messages:
+            overlay.add(transaction.contract, -posted.value)
+            if posted.kind is PostedKind.ETH_SEND:
+                overlay.add(posted.receiver, posted.value)
+                continue
+            queue.append(
+                Transaction(
+                    Kind.DEPLOY if posted.kind is PostedKind.DEPLOY else Kind.CALL,
+                    transaction.contract,
+                    transaction.origin,
+                    posted.receiver,
+                    posted.value,
+                    posted.calldata,
+                    code=posted.code,
+                    on=posted.on,
+                )
+            )
+        receipt = Receipt(
+            transaction,
+            Status.OK,
+            outcome,
+            *identity,
+            events=tuple(host.events),
+            messages=tuple(host.messages),
+            balances=_balance_changes(store, overlay),
+            nondet_results=tuple(host.nondet_results),
+            slots_written=overlay.written_slots(),
+            bytes_written=overlay.bytes_written,
+            **streams,
+        )
+        nonces = {transaction.contract: host.nonce} if host.nonce != store.nonce(transaction.contract) else {}
+        if queued is None:
+            nonces[transaction.sender] = store.nonce(transaction.sender) + 1
+        changes = Changes(
+            receipt,
+            balances=overlay.changed_balances(),
+            nonces=nonces,
+            pages=overlay.written_pages(),
+            contract=_new_contract(transaction, queued) if transaction.kind is Kind.DEPLOY else None,
+            queue=queue,
+            delivered=queued,
+        )
+        return receipt, changes
+
+    def _settle_failure(self, store: Store, receipt: Receipt, queued: int) -> Changes:
+        """A message failed: its effects are dropped and its value goes back."""
+        failed = receipt.transaction
+        changes = Changes(receipt, delivered=queued)
+        if not failed.value:
+            return changes
+        if failed.kind is Kind.ERROR:
+            changes.balances[failed.contract] = store.balance(failed.contract) + failed.value
+            return changes
+        data = calldata_of_call(SpecialMethod.ERRORED_MESSAGE, [], {})
+        changes.queue.append(
+            Transaction(Kind.ERROR, failed.contract, failed.origin, failed.sender, failed.value, data, on=failed.on)
+        )
+        return changes
+
+    def _outcome(
+        self, store: Store, host: RunHost, transaction: Transaction, tx_id: bytes, time: str
+    ) -> tuple[Outcome | None, RunReport | None]:
+        if transaction.kind is Kind.TRANSFER:
+            return None, None
+        exists = store.contract(transaction.contract) is not None
+        if transaction.kind is Kind.DEPLOY and exists:
+            return VMError("forbidden", "there is already a contract at this address"), None
+        if transaction.kind is not Kind.DEPLOY and not exists:
+            return VMError(_ABSENT_CONTRACT, "there is no contract at this address"), None
+        return self._run(host, transaction, tx_id, time, _ALL_PERMISSIONS)
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    def read(
+        self, store: Store, overlay: Overlay, transaction: Transaction, *, permissions: str, sync: bool = False
+    ) -> Receipt:
+        """Runs a transaction of which nothing is kept."""
+        host = RunHost(store, overlay, transaction.contract, transaction.calldata, read_only=True)
+        identity = self._identity(store, transaction, 0)
+        outcome, report = self._run(host, transaction, *identity, permissions, sync=sync)
+        status = Status.OK if isinstance(outcome, Return) else Status.FAILED
+        return Receipt(transaction, status, outcome, *identity, **_streams(report, outcome))
+
+    def _run(
+        self, host: RunHost, transaction: Transaction, tx_id: bytes, time: str, permissions: str, *, sync: bool = False
+    ) -> tuple[Outcome, RunReport]:
+        message = {
+            "contract_address": transaction.contract.as_b64,
+            "sender_address": transaction.sender.as_b64,
+            "origin_address": transaction.origin.as_b64,
+            "chain_id": str(accounts.CHAIN_ID),
+            "value": transaction.value,
+            "is_init": transaction.kind is Kind.DEPLOY,
+            "datetime": time,
+        }
+        request = RunRequest(message, "0x" + tx_id.hex(), permissions, self._timeout, sync)
+        report = _complete(self._executor(host, request))
+        if host.result is None or not report.consumed:
+            return InternalError(_crash_text(report)), report
+        try:
+            return decode_result(host.result).outcome, report
+        except ProtocolViolation as violation:
+            return InternalError(f"unreadable result: {violation}"), report
+
+    def _schema(self, store: Store, overlay: Overlay, address: Address) -> SchemaDocument:
+        account = accounts.named()[accounts.DEFAULT_SENDER]
+        data = calldata_of_call(SpecialMethod.GET_SCHEMA, [], {})
+        transaction = Transaction(Kind.VIEW, account, account, address, 0, data)
+        receipt = self.read(store, overlay, transaction, permissions=_READ_PERMISSIONS, sync=True)
+        if not receipt.ok:
+            raise NoSchema("the contract fails when it is asked for its schema", receipt)
+        try:
+            document = json.loads(receipt.value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NoSchema(f"the contract answers #get-schema with something else than a schema: {error}") from error
+        if not isinstance(document, dict):
+            raise NoSchema("the contract answers #get-schema with something else than a schema")
+        return document
+
+    def _identity(self, store: Store, transaction: Transaction, queued: int) -> tuple[bytes, str]:
+        """Id and datetime of a transaction that is about to be executed."""
+        time = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        digest = hashlib.sha256()
+        for number in (store.transaction_count(), queued, transaction.value):
+            digest.update(number.to_bytes(32, "big"))
+        digest.update(transaction.sender.as_bytes + transaction.contract.as_bytes + time.encode())
+        digest.update(transaction.calldata)
+        return digest.digest(), time
+
+
+class NoSchema(BadRequest):
+    """A contract gives no schema; ``receipt`` is the run in which it failed, if it did."""
+
+    kind = "no_schema"
+
+    def __init__(self, text: str, receipt: Receipt | None = None) -> None:
+        super().__init__(text)
+        self.receipt = receipt
+
+
+def _parsed(store: Store, given: Any, kind: type[T], option: str) -> T:
+    if not isinstance(given, str):
+        return kind(given)  # type: ignore[call-arg]
+    parsed = values.parse_json(given, resolve=lambda word: find_address(store, word))
+    if not isinstance(parsed, kind):
+        example = '["hello", 5]' if kind is list else '{"name": "hello"}'
+        raise BadValue(f"{option} must be a JSON {'array' if kind is list else 'object'}, like {example}")
+    return parsed
+
+
+def _write_code(overlay: Overlay, address: Address, code: bytes) -> None:
+    """The two writes that a node makes before a deployment (spec modules/04 §8)."""
+    overlay.write(address, CODE_SLOT, 0, len(code).to_bytes(4, "little"))
+    overlay.write(address, CODE_SLOT, 4, code)
+
+
+def _new_contract(transaction: Transaction, queued: int | None) -> ContractInfo:
+    return ContractInfo(transaction.contract, transaction.name, number=0, top_level=queued is None)
+
+
+def _balance_changes(store: Store, overlay: Overlay) -> tuple[BalanceChange, ...]:
+    changed = overlay.changed_balances()
+    return tuple(BalanceChange(address, store.balance(address), balance) for address, balance in changed.items())
+
+
+def _streams(report: RunReport, outcome: Outcome | None) -> dict[str, Any]:
+    stdout = report.stdout
+    if isinstance(outcome, Outcome):
+        stdout = _without_end(stdout, (result_line(outcome) + "\n").encode("utf-8", "surrogateescape"))
+    return {"stdout": stdout, "stderr": report.stderr, "seconds": report.seconds}
+
+
+def _without_end(stream: Captured, end: bytes) -> Captured:
+    """``stream`` without ``end``, which its producer wrote last; of a long one only the end of ``end`` was kept."""
+    kept = stream.tail if stream.dropped else stream.head + stream.tail
+    if not kept.endswith(end) and not (stream.dropped and end.endswith(kept)):
+        return stream
+    left = len(stream.head) + stream.dropped + len(stream.tail) - len(end)
+    if left <= len(stream.head):
+        return Captured(stream.head[:left])
+    left -= len(stream.head)
+    if left <= stream.dropped:
+        return Captured(stream.head, b"", left)
+    return Captured(stream.head, stream.tail[: left - stream.dropped], stream.dropped)
+
+
+def _crash_text(report: RunReport) -> str:
+    """Why there is no result."""
+    if report.timed_out:
+        return "the executor did not end after its time was over and was killed"
+    if report.exit_status < 0:
+        return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
+    lines = report.stderr.text().strip().splitlines()
+    said = f": {lines[-1][:500]}" if lines else ""
+    return f"the executor ended with exit code {report.exit_status} and without a result{said}"
+
+
+def _complete(run: Coroutine[Any, Any, RunReport]) -> RunReport:
+    """Waits for a run, also when the caller has an event loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, run).result()

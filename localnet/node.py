@@ -1,0 +1,174 @@
+"""The node's side of one run: implements :class:`executor.host_protocol.host.Host` over an overlay.
+
+Everything a contract does is collected here and stays provisional; :mod:`localnet.net` commits it after a Return.
+
+* Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the state
+  before it. (There is no consensus here, so a committed transaction is accepted and final at the same time.)
+* The balance of the running contract includes the value of the message (spec executor/00, "get_self_balance").
+* This node is the leader of every nondet block and keeps the results.
+* There is no EVM: ``eth_call`` is answered with no bytes; ``eth_send`` moves its value when the transaction commits.
+* Fuel is unlimited.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from executor.abi import HostErrorCode, StorageType
+from executor.address import Address
+from executor.host_protocol.host import HostErrorReply
+from localnet import accounts, limits
+from localnet.model import Event, Posted, PostedKind
+from localnet.overlay import Overlay
+from localnet.store import Store
+
+#: The largest number that a fuel answer should hold (spec executor/02).
+UNLIMITED_FUEL = (1 << 53) - 1
+_AMOUNT = re.compile(r"0x(?:0|[1-9a-f][0-9a-f]{0,63})")
+_RELEASED_ON = ("accepted", "finalized")
+
+
+class RunHost:
+    """One run of a contract. ``result`` is the content of consume_result, None until it came."""
+
+    def __init__(self, store: Store, overlay: Overlay, contract: Address, calldata: bytes, *, read_only: bool) -> None:
+        self._store = store
+        self._overlay = overlay
+        self._contract = contract
+        self._calldata = calldata
+        self._read_only = read_only
+        self._message_bytes = 0
+        self._event_bytes = 0
+        self._nondet_bytes = 0
+        self._new_addresses: set[Address] = set()
+        self._value_sent = 0
+        #: Deployments without salt take the nonces from here on.
+        self.nonce = store.nonce(contract)
+        self.messages: list[Posted] = []
+        self.events: list[Event] = []
+        self.nondet_results: list[bytes] = []
+        self.result: bytes | None = None
+
+    # --- call and result --------------------------------------------------------------------------
+
+    async def get_calldata(self) -> bytes:
+        return self._calldata
+
+    async def consume_result(self, result: bytes) -> None:
+        self.result = result
+
+    # --- storage and balances ---------------------------------------------------------------------
+
+    async def storage_read(
+        self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
+    ) -> bytes:
+        committed = storage_type is StorageType.LATEST_FINAL
+        return self._overlay.read(address, slot, index, length, committed=committed)
+
+    async def storage_write(self, slot: bytes, index: int, data: bytes) -> None:
+        self._check_writable()
+        self._overlay.write(self._contract, slot, index, data)
+
+    async def get_balance(self, address: Address) -> int:
+        return self._overlay.balance(address)
+
+    # --- nondet blocks ----------------------------------------------------------------------------
+
+    async def get_leader_nondet_result(self, call_no: int) -> bytes:
+        raise HostErrorReply(HostErrorCode.I_AM_LEADER)
+
+    async def post_nondet_result(self, call_no: int, result: bytes) -> None:
+        self._nondet_bytes = _within(self._nondet_bytes + len(result), limits.NONDET_BYTES)
+        self.nondet_results.append(result)
+
+    async def notify_nondet_disagreement(self, call_no: int) -> None:
+        raise ValueError("a leader cannot disagree with itself")
+
+    async def consume_fuel(self, amount: int) -> None:
+        pass
+
+    async def remaining_fuel_as_gen(self) -> int:
+        return UNLIMITED_FUEL
+
+    # --- messages and events ----------------------------------------------------------------------
+
+    async def post_message(self, receiver: Address, calldata: bytes, data: bytes) -> None:
+        members = _members(data, "on", "value")
+        self._post(
+            Posted(PostedKind.MESSAGE, receiver, _amount(members["value"]), calldata, on=_released_on(members["on"]))
+        )
+
+    async def deploy_contract(self, calldata: bytes, code: bytes, data: bytes) -> None:
+        members = _members(data, "on", "salt_nonce", "value")
+        salt = _amount(members["salt_nonce"])
+        address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce)
+        if self._store.contract(address) or address in self._new_addresses:
+            # The same salt twice: the address is taken, as it would be on a chain.
+            raise HostErrorReply(HostErrorCode.FORBIDDEN)
+        self._post(
+            Posted(
+                PostedKind.DEPLOY,
+                address,
+                _amount(members["value"]),
+                calldata,
+                on=_released_on(members["on"]),
+                code=code,
+                salt=salt,
+            )
+        )
+        self._new_addresses.add(address)
+        self.nonce += not salt
+
+    async def eth_send(self, address: Address, calldata: bytes, data: bytes) -> None:
+        members = _members(data, "value")
+        self._post(Posted(PostedKind.ETH_SEND, address, _amount(members["value"]), calldata))
+
+    async def eth_call(self, address: Address, calldata: bytes) -> bytes:
+        return b""
+
+    async def post_event(self, topics: list[bytes], blob: bytes) -> None:
+        _within(len(self.events) + 1, limits.EVENTS)
+        self._event_bytes = _within(self._event_bytes + len(blob), limits.EVENT_BYTES)
+        self.events.append(Event(tuple(topics), blob))
+
+    def _post(self, posted: Posted) -> None:
+        self._check_writable()
+        _within(len(self.messages) + 1, limits.MESSAGES)
+        self._message_bytes = _within(
+            self._message_bytes + len(posted.calldata) + len(posted.code), limits.MESSAGE_BYTES
+        )
+        # The executor checks this too (errno 7); the books must be right whoever is at the other end.
+        _within(self._value_sent + posted.value, self._overlay.balance(self._contract))
+        self._value_sent += posted.value
+        self.messages.append(posted)
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise HostErrorReply(HostErrorCode.FORBIDDEN)
+
+
+def _within(amount: int, limit: int) -> int:
+    if amount > limit:
+        raise HostErrorReply(HostErrorCode.FORBIDDEN)
+    return amount
+
+
+def _members(data: bytes, *names: str) -> dict[str, Any]:
+    document = json.loads(data)
+    if not isinstance(document, dict) or sorted(document) != sorted(names):
+        raise ValueError(f"expected a JSON object of {', '.join(names)}")
+    return document
+
+
+def _amount(text: object) -> int:
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        raise ValueError(f"not an amount: {text!r}")
+    return int(text, 16)
+
+
+def _released_on(text: object) -> str:
+    if text not in _RELEASED_ON:
+        raise ValueError(f"not a release condition: {text!r}")
+    return str(text)

@@ -1,0 +1,457 @@
+"""The database of a local network: one SQLite file, one SQLite transaction per transaction of the network.
+
+The file is made by the first commit, so a command that fails leaves none behind. It has a rollback journal and no
+write-ahead log: between commands there is exactly one file, and copying it copies the network. Next to it lies an
+empty ``….lock``: commands that only read share that lock, commands that write hold it alone from beginning to end, and
+a killed process loses it. Nothing is written while a contract runs; :meth:`Store.commit` writes all effects of a
+transaction or none.
+
+Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
+their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance).
+Amounts are decimal text, because SQLite's integers end at 2**63.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from executor import calldata
+from executor.address import Address
+from localnet import accounts, limits
+from localnet.errors import DatabaseError
+from localnet.model import (
+    AccountInfo,
+    BalanceChange,
+    Captured,
+    ContractInfo,
+    Event,
+    Kind,
+    Posted,
+    PostedKind,
+    Receipt,
+    Status,
+    Transaction,
+    outcome_from_bytes,
+    outcome_to_bytes,
+)
+
+#: "gvmL"; tells our files from other SQLite files.
+APPLICATION_ID = 0x67766D4C
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE accounts (address BLOB PRIMARY KEY, balance TEXT NOT NULL, nonce INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE contracts (number INTEGER PRIMARY KEY, address BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+                        top_level INTEGER NOT NULL);
+CREATE TABLE pages (address BLOB NOT NULL, slot BLOB NOT NULL, page INTEGER NOT NULL, data BLOB NOT NULL,
+                    PRIMARY KEY (address, slot, page)) WITHOUT ROWID;
+CREATE TABLE transactions (number INTEGER PRIMARY KEY, tx_id BLOB NOT NULL, parent INTEGER, kind TEXT NOT NULL,
+                           status TEXT NOT NULL, sender BLOB NOT NULL, origin BLOB NOT NULL, contract BLOB NOT NULL,
+                           name TEXT NOT NULL, value TEXT NOT NULL, calldata BLOB NOT NULL, released_on TEXT NOT NULL,
+                           datetime TEXT NOT NULL, outcome BLOB, details BLOB NOT NULL);
+CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT NULL, kind TEXT NOT NULL,
+                    sender BLOB NOT NULL, origin BLOB NOT NULL, contract BLOB NOT NULL, value TEXT NOT NULL,
+                    calldata BLOB NOT NULL, code BLOB NOT NULL, released_on TEXT NOT NULL);
+"""
+
+
+@dataclass(slots=True)
+class Changes:
+    """All effects of one transaction."""
+
+    receipt: Receipt
+    balances: dict[Address, int] = field(default_factory=dict)
+    """New balances of the addresses that changed."""
+    nonces: dict[Address, int] = field(default_factory=dict)
+    pages: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
+    """(address, slot, page number) to content without trailing zeros."""
+    contract: ContractInfo | None = None
+    queue: list[Transaction] = field(default_factory=list)
+    """Messages to deliver; their value has left the sender's balance. The store fills in ``parent``."""
+    delivered: int | None = None
+    """Queue number of the message that this transaction delivers."""
+
+
+class Store:
+    """One network's state, open for one command; made by :func:`open_store`."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Opens ``path``; without a file there, or without a path, shows the state of a new network.
+
+        :raises DatabaseError: not a database of ours, or unreadable.
+        """
+        self._path = path or Path(":memory:")
+        with _sqlite_errors(self._path):
+            self._exists = path is not None and path.exists() and path.stat().st_size > 0
+            self._connection = _connect(self._path if self._exists else Path(":memory:"))
+            if self._exists:
+                self._check_version()
+            else:
+                self._create()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def balance(self, address: Address) -> int:
+        """Balance of any address; 0 for one that never had any."""
+        row = self._one("SELECT balance FROM accounts WHERE address = ?", address.as_bytes)
+        return int(row[0]) if row else 0
+
+    def nonce(self, address: Address) -> int:
+        """Recorded transactions of an account, or deployments without salt of a contract."""
+        row = self._one("SELECT nonce FROM accounts WHERE address = ?", address.as_bytes)
+        return int(row[0]) if row else 0
+
+    def pages(self, address: Address, slot: bytes, first: int, last: int) -> dict[int, bytes]:
+        """Pages ``first`` to ``last`` of a slot that were ever written, without their trailing zeros."""
+        rows = self._all(
+            "SELECT page, data FROM pages WHERE address = ? AND slot = ? AND page BETWEEN ? AND ?",
+            address.as_bytes,
+            slot,
+            first,
+            last,
+        )
+        return dict(rows)
+
+    def slots(self, address: Address, count: int) -> list[tuple[bytes, int]]:
+        """The first ``count`` written slots of a contract, and the number of the last page of each."""
+        return self._all(
+            "SELECT slot, MAX(page) FROM pages WHERE address = ? GROUP BY slot ORDER BY slot LIMIT ?",
+            address.as_bytes,
+            count,
+        )
+
+    def slot_count(self, address: Address) -> int:
+        """How many slots of a contract were ever written."""
+        row = self._one("SELECT COUNT(DISTINCT slot) FROM pages WHERE address = ?", address.as_bytes)
+        return int(row[0]) if row else 0
+
+    def contract(self, address: Address) -> ContractInfo | None:
+        """The contract at an address."""
+        row = self._one("SELECT address, name, number, top_level FROM contracts WHERE address = ?", address.as_bytes)
+        return _contract(row) if row else None
+
+    def contracts(self) -> list[ContractInfo]:
+        """All contracts in order of deployment."""
+        rows = self._all("SELECT address, name, number, top_level FROM contracts ORDER BY number")
+        return [_contract(row) for row in rows]
+
+    def accounts(self) -> list[AccountInfo]:
+        """The named accounts, then every other address with a balance or a contract."""
+        known = {Address(row[0]): (int(row[1]), int(row[2])) for row in self._all("SELECT * FROM accounts")}
+        contracts = {info.address: info.name for info in self.contracts()}
+        order = [*accounts.names(), *contracts, *sorted(known.keys() - accounts.names().keys() - contracts.keys())]
+        return [
+            AccountInfo(
+                address,
+                accounts.names().get(address) or contracts.get(address, ""),
+                *known.get(address, (0, 0)),
+                is_contract=address in contracts,
+            )
+            for address in order
+        ]
+
+    def transaction_count(self) -> int:
+        """Number of the last recorded transaction."""
+        row = self._one("SELECT COALESCE(MAX(number), 0) FROM transactions")
+        return int(row[0]) if row else 0
+
+    def transactions(self, count: int) -> list[Receipt]:
+        """The last ``count`` recorded transactions, oldest first."""
+        rows = self._all(
+            "SELECT number, tx_id, parent, kind, status, sender, origin, contract, name, value, calldata, released_on,"
+            " datetime, outcome, details FROM transactions ORDER BY number DESC LIMIT ?",
+            count,
+        )
+        return [_receipt(row) for row in reversed(rows)]
+
+    def queued(self) -> list[tuple[int, Transaction]]:
+        """Messages under way, in order of posting, with their queue numbers."""
+        rows = self._all(
+            "SELECT number, parent, kind, sender, origin, contract, value, calldata, code, released_on"
+            " FROM queue ORDER BY number"
+        )
+        return [(row[0], _queued(row)) for row in rows]
+
+    def total_value(self) -> int:
+        """All value of the network: balances and messages under way. Never changes."""
+        amounts = self._all("SELECT balance FROM accounts UNION ALL SELECT value FROM queue")
+        return sum(int(row[0]) for row in amounts)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def commit(self, changes: Iterable[Changes]) -> list[Receipt]:
+        """Writes transactions to the file, all or none, and gives their receipts with numbers.
+
+        :raises DatabaseError: the file cannot be written, or value would appear or vanish.
+        """
+        with _sqlite_errors(self._path):
+            if not self._exists:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection.close()
+                self._connection = _connect(self._path)
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not self._exists:
+                    self._create()
+                before = self.total_value()
+                receipts = [self._apply(change) for change in changes]
+                if self.total_value() != before:
+                    raise DatabaseError("a transaction would create or destroy value; nothing was written")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        self._exists = True
+        return receipts
+
+    def _apply(self, changes: Changes) -> Receipt:
+        execute = self._connection.execute
+        for address, balance in changes.balances.items():
+            if balance < 0:
+                raise DatabaseError(f"the balance of {address!s} would be negative; nothing was written")
+            self._set_account("balance", address, str(balance))
+        for address, nonce in changes.nonces.items():
+            self._set_account("nonce", address, nonce)
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO pages (address, slot, page, data) VALUES (?, ?, ?, ?)",
+            ((*key, data) for key, data in changes.pages.items()),
+        )
+        number = self.transaction_count() + 1
+        receipt = dataclasses.replace(changes.receipt, number=number)
+        self._log(receipt)
+        if changes.delivered is not None:
+            execute("DELETE FROM queue WHERE number = ?", (changes.delivered,))
+        for message in changes.queue:
+            self._enqueue(message, number)
+        if changes.contract:
+            execute(
+                "INSERT INTO contracts (address, name, top_level) VALUES (?, ?, ?)",
+                (changes.contract.address.as_bytes, changes.contract.name, changes.contract.top_level),
+            )
+        return receipt
+
+    def _set_account(self, column: str, address: Address, value: str | int) -> None:
+        self._connection.execute(
+            "INSERT OR IGNORE INTO accounts (address, balance, nonce) VALUES (?, '0', 0)", (address.as_bytes,)
+        )
+        self._connection.execute(f"UPDATE accounts SET {column} = ? WHERE address = ?", (value, address.as_bytes))
+
+    def _log(self, receipt: Receipt) -> None:
+        transaction = receipt.transaction
+        self._connection.execute(
+            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                receipt.number,
+                receipt.tx_id,
+                transaction.parent,
+                transaction.kind,
+                receipt.status,
+                transaction.sender.as_bytes,
+                transaction.origin.as_bytes,
+                transaction.contract.as_bytes,
+                transaction.name,
+                str(transaction.value),
+                transaction.calldata,
+                transaction.on,
+                receipt.datetime,
+                None if receipt.outcome is None else outcome_to_bytes(receipt.outcome),
+                _details_to_bytes(receipt),
+            ),
+        )
+
+    def _enqueue(self, message: Transaction, parent: int) -> None:
+        self._connection.execute(
+            "INSERT INTO queue (parent, kind, sender, origin, contract, value, calldata, code, released_on)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                parent,
+                message.kind,
+                message.sender.as_bytes,
+                message.origin.as_bytes,
+                message.contract.as_bytes,
+                str(message.value),
+                message.calldata,
+                message.code,
+                message.on,
+            ),
+        )
+
+    def _create(self) -> None:
+        """Tables and accounts of a new network, inside the caller's transaction if there is one."""
+        for statement in _SCHEMA.split(";"):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for address in accounts.names():
+            self._set_account("balance", address, str(accounts.START_BALANCE))
+
+    def _check_version(self) -> None:
+        application = self._one("PRAGMA application_id")
+        version = self._one("PRAGMA user_version")
+        if not application or application[0] != APPLICATION_ID or not version:
+            raise DatabaseError(f"{self._path} is not the database of a local network")
+        if version[0] != SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self._path} has version {version[0]} of the database layout, this release reads {SCHEMA_VERSION}"
+            )
+
+    def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
+        with _sqlite_errors(self._path):
+            row: tuple[Any, ...] | None = self._connection.execute(query, parameters).fetchone()
+            return row
+
+    def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with _sqlite_errors(self._path):
+            return self._connection.execute(query, parameters).fetchall()
+
+
+@contextlib.contextmanager
+def open_store(
+    path: Path, *, write: bool, wait_seconds: float = limits.LOCK_SECONDS, on_wait: Callable[[], None] | None = None
+) -> Iterator[Store]:
+    """The database at ``path``, locked: alone with ``write``, otherwise together with other readers.
+
+    :param on_wait: called once if another command holds the lock.
+    :raises DatabaseError: no lock after ``wait_seconds``, or the database cannot be used.
+    """
+    if not write and not path.exists():
+        # Nothing to protect, and a command that reads leaves no files behind.
+        with contextlib.closing(Store(path)) as store:
+            yield store
+        return
+    with _lock(path, write, wait_seconds, on_wait), contextlib.closing(Store(path)) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def _lock(path: Path, alone: bool, wait_seconds: float, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock: IO[bytes] = open(lock_path, "ab")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
+    with lock:
+        deadline = time.monotonic() + wait_seconds
+        waited = False
+        while not _try_lock(lock, alone):
+            if not waited and on_wait:
+                on_wait()
+            waited = True
+            if time.monotonic() >= deadline:
+                raise DatabaseError(
+                    f"{path} is in use by another genvm local command; gave up after {wait_seconds:g} seconds"
+                )
+            time.sleep(limits.LOCK_POLL_SECONDS)
+        yield
+
+
+def _try_lock(lock: IO[bytes], alone: bool) -> bool:
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write.
+    connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+@contextlib.contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise DatabaseError(f"database {path}: {error}") from error
+
+
+def _contract(row: tuple[Any, ...]) -> ContractInfo:
+    return ContractInfo(Address(row[0]), row[1], row[2], bool(row[3]))
+
+
+def _queued(row: tuple[Any, ...]) -> Transaction:
+    _, parent, kind, sender, origin, contract, value, data, code, on = row
+    return Transaction(
+        Kind(kind),
+        Address(sender),
+        Address(origin),
+        Address(contract),
+        int(value),
+        data,
+        code=code,
+        parent=parent,
+        on=on,
+    )
+
+
+def _receipt(row: tuple[Any, ...]) -> Receipt:
+    number, tx_id, parent, kind, status, sender, origin, contract, name, value, data, on, *rest = row
+    datetime, outcome, details = rest
+    return Receipt(
+        Transaction(
+            Kind(kind),
+            Address(sender),
+            Address(origin),
+            Address(contract),
+            int(value),
+            data,
+            name=name,
+            parent=parent,
+            on=on,
+        ),
+        Status(status),
+        None if outcome is None else outcome_from_bytes(outcome),
+        tx_id,
+        datetime,
+        number=number,
+        **_details_from_bytes(details),
+    )
+
+
+def _details_to_bytes(receipt: Receipt) -> bytes:
+    return calldata.encode(
+        {
+            "events": [[list(event.topics), event.blob] for event in receipt.events],
+            "messages": [
+                [str(post.kind), post.receiver, post.value, post.calldata, post.on, post.code, post.salt]
+                for post in receipt.messages
+            ],
+            "balances": [[change.address, change.before, change.after] for change in receipt.balances],
+            "nondet_results": list(receipt.nondet_results),
+            "slots_written": receipt.slots_written,
+            "bytes_written": receipt.bytes_written,
+            "stdout": [receipt.stdout.head, receipt.stdout.tail, receipt.stdout.dropped],
+            "stderr": [receipt.stderr.head, receipt.stderr.tail, receipt.stderr.dropped],
+            "microseconds": int(receipt.seconds * 1e6),
+        }
+    )
+
+
+def _details_from_bytes(data: bytes) -> dict[str, Any]:
+    details: dict[str, Any] = calldata.decode(data)
+    details["events"] = tuple(Event(tuple(topics), blob) for topics, blob in details["events"])
+    details["messages"] = tuple(Posted(PostedKind(kind), *rest) for kind, *rest in details["messages"])
+    details["balances"] = tuple(BalanceChange(*change) for change in details["balances"])
+    details["nondet_results"] = tuple(details["nondet_results"])
+    details["stdout"] = Captured(*details["stdout"])
+    details["stderr"] = Captured(*details["stderr"])
+    details["seconds"] = details.pop("microseconds") / 1e6
+    return details

@@ -1,0 +1,497 @@
+"""Transactions: effects, messages, value. Contracts are fakes; the executor's part is tested end to end elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from localnet_fakes import FakeExecutor, Rollback, Run, Trap
+
+from executor import calldata
+from executor.abi import StorageType
+from executor.address import Address
+from executor.outcome import Return, UserError, VMError
+from localnet import accounts, limits
+from localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
+from localnet.model import Execution, Kind, Posted, PostedKind, Status
+from localnet.net import LocalNet, NoSchema
+from localnet.store import open_store
+
+ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+TOTAL = accounts.START_BALANCE * len(accounts.NAMES)
+
+
+async def store_contract(run: Run) -> Any:
+    """Keeps one byte string."""
+    match run.method:
+        case "set":
+            await run.write(0, bytes([len(run.args[0])]) + run.args[0])
+        case "get":
+            return await run.read(1, (await run.read(0, 1))[0])
+        case "set_then_fail":
+            await run.write(0, b"\xff" * 100)
+            await run.host.post_event([bytes(32)], calldata.encode({}))
+            raise Rollback("no")
+        case "trap":
+            raise Trap("exit_code 1")
+    return None
+
+
+async def sender_contract(run: Run) -> Any:
+    """Sends what it is told: ``send`` takes a list of [kind, target, method, value]."""
+    match run.method:
+        case "send":
+            for kind, target, method, value in run.args[0]:
+                if kind == "message":
+                    await run.post(target, method, value=value)
+                elif kind == "deploy":
+                    await run.deploy(method.encode(), value=value)
+                else:
+                    await run.eth_send(target, value)
+        case "loop":
+            await run.post(run.address, "loop", value=run.value)
+        case "fail":
+            raise Rollback("refused")
+        case "#error":
+            await run.write(0, run.value.to_bytes(8, "little"))
+        case "error_value":
+            return int.from_bytes(await run.read(0, 8), "little")
+        case "balance":
+            return await run.host.get_balance(run.address)
+    return None
+
+
+async def stubborn_contract(run: Run) -> Any:
+    """Sends, but refuses to take anything back."""
+    if run.method == "#error":
+        raise Trap("exit_code 1")
+    return await sender_contract(run)
+
+
+async def failing_constructor(run: Run) -> Any:
+    raise Rollback("constructor")
+
+
+async def schema_contract(run: Run) -> Any:
+    if run.method == "#get-schema":
+        return json.dumps(
+            {
+                "ctor": {"params": [["owner", "address"]], "kwparams": {}},
+                "methods": {"echo": {"params": [["a", "any"], ["b", "bytes"]], "kwparams": {"c": "address"}}},
+            }
+        )
+    return run.args
+
+
+CONTRACTS = {
+    b"store": store_contract,
+    b"sender": sender_contract,
+    b"stubborn": stubborn_contract,
+    b"failing": failing_constructor,
+    b"schema": schema_contract,
+}
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> LocalNet:
+    return make_net(tmp_path / "local.db")
+
+
+def make_net(path: Path) -> LocalNet:
+    return LocalNet(path, executor=FakeExecutor(CONTRACTS))
+
+
+def deploy(net: LocalNet, code: str, **options: Any) -> Address:
+    execution = net.deploy(code.encode(), name=code, **options)
+    assert execution.receipt.ok
+    return execution.receipt.transaction.contract
+
+
+def balances(net: LocalNet) -> dict[Address, int]:
+    return {info.address: info.balance for info in net.accounts()}
+
+
+def snapshot(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def total_value(path: Path) -> int:
+    with open_store(path, write=False) as store:
+        return store.total_value()
+
+
+def test_effects_of_a_return_are_kept(net: LocalNet) -> None:
+    contract = deploy(net, "store")
+    assert net.call(contract, "set", [b"hello"]).receipt.ok
+    assert net.view(contract, "get").value == b"hello"
+    assert net.call("store", "set", [b""]).receipt.slots_written == 1
+    assert net.view(None, "get").value == b""
+
+
+@pytest.mark.parametrize(("method", "outcome"), [("set_then_fail", UserError("no")), ("trap", VMError("exit_code 1"))])
+def test_a_failed_command_leaves_the_file_as_it_was(net: LocalNet, tmp_path: Path, method: str, outcome: Any) -> None:
+    contract = deploy(net, "store")
+    before = snapshot(tmp_path / "local.db")
+    execution = net.call(contract, method, value=5)
+    assert execution.receipt.status is Status.FAILED
+    assert execution.receipt.outcome == outcome
+    assert execution.receipt.number is None
+    assert execution.receipt.events == ()
+    assert snapshot(tmp_path / "local.db") == before
+
+
+def test_a_failed_deployment_makes_no_file(net: LocalNet, tmp_path: Path) -> None:
+    assert net.deploy(b"failing", name="failing").receipt.outcome == UserError("constructor")
+    assert not (tmp_path / "local.db").exists()
+
+
+def test_a_view_changes_nothing_and_is_not_recorded(net: LocalNet, tmp_path: Path) -> None:
+    contract = deploy(net, "store")
+    before = snapshot(tmp_path / "local.db")
+    assert net.view(contract, "get").ok
+    assert net.view(contract, "set", [b"x"]).outcome == VMError("forbidden")
+    assert snapshot(tmp_path / "local.db") == before
+    assert len(net.log()) == 1
+
+
+def test_runs_get_the_message_of_the_specification(tmp_path: Path) -> None:
+    executor = FakeExecutor(CONTRACTS)
+    net = LocalNet(tmp_path / "local.db", executor=executor)
+    contract = net.deploy(b"store", value=7, sender="bob").receipt.transaction.contract
+    message = dict(executor.requests[-1].message)
+    assert message.pop("datetime")
+    assert message == {
+        "contract_address": contract.as_b64,
+        "sender_address": BOB.as_b64,
+        "origin_address": BOB.as_b64,
+        "chain_id": "61999",
+        "value": 7,
+        "is_init": True,
+    }
+    assert executor.requests[-1].permissions == "rwscn"
+    net.view(contract, "get")
+    assert executor.requests[-1].permissions == "rcn"
+
+
+def test_addresses_of_contracts(net: LocalNet) -> None:
+    first = net.deploy(b"store").receipt.transaction.contract
+    assert first == accounts.contract_address(ALICE, salt=0, nonce=0)
+    assert net.deploy(b"store").receipt.transaction.contract == accounts.contract_address(ALICE, salt=0, nonce=1)
+    salted = net.deploy(b"store", salt=127).receipt.transaction.contract
+    assert salted == accounts.contract_address(ALICE, salt=127, nonce=0)
+    with pytest.raises(BadRequest, match="already used salt 127"):
+        net.deploy(b"store", salt=127)
+
+
+def test_salted_address_is_the_one_of_the_specification(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "CHAIN_ID", 255)
+    deployer = Address("0x03FB09251eC05ee9Ca36c98644070B89111D4b3F")
+    address = accounts.contract_address(deployer, salt=127, nonce=0)
+    assert address.as_hex == "0x31a38fac42349DC16a84A22FbBACCBb6E238B7F9"
+
+
+def test_all_value_fits_a_message() -> None:
+    assert TOTAL <= limits.VALUE_MAX
+
+
+def test_value_moves_with_the_call(net: LocalNet) -> None:
+    contract = deploy(net, "sender", value=10)
+    net.call(contract, None, value=5, sender="bob")
+    assert net.view(contract, "balance").value == 15
+    assert balances(net)[ALICE] == accounts.START_BALANCE - 10
+    assert balances(net)[BOB] == accounts.START_BALANCE - 5
+
+
+def test_the_running_contract_has_the_value_already(net: LocalNet) -> None:
+    contract = deploy(net, "sender")
+    assert net.call(contract, "balance", value=3).receipt.value == 3
+
+
+@pytest.mark.parametrize("value", [-1, limits.VALUE_MAX + 1])
+def test_impossible_values(net: LocalNet, value: int) -> None:
+    with pytest.raises(BadValue):
+        net.deploy(b"store", value=value)
+
+
+def test_too_little_balance(net: LocalNet, tmp_path: Path) -> None:
+    contract = deploy(net, "sender")
+    before = snapshot(tmp_path / "local.db")
+    with pytest.raises(InsufficientBalance, match="alice has 1000000000000000000"):
+        net.call(contract, None, value=accounts.START_BALANCE + 1)
+    with pytest.raises(InsufficientBalance):
+        net.call(contract, None, value=1, sender="0x" + "11" * 20)
+    assert snapshot(tmp_path / "local.db") == before
+
+
+def test_contracts_are_no_senders(net: LocalNet) -> None:
+    contract = deploy(net, "store")
+    with pytest.raises(BadValue, match="is a contract"):
+        net.call(contract, "get", sender=contract)
+
+
+def test_latest_final_is_the_state_before_the_transaction(tmp_path: Path) -> None:
+    async def reader(run: Run) -> Any:
+        if run.method == "run":
+            await run.write(0, b"new")
+            kinds = (StorageType.LATEST_FINAL, StorageType.LATEST_NON_FINAL, StorageType.DEFAULT)
+            return [await run.read(0, 3, kind) for kind in kinds]
+        await run.write(0, b"old")
+        return None
+
+    net = LocalNet(tmp_path / "local.db", executor=FakeExecutor({b"reader": reader}))
+    net.deploy(b"reader")
+    assert net.call(None, "run").receipt.value == [b"old", b"new", b"new"]
+
+
+# --- messages ---------------------------------------------------------------------------------------
+
+
+def test_messages_are_delivered_in_order_after_the_transaction(tmp_path: Path) -> None:
+    executor = FakeExecutor(CONTRACTS)
+    net = LocalNet(tmp_path / "local.db", executor=executor)
+    sender, other = deploy(net, "sender"), deploy(net, "store")
+    executor.order.clear()
+    execution = net.call(
+        sender, "send", [[["message", other, "one", 0], ["message", sender, "fail", 0], ["message", other, "two", 0]]]
+    )
+    assert executor.order == [(sender, "send"), (other, "one"), (sender, "fail"), (other, "two")]
+    assert [receipt.status for receipt in execution.delivered] == [Status.OK, Status.FAILED, Status.OK]
+    numbers = [receipt.number for receipt in (execution.receipt, *execution.delivered)]
+    assert numbers == [3, 4, 5, 6]
+    assert {receipt.transaction.parent for receipt in execution.delivered} == {3}
+    assert {receipt.transaction.sender for receipt in execution.delivered} == {sender}
+    assert {receipt.transaction.origin for receipt in execution.delivered} == {ALICE}
+    assert execution.receipt.messages[0] == Posted(
+        PostedKind.MESSAGE, other, 0, calldata.encode({"method": "one", "args": []}), "finalized"
+    )
+    assert net.log(3) == list(execution.delivered)
+
+
+def test_a_failed_message_brings_its_value_back_as_error_call(net: LocalNet, tmp_path: Path) -> None:
+    sender, other = deploy(net, "sender", value=100), deploy(net, "stubborn")
+    execution = net.call(sender, "send", [[["message", other, "fail", 40]]])
+    failed, returned = execution.delivered
+    assert failed.outcome == UserError("refused")
+    assert returned.transaction.kind is Kind.ERROR
+    assert (returned.transaction.sender, returned.transaction.contract) == (other, sender)
+    assert (returned.transaction.value, returned.transaction.calldata) == (40, calldata.encode({"method": "#error"}))
+    assert net.view(sender, "error_value").value == 40
+    assert balances(net)[sender] == 100
+    assert balances(net)[other] == 0
+    assert total_value(tmp_path / "local.db") == TOTAL
+
+
+def test_value_is_not_lost_when_the_error_call_fails_too(net: LocalNet, tmp_path: Path) -> None:
+    stubborn, sender = deploy(net, "stubborn", value=100), deploy(net, "sender")
+    execution = net.call(stubborn, "send", [[["message", sender, "fail", 40]]])
+    assert [receipt.status for receipt in execution.delivered] == [Status.FAILED, Status.FAILED]
+    assert balances(net)[stubborn] == 100
+    assert total_value(tmp_path / "local.db") == TOTAL
+
+
+def test_a_failed_message_without_value_is_only_recorded(net: LocalNet) -> None:
+    sender = deploy(net, "sender")
+    assert len(net.call(sender, "send", [[["message", sender, "fail", 0]]]).delivered) == 1
+
+
+def test_a_message_to_an_account_is_a_transfer_or_fails(net: LocalNet) -> None:
+    sender = deploy(net, "sender", value=100)
+    execution = net.call(sender, "send", [[["message", BOB, None, 30], ["message", BOB, "method", 20]]])
+    transfer, failed, returned = execution.delivered
+    assert (transfer.transaction.kind, transfer.status, transfer.outcome) == (Kind.TRANSFER, Status.OK, None)
+    assert failed.outcome == VMError("invalid_contract absent_runner_comment")
+    assert returned.transaction.value == 20
+    assert balances(net)[BOB] == accounts.START_BALANCE + 30
+    assert balances(net)[sender] == 70
+
+
+def test_eth_send_is_a_transfer(net: LocalNet) -> None:
+    sender, unknown = deploy(net, "sender", value=100), Address(b"\x11" * 20)
+    assert net.call(sender, "send", [[["eth", unknown, "", 30]]]).delivered == ()
+    assert balances(net)[unknown] == 30
+    assert balances(net)[sender] == 70
+
+
+def test_contracts_deploy_contracts(net: LocalNet) -> None:
+    sender = deploy(net, "sender", value=100)
+    execution = net.call(sender, "send", [[["deploy", None, "store", 5], ["deploy", None, "store", 6]]])
+    addresses = [accounts.contract_address(sender, salt=0, nonce=nonce) for nonce in (0, 1)]
+    assert [receipt.transaction.contract for receipt in execution.delivered] == addresses
+    assert [balances(net)[address] for address in addresses] == [5, 6]
+    assert net.view(addresses[1], "get").ok
+    execution = net.call(sender, "send", [[["deploy", None, "failing", 7]]])
+    assert [receipt.status for receipt in execution.delivered] == [Status.FAILED, Status.OK]
+    assert execution.delivered[0].transaction.contract == accounts.contract_address(sender, salt=0, nonce=2)
+    assert len(net.contracts()) == 3
+    assert balances(net)[sender] == 89
+
+
+def test_the_last_contract_of_the_user_is_the_default(net: LocalNet) -> None:
+    sender = deploy(net, "sender")
+    net.call(sender, "send", [[["deploy", None, "store", 0]]])
+    assert net.view(None, "balance").transaction.contract == sender
+
+
+def test_sending_more_than_the_balance_is_refused(net: LocalNet) -> None:
+    sender = deploy(net, "sender", value=100)
+    assert net.call(sender, "send", [[["eth", BOB, "", 60], ["eth", BOB, "", 41]]]).receipt.outcome == VMError(
+        "forbidden"
+    )
+    assert balances(net)[sender] == 100
+
+
+def test_endless_messages_end_and_keep_their_value(net: LocalNet, tmp_path: Path) -> None:
+    sender = deploy(net, "sender")
+    execution = net.call(sender, "loop", value=9)
+    assert len(execution.delivered) == limits.DELIVERIES + 1
+    assert execution.delivered[-1].status is Status.UNDELIVERED
+    assert all(receipt.ok for receipt in execution.delivered[:-1])
+    assert balances(net)[sender] == 9
+    assert total_value(tmp_path / "local.db") == TOTAL
+    assert net.call(sender, None).resumed == ()
+
+
+def test_an_interrupted_delivery_goes_on_with_the_next_command(tmp_path: Path) -> None:
+    armed = True
+
+    async def interrupting(run: Run) -> Any:
+        if run.method == "two" and armed:
+            raise KeyboardInterrupt
+        return await sender_contract(run)
+
+    net = LocalNet(tmp_path / "local.db", executor=FakeExecutor({b"sender": interrupting}))
+    sender = deploy(net, "sender", value=10)
+    posts = [["message", sender, "one", 1], ["message", sender, "two", 2]]
+    with pytest.raises(KeyboardInterrupt):
+        net.call(sender, "send", [posts])
+    assert balances(net)[sender] == 8
+    assert total_value(tmp_path / "local.db") == TOTAL
+    armed = False
+    execution = net.call(sender, "three")
+    assert [calldata.decode(receipt.transaction.calldata)["method"] for receipt in execution.resumed] == ["two"]  # type: ignore[index,call-overload]
+    assert balances(net)[sender] == 10
+
+
+def test_messages_of_one_transaction_are_limited(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = deploy(net, "sender")
+    monkeypatch.setattr(limits, "MESSAGES", 2)
+    posts = [["message", BOB, None, 0]]
+    assert net.call(sender, "send", [posts * 2]).receipt.ok
+    assert net.call(sender, "send", [posts * 3]).receipt.outcome == VMError("forbidden")
+
+
+def test_writes_of_one_transaction_are_limited(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = deploy(net, "store")
+    monkeypatch.setattr(limits, "STORAGE_PAGES_WRITTEN", 0)
+    assert net.call(contract, "set", [b"x"]).receipt.outcome == VMError("out_of_storage_gas")
+
+
+# --- arguments --------------------------------------------------------------------------------------
+
+
+def test_hex_strings_follow_the_schema(net: LocalNet) -> None:
+    deploy(net, "schema", args=f'["{BOB!s}"]')
+    assert net.log(1)[0].value == [BOB]
+    assert net.view("schema", "echo", '["0x01", "0x0102"]').value == ["0x01", b"\x01\x02"]
+    assert net.view("schema", "echo", ["0x01", "0x0102"]).value == ["0x01", "0x0102"]
+    assert net.view("schema", "echo", '[{"$addr": "bob"}]').value == [BOB]
+    with pytest.raises(BadValue, match="not an address"):
+        net.view("schema", "echo", "[]", '{"c": "0x01"}')
+
+
+def test_hex_strings_without_schema_are_strings(net: LocalNet) -> None:
+    contract = deploy(net, "store")
+    with pytest.raises(NoSchema):
+        net.schema(contract)
+    assert net.view(contract, "echo", '["0x01"]').ok
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "[", "[1.5]", '"x"'])
+def test_arguments_that_are_no_array(net: LocalNet, text: str) -> None:
+    deploy(net, "store")
+    with pytest.raises(BadValue):
+        net.call(None, "get", text)
+
+
+def test_unknown_contracts(net: LocalNet) -> None:
+    with pytest.raises(NotFound, match="no contract yet"):
+        net.view(None, "get")
+    first, second = deploy(net, "store"), deploy(net, "store")
+    assert net.view("store", "get").transaction.contract == second
+    assert net.view(first.as_hex[:20], "get").transaction.contract == first
+    for word in ("stor", "0x", "0xzz", "alice"):
+        with pytest.raises(NotFound):
+            net.view(word, "get")
+
+
+# --- property ---------------------------------------------------------------------------------------
+
+_post = st.tuples(
+    st.sampled_from(["message", "deploy", "eth"]),
+    st.integers(0, 4),
+    st.sampled_from([None, "send", "fail", "balance"]),
+    st.integers(0, 40),
+)
+_command = st.tuples(
+    st.integers(0, 2), st.sampled_from(["send", "fail", None]), st.lists(_post, max_size=4), st.integers(0, 60)
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(commands=st.lists(_command, max_size=6))
+def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any]) -> None:
+    path = tmp_path_factory.mktemp("net") / "local.db"
+    net = make_net(path)
+    targets = [deploy(net, "sender", value=50), deploy(net, "stubborn", value=50), deploy(net, "store")]
+    targets += [BOB, Address(b"\x22" * 20)]
+    for target, method, posts, value in commands:
+        listed = []
+        for kind, to, name, amount in posts:
+            code = "store" if name != "fail" else "failing"
+            listed.append([kind, targets[to], code if kind == "deploy" else name, amount])
+        before, existed = balances(net), snapshot(path)
+        execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value)
+        _check_books(execution, before, balances(net))
+        assert total_value(path) == TOTAL
+        assert sum(balances(net).values()) == TOTAL
+        if not execution.receipt.ok:
+            assert snapshot(path) == existed
+
+
+def _check_books(execution: Execution, before: dict[Address, int], after: dict[Address, int]) -> None:
+    """The balance changes that receipts report start where the one before ended."""
+    known = dict(before)
+    for change in execution.receipt.balances:
+        assert known.get(change.address, 0) == change.before
+        known[change.address] = change.after
+    if not execution.delivered:
+        assert {key: value for key, value in known.items() if value} == {
+            key: value for key, value in after.items() if value
+        }
+
+
+def test_the_database_is_one_file_of_its_own_kind(net: LocalNet, tmp_path: Path) -> None:
+    deploy(net, "store")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["local.db", "local.db.lock"]
+    with sqlite3.connect(tmp_path / "local.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_receipts_survive_the_database(net: LocalNet) -> None:
+    async def noisy(run: Run) -> Any:
+        await run.host.post_event([b"\x01" * 32, b"\x02" * 32], calldata.encode({"a": 1}))
+        await run.host.post_nondet_result(0, b"\x00\x00")
+        await run.deploy(b"store", salt=3)
+        return {"x": [1, b"\x00", ALICE]}
+
+    CONTRACTS[b"noisy"] = noisy
+    execution = net.deploy(b"noisy", value=4, name="noisy")
+    assert net.log(2) == [execution.receipt, *execution.delivered]
+    assert isinstance(execution.receipt.outcome, Return)
+    assert execution.receipt.messages[0].salt == 3
