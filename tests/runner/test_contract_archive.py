@@ -169,20 +169,20 @@ def test_version_of_wasm(sections: bytes, version: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "sections",
+    ("sections", "word"),
     [
-        b"\x00",
-        b"\x00\x05\x00",
-        b"\x00\x00",
-        b"\x00\x02\x02x",
-        b"\x01\x80\x80\x80\x80",
-        b"\x01\xff\xff\xff\xff\x1f",
-        b"\x01\x80\x80\x80\x80\x80\x00",
-        b"\x00\x01\x80\x00",
+        (b"\x00", "no u32 at offset 9"),
+        (b"\x00\x05\x00", "section 0 with 5 bytes at offset 10"),
+        (b"\x00\x00", "no u32 at offset 10"),
+        (b"\x00\x02\x02x", "name"),
+        (b"\x01\x80\x80\x80\x80", "no u32 at offset 9"),
+        (b"\x01\xff\xff\xff\xff\x1f", "no u32 at offset 9"),
+        (b"\x01\x80\x80\x80\x80\x80\x00", "no u32 at offset 9"),
+        (b"\x00\x01\x80\x00", "no u32 at offset 10"),
     ],
 )
-def test_broken_sections(sections: bytes) -> None:
-    fails(MODULE + sections, "invalid_contract", "wasm")
+def test_broken_sections(sections: bytes, word: str) -> None:
+    fails(MODULE + sections, "invalid_contract", "wasm", word)
 
 
 def test_number_of_sections_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

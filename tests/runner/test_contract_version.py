@@ -18,7 +18,7 @@ from executor.version import Version, check_version, highest_version
         (" \t v65535.65535.65535 \r\n", (65535, 65535, 65535)),
         ("\u3000v1.2.3\u00a0", (1, 2, 3)),
         ("v0.0.0", (0, 0, 0)),
-        ("v00.01.0000000010", (0, 1, 10)),
+        ("v000000.0000001.0000000010", (0, 1, 10)),
     ],
 )
 def test_parse(text: str, version: tuple[int, int, int]) -> None:

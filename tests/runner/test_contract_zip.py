@@ -287,6 +287,11 @@ def test_offset_must_point_to_a_local_header(offset: int) -> None:
     fails(build(Entry(local_signature=b"PK\3\5")), "no local header")
 
 
+def test_local_header_must_stand_before_the_directory() -> None:
+    behind = len(build(Entry()))
+    fails(build(Entry(offset=behind), comment=b"PK\3\4"), "no local header")
+
+
 def test_data_must_end_before_the_directory() -> None:
     size = len(RUNNER) + 1
     fails(build(Entry(size=size, packed=size)), "runs into the central directory")
@@ -317,7 +322,8 @@ def test_an_entry_may_not_leave_the_directory() -> None:
     code = bytearray(build(Entry()))
     code[code.index(b"PK\1\2") + 28] += 1
     fails(bytes(code), "leaves the central directory")
-    fails(build(Entry(extra=b"x" * 46), end={"here": 2, "entries": 2}), "entry 1", "no entry")
+    for gap in (b"", b"PK\1\2"):
+        fails(build(Entry(extra=b"x" * 46), gap=gap, end={"here": 2, "entries": 2}), "entry 1", "no entry")
 
 
 def test_number_of_entries_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

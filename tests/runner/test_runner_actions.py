@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -367,6 +368,20 @@ def test_environment_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "20 bytes" in fails(seq(*filled, env("", ""), START))
     assert "20 bytes" in fails(seq(env("a", "ééééééééé"), START))
     assert "20 bytes" in fails(seq(env("a", "1234567"), env("b", "${a}" * 3), START))
+
+
+def test_a_long_value_is_refused_before_it_is_built() -> None:
+    action = seq(env("a", "x" * 32_768), env("b", "${a}" * 5_000), START)
+    contract = archive("c", action)
+    _ = contract.action
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidContract, match="1048576 bytes"):
+            run_actions(contract, Recorder(), Shelf(), lambda: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_arguments_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
