@@ -1,0 +1,49 @@
+"""cpython.wasm: the interpreter with `_genlayer_wasi` built in, as a WASI command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from executor.subvm.wasm.names import set_module_name
+from runners import toolchain
+from runners.cpython import library
+from runners.errors import BuildError
+from runners.workshop import Step, Work, digest_files
+
+MODULE_NAME = "cpython"
+FILE_NAME = "cpython.wasm"
+STACK_BYTES = 8 << 20
+INITIAL_MEMORY_BYTES = 14 << 20
+
+_SOURCE = Path(__file__).parent / "src"
+_UNITS = ("main", "_genlayer_wasi", "acosh", "network_stubs")
+_COMPILE = ("-DNDEBUG", "-O2", "-fwrapv", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-fvisibility=hidden")
+# acosh comes before the libc, so it replaces the libc's. zig puts the stack first by itself.
+_LINK = (
+    *("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks", "-lm", "-s"),
+    *(f"-Wl,-z,stack-size={STACK_BYTES}", f"-Wl,--initial-memory={INITIAL_MEMORY_BYTES}"),
+)
+
+
+def step() -> Step:
+    """The step; its result is the file :data:`FILE_NAME`."""
+    inputs = (digest_files([Path(__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
+    return Step("wasm-command", "link the interpreter", inputs, (library.step(),), _make)
+
+
+def _make(work: Work) -> None:
+    libraries = work.workshop.folder(library.step())
+    toolchain.write_compilers(work.bin, toolchain.zig(work.workshop.folder(toolchain.zig_step())))
+    for unit in _UNITS:
+        # Relative names and a copy: no path of this machine reaches the compiler.
+        (work.folder / f"{unit}.c").write_bytes((_SOURCE / f"{unit}.c").read_bytes())
+        include = os.path.relpath(libraries / "include", work.folder)
+        work.run("wasm-cc", *_COMPILE, f"-I{include}", "-c", f"{unit}.c", "-o", f"{unit}.o", cwd=work.folder)
+    objects = [f"{unit}.o" for unit in _UNITS]
+    archives = [libraries / Path(name).name for name in library.LIBRARIES]
+    work.run("wasm-cc", "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder)
+    linked = (work.folder / "linked.wasm").read_bytes()
+    if os.fsencode(work.workshop.root) in linked:
+        raise BuildError(f"the linked interpreter holds a path of this machine, {work.workshop.root}: not reproducible")
+    (work.out / FILE_NAME).write_bytes(set_module_name(linked, MODULE_NAME))

@@ -1,0 +1,11 @@
+/* The interpreter as a command: CPython's own main with the host module built in. */
+#include <Python.h>
+
+PyMODINIT_FUNC PyInit__genlayer_wasi(void);
+
+int main(int argc, char **argv)
+{
+    if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0)
+        return 1;
+    return Py_BytesMain(argc, argv);
+}

@@ -1,0 +1,226 @@
+"""How each built-in runner is made: its files and its runner.json (spec executor/09 "Runners").
+
+One function per runner, named after it, gives its files. `RECIPES` is the table of all, in the order of dependence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import runners.softfloat.build
+import runners.softfloat.rewrite
+from executor.runner.hashing import archive_hash
+from runners import bytecode, sources, toolchain
+from runners.cpython import command, native, stdlib
+from runners.tar import write_tar
+from runners.unpack import read_wheel
+from runners.workshop import Step, Work, digest_files
+
+Action = Mapping[str, Any]
+
+_HERE = Path(__file__).parent
+_EXECUTOR = _HERE.parent / "executor"
+_WASM_TOOLS = _EXECUTOR / "subvm" / "wasm"
+_SDK = _HERE / "py-lib-genlayer-std" / "src"
+# Code that the executor and the SDK share, file by file the same.
+_SDK_SHARED = ("address.py", "calldata.py", "keccak.py")
+_SDK_SHARED_AT = "genlayer/py"
+_LIBRARIES_AT = "/py/libs"
+
+ARCHIVE_FILE = "archive.tar"
+HASH_FILE = "hash"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One runner: what its archive holds and what goes into it."""
+
+    id: str
+    depends: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    source: str | None = None
+    needs: Callable[[], tuple[Step, ...]] = tuple
+    files: Callable[[Work], dict[str, bytes]] = field(default=lambda work: {})
+    actions: Callable[[Mapping[str, str]], Action] = field(default=lambda ids: {})
+
+
+def softfloat_step() -> Step:
+    """Compiles softfloat.wasm."""
+    inputs = (
+        sources.source("softfloatpy").digest,
+        digest_files([_HERE / "softfloat" / "build.py", _HERE / "softfloat" / "src", _WASM_TOOLS]),
+    )
+    return Step("softfloat-wasm", "compile Berkeley SoftFloat", inputs, (toolchain.zig_step(),), _make_softfloat)
+
+
+def _make_softfloat(work: Work) -> None:
+    compiler = toolchain.zig(work.workshop.folder(toolchain.zig_step()))
+    archive = sources.fetch(sources.source("softfloatpy"), work.workshop.sources)
+    (work.out / "softfloat.wasm").write_bytes(runners.softfloat.build.build(compiler, archive, work.folder / "build"))
+
+
+def _softfloat(work: Work) -> dict[str, bytes]:
+    return {"softfloat.wasm": (work.workshop.folder(softfloat_step()) / "softfloat.wasm").read_bytes()}
+
+
+def _cpython(work: Work) -> dict[str, bytes]:
+    interpreter = (work.workshop.folder(command.step()) / command.FILE_NAME).read_bytes()
+    library = work.workshop.folder(stdlib.step())
+    files = {f"py/std/{path.relative_to(library)}": path.read_bytes() for path in library.rglob("*") if path.is_file()}
+    files["cpython.wasm"] = interpreter
+    files["cpython.det.wasm"] = runners.softfloat.rewrite.rewrite(interpreter)
+    return files
+
+
+def _cloudpickle(work: Work) -> dict[str, bytes]:
+    wheel = sources.fetch(sources.source("cloudpickle"), work.workshop.sources)
+    files = bytecode.with_bytecode(work, read_wheel(wheel, "cloudpickle"), _LIBRARIES_AT)
+    return {f"src/{name}": content for name, content in files.items()}
+
+
+def _genlayer_std(work: Work) -> dict[str, bytes]:
+    sdk = (path for path in _SDK.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = {str(path.relative_to(_SDK)): path.read_bytes() for path in sdk}
+    files |= {f"{_SDK_SHARED_AT}/{name}": (_EXECUTOR / name).read_bytes() for name in _SDK_SHARED}
+    return bytecode.with_bytecode(work, files, _LIBRARIES_AT)
+
+
+def _python_needs() -> tuple[Step, ...]:
+    return (native.step(),)
+
+
+def _map(file: str, to: str) -> Action:
+    return {"MapFile": {"file": file, "to": to}}
+
+
+def _env(name: str, value: str) -> Action:
+    return {"AddEnv": {"name": name, "val": value}}
+
+
+def _depends(runner: str, ids: Mapping[str, str]) -> Action:
+    return {"Depends": f"{runner}:{ids[runner]}"}
+
+
+def _start_cpython(ids: Mapping[str, str]) -> Action:
+    deterministic = [_depends("softfloat", ids), {"StartWasm": "cpython.det.wasm"}]
+    return {
+        "Seq": [
+            _env("pwd", "/"),
+            _map("py/", "/py/"),
+            _env("PYTHONHOME", "/py/std"),
+            _env("PYTHONPATH", f"/py/std:{_LIBRARIES_AT}"),
+            {"When": {"cond": "det", "action": {"Seq": deterministic}}},
+            {"When": {"cond": "nondet", "action": {"StartWasm": "cpython.wasm"}}},
+        ]
+    }
+
+
+def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
+    """Starts Python on the contract's file or folder `code`, mapped at `to`."""
+
+    def actions(ids: Mapping[str, str]) -> Action:
+        return {
+            "Seq": [
+                {"With": {"runner": "<contract>", "action": _map(code, to)}},
+                {"SetArgs": ["py", "-u", "-B", f"{_LIBRARIES_AT}/_genlayer_runner.py"]},
+                _depends("py-lib-cloudpickle", ids),
+                _depends("py-lib-genlayer-std", ids),
+                _depends("cpython", ids),
+            ]
+        }
+
+    return actions
+
+
+_PYTHON_CONTRACT_DEPENDS = ("py-lib-cloudpickle", "py-lib-genlayer-std", "cpython")
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        id="softfloat",
+        needs=lambda: (softfloat_step(),),
+        files=_softfloat,
+        actions=lambda ids: {"LinkWasm": "softfloat.wasm"},
+    ),
+    Recipe(
+        id="cpython",
+        depends=("softfloat",),
+        inputs=(_HERE / "softfloat" / "rewrite.py", _HERE / "softfloat" / "build.py", _WASM_TOOLS),
+        needs=lambda: (command.step(), stdlib.step()),
+        files=_cpython,
+        actions=_start_cpython,
+    ),
+    Recipe(
+        id="py-lib-cloudpickle",
+        inputs=tuple(bytecode.recipe_files()),
+        source="cloudpickle",
+        needs=_python_needs,
+        files=_cloudpickle,
+        actions=lambda ids: _map("src/", f"{_LIBRARIES_AT}/"),
+    ),
+    Recipe(
+        id="py-lib-genlayer-std",
+        inputs=(*bytecode.recipe_files(), _SDK, *(_EXECUTOR / name for name in _SDK_SHARED)),
+        needs=_python_needs,
+        files=_genlayer_std,
+        actions=lambda ids: _map("/", f"{_LIBRARIES_AT}/"),
+    ),
+    Recipe(
+        id="py-genlayer",
+        depends=_PYTHON_CONTRACT_DEPENDS,
+        actions=_start_contract("file", "/contract.py"),
+    ),
+    Recipe(
+        id="py-genlayer-multi",
+        depends=_PYTHON_CONTRACT_DEPENDS,
+        actions=_start_contract("contract/", "/contract/"),
+    ),
+)
+
+
+@cache
+def archive_steps() -> dict[str, Step]:
+    """The step that packs each runner, by id, in the order of dependence. Its result has the archive and its hash."""
+    common = digest_files([Path(__file__), _HERE / "tar.py", _HERE / "unpack.py"])
+    steps: dict[str, Step] = {}
+    for recipe in RECIPES:
+        pinned = sources.source(recipe.source).digest if recipe.source else ""
+        inputs = (common, pinned, digest_files(recipe.inputs))
+        needs = (*recipe.needs(), *(steps[runner] for runner in recipe.depends))
+        steps[recipe.id] = Step(f"runner-{recipe.id}", f"pack {recipe.id}", inputs, needs, _packer(recipe))
+    return steps
+
+
+def _packer(recipe: Recipe) -> Callable[[Work], None]:
+    def make(work: Work) -> None:
+        steps = archive_steps()
+        ids = {runner: read_hash(work.workshop.folder(steps[runner])) for runner in recipe.depends}
+        actions = json.dumps(recipe.actions(ids), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        archive = write_tar({**recipe.files(work), "runner.json": f"{actions}\n".encode()})
+        (work.out / ARCHIVE_FILE).write_bytes(archive)
+        (work.out / HASH_FILE).write_text(archive_hash(archive), encoding="ascii")
+
+    return make
+
+
+def read_hash(result: Path) -> str:
+    """The hash of the archive in the result of a step of :func:`archive_steps`."""
+    return (result / HASH_FILE).read_text(encoding="ascii")
+
+
+def runner_ids() -> list[str]:
+    """Ids of all built-in runners, in the order of dependence."""
+    return [recipe.id for recipe in RECIPES]
+
+
+def with_dependencies(runner: str) -> list[str]:
+    """A runner and all that it depends on, in the order of dependence."""
+    needed = {runner}
+    for recipe in reversed(RECIPES):
+        if recipe.id in needed:
+            needed.update(recipe.depends)
+    return [recipe.id for recipe in RECIPES if recipe.id in needed]
