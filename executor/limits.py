@@ -58,6 +58,7 @@ MAPPED_PATH_BYTES_MAX = 4096
 MAPPED_PATH_NAMES_MAX = 1 << 20
 #: all.json and latest.json.
 REGISTRY_JSON_BYTES_MAX = 16 << 20
+REGISTRY_JSON_DEPTH_MAX = 4
 #: Sections of a wasm module that are walked to find a custom section.
 WASM_SECTIONS_MAX = 10_000
 
@@ -84,7 +85,9 @@ WASM_FUNCTION_BODY_BYTES_MAX = 1 << 20
 #: Labels of one br_table.
 WASM_BR_TABLE_MAX = 65_536
 #: Blocks, loops and ifs of one function; compile time grows with the square of their number.
-WASM_BLOCKS_MAX = 20_000
+WASM_BLOCKS_MAX = 10_000
+#: The same times the locals of the function; compile time and memory grow with that (CPython's largest: 60 thousand).
+WASM_BLOCKS_TIMES_LOCALS_MAX = 5_000_000
 #: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4
@@ -100,3 +103,19 @@ RANDOM_CHUNK_BYTES = 1 << 16
 OUTPUT_CHUNK_BYTES = 1 << 16
 #: How long a termination waits for a host request that is under way, until it gives up sending the result.
 HOST_SEIZE_SECONDS = 10.0
+
+# --- message, configuration, log ------------------------------------------------------------------
+
+#: JSON text of --message, and arrays and objects inside each other in it.
+MESSAGE_JSON_CHARS_MAX = 1 << 20
+MESSAGE_JSON_DEPTH_MAX = 64
+#: The configuration file; aliases cannot make it bigger, they are refused.
+CONFIG_BYTES_MAX = 1 << 20
+CONFIG_DEPTH_MAX = 32
+#: Bytes of a byte string in a log record that are shown (spec executor/10 "Log").
+LOG_BYTES_SHOWN = 128
+#: Characters of one log line's text values, and containers inside each other in one record.
+LOG_TEXT_CHARS_MAX = 1 << 16
+LOG_DEPTH_MAX = 16
+#: Elements of one container in a log record.
+LOG_ITEMS_MAX = 1000

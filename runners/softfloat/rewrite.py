@@ -22,7 +22,7 @@ from executor.subvm.wasm.binary import (
     encode_vector,
 )
 from executor.subvm.wasm.edit import extended, rebuild
-from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, scanner, skip_locals, walk
+from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, read_locals, scanner, walk
 from executor.subvm.wasm.module import ExternKind, FuncType, Module, read_module
 from executor.subvm.wasm.names import NAME_SECTION, is_debug, read_subsections, write_subsections
 from runners.softfloat.build import NAME
@@ -138,7 +138,7 @@ def _find_sites(module: Module) -> list[list[tuple[int, int]]]:
     data = module.data
     sites = []
     for function, (start, end) in enumerate(module.bodies, module.imported_functions):
-        first = skip_locals(data, start, end, function)
+        first, _ = read_locals(data, start, end, function)
         sites.append(list(walk(data, first, end, _SCANNER, function)))
     return sites
 

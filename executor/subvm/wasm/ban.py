@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from executor.subvm.wasm.binary import encode_u32
 from executor.subvm.wasm.edit import Appender
-from executor.subvm.wasm.instructions import FLOATS, scanner, skip_locals, walk
+from executor.subvm.wasm.instructions import FLOATS, check_blocks, read_locals, scanner, walk
 from executor.subvm.wasm.module import FuncType, Module
 
 _SCANNER = scanner(FLOATS)
@@ -27,7 +27,8 @@ def find_floats(module: Module) -> dict[int, list[int]]:
     sites: dict[int, list[int]] = {}
     for position, (start, end) in enumerate(module.bodies):
         function = module.imported_functions + position
-        first = skip_locals(data, start, end, function)
+        first, local_count = read_locals(data, start, end, function)
+        check_blocks(data, first, end, function, local_count)
         found = [at for at, _ in walk(data, first, end, _SCANNER, function)]
         if found:
             sites[position] = found

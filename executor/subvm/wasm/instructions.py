@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from re import Pattern
 
-from executor.limits import WASM_BLOCKS_MAX, WASM_BR_TABLE_MAX, WASM_LOCALS_MAX
+from executor.limits import WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX, WASM_BR_TABLE_MAX, WASM_LOCALS_MAX
 from executor.subvm.wasm import validate
 from executor.subvm.wasm.binary import LEB32, LEB64, Reader
 from executor.subvm.wasm.module import Module
@@ -54,19 +54,20 @@ def scanner(*wanted: bytes) -> Pattern[bytes]:
 
 
 _BLOCK_SCANNER = scanner(BLOCKS)
+_BLOCK_BYTES_MIN = 3  # opcode, type, end
 
 
-def skip_locals(data: bytes, start: int, end: int, function: int) -> int:
-    """Offset of the first instruction of the body ``data[start:end]``."""
+def read_locals(data: bytes, start: int, end: int, function: int) -> tuple[int, int]:
+    """(offset of the first instruction, number of locals) of the body ``data[start:end]``."""
     if start < end and data[start] == 0:
-        return start + 1
+        return start + 1, 0
     reader = Reader(data, start, end)
     total = 0
     for _ in range(reader.count("groups of locals", WASM_LOCALS_MAX)):
         total += reader.u32()
         validate.check_locals(total, function, start)
         validate.check_value_type(reader.byte(), reader.pos - 1)
-    return reader.pos
+    return reader.pos, total
 
 
 def walk(data: bytes, pos: int, end: int, pattern: Pattern[bytes], function: int) -> Iterator[tuple[int, int]]:
@@ -91,12 +92,13 @@ def walk(data: bytes, pos: int, end: int, pattern: Pattern[bytes], function: int
             yield start, pos
 
 
-def check_blocks(data: bytes, pos: int, end: int, function: int) -> None:
-    """Refuses a body of more than WASM_BLOCKS_MAX blocks; only bodies that could hold so many are counted."""
-    if end - pos <= 2 * WASM_BLOCKS_MAX:
+def check_blocks(data: bytes, pos: int, end: int, function: int, local_count: int) -> None:
+    """Refuses instructions ``data[pos:end]`` with too many blocks; counts them only if there is room for so many."""
+    most = min(WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX // max(local_count, 1))
+    if end - pos <= _BLOCK_BYTES_MIN * most:
         return
     for count, _ in enumerate(walk(data, pos, end, _BLOCK_SCANNER, function), start=1):
-        validate.check_blocks(count, function, pos)
+        validate.check_blocks(count, most, function, pos)
 
 
 _EVERY = scanner(*_ALTERNATIVES)
@@ -105,6 +107,6 @@ _EVERY = scanner(*_ALTERNATIVES)
 def opcodes(module: Module) -> Iterator[int]:
     """First byte of every instruction of a module but br_table, in order; slow, for builds and tests."""
     for function, (start, end) in enumerate(module.bodies, module.imported_functions):
-        first = skip_locals(module.data, start, end, function)
+        first, _ = read_locals(module.data, start, end, function)
         for at, _ in walk(module.data, first, end, _EVERY, function):
             yield module.data[at]

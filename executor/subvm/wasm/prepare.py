@@ -7,7 +7,6 @@ from typing import Any
 
 from executor.subvm.wasm.ban import ban_floats, find_floats
 from executor.subvm.wasm.edit import Appender
-from executor.subvm.wasm.instructions import check_blocks
 from executor.subvm.wasm.module import ExternKind, Module, read_module
 from executor.subvm.wasm.names import own_name
 
@@ -62,8 +61,6 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool) -> PreparedModule:
     """
     module = read_module(bytes(wasm))
     sites = find_floats(module)
-    for position, (start, end) in enumerate(module.bodies):
-        check_blocks(module.data, start, end, module.imported_functions + position)
     appender = Appender(module)
     ban_function = ban_floats(appender, sites) if deterministic else None
     memory_exports = tuple(_export_memory(module, appender, index) for index in range(len(module.memories)))

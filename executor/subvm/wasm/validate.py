@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NoReturn
 
 from executor.limits import (
-    WASM_BLOCKS_MAX,
     WASM_FUNCTION_BODY_BYTES_MAX,
     WASM_LOCALS_MAX,
     WASM_MODULE_BYTES,
@@ -172,10 +171,10 @@ def check_locals(count: int, function: int, offset: int) -> None:
         _refuse(f"more than {WASM_LOCALS_MAX} locals", f"function {function}, offset {offset:#x}")
 
 
-def check_blocks(count: int, function: int, offset: int) -> None:
-    """No function has so many blocks that the compiler's quadratic passes matter."""
-    if count > WASM_BLOCKS_MAX:
-        _refuse(f"more than {WASM_BLOCKS_MAX} blocks", f"function {function}, offset {offset:#x}")
+def check_blocks(count: int, limit: int, function: int, offset: int) -> None:
+    """No function has so many blocks, for its number of locals, that the compiler's quadratic passes matter."""
+    if count > limit:
+        _refuse(f"more than {limit} blocks", f"function {function}, offset {offset:#x}")
 
 
 def refuse_instruction(data: bytes, offset: int, end: int, function: int) -> NoReturn:

@@ -1,0 +1,54 @@
+"""Helpers of these tests: modules from text, and runs of them in the executor's own engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wasmtime
+
+from executor.subvm.engine import engine
+from executor.subvm.wasm.binary import encode_section, encode_sized
+
+
+def wat(text: str) -> bytes:
+    """The binary of a module in text form."""
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def custom(name: str, content: bytes) -> bytes:
+    """A custom section, ready to be appended to a module."""
+    return encode_section(0, encode_sized(name.encode()) + content)
+
+
+def is_valid(wasm: bytes) -> bool:
+    """Whether the engine accepts the module."""
+    try:
+        wasmtime.Module.validate(engine(), wasm)
+    except wasmtime.WasmtimeError:
+        return False
+    return True
+
+
+class Run:
+    """An instance of a module; ``softfloat`` is linked if given, and the imports of ``extra`` by (module, name)."""
+
+    def __init__(self, wasm: bytes, softfloat: bytes | None = None, extra: dict[tuple[str, str], Any] | None = None):
+        self.store = wasmtime.Store(engine())
+        linker = wasmtime.Linker(engine())
+        for (module, name), make in (extra or {}).items():
+            linker.define(self.store, module, name, make(self.store))
+        if softfloat is not None:
+            library = linker.instantiate(self.store, wasmtime.Module(engine(), softfloat))
+            linker.define_instance(self.store, "softfloat", library)
+        self.instance = linker.instantiate(self.store, wasmtime.Module(engine(), wasm))
+
+    def __call__(self, name: str, *arguments: float) -> Any:
+        function = self.instance.exports(self.store)[name]
+        assert isinstance(function, wasmtime.Func)
+        return function(self.store, *arguments)
+
+    def memory(self, name: str) -> bytes:
+        """Contents of an exported memory."""
+        memory = self.instance.exports(self.store)[name]
+        assert isinstance(memory, wasmtime.Memory)
+        return bytes(memory.read(self.store))
