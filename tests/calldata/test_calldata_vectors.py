@@ -91,6 +91,7 @@ REJECTED: list[tuple[str, str]] = [
     ("0e81006100", "most significant octet can not be zero"),
     ("0e0161", "unexpected end of memory"),
     ("0e0561", "unexpected end of memory"),
+    ("0e02c3", "unexpected end of memory"),
     ("18" + "01" * 19, "unexpected end of memory"),
     ("838080808001", "unexpected end of memory"),
     ("858080808001", "more than 4194304 items"),

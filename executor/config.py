@@ -1,0 +1,196 @@
+"""The executor's configuration file (spec executor/10 "Configuration file") and the cache folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX
+
+LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_ENVIRONMENT = re.compile(r"ENV\[([A-Za-z0-9_]+)\]")
+_LLM_ADDRESS = "ws://127.0.0.1:3031"
+_WEB_ADDRESS = "ws://127.0.0.1:3032"
+_CACHE_DIR = "${exeDir}/../.cache/"
+_RUNNERS_DIR = "${exeDir}/../../../runners/"
+_REGISTRY_DIR = "${exeDir}/../data"
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text names the file or key and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one executor process. ``log_disable`` holds the patterns of targets to silence."""
+
+    runners_dir: Path
+    registry_dir: Path
+    cache_dir: Path
+    llm_address: str = _LLM_ADDRESS
+    web_address: str = _WEB_ADDRESS
+    threads: int = 2
+    blocking_threads: int = 4
+    log_level: str = "info"
+    log_disable: tuple[str, ...] = ()
+
+
+def cache_root() -> Path:
+    """Folder for everything that is built or downloaded: ``$PYGENVM_CACHE``, else ``pygenvm`` in the user's cache.
+
+    :raises ConfigError: there is no home directory.
+    """
+    own = os.environ.get("PYGENVM_CACHE")
+    if own:
+        return Path(own).absolute()
+    shared = os.environ.get("XDG_CACHE_HOME", "")
+    # The base directory specification says that a relative path is to be ignored.
+    if os.path.isabs(shared):
+        return Path(shared) / "pygenvm"
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home):
+        raise ConfigError("there is no home directory for the cache; set PYGENVM_CACHE")
+    return Path(home) / ".cache" / "pygenvm"
+
+
+def executable_dir() -> Path:
+    """Directory of the running program; links are not followed, so a linked program finds the files beside the link."""
+    return Path(os.path.abspath(sys.argv[0])).parent
+
+
+def load_config(path: str | None = None) -> Config:
+    """The configuration in ``path``, else in ``${exeDir}/../config/genvm.yaml``, else the built-in one.
+
+    The built-in one uses runners, registry and cache of :func:`cache_root`.
+
+    :raises ConfigError: the file cannot be read or used.
+    """
+    if path is None:
+        shipped = executable_dir().parent / "config" / "genvm.yaml"
+        if not shipped.is_file():
+            root = cache_root()
+            return Config(root / "runners", root / "registry", root / "executor")
+        path = str(shipped)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: more than {CONFIG_BYTES_MAX} bytes")
+    try:
+        return _config(_expand(_parse_yaml(data)))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _parse_yaml(data: bytes) -> Any:
+    """The document; repeated keys, aliases and deep nesting are refused."""
+    # A run without a configuration file does not pay for this import.
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise ConfigError("aliases are not supported")
+            if self.depth == CONFIG_DEPTH_MAX:
+                raise ConfigError(f"nested more than {CONFIG_DEPTH_MAX} levels deep")
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            found = super().construct_mapping(node, deep)
+            if len(found) != len(node.value):
+                raise ConfigError(f"repeated keys in a mapping,{node.start_mark}")
+            return found
+
+    try:
+        return yaml.load(data, Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {error}") from error
+
+
+def _expand(value: Any) -> Any:
+    """``value`` with the variables in all its strings replaced."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match[1]), value)
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _expand(item) for key, item in value.items()}
+    return value
+
+
+def _variable(name: str) -> str:
+    environment = _ENVIRONMENT.fullmatch(name)
+    if environment:
+        return os.environ.get(environment[1], "")
+    if name == "exeDir":
+        return str(executable_dir())
+    if name == "genvmVersion":
+        from importlib.metadata import version
+
+        return f"v{version('pygenvm')}"
+    raise ConfigError(f"unknown variable ${{{name}}}; there are exeDir, genvmVersion and ENV[NAME]")
+
+
+def _config(items: Any) -> Config:
+    if not isinstance(items, dict):
+        raise ConfigError("the file must hold a mapping")
+    modules = _optional(items, "modules", dict, {})
+    level = _optional(items, "log_level", str, "info").lower()
+    level = "warn" if level == "warning" else level
+    if level not in LOG_LEVELS:
+        raise ConfigError(f"log_level {level!r} is none of {', '.join(LOG_LEVELS)}")
+    return Config(
+        runners_dir=Path(_optional(items, "runners_dir", str, _expand(_RUNNERS_DIR))),
+        registry_dir=Path(_optional(items, "registry_dir", str, _expand(_REGISTRY_DIR))),
+        cache_dir=Path(_optional(items, "cache_dir", str, _expand(_CACHE_DIR))),
+        llm_address=_module(modules, "llm", _LLM_ADDRESS),
+        web_address=_module(modules, "web", _WEB_ADDRESS),
+        threads=_thread_count(items, "threads"),
+        blocking_threads=_thread_count(items, "blocking_threads"),
+        log_level=level,
+        log_disable=tuple(filter(None, (part.strip() for part in _required(items, "log_disable", str).split(",")))),
+    )
+
+
+def _optional(items: dict[Any, Any], key: str, kind: type, default: Any) -> Any:
+    value = items.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{key} must be a {_KIND_NAMES[kind]}")
+    return value
+
+
+def _required(items: dict[Any, Any], key: str, kind: type) -> Any:
+    if items.get(key) is None:
+        raise ConfigError(f"{key} is missing")
+    return _optional(items, key, kind, None)
+
+
+_KIND_NAMES = {str: "string", int: "whole number", dict: "mapping"}
+
+
+def _thread_count(items: dict[Any, Any], key: str) -> int:
+    count: int = _required(items, key, int)
+    if count < 1:
+        raise ConfigError(f"{key} must be positive")
+    return count
+
+
+def _module(modules: dict[Any, Any], name: str, default: str) -> str:
+    section = _optional(modules, name, dict, {})
+    address: str = _optional(section, "address", str, default)
+    return address

@@ -1,0 +1,44 @@
+"""JSON text from outside: bounded in size and depth, no repeated keys, no NaN."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def parse_json(text: str, *, max_chars: int, max_depth: int) -> Any:
+    """The value that ``text`` holds; ``max_depth`` counts arrays and objects inside each other.
+
+    :raises ValueError: not JSON, too long, too deep, or an object with the same key twice.
+    """
+    if len(text) > max_chars:
+        raise ValueError(f"JSON text has {len(text)} characters, the limit is {max_chars}")
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        bracket = match[0]
+        if bracket in "[{":
+            depth += 1
+            if depth > max_depth:
+                raise ValueError(f"JSON text is nested more than {max_depth} levels deep")
+        elif bracket in "]}":
+            depth -= 1
+    return _DECODER.decode(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {repeated!r} occurs twice in one JSON object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
