@@ -34,7 +34,7 @@ HOST_REPLY_SLICE_BYTES = 256 << 20
 #: Largest request that a node accepts from an executor, all fields together.
 HOST_REQUEST_BYTES = 256 << 20
 #: What one read of a socket may bring; a buffer never grows by more at a time, whatever the other side announces.
-HOST_READ_BYTES = 64 << 10
+HOST_READ_BYTES = 256 << 10
 #: Seconds until a connection to the host must stand.
 HOST_CONNECT_SECONDS = 30.0
 

@@ -172,7 +172,7 @@ def test_error_replies() -> None:
         ("0f", "unknown method 15"),
         ("ff", "unknown method 255"),
         ("0103" + "00" * 60, "unknown storage type 3"),
-        ("03 01100000", "more than 4096 bytes"),
+        ("03 fc0f0000", "more than 4096 bytes"),
         ("02" + "00" * 36 + "ffffffff", "more than 4096 bytes"),
         ("06" + "00" * 20 + "00080000" + "41" * 0x800 + "00080000", "more than 4096 bytes"),
         ("07ff", "more than 4096 bytes"),
@@ -247,7 +247,7 @@ def test_any_byte_acknowledges(acknowledgement: bytes) -> None:
 
 def test_reply_slice_limit() -> None:
     decoder = ReplyDecoder(HostMethod.GET_CALLDATA, limit=100)
-    decoder.feed(b"\0\xff\xff\xff\xff")
+    decoder.feed(b"\0" + (1000).to_bytes(4, "little"))
     with pytest.raises(ProtocolViolation, match="message of more than"):
         decoder.next_reply()
     decoder = ReplyDecoder(HostMethod.GET_CALLDATA, limit=100)
