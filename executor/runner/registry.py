@@ -6,7 +6,6 @@ used; otherwise the reference means the current archive of the same id in this r
 
 from __future__ import annotations
 
-import json
 import logging
 import mmap
 import threading
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX
+from executor.json_text import parse_json
+from executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
 from executor.outcome import InternalErrorRaised, InvalidContract
 from executor.runner.archive import Archive
 from executor.runner.ids import LATEST, RunnerId
@@ -139,15 +139,15 @@ def _read_latest(path: Path) -> dict[str, str]:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            text = file.read(REGISTRY_JSON_BYTES_MAX + 1)
+            data = file.read(REGISTRY_JSON_BYTES_MAX + 1)
     except OSError as error:
         raise RegistryError(f"{path} cannot be read ({error.strerror}); `genvm runners build` makes it") from error
-    if len(text) > REGISTRY_JSON_BYTES_MAX:
+    if len(data) > REGISTRY_JSON_BYTES_MAX:
         raise RegistryError(f"{path} is longer than {REGISTRY_JSON_BYTES_MAX} bytes")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RegistryError(f"{path} is not JSON: {error}") from error
+        value = parse_json(data.decode("utf-8"), max_chars=REGISTRY_JSON_BYTES_MAX, max_depth=REGISTRY_JSON_DEPTH_MAX)
+    except ValueError as error:
+        raise RegistryError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise RegistryError(f"{path} is not a JSON object")
     return value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
+from executor.json_text import parse_json
 from executor.limits import RUNNER_JSON_BYTES_MAX, RUNNER_JSON_DEPTH_MAX
 from executor.outcome import InvalidContract
 
@@ -81,105 +80,70 @@ class Seq:
 Action: TypeAlias = MapFile | AddEnv | SetArgs | Depends | With | LinkWasm | StartWasm | When | Seq
 
 _CONDITIONS = {"det": True, "nondet": False}
-# A string, closed or not (then it reaches the end, so that the scan stays linear), or a bracket.
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
-
-
-class _Object(list[tuple[str, Any]]):
-    """A JSON object with its keys in order and possibly repeated."""
 
 
 def parse_runner_json(data: bytes, where: str) -> Action:
     """Parse a runner.json; ``where`` begins the cause of an error.
 
-    A repeated key is an error if it means something; unknown keys of an action's own object are ignored.
+    Unknown keys of an action's own object are ignored, but no key may stand twice in one object.
 
     :raises InvalidContract: not UTF-8, not JSON, too long, too deep, or not an action.
     """
     if len(data) > RUNNER_JSON_BYTES_MAX:
         raise InvalidContract(f"{where} has {len(data)} bytes, the limit is {RUNNER_JSON_BYTES_MAX}")
-    _check_depth(data, where)
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        value = parse_json(data.decode("utf-8"), max_chars=RUNNER_JSON_BYTES_MAX, max_depth=RUNNER_JSON_DEPTH_MAX)
     except ValueError as error:
-        raise InvalidContract(f"{where} is not JSON: {error}") from error
+        raise InvalidContract(f"{where}: {error}") from error
     return _action(value, where)
 
 
-def _check_depth(data: bytes, where: str) -> None:
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(data):
-        first = data[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > RUNNER_JSON_DEPTH_MAX:
-                raise InvalidContract(f"{where} has more than {RUNNER_JSON_DEPTH_MAX} levels")
-        elif first in b"]}":
-            depth -= 1
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _number(_text: str) -> None:
-    """No action holds a number: where one stands it is wrong or ignored, and never converted."""
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_int=_number, parse_float=_number, parse_constant=_no_constant, strict=True
-)
-
-
 def _action(value: Any, where: str) -> Action:
-    if not isinstance(value, _Object) or len(value) != 1:
+    if not isinstance(value, dict) or len(value) != 1:
         raise InvalidContract(f"{where}: an action is an object with exactly one key")
-    [(kind, body)] = value
-    where = f"{where}: {kind[:32]}"
+    [(kind, body)] = value.items()
+    inside = f"{where}: {kind}"
     match kind:
         case "MapFile":
-            to, file = _fields(body, ("to", "file"), where)
-            return MapFile(_text(to, where), _text(file, where))
+            to, file = _fields(body, ("to", "file"), inside)
+            return MapFile(_text(to, inside), _text(file, inside))
         case "AddEnv":
-            name, val = _fields(body, ("name", "val"), where)
-            return AddEnv(_text(name, where), _text(val, where))
+            name, val = _fields(body, ("name", "val"), inside)
+            return AddEnv(_text(name, inside), _text(val, inside))
         case "SetArgs":
-            return SetArgs(tuple(_text(item, where) for item in _array(body, where)))
+            return SetArgs(tuple(_text(item, inside) for item in _array(body, inside)))
         case "Depends":
-            return Depends(_text(body, where))
+            return Depends(_text(body, inside))
         case "With":
-            runner, action = _fields(body, ("runner", "action"), where)
-            return With(_text(runner, where), _action(action, where))
+            runner, action = _fields(body, ("runner", "action"), inside)
+            return With(_text(runner, inside), _action(action, inside))
         case "LinkWasm":
-            return LinkWasm(_text(body, where))
+            return LinkWasm(_text(body, inside))
         case "StartWasm":
-            return StartWasm(_text(body, where))
+            return StartWasm(_text(body, inside))
         case "When":
-            cond, action = _fields(body, ("cond", "action"), where)
-            condition = _text(cond, where)
+            cond, action = _fields(body, ("cond", "action"), inside)
+            condition = _text(cond, inside)
             if condition not in _CONDITIONS:
-                raise InvalidContract(f"{where}: cond is neither `det` nor `nondet`")
-            return When(_CONDITIONS[condition], _action(action, where))
+                raise InvalidContract(f"{inside}: cond is neither `det` nor `nondet`")
+            return When(_CONDITIONS[condition], _action(action, inside))
         case "Seq":
-            return Seq(tuple(_action(item, f"{where}[{index}]") for index, item in enumerate(_array(body, where))))
-    raise InvalidContract(f"{where}: unknown action")
+            return Seq(tuple(_action(item, f"{inside}[{index}]") for index, item in enumerate(_array(body, inside))))
+    raise InvalidContract(f"{where}: unknown action {kind[:32]!r}")
 
 
 def _fields(value: Any, names: tuple[str, str], where: str) -> list[Any]:
-    """The values of the named keys, each present exactly once."""
-    if not isinstance(value, _Object):
+    """The values of the named keys."""
+    if not isinstance(value, dict):
         raise InvalidContract(f"{where}: not an object")
-    found = []
     for name in names:
-        values = [item for key, item in value if key == name]
-        if len(values) != 1:
-            raise InvalidContract(f"{where}: {name} is {'repeated' if values else 'missing'}")
-        found += values
-    return found
+        if name not in value:
+            raise InvalidContract(f"{where}: {name} is missing")
+    return [value[name] for name in names]
 
 
 def _array(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list) or isinstance(value, _Object):
+    if not isinstance(value, list):
         raise InvalidContract(f"{where}: not an array")
     return value
 

@@ -265,7 +265,7 @@ def test_contract_is_only_a_reference_of_with() -> None:
 
 def test_broken_runner_json_of_a_dependency() -> None:
     shelf = Shelf(a=archive("a:h", {"Nope": 1}), b=Archive("b:h", {}, 0))
-    assert fails(seq({"Depends": "a:h"}, START), shelf) == "runner.json of a:h: Nope: unknown action"
+    assert fails(seq({"Depends": "a:h"}, START), shelf) == "runner.json of a:h: unknown action 'Nope'"
     assert fails(seq({"Depends": "b:h"}, START), shelf) == "b:h has no file 'runner.json'"
     # Only its own runner.json is broken, and With does not need that.
     assert run(with_("a:h", START), shelf) == [("start", "a:h", "m", {})]
