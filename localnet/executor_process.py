@@ -71,10 +71,20 @@ class Executor(Protocol):
 class ExecutorProcess:
     """``genvm run`` as a process of its own, in its own process group, that ends when we end."""
 
-    def __init__(self, command: Sequence[str] = (), *, grace: float = limits.RUN_GRACE_SECONDS) -> None:
-        """``command`` is what stands before the options; by default this installation's own ``genvm``."""
+    def __init__(
+        self,
+        command: Sequence[str] = (),
+        *,
+        options: Sequence[str] = (),
+        grace: float = limits.RUN_GRACE_SECONDS,
+    ) -> None:
+        """
+        :param command: an executor; by default this installation's own ``genvm``.
+        :param options: global options for it (spec executor/10), such as ``--config=PATH``.
+        :param grace: seconds between SIGTERM and SIGKILL.
+        """
         # -P: a folder named `cli` in the author's project must not be taken for ours.
-        self._command = list(command) or [sys.executable, "-P", "-m", "cli.main"]
+        self._command = [*(command or [sys.executable, "-P", "-m", "cli.main"]), *options]
         self._grace = grace
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:

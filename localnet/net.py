@@ -23,9 +23,9 @@ import dataclasses
 import hashlib
 import json
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,7 +66,7 @@ KeywordArguments = Mapping[str, values.Value] | str
 _ALL_PERMISSIONS = "rwscn"
 #: Neither writing nor sending, as for the manager's read-only runs (spec modules/04 §6.7).
 _VIEW_PERMISSIONS = "rcn"
-_READ_PERMISSIONS = "r"
+READ_PERMISSIONS = "r"
 _EMPTY_CALL = calldata.encode({})
 _ABSENT_CONTRACT = "invalid_contract absent_runner_comment"
 
@@ -131,7 +131,7 @@ class LocalNet:
 
             def schema() -> Mapping[str, Any]:
                 overlay = Overlay(store)
-                _write_code(overlay, address, code)
+                write_code(overlay, address, code)
                 found: Mapping[str, Any] = self._schema(store, overlay, address).get("ctor", {})
                 return found
 
@@ -156,6 +156,8 @@ class LocalNet:
         :param method: None or empty calls ``__receive__``.
         :raises BadRequest: impossible arguments, value, sender or contract.
         """
+        if not self._path.exists():
+            self.contract(contract)  # fails, and leaves no folder behind
         with self._open(write=True) as store:
             account = self._check_sender(store, sender, value)
             address = find_contract(store, contract).address
@@ -202,7 +204,7 @@ class LocalNet:
         with closing(Store(None)) as store:
             overlay = Overlay(store)
             address = accounts.contract_address(accounts.named()[accounts.DEFAULT_SENDER], salt=0, nonce=0)
-            _write_code(overlay, address, code)
+            write_code(overlay, address, code)
             return self._schema(store, overlay, address)
 
     def accounts(self) -> list[AccountInfo]:
@@ -219,6 +221,20 @@ class LocalNet:
         """All contracts in order of deployment."""
         with self._open() as store:
             return store.contracts()
+
+    def contract(self, word: str | Address | None) -> ContractInfo:
+        """The contract that ``word`` means (:mod:`localnet.names`).
+
+        :raises NotFound: there is none.
+        """
+        with self.open_contract(word) as (_, contract):
+            return contract
+
+    @contextmanager
+    def open_contract(self, word: str | Address | None) -> Iterator[tuple[Store, ContractInfo]]:
+        """The database, for reading, and the contract that ``word`` means."""
+        with self._open() as store:
+            yield store, find_contract(store, word)
 
     def _open(self, *, write: bool = False) -> AbstractContextManager[Store]:
         return open_store(self._path, write=write, wait_seconds=self._lock_seconds, on_wait=self._on_wait)
@@ -312,7 +328,7 @@ class LocalNet:
             overlay.add(transaction.sender, -transaction.value)
         overlay.add(transaction.contract, transaction.value)
         if transaction.kind is Kind.DEPLOY:
-            _write_code(overlay, transaction.contract, transaction.code)
+            write_code(overlay, transaction.contract, transaction.code)
         elif store.contract(transaction.contract) is None and transaction.calldata == _EMPTY_CALL:
             transaction = dataclasses.replace(transaction, kind=Kind.TRANSFER)
 
@@ -434,7 +450,7 @@ class LocalNet:
         account = accounts.named()[accounts.DEFAULT_SENDER]
         data = calldata_of_call(SpecialMethod.GET_SCHEMA, [], {})
         transaction = Transaction(Kind.VIEW, account, account, address, 0, data)
-        receipt = self.read(store, overlay, transaction, permissions=_READ_PERMISSIONS, sync=True)
+        receipt = self.read(store, overlay, transaction, permissions=READ_PERMISSIONS, sync=True)
         if not receipt.ok:
             raise NoSchema("the contract fails when it is asked for its schema", receipt)
         try:
@@ -476,7 +492,7 @@ def _parsed(store: Store, given: Any, kind: type[T], option: str) -> T:
     return parsed
 
 
-def _write_code(overlay: Overlay, address: Address, code: bytes) -> None:
+def write_code(overlay: Overlay, address: Address, code: bytes) -> None:
     """The two writes that a node makes before a deployment (spec modules/04 §8)."""
     overlay.write(address, CODE_SLOT, 0, len(code).to_bytes(4, "little"))
     overlay.write(address, CODE_SLOT, 4, code)

@@ -1,0 +1,398 @@
+"""``genvm local``: deploy and call contracts on this machine, without a node."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from localnet.documents import Document
+    from localnet.model import Receipt
+    from localnet.net import LocalNet
+    from localnet.render import Printer
+
+EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+PROJECT_FOLDER = ".pygenvm"
+DATABASE = "local.db"
+
+_DESCRIPTION = """\
+An embedded node for authors: runs contracts in the real sandbox and keeps accounts, contracts, storage and a log of
+transactions in one SQLite file.
+"""
+
+_EPILOG = """\
+examples:
+  genvm local deploy storage.py --args '["hello"]'
+  genvm local view get_storage                          the last deployed contract
+  genvm local call update_storage --args '["world"]'
+  genvm local call token transfer --args '[{"$addr": "bob"}, 25]' --from alice
+  genvm local call 0x5b38 donate --value 1000           the start of an address is enough
+  genvm local schema storage.py
+  genvm local state token
+  genvm local log --last 5 --json
+
+which contract:
+  A word that starts with 0x is an address, or the start of one if only one contract has it. Any other word is the
+  name of a contract: that of its file, or --name; of several with one name, the last. Without a word it is the
+  contract that you deployed last. In `call` and `view` one word is the METHOD, two are CONTRACT METHOD. An empty
+  METHOD ('') calls __receive__.
+
+values (--args, --kwargs, and everything that is printed):
+  JSON, and         {"$addr": "0x…"}     an address; also the name of an account or a contract
+                    {"$bytes": "0x00ff"} bytes
+                    {"$int": "0x1f"}     an integer, for programs that cannot write large ones; plain ones may be
+                                         of any size
+  A key of your own that starts with $ gets one more $. A bare "0x…" is a string, but where the schema of the contract
+  says `address` or `bytes` it is read as that. There are no fractions.
+
+database:
+  --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
+  by the first transaction that succeeds. Delete it to start anew.
+
+accounts and value:
+  alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 10^18 each; `genvm local accounts` lists
+  them. Value only moves, it is never made or lost.
+
+messages:
+  Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One
+  that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
+
+exit codes: 0 done; 1 the contract failed, nothing changed; 2 bad command line or arguments, nothing was run;
+            3 the executor or the database failed; 130 interrupted
+"""
+
+
+def default_database(start: Path | None = None) -> Path:
+    """``.pygenvm/local.db`` below ``start`` (the working directory) or the nearest folder above with a ``.pygenvm``."""
+    folder = start or Path.cwd()
+    home = next((parent for parent in (folder, *folder.parents) if (parent / PROJECT_FOLDER).is_dir()), folder)
+    return home / PROJECT_FOLDER / DATABASE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a bad command line as a JSON document where ``--json`` is asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" in sys.argv:
+            _print_json({"ok": False, "error": {"kind": "usage", "message": message}})
+            self.exit(EXIT_USAGE)
+        super().error(message)
+
+
+def add_parser(commands: Any) -> None:
+    """Adds ``local`` to the subcommands of ``genvm``."""
+    parser = commands.add_parser(
+        "local",
+        help="deploy and call contracts on this machine, without a node",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--db", type=Path, metavar="FILE", help="the database (default: .pygenvm/local.db)")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    deploy = _command(actions, "deploy", "deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10")
+    deploy.add_argument("file", type=Path, metavar="FILE", help="the contract: Python text, a zip or WebAssembly")
+    _call_options(deploy, value=True)
+    deploy.add_argument("--name", metavar="NAME", help="name of the contract (default: that of the file)")
+    deploy.add_argument(
+        "--salt", type=_amount, default=0, metavar="N", help="make the address depend on the sender and N alone"
+    )
+
+    call = _command(actions, "call", "call a method in a transaction", "call token transfer --args '[…]' --from bob")
+    _contract_and_method(call)
+    _call_options(call, value=True)
+
+    view = _command(actions, "view", "call a method without changing anything", "view token total_supply")
+    _contract_and_method(view)
+    _call_options(view, value=False)
+
+    schema = _command(actions, "schema", "list the methods of a contract", "schema storage.py")
+    schema.add_argument("target", nargs="?", metavar="FILE|CONTRACT", help="a file, or a deployed contract")
+    _timeout_option(schema)
+
+    state = _command(actions, "state", "show the decoded storage of a contract", "state token --json")
+    state.add_argument("contract", nargs="?", metavar="CONTRACT", help="address or name")
+    state.add_argument("--raw", action="store_true", help="show the slots as they are")
+    _timeout_option(state)
+
+    _command(actions, "accounts", "list accounts and contracts with their balances", "accounts --json")
+
+    log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
+    log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carries out one command; returns the exit code."""
+    from localnet.documents import error_document
+    from localnet.errors import BadRequest, LocalNetError
+
+    try:
+        return _ACTIONS[options.action](options)
+    except BadRequest as error:
+        kind, message, code = error.kind, str(error), EXIT_USAGE
+    except LocalNetError as error:
+        kind, message, code = error.kind, str(error), EXIT_INTERNAL
+    except KeyboardInterrupt:
+        kind, message, code = "interrupted", "nothing of the running transaction was kept", EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone; the interpreter must not find that out again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    if options.json:
+        _print_json(error_document(kind, message))
+    else:
+        from localnet.render import visible
+
+        print(f"genvm local: {visible(message)}", file=sys.stderr)
+    return code
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from localnet.names import check_contract_name, name_from_file
+
+    name = name_from_file(options.file.stem) if options.name is None else check_contract_name(options.name)
+    execution = _net(options).deploy(
+        _read_code(options.file),
+        options.args,
+        options.kwargs,
+        value=options.value,
+        sender=options.sender,
+        salt=options.salt,
+        name=name,
+    )
+    return _report_execution(options, execution)
+
+
+def _call(options: argparse.Namespace) -> int:
+    contract, method = _words(options)
+    execution = _net(options).call(
+        contract, method, options.args, options.kwargs, value=options.value, sender=options.sender
+    )
+    return _report_execution(options, execution)
+
+
+def _view(options: argparse.Namespace) -> int:
+    from localnet.documents import view_document
+
+    contract, method = _words(options)
+    net = _net(options)
+    receipt = net.view(contract, method, options.args, options.kwargs, sender=options.sender)
+    names = _names(net)
+    _report(options, names, view_document(receipt, names), lambda printer: printer.view(receipt))
+    return _exit_code(receipt)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from localnet.documents import failure_document, schema_document
+    from localnet.net import NoSchema
+
+    net, target = _net(options), options.target
+    is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
+    try:
+        schema = net.schema_of_code(_read_code(Path(target))) if is_file else net.schema(target)
+    except NoSchema as error:
+        receipt = error.receipt
+        if receipt is None:
+            raise
+        names = _names(net)
+        _report(options, names, failure_document(receipt, names), lambda printer: printer.failure(receipt))
+        return _exit_code(receipt)
+    _report(options, {}, schema_document(schema), lambda printer: printer.schema(schema))
+    return EXIT_OK
+
+
+def _state(options: argparse.Namespace) -> int:
+    from localnet.documents import state_document
+    from localnet.state import read_state
+
+    net = _net(options)
+    dump = read_state(net, options.contract)
+    _report(options, _names(net), state_document(dump), lambda printer: printer.state(dump, raw=options.raw))
+    return EXIT_OK
+
+
+def _accounts(options: argparse.Namespace) -> int:
+    from localnet.documents import accounts_document
+
+    infos = _net(options).accounts()
+    _report(options, {}, accounts_document(infos), lambda printer: printer.accounts(infos))
+    return EXIT_OK
+
+
+def _log(options: argparse.Namespace) -> int:
+    from localnet.documents import log_document
+
+    net = _net(options)
+    receipts, names = net.log(options.last), _names(net)
+    _report(options, names, log_document(receipts, names), lambda printer: printer.log(receipts))
+    return EXIT_OK
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "deploy": _deploy,
+    "call": _call,
+    "view": _view,
+    "schema": _schema,
+    "state": _state,
+    "accounts": _accounts,
+    "log": _log,
+}
+
+
+# --- parts ------------------------------------------------------------------------------------------
+
+
+def _net(options: argparse.Namespace) -> LocalNet:
+    from localnet import limits
+    from localnet.executor_process import ExecutorProcess
+    from localnet.net import LocalNet
+
+    global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
+    path = options.db or default_database()
+
+    def on_wait() -> None:
+        seconds = f"{limits.LOCK_SECONDS:g} seconds"
+        print(f"waiting for another genvm local command on {path} (at most {seconds})", file=sys.stderr)
+
+    timeout = getattr(options, "timeout", limits.RUN_SECONDS)
+    return LocalNet(path, executor=ExecutorProcess(options=global_options), timeout=timeout, on_wait=on_wait)
+
+
+def _names(net: LocalNet) -> Any:
+    from localnet.documents import contract_names
+
+    return contract_names(net.contracts())
+
+
+def _words(options: argparse.Namespace) -> tuple[str | None, str]:
+    """CONTRACT, None where it was left out, and METHOD."""
+    from localnet.errors import BadRequest
+
+    words: list[str] = options.words
+    if len(words) > 2:
+        raise BadRequest(f"too many words: {' '.join(words)} (arguments go into --args, a JSON array)")
+    method = words[-1]
+    if method.startswith("0x"):
+        raise BadRequest(f"no METHOD after the address {method}")
+    return (words[0] if len(words) == 2 else None), method
+
+
+def _read_code(path: Path) -> bytes:
+    from localnet import limits
+    from localnet.errors import BadValue, NotFound
+
+    try:
+        with path.open("rb") as file:
+            code = file.read(limits.CODE_BYTES + 1)
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+    if len(code) > limits.CODE_BYTES:
+        raise BadValue(f"{path} has more than {limits.CODE_BYTES} bytes")
+    return code
+
+
+def _exit_code(receipt: Receipt) -> int:
+    from executor.outcome import InternalError
+
+    if receipt.ok:
+        return EXIT_OK
+    return EXIT_INTERNAL if isinstance(receipt.outcome, InternalError) else EXIT_CONTRACT
+
+
+def _report_execution(options: argparse.Namespace, execution: Any) -> int:
+    from localnet.documents import execution_document
+
+    names = _names(_net(options))
+    _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
+    return _exit_code(execution.receipt)
+
+
+def _report(options: argparse.Namespace, names: Any, document: Document, for_people: Callable[[Printer], None]) -> None:
+    if options.json:
+        _print_json(document)
+        return
+    from rich.console import Console
+
+    from localnet.render import Printer
+
+    for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
+
+
+def _print_json(document: Any) -> None:
+    # ASCII only: whatever a contract returns, the document is readable in every locale.
+    print(json.dumps(document, indent=2))
+
+
+def _command(actions: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example: genvm local {example}\n\n`genvm local --help` explains contracts, values and exit codes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    # Also accepted here; SUPPRESS keeps the one that stands before the command.
+    parser.add_argument("--db", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the database")
+    parser.add_argument("--json", action="store_true", help="print one JSON document, also for errors")
+    return parser
+
+
+def _contract_and_method(parser: argparse.ArgumentParser) -> None:
+    parser.usage = f"{parser.prog} [CONTRACT] METHOD [options]"
+    parser.add_argument(
+        "words", nargs="+", metavar="[CONTRACT] METHOD", help="the contract (default: the last deployed), the method"
+    )
+
+
+def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
+    parser.add_argument("--args", default="[]", metavar="JSON", help="positional arguments, a JSON array")
+    parser.add_argument("--kwargs", default="{}", metavar="JSON", help="named arguments, a JSON object")
+    parser.add_argument(
+        "--from", dest="sender", default="alice", metavar="ACCOUNT", help="name or address (default: alice)"
+    )
+    if value:
+        parser.add_argument(
+            "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
+        )
+    _timeout_option(parser)
+
+
+def _timeout_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="wall time of each run before it ends with the VM error `timeout` (default: 60)",
+    )
+
+
+def _amount(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,78}|0x[0-9a-fA-F]{1,64}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number (decimal, or 0x and hex digits)")
+    return int(text, 16 if text.startswith("0x") else 10)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number above 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of seconds above 0")
+    return float(text)

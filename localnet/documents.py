@@ -1,0 +1,188 @@
+"""What ``--json`` prints: the results of commands as JSON documents. The keys are stable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from executor import calldata
+from executor.address import Address
+from executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from localnet import accounts
+from localnet.explain import explain
+from localnet.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
+from localnet.state import StateDump
+from localnet.values import to_json
+
+Document: TypeAlias = dict[str, Any]
+#: Names of contracts.
+Names: TypeAlias = Mapping[Address, str]
+
+
+def execution_document(execution: Execution, names: Names) -> Document:
+    """Of ``deploy`` and ``call``."""
+    return {
+        **receipt_head(execution.receipt, names),
+        "transaction": receipt_document(execution.receipt, names),
+        "delivered": [receipt_document(receipt, names) for receipt in execution.delivered],
+        "resumed": [receipt_document(receipt, names) for receipt in execution.resumed],
+    }
+
+
+def view_document(receipt: Receipt, names: Names) -> Document:
+    """Of ``view``."""
+    return {**receipt_head(receipt, names), **_output(receipt)}
+
+
+def receipt_head(receipt: Receipt, names: Names) -> Document:
+    """What every command that runs a contract begins with."""
+    head: Document = {"ok": receipt.ok, "contract": _party(receipt.transaction.contract, names)}
+    if receipt.ok:
+        return {**head, "result": to_json(receipt.value)}
+    return {**head, "error": _failure(receipt)}
+
+
+def receipt_document(receipt: Receipt, names: Names) -> Document:
+    """One transaction."""
+    transaction = receipt.transaction
+    return {
+        "number": receipt.number,
+        "id": "0x" + receipt.tx_id.hex(),
+        "parent": transaction.parent,
+        "kind": str(transaction.kind),
+        "status": str(receipt.status),
+        "from": _party(transaction.sender, names),
+        "origin": _party(transaction.origin, names),
+        "to": _party(transaction.contract, names),
+        "value": transaction.value,
+        **call_document(transaction.calldata),
+        "datetime": receipt.datetime,
+        "outcome": None if receipt.outcome is None else _outcome(receipt.outcome),
+        "events": [event_document(event) for event in receipt.events],
+        "messages": [_posted(posted, names) for posted in receipt.messages],
+        "balances": [
+            {**_party(change.address, names), "before": change.before, "after": change.after}
+            for change in receipt.balances
+        ],
+        "storage": {"slots": receipt.slots_written, "bytes": receipt.bytes_written},
+        "nondet_results": ["0x" + result.hex() for result in receipt.nondet_results],
+        **_output(receipt),
+    }
+
+
+def call_document(data: bytes) -> Document:
+    """Calldata of a call, taken apart as far as it has the usual form (spec sdk/03 §2)."""
+    document: Document = {"calldata": "0x" + data.hex()}
+    try:
+        call = calldata.decode(data)
+    except ValueError:
+        return document
+    if isinstance(call, dict):
+        document |= {key: to_json(call[key]) for key in ("method", "args", "kwargs") if key in call}
+    return document
+
+
+def event_document(event: Event) -> Document:
+    """An event, with its blob decoded."""
+    return {"topics": ["0x" + topic.hex() for topic in event.topics], "data": to_json(calldata.decode(event.blob))}
+
+
+def schema_document(schema: Document) -> Document:
+    """Of ``schema``."""
+    return {"ok": True, "schema": schema}
+
+
+def state_document(dump: StateDump) -> Document:
+    """Of ``state``."""
+    return {
+        "ok": True,
+        "contract": {"address": dump.contract.address.as_hex, "name": dump.contract.name},
+        "balance": dump.balance,
+        "fields": dump.fields,
+        "note": dump.note,
+        "slot_count": dump.slot_count,
+        "slots": [
+            {"slot": "0x" + slot.slot.hex(), "name": slot.name, "size": slot.size, "data": "0x" + slot.data.hex()}
+            for slot in dump.slots
+        ],
+    }
+
+
+def accounts_document(infos: list[AccountInfo]) -> Document:
+    """Of ``accounts``."""
+    return {
+        "ok": True,
+        "accounts": [
+            {
+                "address": info.address.as_hex,
+                "name": info.name,
+                "balance": info.balance,
+                "nonce": info.nonce,
+                "is_contract": info.is_contract,
+            }
+            for info in infos
+        ],
+    }
+
+
+def log_document(receipts: list[Receipt], names: Names) -> Document:
+    """Of ``log``."""
+    return {"ok": True, "transactions": [receipt_document(receipt, names) for receipt in receipts]}
+
+
+def error_document(kind: str, message: str) -> Document:
+    """Of any command that could not do its work."""
+    return {"ok": False, "error": {"kind": kind, "message": message}}
+
+
+def failure_document(receipt: Receipt, names: Names) -> Document:
+    """Of ``schema``, when the contract fails instead of giving one."""
+    return {**receipt_head(receipt, names), **_output(receipt)}
+
+
+def contract_names(contracts: list[ContractInfo]) -> Names:
+    """Address to name."""
+    return {info.address: info.name for info in contracts}
+
+
+def _party(address: Address, names: Names) -> Document:
+    return {"address": address.as_hex, "name": accounts.names().get(address) or names.get(address, "")}
+
+
+def _posted(posted: Posted, names: Names) -> Document:
+    document: Document = {
+        "kind": str(posted.kind),
+        "to": _party(posted.receiver, names),
+        "value": posted.value,
+        "on": posted.on,
+    }
+    if posted.kind is PostedKind.ETH_SEND:
+        return {**document, "calldata": "0x" + posted.calldata.hex()}
+    if posted.kind is PostedKind.DEPLOY:
+        document |= {"salt": posted.salt, "code_bytes": len(posted.code)}
+    return {**document, **call_document(posted.calldata)}
+
+
+def _output(receipt: Receipt) -> Document:
+    return {"stdout": receipt.stdout.text(), "stderr": receipt.stderr.text(), "seconds": round(receipt.seconds, 3)}
+
+
+def _outcome(outcome: Outcome) -> Document:
+    match outcome:
+        case Return():
+            return {"kind": "return", "value": to_json(calldata.decode(outcome.calldata))}
+        case UserError():
+            kind = "user_error"
+        case VMError():
+            kind = "vm_error"
+        case InternalError():
+            kind = "internal_error"
+    return {"kind": kind, "message": outcome.message}
+
+
+def _failure(receipt: Receipt) -> Document:
+    if receipt.outcome is None:
+        return {"kind": str(receipt.status), "message": "not delivered"}
+    explanation = explain(receipt.outcome, receipt.stderr.text())
+    details = {} if explanation is None else {"meaning": explanation.meaning, "advice": explanation.advice}
+    return {**_outcome(receipt.outcome), **details}

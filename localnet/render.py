@@ -1,0 +1,281 @@
+"""What people read: results of commands on a terminal.
+
+Whatever a contract chose (its output, its values, its error texts) is printed with control characters made visible, so
+that it cannot drive the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from executor.abi import SpecialMethod
+from executor.address import Address
+from executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from localnet import accounts
+from localnet.documents import Names, call_document, event_document
+from localnet.explain import explain
+from localnet.model import AccountInfo, Captured, Execution, Kind, Posted, PostedKind, Receipt, Status
+from localnet.state import StateDump
+from localnet.values import to_json
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_OUTPUT_LINES = 60
+_VALUE_CHARACTERS = 2_000
+
+_STATUS_STYLE = {Status.OK: "green", Status.FAILED: "red", Status.UNDELIVERED: "yellow"}
+
+
+def visible(text: str) -> str:
+    """``text`` with control characters, but for newlines and tabs, as ``\\xNN``."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class Printer:
+    """Prints to ``out``, and to ``err`` what is no result."""
+
+    def __init__(self, out: Console, err: Console, names: Names) -> None:
+        self._out = out
+        self._err = err
+        self._names = names
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def execution(self, execution: Execution) -> None:
+        """Of ``deploy`` and ``call``."""
+        for receipt in execution.resumed:
+            self._line("resumed", self._summary(receipt))
+        receipt = execution.receipt
+        if not receipt.ok:
+            self.failure(receipt)
+            return
+        self._streams(receipt)
+        transaction = receipt.transaction
+        verb = "Deployed" if transaction.kind is Kind.DEPLOY else "Called"
+        head = Text(f"{verb} ", "bold green").append(self._party(transaction.contract), "bold")
+        self._out.print(head, soft_wrap=True)
+        if transaction.kind is not Kind.DEPLOY:
+            self._line("method", Text(_call(transaction.calldata)))
+        if isinstance(receipt.outcome, Return) and not (transaction.kind is Kind.DEPLOY and receipt.value is None):
+            self._line("returned", Text(shown(to_json(receipt.value)), "bold"))
+        self._line("from", Text(self._party(transaction.sender)))
+        if transaction.value:
+            self._line("value", Text(f"{transaction.value}"))
+        self._effects(receipt)
+        self._line("transaction", Text(f"#{receipt.number}, {receipt.seconds:.2f} s", "dim"))
+        if execution.delivered:
+            self._out.print(Text("Delivered messages", "bold"))
+            for delivered in execution.delivered:
+                self._out.print(self._summary(delivered), soft_wrap=True)
+                self._effects(delivered, indent="    ")
+
+    def view(self, receipt: Receipt) -> None:
+        """Of ``view``: the bare value on ``out``, a text without quotes."""
+        if not receipt.ok:
+            self.failure(receipt)
+            return
+        self._streams(receipt)
+        value = receipt.value
+        text = value if isinstance(value, str) else _json(to_json(value), indent=2)
+        self._out.print(Text(visible(text)), soft_wrap=True)
+
+    def failure(self, receipt: Receipt) -> None:
+        """A run that did not return: its output, the error, what it means and what to do."""
+        self._stream("stdout", receipt.stdout)
+        self._stream("stderr", receipt.stderr)
+        outcome = receipt.outcome
+        assert outcome is not None
+        self._err.print(Text(_error_text(outcome), "bold red"), soft_wrap=True)
+        explanation = explain(outcome, receipt.stderr.text())
+        if explanation:
+            self._err.print(Text(explanation.meaning))
+            self._err.print(Text(explanation.advice))
+        self._err.print(Text("Nothing was changed.", "dim"))
+
+    def schema(self, schema: dict[str, Any]) -> None:
+        """Of ``schema``."""
+        table = _table("method", "parameters", "returns", "")
+        _row(table, "(deploy)", _parameters(schema.get("ctor", {})), "", "")
+        for name, method in schema.get("methods", {}).items():
+            marks = "view" if method.get("readonly") else "payable" if method.get("payable") else ""
+            _row(table, visible(str(name)), _parameters(method), _type(method.get("ret", "any")), marks)
+        self._out.print(table)
+
+    def state(self, dump: StateDump, *, raw: bool) -> None:
+        """Of ``state``."""
+        self._out.print(Text(self._party(dump.contract.address), "bold"), soft_wrap=True)
+        self._line("balance", Text(f"{dump.balance}"))
+        self._line("storage", Text(f"{dump.slot_count} slots"))
+        if dump.fields is not None and not raw:
+            for name, value in dump.fields.items():
+                self._out.print(Text("  ").append(visible(name), "cyan").append(" = " + _json(value)), soft_wrap=True)
+            return
+        if dump.note:
+            self._out.print(Text(f"not decoded: {visible(dump.note)}", "yellow"), soft_wrap=True)
+        for slot in dump.slots:
+            rest = " …" if slot.size > len(slot.data) else ""
+            line = Text(f"  0x{slot.slot.hex()}", "cyan").append(f" {slot.name}".rstrip(), "dim")
+            self._out.print(line.append(f" {slot.size} bytes", "dim"), soft_wrap=True)
+            self._out.print(Text(f"    {slot.data.hex()}{rest}"), soft_wrap=True)
+
+    def accounts(self, infos: list[AccountInfo]) -> None:
+        """Of ``accounts``."""
+        table = _table("name", "address", "balance", "nonce", "")
+        for info in infos:
+            kind = "contract" if info.is_contract else ""
+            _row(table, info.name, info.address.as_hex, f"{info.balance}", f"{info.nonce}", kind)
+        self._out.print(table)
+
+    def log(self, receipts: list[Receipt]) -> None:
+        """Of ``log``."""
+        if not receipts:
+            self._out.print(Text("No transactions yet.", "dim"))
+        for receipt in receipts:
+            self._out.print(self._summary(receipt), soft_wrap=True)
+            self._effects(receipt, indent="    ")
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _summary(self, receipt: Receipt) -> Text:
+        transaction = receipt.transaction
+        line = Text(f"  #{receipt.number} ", "bold").append(f"{receipt.status} ", _STATUS_STYLE[receipt.status])
+        line.append(f"{transaction.kind} ").append(self._party(transaction.sender), "dim").append(" → ")
+        line.append(self._party(transaction.contract))
+        if transaction.kind is not Kind.DEPLOY:
+            line.append(f" {_call(transaction.calldata)}")
+        if transaction.value:
+            line.append(f" value {transaction.value}")
+        if isinstance(receipt.outcome, Return):
+            line.append(f" = {shown(to_json(receipt.value))}")
+        elif receipt.outcome is not None:
+            line.append(f" {_error_text(receipt.outcome)}", "red")
+        if transaction.parent is not None:
+            line.append(f" (from #{transaction.parent})", "dim")
+        return line
+
+    def _effects(self, receipt: Receipt, *, indent: str = "  ") -> None:
+        for event in receipt.events:
+            document = event_document(event)
+            topics = " ".join(topic[:10] + "…" for topic in document["topics"])
+            self._line("event", Text(f"{shown(document['data'])} topics {topics}"), indent)
+        for posted in receipt.messages:
+            self._line("message", Text(self._posted(posted)), indent)
+        for change in receipt.balances:
+            text = f"{self._party(change.address)} {change.before} → {change.after} ({change.after - change.before:+d})"
+            self._line("balance", Text(text), indent)
+        if receipt.slots_written:
+            self._line("storage", Text(f"{receipt.bytes_written} bytes in {receipt.slots_written} slots"), indent)
+
+    def _posted(self, posted: Posted) -> str:
+        value = f" value {posted.value}" if posted.value else ""
+        to = self._party(posted.receiver)
+        match posted.kind:
+            case PostedKind.DEPLOY:
+                return f"deploys {len(posted.code)} bytes of code at {to}{value}"
+            case PostedKind.ETH_SEND:
+                return f"eth_send to {to}{value} {len(posted.calldata)} bytes"
+        return f"to {to} {_call(posted.calldata)}{value}, on {posted.on}"
+
+    def _party(self, address: Address) -> str:
+        name = accounts.names().get(address) or self._names.get(address, "")
+        return f"{name} {address.as_hex}".strip()
+
+    def _line(self, label: str, text: Text, indent: str = "  ") -> None:
+        self._out.print(Text(f"{indent}{label:<12}", "dim").append_text(text), soft_wrap=True)
+
+    def _streams(self, receipt: Receipt) -> None:
+        self._stream("stdout", receipt.stdout)
+        self._stream("stderr", receipt.stderr)
+
+    def _stream(self, label: str, captured: Captured) -> None:
+        lines = visible(captured.text().replace("\r\n", "\n")).rstrip().splitlines()
+        if not lines:
+            return
+        self._err.print(Text(f"{label} of the contract:", "dim"))
+        if len(lines) > _OUTPUT_LINES:
+            left_out = len(lines) - _OUTPUT_LINES
+            lines = [*lines[:5], f"… {left_out} lines left out, --json has them …", *lines[5 + left_out :]]
+        for line in lines:
+            self._err.print(Text("  " + line), soft_wrap=True)
+
+
+def shown(document: Any) -> str:
+    """A value in JSON notation, on one line and of limited length."""
+    text = visible(_json(document))
+    if len(text) > _VALUE_CHARACTERS:
+        return f"{text[:_VALUE_CHARACTERS]}… ({len(text)} characters)"
+    return text
+
+
+def _json(document: Any, *, indent: int | None = None) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=indent)
+
+
+def _call(data: bytes) -> str:
+    document = call_document(data)
+    method = document.get("method", "")
+    name = visible(str(method)) if method else "(no method)"
+    if method == SpecialMethod.ERRORED_MESSAGE:
+        return name
+    arguments = [shown(item) for item in document.get("args", [])]
+    arguments += [f"{key}={shown(item)}" for key, item in document.get("kwargs", {}).items()]
+    return f"{name}({', '.join(arguments)})"
+
+
+def _error_text(outcome: Outcome) -> str:
+    match outcome:
+        case UserError(message=message):
+            return f"User error: {visible(message)}"
+        case VMError(message=message):
+            return f"VM error: {visible(message)}"
+        case InternalError(message=message):
+            return f"Internal error: {visible(message)}"
+    return "returned"
+
+
+def _parameters(method: dict[str, Any]) -> str:
+    positional = [f"{name}: {_type(of)}" for name, of in method.get("params", [])]
+    named = [f"{name}: {_type(of)}" for name, of in method.get("kwparams", {}).items()]
+    return visible(", ".join([*positional, *(["*", *named] if named else [])]))
+
+
+def _type(of: Any) -> str:
+    """A schema type in the notation of Python (spec sdk/03 §4)."""
+    match of:
+        case str():
+            return visible(of)
+        case [{"$rep": item}]:
+            return f"list[{_type(item)}]"
+        case list():
+            return f"tuple[{_types(of)}]"
+        case {"$or": [*options]}:
+            return " | ".join(_type(option) for option in options)
+        case {"$dict": item}:
+            return f"dict[str, {_type(item)}]"
+        case {"$rep": item}:
+            return f"*{_type(item)}"
+        case dict():
+            return "{" + ", ".join(f"{visible(str(name))}: {_type(item)}" for name, item in of.items()) + "}"
+    return visible(str(of))
+
+
+def _types(of: Iterable[Any]) -> str:
+    return ", ".join(_type(item) for item in of)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        table.add_column(header, overflow="fold", no_wrap=header in ("address", "balance"))
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    # A bare str would be read as markup.
+    table.add_row(*(Text(cell) for cell in cells))

@@ -1,0 +1,135 @@
+"""Storage of a contract, decoded.
+
+Only the contract's own Python knows the types of its fields, and it must not run outside the sandbox. So ``state`` is a
+read-only run of the contract, with :mod:`localnet.dump_state` behind its last line, which adds a view that walks over
+all fields. The database is not touched: the longer code is only served to this one run. Where that is impossible (no
+Python contract, or one that fails while it is imported) the slots are shown as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from executor.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
+from executor.address import Address
+from executor.outcome import InvalidContract, UserError, VMError
+from executor.runner.contract import parse_contract
+from localnet import accounts, limits
+from localnet.model import ContractInfo, Kind, Transaction, calldata_of_call
+from localnet.net import READ_PERMISSIONS, LocalNet, write_code
+from localnet.overlay import PAGE_BYTES, Overlay
+from localnet.store import Store
+
+_METHOD = "genvm-local-state"
+_SLOT_NAMES = {
+    ROOT_SLOT: "root",
+    INSTANCE_SLOT: "fields",
+    CODE_SLOT: "code",
+    LOCKED_SLOTS_SLOT: "locked slots",
+    UPGRADERS_SLOT: "upgraders",
+}
+#: Files of a contract archive that hold its Python: a text contract, and a package (spec executor/09 "Runners").
+_PYTHON_FILES = ("file", "contract/__init__.py")
+
+
+@dataclass(frozen=True, slots=True)
+class RawSlot:
+    """One written slot. ``size`` is the position after its last non-zero byte, ``data`` its first bytes."""
+
+    slot: bytes
+    name: str
+    size: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateDump:
+    """``fields`` is in the notation of :mod:`localnet.dump_state`; None where ``note`` says why it is not there."""
+
+    contract: ContractInfo
+    balance: int
+    fields: dict[str, Any] | None
+    note: str
+    slot_count: int
+    slots: tuple[RawSlot, ...]
+
+
+def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
+    """The storage of the contract that ``word`` means.
+
+    :raises NotFound: there is none.
+    """
+    with net.open_contract(word) as (store, contract):
+        fields, note = _fields(net, store, contract.address)
+        return StateDump(
+            contract,
+            store.balance(contract.address),
+            fields,
+            note,
+            store.slot_count(contract.address),
+            tuple(_raw_slots(store, contract.address)),
+        )
+
+
+def _fields(net: LocalNet, store: Store, address: Address) -> tuple[dict[str, Any] | None, str]:
+    overlay = Overlay(store)
+    length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
+    code = _with_dump(overlay.read(address, CODE_SLOT, 4, min(length, limits.CODE_BYTES)))
+    if code is None:
+        return None, "not a Python contract"
+    write_code(overlay, address, code)
+    sender = accounts.named()[accounts.DEFAULT_SENDER]
+    arguments = [limits.STATE_VALUES, limits.STATE_TEXT_BYTES, limits.STATE_DEPTH]
+    data = calldata_of_call(_METHOD, arguments, {})
+    transaction = Transaction(Kind.VIEW, sender, sender, address, 0, data)
+    receipt = net.read(store, overlay, transaction, permissions=READ_PERMISSIONS)
+    match receipt.outcome:
+        case UserError(message=message) | VMError(message=message):
+            lines = receipt.stderr.text().strip().splitlines()
+            said = f" ({lines[-1][:200]})" if lines else ""
+            return None, f"the contract fails when its storage is read: {message}{said}"
+    try:
+        fields = json.loads(receipt.value)
+    except (TypeError, ValueError):
+        return None, "the storage could not be read"
+    return fields, ""
+
+
+def _with_dump(code: bytes) -> bytes | None:
+    """Contract code that also dumps; None for what is not Python."""
+    try:
+        archive = parse_contract(code)
+    except InvalidContract:
+        return None
+    source = Path(__file__).with_name("dump_state.py").read_text("utf-8")
+    # Its own namespace: whatever the contract calls its things, the dump sees the real ones.
+    appended = f"\n\n__import__('builtins').exec({source!r}, {{'__name__': '_genvm_local_dump'}})\n".encode()
+    if code.startswith(b"#"):
+        return code + appended
+    if archive.files.get("file") == code:
+        return None  # WebAssembly, or text of another language
+    python = next((name for name in _PYTHON_FILES if name in archive.files), None)
+    if python is None:
+        return None
+    files = {name: bytes(content) for name, content in archive.files.items()}
+    files[python] += appended
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
+        for name, content in files.items():
+            target.writestr(zipfile.ZipInfo(name), content)
+    return packed.getvalue()
+
+
+def _raw_slots(store: Store, address: Address) -> list[RawSlot]:
+    overlay = Overlay(store)
+    slots = []
+    for slot, last_page in store.slots(address, limits.STATE_RAW_SLOTS):
+        size = last_page * PAGE_BYTES + len(store.pages(address, slot, last_page, last_page)[last_page])
+        data = overlay.read(address, slot, 0, min(size, limits.STATE_RAW_BYTES))
+        slots.append(RawSlot(slot, _SLOT_NAMES.get(slot, ""), size, data))
+    return slots
