@@ -1,0 +1,1 @@
+"""Start-up of a contract process."""

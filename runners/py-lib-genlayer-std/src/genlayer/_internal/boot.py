@@ -1,0 +1,158 @@
+"""Start of a contract process: what to run and how its result leaves (spec sdk/03 §1, §2)."""
+
+__all__ = ("main",)
+
+import sys
+import typing
+from collections.abc import Callable
+
+from ..py.public_abi import EntryKind, SpecialMethod
+
+
+def _give_result(fn: Callable[[], typing.Any]) -> typing.NoReturn:
+    """Run ``fn``; its UserError or its value ends the process. Any other exception is the process's own."""
+    from ..gl._internal.gl_call import leave
+
+    request: dict[str, typing.Any]
+    try:
+        request = {"Return": fn()}
+    except Exception as exc:
+        # a UserError can only come from a module that was imported
+        vm = sys.modules.get("genlayer.gl.vm")
+        if vm is None or not isinstance(exc, vm.UserError):
+            raise
+        request = {"Rollback": exc.message}
+    leave(request)
+
+
+def _refusal(method: typing.Any, value: int) -> str | None:
+    """Why ``method`` may not be called from outside with ``value``."""
+    if not getattr(method, "__gl_public__", False):
+        return f"call to private method `{method}`"
+    if getattr(method, "__isabstractmethod__", False):
+        return f"method is abstract `{method}`"
+    if value > 0 and not getattr(method, "__gl_payable__", False):
+        return f"called non-payable method `{method} with non-zero value`"
+    return None
+
+
+def _undefined(cls: typing.Any, name: str) -> Callable[..., typing.Any]:
+    def call(contract: typing.Any, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        return cls.__handle_undefined_method__(contract, name, list(args), kwargs)
+
+    return call
+
+
+def _resolve_constructor(cls: typing.Any) -> Callable[..., typing.Any]:
+    init: Callable[..., typing.Any] = cls.__init__
+    if getattr(init, "__gl_public__", False):
+        raise TypeError("__init__ must be private")
+    if init is object.__init__:
+        raise TypeError("improper contract: define __init__")
+    return init
+
+
+def _resolve(cls: typing.Any, name: typing.Any, value: int) -> Callable[..., typing.Any]:
+    """Function to call with the contract view and the arguments."""
+    if name is None or name == "":
+        refusal = _refusal(cls.__receive__, value)
+        if refusal is None:
+            return typing.cast(Callable[..., typing.Any], cls.__receive__)
+        second = _refusal(cls.__handle_undefined_method__, value)
+        if second is None:
+            return _undefined(cls, "")
+        error = ValueError(second)
+        error.add_note(refusal)
+        raise error
+    if not isinstance(name, str):
+        raise TypeError(f"method name must be a string, got `{type(name).__name__}`")
+    if name == SpecialMethod.ERRORED_MESSAGE:
+        return typing.cast(Callable[..., typing.Any], cls.__on_errored_message__)
+    if name == SpecialMethod.GET_SCHEMA:
+        return lambda _contract, *_args, **_kwargs: cls.__get_schema__()
+    if name.startswith("__"):
+        raise ValueError("calls to methods that start with __ is forbidden")
+    if name.startswith("#"):
+        raise ValueError(f"unknown special method {name}")
+    if hasattr(cls, name):
+        method: Callable[..., typing.Any] = getattr(cls, name)
+        refusal = _refusal(method, value)
+    else:
+        method = _undefined(cls, name)
+        refusal = _refusal(cls.__handle_undefined_method__, value)
+    if refusal is not None:
+        raise ValueError(refusal)
+    return method
+
+
+def _run_main(message: typing.Any) -> typing.NoReturn:
+    import contract as _contract  # noqa: F401  defines the contract class
+
+    from ..gl import genvm_contracts
+    from ..py import calldata
+    from ..py.storage import Root
+
+    cls = genvm_contracts.__known_contract__
+    if cls is None:
+        raise Exception("no contract defined")
+    call = calldata.decode(message["entry_data"])
+    if not isinstance(call, dict):
+        raise TypeError(f"invalid calldata, expected dict got `{call}`")
+    if message["is_init"]:
+        Root.get().lock_default()
+        method = _resolve_constructor(cls)
+    else:
+        method = _resolve(cls, call.get("method"), message["value"])
+    contract = Root.get().get_contract_instance(cls)
+    args, kwargs = call.get("args", []), call.get("kwargs", {})
+    _give_result(lambda: method(contract, *args, **kwargs))
+
+
+def _start_profiler() -> None:
+    """Print statistics at exit: a marker line, then base64(gzip(marshal(stats))) on stderr."""
+    import atexit
+    import cProfile
+
+    from .. import gl
+
+    profiler = cProfile.Profile(gl.trace_time_micro, 1e-6)
+
+    def report() -> None:
+        import base64
+        import gzip
+        import marshal
+
+        profiler.disable()
+        profiler.create_stats()
+        packed = gzip.compress(marshal.dumps(profiler.stats), mtime=0)
+        print("=== stats (gzip, base64) ===", file=sys.stderr)
+        print(base64.b64encode(packed).decode("ascii"), file=sys.stderr)
+
+    atexit.register(report)
+    profiler.enable()
+
+
+def main() -> None:
+    """Run what the start-up message asks for and leave with its result."""
+    import os
+
+    # the contract is /contract.py or /contract/
+    sys.path.append("/")
+    if os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
+        _start_profiler()
+    from .msg import message_raw
+
+    kind = message_raw["entry_kind"]
+    if kind == EntryKind.MAIN:
+        _run_main(message_raw)
+    elif kind == EntryKind.SANDBOX:
+        import pickle
+
+        _give_result(pickle.loads(message_raw["entry_data"]))
+    elif kind == EntryKind.CONSENSUS_STAGE:
+        import pickle
+
+        stage = pickle.loads(message_raw["entry_data"])
+        _give_result(lambda: stage(message_raw["entry_stage_data"]))
+    else:
+        raise ValueError(f"invalid entry kind {kind}")

@@ -1,0 +1,1 @@
+"""Host calls and the contract's storage."""

@@ -1,0 +1,50 @@
+"""Storage of the running contract, kept by the host."""
+
+__all__ = ("STORAGE_MANAGER", "HostManager")
+
+import typing
+from collections.abc import Buffer, Callable
+
+import _genlayer_wasi as wasi
+
+from ...py.storage import Root
+from ...py.storage._internal.core import Manager, Slot
+
+
+class HostManager(Manager):
+    """One access, one request."""
+
+    _slots: dict[bytes, Slot]
+
+    def __init__(self) -> None:
+        self._slots = {}
+
+    def get_store_slot(self, slot_id: bytes, /) -> Slot:
+        slot = self._slots.get(slot_id)
+        if slot is None:
+            slot = self._slots[slot_id] = Slot(slot_id, self)
+        return slot
+
+    def do_read(self, slot_id: bytes, off: int, length: int, /) -> bytes:
+        buf = bytearray(length)
+        wasi.storage_read(slot_id, off, buf)
+        return bytes(buf)
+
+    def do_write(self, slot_id: bytes, off: int, what: Buffer, /) -> None:
+        wasi.storage_write(slot_id, off, what)
+
+    def __reduce__(self) -> tuple[Callable[[], typing.Any], tuple[()]]:
+        import warnings
+
+        warnings.warn(
+            "Detected pickling storage class. Reading storage in nondet mode is not supported", stacklevel=2
+        )
+        return (_storage_manager, ())
+
+
+def _storage_manager() -> HostManager:
+    return STORAGE_MANAGER
+
+
+STORAGE_MANAGER = HostManager()
+Root.MANAGER = STORAGE_MANAGER

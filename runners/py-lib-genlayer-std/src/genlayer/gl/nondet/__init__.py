@@ -1,0 +1,35 @@
+"""LLM and web access; non-deterministic blocks only, elsewhere ``SystemError: 6: forbidden`` (spec sdk/01 §3.6)."""
+
+__all__ = ("Image", "exec_prompt", "web")
+
+import typing
+from collections.abc import Sequence
+
+from ...py.types import Lazy
+from .._internal.gl_call import gl_call_lazy, lazy_api
+from . import web
+from ._answer import Image, NondetException as NondetException, decode_answer
+
+
+@lazy_api
+def exec_prompt(
+    prompt: str,
+    *,
+    response_format: typing.Literal["text", "json"] = "text",
+    images: Sequence[bytes | Image] | None = None,
+    image: bytes | Image | None = None,
+    **_ignored: typing.Any,
+) -> Lazy[typing.Any]:
+    """Ask an LLM. Text, or a dict with ``response_format="json"``. At most two images; ``image=x`` is ``images=[x]``."""
+    if images is None:
+        images = [] if image is None else [image]
+    return gl_call_lazy(
+        {
+            "ExecPrompt": {
+                "prompt": prompt,
+                "response_format": response_format,
+                "images": [img.raw if isinstance(img, Image) else img for img in images],
+            }
+        },
+        decode_answer,
+    )

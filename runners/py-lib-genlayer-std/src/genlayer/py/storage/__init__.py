@@ -1,0 +1,22 @@
+"""Storage types and their memory (spec sdk/02)."""
+
+__all__ = (
+    "ROOT_SLOT_ID",
+    "VLA",
+    "Array",
+    "DynArray",
+    "Indirection",
+    "Manager",
+    "Root",
+    "Slot",
+    "TreeMap",
+    "allow_storage",
+    "inmem_allocate",
+)
+
+from ._internal.core import ROOT_SLOT_ID, InmemManager as InmemManager, Manager, Slot
+from ._internal.detach import copy_to_memory as copy_to_memory
+from ._internal.generate import allow_storage, generate_storage as generate_storage, inmem_allocate
+from .root import Root
+from .tree_map import TreeMap
+from .vec import VLA, Array, DynArray, Indirection

@@ -1,0 +1,452 @@
+"""TreeMap: AVL tree in a slab of nodes (spec sdk/02 §6). The bytes it leaves behind are part of the contract's state."""
+
+__all__ = ("TreeMap", "TreeMapDesc")
+
+import struct
+import typing
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
+
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.detach import detach
+from .vec import DynArrayDesc
+
+# In place: root (1-based number of a node, 0 for none), length of the slab, length of the free list.
+_SLAB_LEN_OFF = 4
+_FREE_LEN_OFF = 8
+_MAP_SIZE = 12
+
+# Behind key and value of a node: left, right (1-based, 0 for none), height(right) - height(left).
+_LINKS = struct.Struct("<IIb")
+_RIGHT_OFF = 4
+_BALANCE_OFF = 8
+
+# A node with a larger value is read in two requests, around the value.
+_WHOLE_NODE_VALUE_MAX = 256
+
+_MISSING = object()
+
+
+class _Node:
+    """Links of one node, as read."""
+
+    __slots__ = ("balance", "key", "left", "no", "right")
+
+    no: int
+    key: typing.Any
+    left: int
+    right: int
+    balance: int
+
+    def __init__(self, no: int, key: typing.Any, left: int, right: int, balance: int) -> None:
+        self.no = no
+        self.key = key
+        self.left = left
+        self.right = right
+        self.balance = balance
+
+
+class _NodeDesc(TypeDesc):
+    """Only the size and the copy actions of a node are needed."""
+
+    __slots__ = ("key_size", "links_off")
+
+    key_size: int
+    links_off: int
+
+    def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
+        self.key_size = key.size
+        self.links_off = key.size + value.size
+        actions = join_actions((key.copy_actions, value.copy_actions, (_LINKS.size,)))
+        TypeDesc.__init__(self, self.links_off + _LINKS.size, actions, (key, value))
+
+    def get(self, slot: Slot, off: int, /) -> typing.Any:
+        raise NotImplementedError
+
+    def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
+        raise NotImplementedError
+
+
+class TreeMap[K, V](MutableMapping[K, V]):
+    """View of a sorted map. Keys need ``<`` only."""
+
+    __slots__ = ("__type_desc__", "_off", "_slab", "_storage_slot")
+
+    __type_desc__: "TreeMapDesc"
+    _storage_slot: Slot
+    _off: int
+    _slab: Slot
+
+    def __init__(self) -> None:
+        raise TypeError("this class can't be instantiated by user")
+
+    # -- nodes
+
+    def _root(self) -> int:
+        return u32_at(self._storage_slot, self._off)
+
+    def _base(self, no: int) -> int:
+        return (no - 1) * self.__type_desc__.node.size
+
+    def _load(self, no: int) -> _Node:
+        desc = self.__type_desc__
+        slab, size, key_size, links_off = self._slab, desc.node.size, desc.node.key_size, desc.node.links_off
+        base = (no - 1) * size
+        if links_off - key_size <= _WHOLE_NODE_VALUE_MAX:
+            raw = slab.read(base, size)
+            left, right, balance = _LINKS.unpack_from(raw, links_off)
+            key = raw[:key_size]
+        else:
+            key = slab.read(base, key_size)
+            left, right, balance = _LINKS.unpack(slab.read(base + links_off, _LINKS.size))
+        return _Node(no, desc.key.from_place(key, slab, base), left, right, balance)
+
+    def _load_links(self, no: int) -> _Node:
+        left, right, balance = _LINKS.unpack(
+            self._slab.read(self._base(no) + self.__type_desc__.node.links_off, _LINKS.size)
+        )
+        return _Node(no, None, left, right, balance)
+
+    def _store_links(self, node: _Node) -> None:
+        self._slab.write(
+            self._base(node.no) + self.__type_desc__.node.links_off,
+            _LINKS.pack(node.left, node.right, node.balance),
+        )
+
+    def _store_balance(self, node: _Node) -> None:
+        self._slab.write(
+            self._base(node.no) + self.__type_desc__.node.links_off + _BALANCE_OFF,
+            node.balance.to_bytes(1, "little", signed=True),
+        )
+
+    def _relink(self, parent: _Node | None, old: int, new: int) -> None:
+        """Put node ``new`` (0 for none) where ``parent`` (None for the map itself) has ``old``."""
+        raw = new.to_bytes(4, "little")
+        if parent is None:
+            self._storage_slot.write(self._off, raw)
+            return
+        links = self._base(parent.no) + self.__type_desc__.node.links_off
+        if parent.left == old:
+            parent.left = new
+            self._slab.write(links, raw)
+        else:
+            parent.right = new
+            self._slab.write(links + _RIGHT_OFF, raw)
+
+    def _free_list(self) -> Slot:
+        return self._storage_slot.indirect(self._off + _FREE_LEN_OFF)
+
+    def _lengths(self) -> tuple[int, int]:
+        raw = self._storage_slot.read(self._off + _SLAB_LEN_OFF, 8)
+        return int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
+
+    def _allocate(self) -> int:
+        """Number of a node to use, its old bytes not cleared."""
+        slab_len, free_len = self._lengths()
+        if free_len:
+            index = u32_at(self._free_list(), (free_len - 1) * 4)
+            self._storage_slot.write(self._off + _FREE_LEN_OFF, (free_len - 1).to_bytes(4, "little"))
+            return index + 1
+        self._storage_slot.write(self._off + _SLAB_LEN_OFF, (slab_len + 1).to_bytes(4, "little"))
+        return slab_len + 1
+
+    def _free(self, no: int) -> None:
+        slab_len, free_len = self._lengths()
+        if no == slab_len:
+            self._storage_slot.write(self._off + _SLAB_LEN_OFF, (slab_len - 1).to_bytes(4, "little"))
+        else:
+            self._storage_slot.write(self._off + _FREE_LEN_OFF, (free_len + 1).to_bytes(4, "little"))
+            self._free_list().write(free_len * 4, (no - 1).to_bytes(4, "little"))
+
+    def _seek(self, key: typing.Any, path: list[_Node]) -> int:
+        """Number of the node with ``key``, or 0. ``path`` gets the visited nodes, root first."""
+        no = self._root()
+        while no:
+            node = self._load(no)
+            path.append(node)
+            if key < node.key:
+                no = node.left
+            elif node.key < key:
+                no = node.right
+            else:
+                return no
+        return 0
+
+    def _rotate(self, top: _Node, cur: _Node) -> _Node:
+        """Rotate ``cur``, the higher child, above ``top``; return the node that is the highest now."""
+        left_heavy = top.left == cur.no
+        if cur.balance > 0 if left_heavy else cur.balance < 0:
+            best = self._load_links(cur.right if left_heavy else cur.left)
+            low, high = (cur, top) if left_heavy else (top, cur)
+            low.right, high.left = best.left, best.right
+            best.left, best.right = low.no, high.no
+            low.balance = -1 if best.balance > 0 else 0
+            high.balance = 1 if best.balance < 0 else 0
+            best.balance = 0
+            self._store_links(best)
+        else:
+            if left_heavy:
+                top.left, cur.right = cur.right, top.no
+            else:
+                top.right, cur.left = cur.left, top.no
+            # a balanced child occurs only when something was deleted
+            tilt = 0 if cur.balance else (-1 if left_heavy else 1)
+            top.balance, cur.balance = tilt, -tilt
+            best = cur
+        self._store_links(top)
+        self._store_links(cur)
+        return best
+
+    def _insert(self, key: typing.Any, path: list[_Node]) -> int:
+        """Allocate a node for a missing key and link it under the end of ``path``; write its key, return its number."""
+        no = self._allocate()
+        parent = path[-1] if path else None
+        if parent is None:
+            self._storage_slot.write(self._off, no.to_bytes(4, "little"))
+        else:
+            links = self._base(parent.no) + self.__type_desc__.node.links_off
+            if key < parent.key:
+                parent.left = no
+                self._slab.write(links, no.to_bytes(4, "little"))
+            else:
+                parent.right = no
+                self._slab.write(links + _RIGHT_OFF, no.to_bytes(4, "little"))
+        self.__type_desc__.key.set(self._slab, self._base(no), key)
+        return no
+
+    def _inserted(self, no: int, path: list[_Node]) -> None:
+        """Clear the links of the new node and restore the balance above it."""
+        self._slab.write(self._base(no) + self.__type_desc__.node.links_off, bytes(_LINKS.size))
+        child = no
+        for i in reversed(range(len(path))):
+            node = path[i]
+            balance = node.balance + (-1 if node.left == child else 1)
+            if -1 <= balance <= 1:
+                node.balance = balance
+                self._store_balance(node)
+                if balance == 0:
+                    return
+                child = node.no
+            else:
+                # the new node itself is never the child here: its parent had no other child
+                best = self._rotate(node, path[i + 1])
+                self._relink(path[i - 1] if i else None, node.no, best.no)
+                return
+
+    def _remove(self, no: int, path: list[_Node]) -> None:
+        """Unlink the node at the end of ``path``."""
+        self._free(no)
+        node = path.pop()
+        parent = path[-1] if path else None
+        below = [*path, node][1:]
+        from_left = [above.left == next_.no for above, next_ in zip(path, below, strict=True)]
+        if node.left and node.right:
+            chain: list[_Node] = []
+            successor = self._load_links(node.right)
+            while successor.left:
+                chain.append(successor)
+                successor = self._load_links(successor.left)
+            successor.left = node.left
+            successor.balance = node.balance
+            if chain:
+                self._relink(chain[-1], successor.no, successor.right)
+                successor.right = node.right
+            self._store_links(successor)
+            self._relink(parent, no, successor.no)
+            path += [successor, *chain]
+            from_left += [False] + [True] * len(chain)
+        else:
+            child = node.left or node.right
+            self._relink(parent, no, child)
+            if child:
+                self._slab.write(self._base(child) + self.__type_desc__.node.links_off + _BALANCE_OFF, b"\0")
+        for i in reversed(range(len(path))):
+            node = path[i]
+            balance = node.balance + (1 if from_left[i] else -1)
+            if -1 <= balance <= 1:
+                node.balance = balance
+                self._store_balance(node)
+                if balance != 0:
+                    return
+                continue
+            sibling = self._load_links(node.left if balance < 0 else node.right)
+            was_balanced = sibling.balance == 0
+            best = self._rotate(node, sibling)
+            self._relink(path[i - 1] if i else None, node.no, best.no)
+            if was_balanced:
+                return
+
+    def _value(self, no: int) -> V:
+        desc = self.__type_desc__
+        value: V = desc.value.get(self._slab, self._base(no) + desc.node.key_size)
+        return value
+
+    def _walk(self) -> Iterator[_Node]:
+        """Nodes in ascending order. After a write between two steps it continues behind the last key."""
+        manager = self._slab.manager
+        seen = manager.writes
+        stack: list[_Node] = []
+        no = self._root()
+        while True:
+            while no:
+                node = self._load(no)
+                stack.append(node)
+                no = node.left
+            if not stack:
+                return
+            last = stack.pop()
+            yield last
+            if manager.writes == seen:
+                no = last.right
+                continue
+            seen = manager.writes
+            stack.clear()
+            no = self._root()
+            while no:
+                node = self._load(no)
+                if last.key < node.key:
+                    stack.append(node)
+                    no = node.left
+                else:
+                    no = node.right
+
+    # -- mapping
+
+    def __len__(self) -> int:
+        slab_len, free_len = self._lengths()
+        return slab_len - free_len
+
+    def __getitem__(self, key: K, /) -> V:
+        no = self._seek(key, [])
+        if not no:
+            raise KeyError
+        return self._value(no)
+
+    def __setitem__(self, key: K, value: V, /) -> None:
+        path: list[_Node] = []
+        no = self._seek(key, path)
+        new = not no
+        if new:
+            no = self._insert(key, path)
+        desc = self.__type_desc__
+        desc.value.set(self._slab, self._base(no) + desc.node.key_size, value)
+        if new:
+            self._inserted(no, path)
+
+    def __delitem__(self, key: K, /) -> None:
+        path: list[_Node] = []
+        no = self._seek(key, path)
+        if not no:
+            raise KeyError("key not found")
+        self._remove(no, path)
+
+    def __contains__(self, key: object, /) -> bool:
+        return self._seek(key, []) != 0
+
+    def __iter__(self) -> Iterator[K]:
+        for node in self._walk():
+            yield node.key
+
+    def items(self) -> "_Items[K, V]":
+        return _Items(self)
+
+    def values(self) -> "_Values[V]":
+        return _Values(self)
+
+    @typing.overload
+    def pop(self, key: K) -> V: ...
+
+    @typing.overload
+    def pop[D](self, key: K, default: V | D) -> V | D: ...
+
+    def pop(self, key: K, default: typing.Any = _MISSING) -> typing.Any:
+        """Remove a key and return its value; a record or container is returned as a copy in memory."""
+        path: list[_Node] = []
+        no = self._seek(key, path)
+        if not no:
+            if default is _MISSING:
+                raise KeyError
+            return default
+        value = detach(self._value(no))
+        self._remove(no, path)
+        return value
+
+    def popitem(self) -> tuple[K, V]:
+        """Remove the smallest key."""
+        for key in self:
+            return key, self.pop(key)
+        raise KeyError
+
+    def clear(self) -> None:
+        self._storage_slot.write(self._off, bytes(_MAP_SIZE))
+
+    def get_or_insert_default(self, key: K, /) -> V:
+        """Value of ``key``; a missing key is inserted and its value not written, so that old bytes may show."""
+        path: list[_Node] = []
+        no = self._seek(key, path)
+        if not no:
+            no = self._insert(key, path)
+            self._inserted(no, path)
+        return self._value(no)
+
+    def compute_if_absent(self, key: K, supplier: Callable[[], V], /) -> V:
+        """Value of ``key``; a missing key is inserted with the value that ``supplier`` returns."""
+        no = self._seek(key, [])
+        if not no:
+            self[key] = supplier()
+            no = self._seek(key, [])
+        return self._value(no)
+
+    def __repr__(self) -> str:
+        return f"{{{','.join(f'{key!r}:{value!r}' for key, value in self.items())}}}"
+
+
+class _Items[K, V](ItemsView[K, V]):
+    """Walks the tree once instead of searching for every key."""
+
+    __slots__ = ()
+
+    _mapping: TreeMap[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        for node in self._mapping._walk():
+            yield node.key, self._mapping._value(node.no)
+
+
+class _Values[V](ValuesView[V]):
+    __slots__ = ()
+
+    _mapping: TreeMap[typing.Any, V]
+
+    def __iter__(self) -> Iterator[V]:
+        for node in self._mapping._walk():
+            yield self._mapping._value(node.no)
+
+
+class TreeMapDesc(TypeDesc):
+    __slots__ = ("key", "node", "value")
+
+    key: TypeDesc
+    value: TypeDesc
+    node: _NodeDesc
+
+    def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
+        self.key = key
+        self.value = value
+        self.node = _NodeDesc(key, value)
+        slab, free = DynArrayDesc(self.node), DynArrayDesc(IntDesc(4, signed=False))
+        TypeDesc.__init__(self, _MAP_SIZE, [4, slab, free], (key, value))
+
+    def get(self, slot: Slot, off: int, /) -> TreeMap[typing.Any, typing.Any]:
+        view: TreeMap[typing.Any, typing.Any] = object.__new__(TreeMap)
+        view.__type_desc__ = self
+        view._storage_slot = slot
+        view._off = off
+        view._slab = slot.indirect(off + _SLAB_LEN_OFF)
+        return view
+
+    def set(self, slot: Slot, off: int, val: TreeMap[typing.Any, typing.Any], /) -> None:
+        if getattr(val, "__type_desc__", None) != self:
+            raise AssertionError(f"Is right the same storage type? `TreeMap` <- `{type(val).__name__}`")
+        if val._storage_slot != slot or val._off != off:
+            copy_with(self.copy_actions, val._storage_slot, val._off, slot, off)

@@ -1,0 +1,31 @@
+"""Files of the Python SDK inside the runner ``py-lib-genlayer-std`` (spec sdk/01 §1).
+
+Everything is kept under ``runners/py-lib-genlayer-std/src``, except the modules that the executor uses as well: one
+source, shipped under both names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_SOURCES = _REPOSITORY / "runners" / "py-lib-genlayer-std" / "src"
+_SHARED = {
+    "genlayer/py/address.py": "address.py",
+    "genlayer/py/calldata.py": "calldata.py",
+    "genlayer/py/keccak.py": "keccak.py",
+    "genlayer/py/public_abi.py": "abi.py",
+}
+_SUFFIXES = (".py", ".pyi", ".typed")
+
+
+def sdk_files() -> dict[str, bytes]:
+    """Archive name (relative to ``/py/libs/`` in the sandbox) to content, sorted by name."""
+    files = {
+        path.relative_to(_SOURCES).as_posix(): path.read_bytes()
+        for path in _SOURCES.rglob("*")
+        if path.suffix in _SUFFIXES and path.is_file()
+    }
+    for name, shared in _SHARED.items():
+        files[name] = (_REPOSITORY / "executor" / shared).read_bytes()
+    return dict(sorted(files.items()))
