@@ -32,7 +32,6 @@ from executor.outcome import (
 from executor.runner.actions import run_actions
 from executor.runner.archive import Archive
 from executor.runner.contract import check_version, contract_version, parse_contract
-from executor.runner.ids import on_chain_id
 from executor.runner.registry import Registry
 from executor.subvm.artefacts import ArtefactStore
 from executor.subvm.budget import RamPool
@@ -202,7 +201,7 @@ class Supervisor:
             vm.charge(length)
             if length > 0xFFFF_FFFF - 4:
                 raise InternalErrorRaised(f"code of {length} bytes does not fit a slot")
-            archive = parse_contract(read(4, length), on_chain_id(address.as_bytes))
+            archive = parse_contract(read(4, length), address)
             self._contracts[address.as_bytes] = archive
         return archive
 

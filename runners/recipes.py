@@ -17,6 +17,7 @@ import runners.softfloat.rewrite
 from executor.runner.hashing import archive_hash
 from runners import bytecode, sources, toolchain
 from runners.cpython import command, native, stdlib
+from runners.sdk_tree import sdk_files, sdk_sources
 from runners.tar import write_tar
 from runners.unpack import read_wheel
 from runners.workshop import Step, Work, digest_files
@@ -26,10 +27,6 @@ Action = Mapping[str, Any]
 _HERE = Path(__file__).parent
 _EXECUTOR = _HERE.parent / "executor"
 _WASM_TOOLS = _EXECUTOR / "subvm" / "wasm"
-_SDK = _HERE / "py-lib-genlayer-std" / "src"
-# Code that the executor and the SDK share, file by file the same.
-_SDK_SHARED = ("address.py", "calldata.py", "keccak.py")
-_SDK_SHARED_AT = "genlayer/py"
 _LIBRARIES_AT = "/py/libs"
 
 ARCHIVE_FILE = "archive.tar"
@@ -84,10 +81,7 @@ def _cloudpickle(work: Work) -> dict[str, bytes]:
 
 
 def _genlayer_std(work: Work) -> dict[str, bytes]:
-    sdk = (path for path in _SDK.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    files = {str(path.relative_to(_SDK)): path.read_bytes() for path in sdk}
-    files |= {f"{_SDK_SHARED_AT}/{name}": (_EXECUTOR / name).read_bytes() for name in _SDK_SHARED}
-    return bytecode.with_bytecode(work, files, _LIBRARIES_AT)
+    return bytecode.with_bytecode(work, sdk_files(), _LIBRARIES_AT)
 
 
 def _python_needs() -> tuple[Step, ...]:
@@ -164,7 +158,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         id="py-lib-genlayer-std",
-        inputs=(*bytecode.recipe_files(), _SDK, *(_EXECUTOR / name for name in _SDK_SHARED)),
+        inputs=(*bytecode.recipe_files(), *sdk_sources()),
         needs=_python_needs,
         files=_genlayer_std,
         actions=lambda ids: _map("/", f"{_LIBRARIES_AT}/"),

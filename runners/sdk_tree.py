@@ -19,6 +19,11 @@ _SHARED = {
 _SUFFIXES = (".py", ".pyi", ".typed")
 
 
+def sdk_sources() -> list[Path]:
+    """The files and folders that :func:`sdk_files` reads: what the runner's build depends on."""
+    return [Path(__file__), _SOURCES, *(_REPOSITORY / "executor" / shared for shared in _SHARED.values())]
+
+
 def sdk_files() -> dict[str, bytes]:
     """Archive name (relative to ``/py/libs/`` in the sandbox) to content, sorted by name."""
     files = {

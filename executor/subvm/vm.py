@@ -184,7 +184,7 @@ class SubVM:
         self.budget.charge(amount)
 
     def map_file(self, path: str, content: bytes | memoryview) -> None:
-        self.budget.charge(MemoryLimiterConsts.FILE_MAPPING + len(path.encode()))
+        self.budget.charge(MemoryLimiterConsts.FILE_MAPPING + len(path.encode("utf-8", "surrogatepass")))
         self.wasi.fs.map_file(path, content)
 
     def append_args(self, args: list[str]) -> None:
