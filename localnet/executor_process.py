@@ -98,14 +98,15 @@ class ExecutorProcess:
 
     async def _run(self, listener: Listener[Host], address: str, request: RunRequest) -> RunReport:
         started = time.monotonic()
-        async with _output_pipe() as (log, log_fd):
+        # Pipes of our own: asyncio's would make the end of the process wait for everybody who holds them.
+        async with _output_pipe() as stdout, _output_pipe() as stderr, _output_pipe() as log:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *self._arguments(address, request, log_fd),
+                    *self._arguments(address, request, log.write_fd),
                     stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    pass_fds=(log_fd,),
+                    stdout=stdout.write_fd,
+                    stderr=stderr.write_fd,
+                    pass_fds=(log.write_fd,),
                     env=_environment(),
                     start_new_session=True,
                     preexec_fn=_die_with_parent,
@@ -113,15 +114,14 @@ class ExecutorProcess:
             except OSError as error:
                 raise ExecutorError(f"cannot start the executor: {error}") from error
             finally:
-                os.close(log_fd)
-            assert process.stdout is not None
-            assert process.stderr is not None
-            streams = [asyncio.create_task(_capture(stream)) for stream in (process.stdout, process.stderr, log)]
+                for pipe in (stdout, stderr, log):
+                    os.close(pipe.write_fd)
+            streams = [asyncio.create_task(_capture(pipe.reader)) for pipe in (stdout, stderr, log)]
             session = asyncio.create_task(listener.session())
             try:
                 timed_out = await self._wait(process, request.timeout)
                 _kill_group(process)  # what it left behind would keep the pipes open
-                stdout, stderr, log_text = await asyncio.gather(*streams)
+                captured = await asyncio.gather(*streams)
                 consumed = await _consumed(session)
             finally:
                 _kill_group(process)
@@ -130,7 +130,7 @@ class ExecutorProcess:
                 await asyncio.gather(*streams, session, return_exceptions=True)
                 await process.wait()
         seconds = time.monotonic() - started
-        return RunReport(process.returncode or 0, consumed, timed_out, stdout, stderr, log_text, seconds)
+        return RunReport(process.returncode or 0, consumed, timed_out, captured[0], captured[1], captured[2], seconds)
 
     def _arguments(self, address: str, request: RunRequest, log_fd: int) -> list[str]:
         arguments = [*self._command, f"--log-fd={log_fd}", "run", "--host", address]
@@ -183,16 +183,23 @@ async def _capture(stream: asyncio.StreamReader) -> Captured:
     return output.captured()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pipe:
+    """``write_fd`` is for the process; the parent closes its own copy once that has started."""
+
+    reader: asyncio.StreamReader
+    write_fd: int
+
+
 @contextlib.asynccontextmanager
-async def _output_pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
-    """A pipe: the reading end as a stream, and the descriptor for the writer, which the caller closes."""
+async def _output_pipe() -> AsyncIterator[_Pipe]:
     read_fd, write_fd = os.pipe()
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb")
     )
     try:
-        yield reader, write_fd
+        yield _Pipe(reader, write_fd)
     finally:
         transport.close()
 

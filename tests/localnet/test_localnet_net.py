@@ -46,7 +46,7 @@ async def sender_contract(run: Run) -> Any:
     """Sends what it is told: ``send`` takes a list of [kind, target, method, value]."""
     match run.method:
         case "send":
-            for kind, target, method, value in run.args[0]:
+            for kind, target, method, value in run.args[0] if run.args else []:
                 if kind == "message":
                     await run.post(target, method, value=value)
                 elif kind == "deploy":

@@ -1,0 +1,187 @@
+"""Executors as processes: output, deadlines, crashes. The executor is ``fake_genvm.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor.outcome import InternalError, Return, VMError
+from localnet import accounts, limits
+from localnet.errors import ExecutorError
+from localnet.executor_process import ExecutorProcess
+from localnet.model import Captured
+from localnet.net import LocalNet, _without_end
+
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> LocalNet:
+    return make_net(tmp_path)
+
+
+def make_net(tmp_path: Path, *, timeout: float = 60.0) -> LocalNet:
+    net = LocalNet(tmp_path / "local.db", executor=ExecutorProcess(FAKE, grace=0.5), timeout=timeout)
+    if not (tmp_path / "local.db").exists():
+        assert net.deploy(b"# fake", name="fake").receipt.ok
+    return net
+
+
+def test_what_an_executor_is_given_and_what_it_prints(net: LocalNet, own_temporary_folder: Path) -> None:
+    receipt = net.call("fake", "options").receipt
+    tx_id = "0x" + receipt.tx_id.hex()
+    assert receipt.value == {
+        "permissions": "rwscn",
+        "sync": False,
+        "host_data": f'{{"node_address": "0x", "tx_id": "{tx_id}"}}',
+    }
+    assert (receipt.stdout.text(), receipt.stderr.text()) == ("out\n", "err\n")
+    assert list(own_temporary_folder.iterdir()) == []
+
+
+def test_only_the_last_result_line_is_taken_off(net: LocalNet) -> None:
+    assert net.view("fake", "unfinished_line").stdout.text() == "no newline"
+    receipt = net.view("fake", "long_result")
+    assert receipt.stdout.text() == 'before executed with `Return("' + receipt.stdout.text()[30:] or True
+    assert isinstance(receipt.outcome, Return)
+    assert len(receipt.value) == 300_015
+
+
+@pytest.mark.parametrize("written", [0, 10, 99, 100, 101, 149, 150, 151, 1000])
+@pytest.mark.parametrize("end_length", [1, 50, 99, 400])
+def test_taking_the_end_off_a_shortened_stream(monkeypatch: pytest.MonkeyPatch, written: int, end_length: int) -> None:
+    monkeypatch.setattr(limits, "OUTPUT_HEAD_BYTES", 100)
+    monkeypatch.setattr(limits, "OUTPUT_TAIL_BYTES", 50)
+    stream = (b"0123456789" * 100)[:written]
+    end = b"e" * end_length
+    left = _without_end(_captured(stream + end), end)
+    assert len(left.head) + left.dropped + len(left.tail) == written
+    assert stream.startswith(left.head)
+    assert stream.endswith(left.tail)
+
+
+def _captured(data: bytes) -> Captured:
+    from localnet.executor_process import _Output
+
+    output = _Output()
+    for start in range(0, len(data), 7):
+        output.feed(data[start : start + 7])
+    return output.captured()
+
+
+def test_output_that_is_not_the_result_line_stays() -> None:
+    assert _without_end(Captured(b"abc"), b"x\n") == Captured(b"abc")
+
+
+def test_endless_output_ends_with_timeout_and_little_memory(tmp_path: Path) -> None:
+    make_net(tmp_path)
+    receipt = make_net(tmp_path, timeout=1.0).call("fake", "flood").receipt
+    assert receipt.outcome == VMError("timeout")
+    assert receipt.stdout.head == b"x" * limits.OUTPUT_HEAD_BYTES
+    assert set(receipt.stdout.tail) == {ord("x")}
+    assert receipt.stdout.dropped > 0
+    assert receipt.number is None
+
+
+def test_an_executor_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    make_net(tmp_path)
+    receipt = make_net(tmp_path, timeout=0.5).call("fake", "stubborn").receipt
+    assert receipt.outcome == InternalError("the executor did not end after its time was over and was killed")
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        ("exit", "the executor ended with exit code 1 and without a result: Error: no runners"),
+        ("abort", "the executor was ended by signal SIGABRT"),
+    ],
+)
+def test_crashes(net: LocalNet, tmp_path: Path, method: str, text: str) -> None:
+    before = (tmp_path / "local.db").read_bytes()
+    assert net.call("fake", method).receipt.outcome == InternalError(text)
+    assert (tmp_path / "local.db").read_bytes() == before
+
+
+def test_an_executor_that_breaks_the_protocol(tmp_path: Path) -> None:
+    make_net(tmp_path)
+    receipt = make_net(tmp_path, timeout=1.0).call("fake", "garbage").receipt
+    assert isinstance(receipt.outcome, InternalError)
+
+
+def test_children_of_an_executor_do_not_outlive_it(net: LocalNet) -> None:
+    child = net.view("fake", "leave_child").value
+    _wait_until(lambda: not _alive(child))
+
+
+def test_an_executor_that_cannot_be_started(tmp_path: Path) -> None:
+    net = LocalNet(tmp_path / "local.db", executor=ExecutorProcess(["/nonexistent/genvm"]))
+    with pytest.raises(ExecutorError, match="cannot start the executor"):
+        net.deploy(b"# fake")
+    assert not (tmp_path / "local.db").exists()
+
+
+def test_a_socket_path_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(ExecutorError, match="cannot listen"):
+        LocalNet(tmp_path / "local.db", executor=ExecutorProcess(FAKE)).deploy(b"# fake")
+
+
+async def test_inside_an_event_loop(net: LocalNet) -> None:
+    assert net.view("fake", "options").ok
+    await asyncio.sleep(0)
+
+
+def test_a_killed_command_leaves_the_database_and_no_executor(net: LocalNet, tmp_path: Path) -> None:
+    before = (tmp_path / "local.db").read_bytes()
+    pid_file = tmp_path / "pid"
+    script = (
+        "import sys; from localnet.net import LocalNet; from localnet.executor_process import ExecutorProcess;"
+        f"LocalNet({str(tmp_path / 'local.db')!r}, executor=ExecutorProcess({FAKE!r}))"
+        f".call('fake', 'hold', [{str(pid_file)!r}], value=5)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", script])
+    _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
+    command.kill()
+    command.wait(30)
+    executor_pid = int(pid_file.read_text())
+    if sys.platform == "linux":
+        _wait_until(lambda: not _alive(executor_pid))
+    else:
+        os.kill(executor_pid, signal.SIGKILL)
+    assert (tmp_path / "local.db").read_bytes() == before
+    assert net.call("fake", "options", value=1).receipt.ok
+    assert net.accounts()[0].balance == accounts.START_BALANCE - 1
+
+
+def _wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state != "Z"
+    return False

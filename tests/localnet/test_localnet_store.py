@@ -1,0 +1,248 @@
+"""The database: atomic, locked, one file."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executor.abi import HostErrorCode
+from executor.address import Address
+from executor.host_protocol.host import HostErrorReply
+from executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from localnet import accounts, limits
+from localnet.errors import DatabaseError
+from localnet.model import Captured, Kind, Receipt, Status, Transaction, outcome_from_bytes, outcome_to_bytes
+from localnet.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
+from localnet.store import Changes, Store, open_store
+
+ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+CONTRACT = Address(b"\x01" * 20)
+SLOT = b"\x02" * 32
+
+
+def receipt() -> Receipt:
+    transaction = Transaction(Kind.CALL, ALICE, ALICE, CONTRACT, 0, b"\x06")
+    return Receipt(transaction, Status.OK, Return(b"\x00"), b"\x03" * 32, "2026-01-01T00:00:00Z")
+
+
+def transfer(amount: int) -> Changes:
+    balance = accounts.START_BALANCE
+    return Changes(receipt(), balances={ALICE: balance - amount, BOB: balance + amount})
+
+
+def test_a_new_network(tmp_path: Path) -> None:
+    with open_store(tmp_path / "x" / "local.db", write=False) as store:
+        assert [info.name for info in store.accounts()] == list(accounts.NAMES)
+        assert store.balance(ALICE) == 10**18
+        assert store.total_value() == 10**19
+    assert not (tmp_path / "x").exists()
+
+
+def test_commit_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "local.db"
+    changes = transfer(5)
+    changes.pages[CONTRACT.as_bytes, SLOT, 3] = b"page"
+    changes.nonces[ALICE] = 1
+    with open_store(path, write=True) as store:
+        assert [item.number for item in store.commit([changes, transfer(5)])] == [1, 2]
+    with open_store(path, write=False) as store:
+        assert store.balance(BOB) == accounts.START_BALANCE + 5
+        assert store.pages(CONTRACT, SLOT, 0, 9) == {3: b"page"}
+        assert (store.nonce(ALICE), store.nonce(BOB)) == (1, 0)
+        assert store.transaction_count() == 2
+
+
+def test_value_cannot_appear_or_vanish(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    with open_store(path, write=True) as store:
+        store.commit([transfer(5)])
+        before = path.read_bytes()
+        for balances in ({ALICE: 1}, {BOB: 2 * accounts.START_BALANCE}, {CONTRACT: 1}):
+            with pytest.raises(DatabaseError, match="create or destroy value"):
+                store.commit([transfer(7), Changes(receipt(), balances=balances)])
+        assert store.transaction_count() == 1
+    assert path.read_bytes() == before
+
+
+def test_balances_cannot_be_negative(tmp_path: Path) -> None:
+    with open_store(tmp_path / "local.db", write=True) as store, pytest.raises(DatabaseError, match="negative"):
+        store.commit([transfer(accounts.START_BALANCE + 1)])
+
+
+@pytest.mark.parametrize("statements", [1, 4, 7])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statements: int, first: bool) -> None:
+    path = tmp_path / "local.db"
+    if not first:
+        with open_store(path, write=True) as store:
+            store.commit([transfer(5)])
+    script = f"""
+        import os, pathlib, signal, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import localnet.store, test_localnet_store as here
+        writes = 0
+        class Connection(localnet.store.sqlite3.Connection):
+            def execute(self, statement, *parameters):
+                global writes
+                result = super().execute(statement, *parameters)
+                if statement.startswith(("INSERT", "UPDATE")):
+                    writes += 1
+                    if writes == {statements}:
+                        self.execute("PRAGMA cache_spill = 1")
+                        os.kill(os.getpid(), signal.SIGKILL)
+                return result
+        localnet.store._connect = lambda path: localnet.store.sqlite3.connect(
+            path, isolation_level=None, factory=Connection)
+        with localnet.store.open_store(pathlib.Path({str(path)!r}), write=True) as store:
+            writes = 0
+            changes = here.transfer(9)
+            changes.pages = {{(bytes(20), bytes(32), number): b"x" * 4096 for number in range(3000)}}
+            store.commit([changes, here.transfer(9), here.transfer(9)])
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with open_store(path, write=False) as store:
+        assert store.balance(BOB) == accounts.START_BALANCE + (0 if first else 5)
+        assert store.transaction_count() == (0 if first else 1)
+        assert store.slot_count(Address(bytes(20))) == 0
+    with open_store(path, write=True) as store:
+        store.commit([transfer(6)])
+        assert store.balance(BOB) == accounts.START_BALANCE + 6
+
+
+def test_writers_are_alone_and_the_wait_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    waits: list[str] = []
+    with open_store(path, write=True) as store:
+        store.commit([transfer(5)])
+        for write in (True, False):
+            with (
+                pytest.raises(DatabaseError, match="in use by another genvm local command"),
+                open_store(path, write=write, wait_seconds=0.2, on_wait=lambda: waits.append("wait")),
+            ):
+                pytest.fail("two commands at once")
+    assert waits == ["wait", "wait"]
+    with open_store(path, write=False), open_store(path, write=False, wait_seconds=0):
+        pass
+
+
+def test_the_second_writer_gets_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    waiting = threading.Event()
+    seen: list[int] = []
+
+    def second() -> None:
+        with open_store(path, write=True, wait_seconds=30, on_wait=waiting.set) as store:
+            seen.append(store.transaction_count())
+
+    with open_store(path, write=True) as store:
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(30)
+        store.commit([transfer(5)])
+    thread.join(30)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(500)])
+def test_other_files_are_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "local.db"
+    path.write_bytes(content)
+    with pytest.raises(DatabaseError):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_other_databases_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    with pytest.raises(DatabaseError, match="not the database of a local network"):
+        Store(path)
+
+
+def test_other_versions_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    with open_store(path, write=True) as store:
+        store.commit([transfer(1)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(DatabaseError, match="version 2 of the database layout, this release reads 1"):
+        Store(path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DatabaseError, match="cannot open"), open_store(tmp_path / "file" / "local.db", write=True):
+        pytest.fail("there is no such folder")
+
+
+@pytest.mark.parametrize("outcome", [Return(b"\x10"), UserError("é"), VMError("OOM"), InternalError("x")])
+def test_outcomes_are_kept(outcome: Outcome) -> None:
+    assert outcome_from_bytes(outcome_to_bytes(outcome)) == outcome
+
+
+def test_captured_text() -> None:
+    assert Captured(b"a\xff", b"b").text() == "a\ufffdb"
+    assert Captured(b"a", b"b", 7).text() == "a\n… 7 bytes left out …\nb"
+
+
+# --- overlay ----------------------------------------------------------------------------------------
+
+_writes = st.lists(
+    st.tuples(st.integers(0, 3 * PAGE_BYTES), st.binary(max_size=40) | st.just(b"z" * 2 * PAGE_BYTES)), max_size=6
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(committed=_writes, pending=_writes, index=st.integers(0, 3 * PAGE_BYTES), length=st.integers(0, 3 * PAGE_BYTES))
+def test_storage_is_a_byte_array(
+    tmp_path_factory: pytest.TempPathFactory,
+    committed: list[tuple[int, bytes]],
+    pending: list[tuple[int, bytes]],
+    index: int,
+    length: int,
+) -> None:
+    plain = bytearray(8 * PAGE_BYTES)
+    with open_store(tmp_path_factory.mktemp("store") / "local.db", write=True) as store:
+        first = Overlay(store)
+        for position, data in committed:
+            first.write(CONTRACT, SLOT, position, data)
+            plain[position : position + len(data)] = data
+        store.commit([Changes(receipt(), pages=first.written_pages())])
+        before = bytes(plain)
+        overlay = Overlay(store)
+        for position, data in pending:
+            overlay.write(CONTRACT, SLOT, position, data)
+            plain[position : position + len(data)] = data
+        assert overlay.read(CONTRACT, SLOT, index, length) == plain[index : index + length]
+        assert overlay.read(CONTRACT, SLOT, index, length, committed=True) == before[index : index + length]
+        assert overlay.read(CONTRACT, b"\x09" * 32, index, length) == bytes(length)
+
+
+def test_limits_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = Overlay(Store(None))
+    overlay.write(CONTRACT, SLOT, SLOT_SPACE - 1, b"x")
+    assert overlay.read(CONTRACT, SLOT, SLOT_SPACE - 2, 2) == b"\0x"
+    for refused in (
+        lambda: overlay.read(CONTRACT, SLOT, SLOT_SPACE - 1, 2),
+        lambda: overlay.read(CONTRACT, SLOT, 0, limits.STORAGE_READ_BYTES + 1),
+        lambda: overlay.write(CONTRACT, SLOT, SLOT_SPACE - 1, b"xy"),
+    ):
+        with pytest.raises(HostErrorReply) as refusal:
+            refused()
+        assert refusal.value.code is HostErrorCode.FORBIDDEN
+    monkeypatch.setattr(limits, "STORAGE_PAGES_WRITTEN", 1)
+    overlay.write(CONTRACT, SLOT, SLOT_SPACE - 2, b"x")
+    with pytest.raises(HostErrorReply) as refusal:
+        overlay.write(CONTRACT, SLOT, 0, b"x")
+    assert refusal.value.code is HostErrorCode.OUT_OF_STORAGE_GAS
