@@ -41,7 +41,6 @@ def _header(name: bytes, size: int) -> bytes:
     header[136:148] = b"00000000000\0"  # modification time
     header[156:157] = b"0"  # a plain file
     header[257:265] = b"ustar\x0000"
-    header[329:345] = b"0000000\x000000000\0"  # device numbers
     header[_CHECKSUM] = b" " * 8
     header[_CHECKSUM] = b"%06o\0 " % sum(header)
     return bytes(header)

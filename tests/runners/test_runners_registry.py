@@ -1,0 +1,169 @@
+"""Lists and archives on disk: publishing, listing, verifying (spec executor/07 "Registry on disk")."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from executor.runner.hashing import archive_hash
+from runners import cli, recipes, registry
+from runners.errors import BuildError
+from runners.workshop import Step, Work
+
+IDS = ("tool", "user-of-tool")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYGENVM_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def content(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Two small runners in place of the real ones; changing the dict changes what they are made from."""
+    contents = {"tool": b"1", "user-of-tool": b"2"}
+
+    def step(runner: str, needs: tuple[Step, ...]) -> Step:
+        def make(work: Work) -> None:
+            (work.out / recipes.ARCHIVE_FILE).write_bytes(contents[runner])
+            (work.out / recipes.HASH_FILE).write_text(archive_hash(contents[runner]))
+
+        return Step(f"runner-{runner}", f"pack {runner}", (contents[runner].hex(),), needs, make)
+
+    def steps() -> dict[str, Step]:
+        tool = step("tool", ())
+        return {"tool": tool, "user-of-tool": step("user-of-tool", (tool,))}
+
+    monkeypatch.setattr(recipes, "archive_steps", steps)
+    monkeypatch.setattr(recipes, "runner_ids", lambda: list(IDS))
+    monkeypatch.setattr(recipes, "with_dependencies", lambda runner: list(IDS[: IDS.index(runner) + 1]))
+    return contents
+
+
+def genvm_runners(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    return cli.run(parser.parse_args(["runners", *words]))
+
+
+def test_build_publishes_archives_under_their_hash(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert genvm_runners("build") == 0
+    one, two = archive_hash(b"1"), archive_hash(b"2")
+    assert (cache / "runners" / "tool" / one[:2] / f"{one[2:]}.tar").read_bytes() == b"1"
+    assert json.loads((cache / "registry" / "all.json").read_text()) == {"tool": [one], "user-of-tool": [two]}
+    assert json.loads((cache / "registry" / "latest.json").read_text()) == {"tool": one, "user-of-tool": two}
+    assert capsys.readouterr().out.splitlines() == [f"tool:{one}", f"user-of-tool:{two}"]
+
+
+def test_newest_last_and_latest(cache: Path, content: dict[str, bytes]) -> None:
+    genvm_runners("build")
+    content["tool"] = b"3"
+    genvm_runners("build")
+    every, latest = registry.read_all(cache / "registry"), registry.read_latest(cache / "registry")
+    assert every["tool"] == [archive_hash(b"1"), archive_hash(b"3")]
+    assert latest["tool"] == archive_hash(b"3")
+    content["tool"] = b"1"
+    genvm_runners("build")
+    assert registry.read_all(cache / "registry")["tool"] == [archive_hash(b"3"), archive_hash(b"1")]
+    assert registry.read_latest(cache / "registry")["tool"] == archive_hash(b"1")
+
+
+def test_a_second_build_writes_nothing(cache: Path, content: dict[str, bytes]) -> None:
+    built = registry.ensure_built(progress=False)
+    before = {path: path.stat().st_mtime_ns for path in [*cache.glob("registry/*"), *cache.glob("runners/*/*/*")]}
+    assert len(before) == 4
+    assert registry.ensure_built(progress=False) == built
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_only_builds_what_the_runner_needs(cache: Path, content: dict[str, bytes]) -> None:
+    assert list(registry.build(jobs=1, only="tool", progress=False).latest) == ["tool"]
+    assert registry.read_latest(cache / "registry") == {"tool": archive_hash(b"1")}
+
+
+def test_an_archive_that_was_removed_comes_back(cache: Path, content: dict[str, bytes]) -> None:
+    archive = registry.ensure_built(progress=False).archive("tool")
+    archive.unlink()
+    registry.ensure_built(progress=False)
+    assert archive.read_bytes() == b"1"
+
+
+def test_verify_passes(cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]) -> None:
+    genvm_runners("build")
+    capsys.readouterr()
+    assert genvm_runners("verify") == 0
+    assert capsys.readouterr().out == "2 archives are what their names say.\n"
+
+
+def test_verify_detects_a_flipped_bit(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = registry.ensure_built(progress=False).archive("tool")
+    archive.write_bytes(bytes([archive.read_bytes()[0] ^ 1]))
+    assert genvm_runners("verify") == 1
+    expected = f"tool:{archive_hash(b'1')} has the hash {archive_hash(b'0')} ({archive})\n"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def test_verify_detects_what_is_missing(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = registry.ensure_built(progress=False).archive("tool")
+    archive.unlink()
+    (cache / "registry" / "latest.json").write_text(json.dumps({"other": "x"}))
+    assert genvm_runners("verify") == 1
+    err = capsys.readouterr().err
+    assert f"tool:{archive_hash(b'1')} cannot be read: No such file or directory ({archive})" in err
+    assert "other:x is in latest.json but not in all.json" in err
+
+
+def test_verify_of_nothing(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert genvm_runners("verify") == 1
+    assert "Run `genvm runners build`." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": "b"}', '{"a": [1]}', "x" * (registry.LIST_BYTES_MAX + 1)])
+def test_broken_lists_are_named(cache: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = cache / "registry" / "all.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert genvm_runners("list") == 1
+    assert str(path) in capsys.readouterr().err
+
+
+def test_list(cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]) -> None:
+    genvm_runners("build")
+    capsys.readouterr()
+    assert genvm_runners("list", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {
+        "all": {"tool": [archive_hash(b"1")], "user-of-tool": [archive_hash(b"2")]},
+        "latest": {"tool": archive_hash(b"1"), "user-of-tool": archive_hash(b"2")},
+    }
+    assert genvm_runners("list") == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"tool:{archive_hash(b'1')}             1 bytes  latest"
+
+
+def test_an_error_is_text_and_an_exit_code(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BuildError("what failed, and what to do")
+
+    monkeypatch.setattr(registry, "_list", fail)
+    assert genvm_runners("build") == 1
+    assert capsys.readouterr().err.endswith("what failed, and what to do\n")
+
+
+def test_dependencies_come_before_their_users() -> None:
+    ids = recipes.runner_ids()
+    assert recipes.with_dependencies("py-genlayer") == [runner for runner in ids if runner != "py-genlayer-multi"]
+    assert recipes.with_dependencies("softfloat") == ["softfloat"]
+    for recipe in recipes.RECIPES:
+        assert all(ids.index(other) < ids.index(recipe.id) for other in recipe.depends)
