@@ -105,8 +105,8 @@ _PYTHON_HINTS: tuple[tuple[str, str], ...] = (
     (r"SystemError: 2: inval", "A call to the VM with arguments it does not take: more than 3 indexed fields in an"
      " event, events without `# v0.1.5` or gl.trace without `# v0.1.10` in the first line, or a wrong `on`."),
     (r"called non-payable method", "The method must be marked @gl.public.write.payable to take value."),
+    (r"__handle_undefined_method__|__receive__", "There is no such method. `genvm local schema` lists what there is."),
     (r"call to private method", "Only methods marked @gl.public.view or @gl.public.write can be called."),
-    (r"method is abstract|has no attribute", "There is no such method. `genvm local schema` lists what there is."),
     (r"starts? with __ is forbidden", "Methods that start with __ cannot be called."),
     (r"TypeError: .*\(\) (missing|takes|got)", "The arguments do not fit the method. `genvm local schema` shows its"
      " parameters."),

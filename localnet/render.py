@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from executor.abi import SpecialMethod
@@ -28,6 +28,7 @@ from localnet.values import to_json
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _OUTPUT_LINES = 60
 _VALUE_CHARACTERS = 2_000
+_LINE_CHARACTERS = 100
 
 _STATUS_STYLE = {Status.OK: "green", Status.FAILED: "red", Status.UNDELIVERED: "yellow"}
 
@@ -94,27 +95,31 @@ class Printer:
         self._err.print(Text(_error_text(outcome), "bold red"), soft_wrap=True)
         explanation = explain(outcome, receipt.stderr.text())
         if explanation:
-            self._err.print(Text(explanation.meaning))
-            self._err.print(Text(explanation.advice))
+            # A terminal gets whole words, a file whole lines.
+            for sentence in (explanation.meaning, explanation.advice):
+                self._err.print(Text(sentence), soft_wrap=not self._err.is_terminal)
         self._err.print(Text("Nothing was changed.", "dim"))
 
     def schema(self, schema: dict[str, Any]) -> None:
         """Of ``schema``."""
-        table = _table("method", "parameters", "returns", "")
-        _row(table, "(deploy)", _parameters(schema.get("ctor", {})), "", "")
+        rows = [("method", "parameters", "returns", ""), ("(deploy)", _parameters(schema.get("ctor", {})), "", "")]
         for name, method in schema.get("methods", {}).items():
             marks = "view" if method.get("readonly") else "payable" if method.get("payable") else ""
-            _row(table, visible(str(name)), _parameters(method), _type(method.get("ret", "any")), marks)
-        self._out.print(table)
+            rows.append((visible(str(name)), _parameters(method), _type(method.get("ret", "any")), marks))
+        _table(self._out, rows)
 
     def state(self, dump: StateDump, *, raw: bool) -> None:
         """Of ``state``."""
         self._out.print(Text(self._party(dump.contract.address), "bold"), soft_wrap=True)
         self._line("balance", Text(f"{dump.balance}"))
-        self._line("storage", Text(f"{dump.slot_count} slots"))
+        self._line("storage", Text(_count(dump.slot_count, "slot")))
         if dump.fields is not None and not raw:
             for name, value in dump.fields.items():
-                self._out.print(Text("  ").append(visible(name), "cyan").append(" = " + _json(value)), soft_wrap=True)
+                first, *more = _tree(value, "    ")
+                head = Text("  ").append(visible(name), "cyan").append(visible(f" = {first}".rstrip()))
+                self._out.print(head, soft_wrap=True)
+                for entry in more:
+                    self._out.print(Text(visible(entry)), soft_wrap=True)
             return
         if dump.note:
             self._out.print(Text(f"not decoded: {visible(dump.note)}", "yellow"), soft_wrap=True)
@@ -126,11 +131,11 @@ class Printer:
 
     def accounts(self, infos: list[AccountInfo]) -> None:
         """Of ``accounts``."""
-        table = _table("name", "address", "balance", "nonce", "")
+        rows = [("name", "address", "balance", "nonce", "")]
         for info in infos:
             kind = "contract" if info.is_contract else ""
-            _row(table, info.name, info.address.as_hex, f"{info.balance}", f"{info.nonce}", kind)
-        self._out.print(table)
+            rows.append((info.name, info.address.as_hex, f"{info.balance}", f"{info.nonce}", kind))
+        _table(self._out, rows)
 
     def log(self, receipts: list[Receipt]) -> None:
         """Of ``log``."""
@@ -145,8 +150,8 @@ class Printer:
     def _summary(self, receipt: Receipt) -> Text:
         transaction = receipt.transaction
         line = Text(f"  #{receipt.number} ", "bold").append(f"{receipt.status} ", _STATUS_STYLE[receipt.status])
-        line.append(f"{transaction.kind} ").append(self._party(transaction.sender), "dim").append(" → ")
-        line.append(self._party(transaction.contract))
+        line.append(f"{transaction.kind} ").append(self._short(transaction.sender)).append(" → ", "dim")
+        line.append(self._short(transaction.contract))
         if transaction.kind is not Kind.DEPLOY:
             line.append(f" {_call(transaction.calldata)}")
         if transaction.value:
@@ -162,22 +167,24 @@ class Printer:
     def _effects(self, receipt: Receipt, *, indent: str = "  ") -> None:
         for event in receipt.events:
             document = event_document(event)
-            topics = " ".join(topic[:10] + "…" for topic in document["topics"])
-            self._line("event", Text(f"{shown(document['data'])} topics {topics}"), indent)
+            topics = ", ".join(topic[:10] + "…" for topic in document["topics"])
+            self._line("event", Text(f"{shown(document['data'])} (topics {topics})"), indent)
         for posted in receipt.messages:
             self._line("message", Text(self._posted(posted)), indent)
         for change in receipt.balances:
-            text = f"{self._party(change.address)} {change.before} → {change.after} ({change.after - change.before:+d})"
+            text = f"{self._short(change.address)} {change.before} → {change.after} ({change.after - change.before:+d})"
             self._line("balance", Text(text), indent)
         if receipt.slots_written:
-            self._line("storage", Text(f"{receipt.bytes_written} bytes in {receipt.slots_written} slots"), indent)
+            self._line(
+                "storage", Text(f"{receipt.bytes_written} bytes in {_count(receipt.slots_written, 'slot')}"), indent
+            )
 
     def _posted(self, posted: Posted) -> str:
         value = f" value {posted.value}" if posted.value else ""
-        to = self._party(posted.receiver)
+        to = self._short(posted.receiver)
         match posted.kind:
             case PostedKind.DEPLOY:
-                return f"deploys {len(posted.code)} bytes of code at {to}{value}"
+                return f"deploys {len(posted.code)} bytes of code at {posted.receiver!s}{value}"
             case PostedKind.ETH_SEND:
                 return f"eth_send to {to}{value} {len(posted.calldata)} bytes"
         return f"to {to} {_call(posted.calldata)}{value}, on {posted.on}"
@@ -185,6 +192,13 @@ class Printer:
     def _party(self, address: Address) -> str:
         name = accounts.names().get(address) or self._names.get(address, "")
         return f"{name} {address.as_hex}".strip()
+
+    def _short(self, address: Address) -> str:
+        """The name of an account; name and start of address of a contract, as the command line takes it."""
+        if address in accounts.names():
+            return accounts.names()[address]
+        name = self._names.get(address, "")
+        return f"{name} {address.as_hex[:10]}" if name else address.as_hex
 
     def _line(self, label: str, text: Text, indent: str = "  ") -> None:
         self._out.print(Text(f"{indent}{label:<12}", "dim").append_text(text), soft_wrap=True)
@@ -197,7 +211,7 @@ class Printer:
         lines = visible(captured.text().replace("\r\n", "\n")).rstrip().splitlines()
         if not lines:
             return
-        self._err.print(Text(f"{label} of the contract:", "dim"))
+        self._err.print(Text(f"{label}:", "dim"))
         if len(lines) > _OUTPUT_LINES:
             left_out = len(lines) - _OUTPUT_LINES
             lines = [*lines[:5], f"… {left_out} lines left out, --json has them …", *lines[5 + left_out :]]
@@ -213,6 +227,10 @@ def shown(document: Any) -> str:
     return text
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _json(document: Any, *, indent: int | None = None) -> str:
     return json.dumps(document, ensure_ascii=False, indent=indent)
 
@@ -221,7 +239,7 @@ def _call(data: bytes) -> str:
     document = call_document(data)
     method = document.get("method", "")
     name = visible(str(method)) if method else "(no method)"
-    if method == SpecialMethod.ERRORED_MESSAGE:
+    if method == SpecialMethod.ERRORED_MESSAGE or not (method or "args" in document or "kwargs" in document):
         return name
     arguments = [shown(item) for item in document.get("args", [])]
     arguments += [f"{key}={shown(item)}" for key, item in document.get("kwargs", {}).items()]
@@ -269,13 +287,30 @@ def _types(of: Iterable[Any]) -> str:
     return ", ".join(_type(item) for item in of)
 
 
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, overflow="fold", no_wrap=header in ("address", "balance"))
-    return table
+def _table(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns as wide as their content, the first row in bold; long rows are left to the terminal."""
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        console.print(Text("  ".join(cells).rstrip(), "" if number else "bold"), soft_wrap=True)
 
 
-def _row(table: Table, *cells: str) -> None:
-    # A bare str would be read as markup.
-    table.add_row(*(Text(cell) for cell in cells))
+def _tree(value: Any, indent: str) -> list[str]:
+    """A decoded value: on one line if it is short, otherwise a line per entry."""
+    line = _json(value)
+    if len(line) + len(indent) <= _LINE_CHARACTERS:
+        return [line]
+    match value:
+        case {"$map": [*entries]} if len(value) == 1:
+            pairs = [(_json(key), item) for key, item in entries]
+        case dict() if not any(key in value for key in ("$truncated", "$bytes")):
+            pairs = [(key, item) for key, item in value.items()]
+        case list():
+            pairs = [("-", item) for item in value]
+        case _:
+            return [line]
+    lines = [""]
+    for key, item in pairs:
+        first, *rest = _tree(item, indent + "  ")
+        lines += [f"{indent}{key}{'' if key == '-' else ':'} {first}".rstrip(), *rest]
+    return lines
