@@ -58,7 +58,7 @@ SystemError 6: forbidden
 7
 SystemError 6: forbidden
 SystemError 99: <unknown>
-TypeError _genlayer_wasi.gl_call() takes no keyword arguments
+TypeError gl_call() takes no keyword arguments
 TypeError storage_read() argument 3 must be read-write bytes-like object, not bytes
 """
 
