@@ -36,7 +36,8 @@ from ..py import calldata, storage
 from ..py.types import *  # noqa: F403
 from ..py.types import Lazy
 from ._internal import storage as _host_storage  # noqa: F401  makes the host's storage the contract's
-from ._internal.gl_call import gl_call as _gl_call, gl_call_lazy as _gl_call_lazy
+from ._internal.gl_call import gl_call as _gl_call
+from ._internal.gl_call import gl_call_lazy as _gl_call_lazy
 from .annotations import private, public
 from .events import Event
 from .genvm_contracts import (

@@ -52,7 +52,7 @@ class _Write:
         return _WriteWithGas(leader, validator)
 
 
-class public:  # noqa: N801  spelled as a keyword of contracts
+class public:
     """``public.view``, ``public.write``, ``public.write.payable``, ``public.write.min_gas(…)[.payable]``."""
 
     write = _Write()

@@ -26,9 +26,7 @@ def _exec_template(template: str, **fields: str) -> typing.Any:
     return gl_call_lazy({"ExecPromptTemplate": {"template": template, **fields}}, decode_answer).get()
 
 
-def _comparative_validator(
-    fn: Callable[[], typing.Any], principle: str, leader: vm.Result[typing.Any]
-) -> bool:
+def _comparative_validator(fn: Callable[[], typing.Any], principle: str, leader: vm.Result[typing.Any]) -> bool:
     my = fn()
     if not isinstance(leader, vm.Return):
         return False
@@ -54,9 +52,7 @@ def _non_comparative_leader(fn: Callable[[], str], task: str, criteria: str) -> 
     return answer
 
 
-def _non_comparative_validator(
-    fn: Callable[[], str], task: str, criteria: str, leader: vm.Result[typing.Any]
-) -> bool:
+def _non_comparative_validator(fn: Callable[[], str], task: str, criteria: str, leader: vm.Result[typing.Any]) -> bool:
     my = fn()
     if not isinstance(leader, vm.Return):
         return False

@@ -145,7 +145,7 @@ def deploy_contract(
     *,
     code: bytes,
     args: Sequence[calldata.Encodable] = (),
-    kwargs: Mapping[str, calldata.Encodable] = {},  # noqa: B006  only read
+    kwargs: Mapping[str, calldata.Encodable] = {},
     salt_nonce: u256 = u256(0),  # noqa: B008
     value: u256 = u256(0),  # noqa: B008
     on: On = "finalized",

@@ -103,7 +103,9 @@ def _run_checked_leader(leader_fn: Callable[[], typing.Any], stage_data: typing.
     return leader_fn()
 
 
-def _run_validator(validator_fn: Callable[[Result[typing.Any]], typing.Any], stage_data: dict[str, bytes]) -> typing.Any:
+def _run_validator(
+    validator_fn: Callable[[Result[typing.Any]], typing.Any], stage_data: dict[str, bytes]
+) -> typing.Any:
     return validator_fn(_decode_result(stage_data["leaders_result"]))
 
 

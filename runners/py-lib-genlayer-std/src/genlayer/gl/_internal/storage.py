@@ -36,9 +36,7 @@ class HostManager(Manager):
     def __reduce__(self) -> tuple[Callable[[], typing.Any], tuple[()]]:
         import warnings
 
-        warnings.warn(
-            "Detected pickling storage class. Reading storage in nondet mode is not supported", stacklevel=2
-        )
+        warnings.warn("Detected pickling storage class. Reading storage in nondet mode is not supported", stacklevel=2)
         return (_storage_manager, ())
 
 

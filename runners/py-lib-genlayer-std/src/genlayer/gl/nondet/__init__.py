@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ...py.types import Lazy
 from .._internal.gl_call import gl_call_lazy, lazy_api
 from . import web
-from ._answer import Image, NondetException as NondetException, decode_answer
+from ._answer import Image, decode_answer
+from ._answer import NondetException as NondetException
 
 
 @lazy_api
@@ -20,7 +21,7 @@ def exec_prompt(
     image: bytes | Image | None = None,
     **_ignored: typing.Any,
 ) -> Lazy[typing.Any]:
-    """Ask an LLM. Text, or a dict with ``response_format="json"``. At most two images; ``image=x`` is ``images=[x]``."""
+    """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
     if images is None:
         images = [] if image is None else [image]
     return gl_call_lazy(

@@ -14,9 +14,11 @@ __all__ = (
     "inmem_allocate",
 )
 
-from ._internal.core import ROOT_SLOT_ID, InmemManager as InmemManager, Manager, Slot
+from ._internal.core import ROOT_SLOT_ID, Manager, Slot
+from ._internal.core import InmemManager as InmemManager
 from ._internal.detach import copy_to_memory as copy_to_memory
-from ._internal.generate import allow_storage, generate_storage as generate_storage, inmem_allocate
+from ._internal.generate import allow_storage, inmem_allocate
+from ._internal.generate import generate_storage as generate_storage
 from .root import Root
 from .tree_map import TreeMap
 from .vec import VLA, Array, DynArray, Indirection

@@ -1,4 +1,4 @@
-"""TreeMap: AVL tree in a slab of nodes (spec sdk/02 §6). The bytes it leaves behind are part of the contract's state."""
+"""TreeMap: AVL tree in a slab of nodes (spec sdk/02 §6). The bytes it leaves behind are part of a contract's state."""
 
 __all__ = ("TreeMap", "TreeMapDesc")
 

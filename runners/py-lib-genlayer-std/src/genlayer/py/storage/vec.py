@@ -70,9 +70,9 @@ class DynArray[T](MutableSequence[T]):
     def __getitem__(self, index: typing.SupportsIndex, /) -> T: ...
 
     @typing.overload
-    def __getitem__(self, index: slice, /) -> list[T]: ...  # type: ignore[overload-overlap]
+    def __getitem__(self, index: slice, /) -> list[T]: ...
 
-    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> T | list[T]:  # type: ignore[override]
+    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> T | list[T]:
         if isinstance(index, slice):
             return [self._get_at(i) for i in range(*index.indices(len(self)))]
         return self._get_at(_position(index, len(self)))
@@ -266,9 +266,9 @@ class Array[T, S: int](Sequence[T]):
     def __getitem__(self, index: typing.SupportsIndex, /) -> T: ...
 
     @typing.overload
-    def __getitem__(self, index: slice, /) -> "Array[T, int]": ...  # type: ignore[overload-overlap]
+    def __getitem__(self, index: slice, /) -> "Array[T, int]": ...
 
-    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> "T | Array[T, int]":  # type: ignore[override]
+    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> "T | Array[T, int]":
         desc = self.__type_desc__
         item = desc.item
         if isinstance(index, slice):

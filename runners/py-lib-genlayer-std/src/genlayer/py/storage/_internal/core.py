@@ -6,8 +6,8 @@ that pair. Every access is one call of the manager, hence one request to the hos
 
 __all__ = (
     "ROOT_SLOT_ID",
-    "CopyAction",
     "Copier",
+    "CopyAction",
     "InmemManager",
     "Manager",
     "Slot",

@@ -67,5 +67,6 @@ def build_array(args: tuple[typing.Any, ...]) -> TypeDesc:
     """``np.ndarray[tuple[Literal[a], …], np.dtype[T]]``."""
     dims, item = args
     assert isinstance(item, NumpyScalarDesc)
-    assert isinstance(dims.value, tuple) and all(type(d) is int and d >= 0 for d in dims.value)
+    assert isinstance(dims.value, tuple)
+    assert all(type(d) is int and d >= 0 for d in dims.value)
     return NumpyArrayDesc(item.dtype, dims.value)

@@ -31,7 +31,7 @@ class RecordDesc(TypeDesc):
         self.cls = cls
         self.props = props
         # frozen dataclasses refuse ordinary assignment
-        self._plain_setattr = cls.__setattr__ is object.__setattr__
+        self._plain_setattr = getattr(cls, "__setattr__") is object.__setattr__  # noqa: B009  as mypy sees it, a method
 
     def bind(self, view: typing.Any, slot: Slot, off: int) -> None:
         """Make ``view`` show the record at (slot, off)."""
@@ -45,16 +45,14 @@ class RecordDesc(TypeDesc):
             object.__setattr__(view, "__type_desc__", self)
 
     def get(self, slot: Slot, off: int, /) -> typing.Any:
-        cls = self.cls
+        cls: typing.Any = self.cls
         view = cls.__new__(cls)
         self.bind(view, slot, off)
         return view
 
     def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
         if getattr(val, "__type_desc__", None) != self:
-            raise AssertionError(
-                f"Is right the same storage type? `{self.cls.__name__}` <- `{type(val).__name__}`"
-            )
+            raise AssertionError(f"Is right the same storage type? `{self.cls.__name__}` <- `{type(val).__name__}`")
         if val._storage_slot != slot or val._off != off:
             copy_with(self.copy_actions, val._storage_slot, val._off, slot, off)
 
@@ -93,7 +91,8 @@ def wrap_init(cls: type, desc: RecordDesc, direct_generic: tuple[str, str] | Non
     ``direct_generic`` is name and annotation of the first field annotated with a bare type variable: the layout is
     then unknown, and construction outside of storage raises TypeError.
     """
-    original = getattr(cls.__init__, ORIGINAL_INIT_ATTR, cls.__init__)  # type: ignore[misc]
+    inherited: typing.Any = cls.__init__  # type: ignore[misc]
+    original: typing.Any = getattr(inherited, ORIGINAL_INIT_ATTR, inherited)
 
     @functools.wraps(original)
     def init(self: typing.Any, *args: typing.Any, **kwargs: typing.Any) -> None:

@@ -90,7 +90,9 @@ for _type, _desc in _known_descs.items():
 def _build_array(args: tuple[typing.Any, ...]) -> TypeDesc:
     item, length = args
     assert isinstance(item, TypeDesc)
-    assert isinstance(length, Lit) and type(length.value) is int and length.value >= 0
+    assert isinstance(length, Lit)
+    assert type(length.value) is int
+    assert length.value >= 0
     return ArrayDesc(item, length.value)
 
 
@@ -105,7 +107,8 @@ def _one(desc: type[DynArrayDesc] | type[VLADesc] | type[IndirectionDesc]) -> Ca
 
 def _build_tree_map(args: tuple[typing.Any, ...]) -> TypeDesc:
     key, value = args
-    assert isinstance(key, TypeDesc) and isinstance(value, TypeDesc)
+    assert isinstance(key, TypeDesc)
+    assert isinstance(value, TypeDesc)
     return TreeMapDesc(key, value)
 
 
@@ -197,9 +200,7 @@ def _build(cls: typing.Any, generics_map: dict[str, TypeDesc | Lit]) -> TypeDesc
     else:
         names = _type_params(origin)
         if len(names) != len(args):
-            raise Exception(
-                f"incorrect number of generic arguments for {origin} parameters={names}, args={params}"
-            )
+            raise Exception(f"incorrect number of generic arguments for {origin} parameters={names}, args={params}")
         desc = _build_record(origin, {p.__name__: arg for p, arg in zip(names, args, strict=True)}, True)
     _known_descs[instantiation] = desc
     desc.alias_to = cls
@@ -208,7 +209,7 @@ def _build(cls: typing.Any, generics_map: dict[str, TypeDesc | Lit]) -> TypeDesc
 
 def _type_params(cls: typing.Any) -> tuple[typing.Any, ...]:
     params: tuple[typing.Any, ...] = cls.__type_params__
-    if not params and isinstance(cls, type) and issubclass(cls, typing.Generic):  # type: ignore[arg-type]
+    if not params and isinstance(cls, type) and issubclass(cls, typing.Generic):
         params = getattr(cls, "__parameters__", ())
     return params
 
