@@ -79,8 +79,18 @@ def default_database(start: Path | None = None) -> Path:
 class _Parser(argparse.ArgumentParser):
     """Reports a bad command line as a JSON document where ``--json`` is asked for."""
 
+    _json = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._json = "--json" in (args or ())
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            # Left to the parser of `genvm`, which knows nothing of --json.
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
     def error(self, message: str) -> NoReturn:
-        if "--json" in sys.argv:
+        if self._json:
             _print_json({"ok": False, "error": {"kind": "usage", "message": message}})
             self.exit(EXIT_USAGE)
         super().error(message)

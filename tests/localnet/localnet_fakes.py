@@ -96,6 +96,8 @@ class FakeExecutor:
             size = await host.storage_read(StorageType.DEFAULT, run.address, CODE_SLOT, 0, 4)
             length = int.from_bytes(size, "little")
             code = await host.storage_read(StorageType.DEFAULT, run.address, CODE_SLOT, 4, length)
+            if code not in self.contracts:
+                raise Trap("invalid_contract")
             outcome = Return(calldata.encode(await self.contracts[code](run)))
         except Rollback as error:
             outcome = UserError(str(error))

@@ -1,0 +1,375 @@
+"""The command line. Contracts are fakes; see ``test_localnet_end_to_end.py`` for real ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from localnet_fakes import FakeExecutor, Rollback, Run, Trap
+
+from cli.main import main
+from executor import calldata
+from localnet import accounts, explain, limits
+from localnet.cli import default_database
+from localnet.executor_process import RunReport, RunRequest
+from localnet.model import Captured
+
+ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+
+
+async def contract(run: Run) -> Any:
+    match run.method:
+        case "echo":
+            return run.args
+        case "text":
+            return "plain \x1b[31m text"
+        case "fail":
+            raise Rollback("bad \x1b[31m luck")
+        case "trap":
+            raise Trap(run.args[0])
+        case "pay":
+            await run.post(BOB, None, value=3)
+            await run.post(run.address, "fail", value=2)
+            await run.host.post_event([b"\x01" * 32], calldata.encode({"who": BOB}))
+            await run.write(0, b"x")
+            return {"big": 2**70}
+        case "#get-schema":
+            params = {"params": [["a", {"$or": ["address", "null"]}]], "kwparams": {"k": [{"$rep": "int"}]}}
+            method = {**params, "readonly": False, "ret": {"$dict": "any"}, "payable": True}
+            return json.dumps({"ctor": params, "methods": {"[b]pay": method}})
+    return None
+
+
+class Executor(FakeExecutor):
+    """Also prints."""
+
+    async def __call__(self, host: Any, request: RunRequest) -> RunReport:
+        await super().__call__(host, request)
+        return RunReport(0, True, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder that is the working directory, with a contract file ``thing.py``."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "thing.py").write_bytes(b"# thing")
+    monkeypatch.chdir(project)
+    executor = Executor({b"# thing": contract})
+    monkeypatch.setattr("localnet.executor_process.ExecutorProcess", lambda **_: executor)
+    return project
+
+
+@pytest.fixture
+def deployed(folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["local", "deploy", "thing.py", "--value", "5"]) == 0
+    capsys.readouterr()
+    return folder
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    try:
+        code = main(["local", *arguments, "--json"])
+    except SystemExit as end:
+        code = int(str(end.code))
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return code, json.loads(printed.out)
+
+
+def run_text(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = main(["local", *arguments])
+    except SystemExit as end:
+        code = int(str(end.code))
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    return code, printed.out, printed.err
+
+
+def test_deploy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    address = accounts.contract_address(ALICE, salt=0, nonce=0)
+    code, out, err = run_text(capsys, "deploy", "thing.py", "--value", "0x5")
+    assert code == 0
+    assert f"Deployed thing {address!s}" in out
+    assert "thing 0x" in out
+    assert "0 → 5 (+5)" in out
+    assert "transaction #1, 0.25 s" in out
+    assert err == "stdout:\n  printed \\x1b[31m\nstderr:\n  warned\n"
+    assert (folder / ".pygenvm" / "local.db").exists()
+
+
+def test_view_prints_only_the_value_on_stdout(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_text(capsys, "view", "text")[:2] == (0, "plain \\x1b[31m text\n")
+    assert run_text(capsys, "view", "thing", "echo", "--args", '["[bold]x"]')[:2] == (0, '[\n  "[bold]x"\n]\n')
+
+
+def test_call_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_text(capsys, "call", "pay")
+    assert code == 0
+    for line in (
+        "  method      pay()",
+        '  returned    {"big": 1180591620717411303424}',
+        '  event       {"who": {"$addr": "' + BOB.as_hex + '"}} (topics 0x01010101…)',
+        "  message     to bob (no method) value 3, on finalized",
+        "  storage     1 bytes in 1 slot",
+        "Delivered messages",
+    ):
+        assert line in out.splitlines()
+    assert "#3 ok transfer thing 0x" in out
+    assert "#4 failed call thing 0x" in out
+    assert "User error: bad \\x1b[31m luck (from #2)" in out
+    assert "#5 ok error thing 0x" in out
+
+
+def test_call_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = run_json(capsys, "call", "pay")
+    address = accounts.contract_address(ALICE, salt=0, nonce=0).as_hex
+    assert code == 0
+    assert document["ok"] is True
+    assert document["contract"] == {"address": address, "name": "thing"}
+    assert document["result"] == {"big": 2**70}
+    transaction = document["transaction"]
+    assert transaction["events"] == [{"topics": ["0x" + "01" * 32], "data": {"who": {"$addr": BOB.as_hex}}}]
+    assert transaction["messages"][0] == {
+        "kind": "message",
+        "to": {"address": BOB.as_hex, "name": "bob"},
+        "value": 3,
+        "on": "finalized",
+        "calldata": "0x06",
+    }
+    assert transaction["balances"] == [{"address": address, "name": "thing", "before": 5, "after": 0}]
+    assert transaction["storage"] == {"slots": 1, "bytes": 1}
+    assert transaction["stdout"] == "printed \x1b[31m\n"
+    assert [item["status"] for item in document["delivered"]] == ["ok", "failed", "ok"]
+    assert document["delivered"][1]["outcome"] == {"kind": "user_error", "message": "bad \x1b[31m luck"}
+    assert document["delivered"][2]["method"] == "#error"
+    code, log = run_json(capsys, "log", "--last", "4")
+    assert log["transactions"] == [document["transaction"], *document["delivered"]]
+
+
+def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (deployed / ".pygenvm" / "local.db").read_bytes()
+    code, out, err = run_text(capsys, "call", "fail")
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        "stdout:",
+        "  printed \\x1b[31m",
+        "stderr:",
+        "  warned",
+        "User error: bad \\x1b[31m luck",
+        "The contract itself refused, with a text of its own choice.",
+        "Look for the condition that raises gl.vm.UserError with this text.",
+        "Nothing was changed.",
+    ]
+    assert (deployed / ".pygenvm" / "local.db").read_bytes() == before
+
+
+def test_a_failure_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("call", "view"):
+        code, document = run_json(capsys, command, "trap", "--args", '["exit_code 3"]')
+        assert code == 1
+        assert document["ok"] is False
+        assert document["error"]["kind"] == "vm_error"
+        assert document["error"]["message"] == "exit_code 3"
+        assert "exit()" in document["error"]["advice"]
+        assert "result" not in document
+
+
+def test_schema(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ((), ("thing.py",), ("thing",), (accounts.contract_address(ALICE, salt=0, nonce=0).as_hex,)):
+        code, document = run_json(capsys, "schema", *words)
+        assert code == 0
+        assert document["schema"]["methods"]["[b]pay"]["payable"] is True
+    code, out, _ = run_text(capsys, "schema", "thing.py")
+    assert re.split("  +", out.splitlines()[2]) == [
+        "[b]pay",
+        "a: address | null, *, k: list[int]",
+        "dict[str, any]",
+        "payable",
+    ]
+
+
+def test_accounts_and_log(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = run_json(capsys, "accounts")
+    assert code == 0
+    assert [item["name"] for item in document["accounts"]] == [*accounts.NAMES, "thing"]
+    assert document["accounts"][0]["balance"] == accounts.START_BALANCE - 5
+    assert sum(item["balance"] for item in document["accounts"]) == 10**19
+    assert BOB.as_hex in run_text(capsys, "accounts")[1]
+    assert "#1 ok deploy alice → thing 0x" in run_text(capsys, "log")[1]
+
+
+def test_state_that_cannot_be_decoded(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake executor does not know the longer code, so this contract fails like a broken one."""
+    main(["local", "call", "pay"])
+    capsys.readouterr()
+    code, document = run_json(capsys, "state")
+    assert code == 0
+    assert document["fields"] is None
+    assert document["note"] == "the contract fails when its storage is read: invalid_contract (warned)"
+    assert [(slot["name"], slot["size"]) for slot in document["slots"]] == [("root", 1), ("code", 11)]
+    assert document["slots"][1]["data"] == "0x07000000" + b"# thing".hex()
+    code, out, _ = run_text(capsys, "state")
+    assert "not decoded: the contract fails" in out
+    assert "    07000000" + b"# thing".hex() in out.splitlines()
+
+
+# --- bad command lines ------------------------------------------------------------------------------
+
+_BAD: list[tuple[list[str], str]] = [
+    (["deploy"], "required: FILE"),
+    (["deploy", "missing.py"], "cannot read missing.py"),
+    (["deploy", "."], "cannot read ."),
+    (["deploy", "thing.py", "--args", "{}"], "args must be a JSON array"),
+    (["deploy", "thing.py", "--args", "[1"], "not JSON"),
+    (["deploy", "thing.py", "--kwargs", "[]"], "kwargs must be a JSON object"),
+    (["deploy", "thing.py", "--args", "[0.5]"], "no fractions"),
+    (["deploy", "thing.py", "--args", '[{"$addr": "nobody"}]'], "no contract"),
+    (["deploy", "thing.py", "--value", "-1"], "--value"),
+    (["deploy", "thing.py", "--value", "1.5"], "not a whole number"),
+    (["deploy", "thing.py", "--value", str(2**64)], "the value must be from 0"),
+    (["deploy", "thing.py", "--value", str(2 * 10**18)], "less than the value"),
+    (["deploy", "thing.py", "--from", "nobody"], "no account 'nobody'"),
+    (["deploy", "thing.py", "--from", "0x12"], "not an address"),
+    (["deploy", "thing.py", "--from", "thing"], "no account 'thing'"),
+    (["deploy", "thing.py", "--name", "0x1"], "not a name"),
+    (["deploy", "thing.py", "--name", "alice"], "name of an account"),
+    (["deploy", "thing.py", "--salt", str(2**256)], "salt"),
+    (["deploy", "thing.py", "--timeout", "0"], "seconds"),
+    (["deploy", "thing.py", "--nonsense"], "--nonsense"),
+    (["call"], "METHOD"),
+    (["call", "0x123456"], "no METHOD after the address"),
+    (["call", "a", "b", "c"], "too many words"),
+    (["call", "other", "echo"], "no contract 'other'"),
+    (["call", "0x", "echo"], "no contract '0x'"),
+    (["call", "echo", "--kwargs", '{"a": 1, "a": 2}'], "twice"),
+    (["view", "echo", "--value", "1"], "--value"),
+    (["schema", "other"], "no contract 'other'"),
+    (["schema", "./other.py"], "cannot read other.py"),
+    (["state", "0xff"], "no contract"),
+    (["log", "--last", "0"], "--last"),
+    (["log", "--last", "x"], "--last"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), _BAD, ids=[" ".join(arguments)[:50] for arguments, _ in _BAD])
+def test_bad_command_lines(deployed: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str) -> None:
+    database = deployed / ".pygenvm" / "local.db"
+    before = database.read_bytes()
+    code, document = run_json(capsys, *arguments)
+    assert code == 2
+    assert document["ok"] is False
+    assert text in document["error"]["message"]
+    code, out, err = run_text(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert text in err
+    assert database.read_bytes() == before
+
+
+def test_commands_without_database_make_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_json(capsys, "call", "echo")[0] == 2
+    assert run_json(capsys, "view", "echo")[0] == 2
+    assert run_json(capsys, "accounts")[0] == 0
+    assert run_json(capsys, "log")[1] == {"ok": True, "transactions": []}
+    assert run_json(capsys, "schema", "thing.py")[0] == 0
+    assert not (folder / ".pygenvm").exists()
+
+
+def test_a_file_that_is_no_database(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.db").write_bytes(b"something else " * 50)
+    code, document = run_json(capsys, "deploy", "thing.py", "--db", "x.db")
+    assert code == 3
+    assert document["error"]["kind"] == "database"
+    assert (folder / "x.db").read_bytes() == b"something else " * 50
+
+
+def test_the_database_of_the_nearest_project(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert default_database() == folder / ".pygenvm" / "local.db"
+    assert main(["local", "deploy", "thing.py"]) == 0
+    (folder / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(folder / "a" / "b")
+    assert default_database() == folder / ".pygenvm" / "local.db"
+    assert main(["local", "view", "text"]) == 0
+    (folder / "a" / ".pygenvm").mkdir()
+    assert default_database() == folder / "a" / ".pygenvm" / "local.db"
+
+
+def test_the_database_may_stand_before_or_after_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["local", "--db", "x.db", "deploy", "thing.py"]) == 0
+    assert main(["local", "view", "text", "--db", "x.db"]) == 0
+    assert (folder / "x.db").exists()
+    assert not (folder / ".pygenvm").exists()
+
+
+def test_interrupted(deployed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("localnet.net.LocalNet.call", interrupt)
+    assert run_json(capsys, "call", "echo") == (
+        130,
+        {"ok": False, "error": {"kind": "interrupted", "message": "nothing of the running transaction was kept"}},
+    )
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", "--help"])
+    text = capsys.readouterr().out
+    for word in ("$addr", "$bytes", "$int", "exit codes", "which contract", ".pygenvm/local.db", "alice", "#error"):
+        assert word in text
+    assert f"After {limits.DELIVERIES} the rest" in text
+
+
+# --- explanations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "stderr", "advice"),
+    [
+        ("timeout", "", "--timeout"),
+        ("OOM", "", "grows without bound"),
+        ("version_too_big", "", "Lower the number"),
+        ("exit_code 1", "Traceback\nSystemError: 7: inbalance\n", "--value"),
+        ("exit_code 1", "TypeError: C.f() missing 1 required positional argument: 'x'\n", "genvm local schema"),
+        ("exit_code 1", "ZeroDivisionError: x\n", "gl.vm.UserError"),
+        ("exit_code 125", "", "sys.exit"),
+        ("wasm_trap StackOverflow", "", "recursion"),
+        ("wasm_trap IntegerOverflow", "", "report"),
+        ("invalid_contract", "", "runner"),
+        ("invalid_contract absent_runner_comment", "", "very first byte"),
+        ("out_of_storage_gas", "", "several calls"),
+        ("something new", "", "report"),
+    ],
+)
+def test_every_error_is_explained(message: str, stderr: str, advice: str) -> None:
+    explanation = explain.explain(explain.VMError(message), stderr)
+    assert explanation is not None
+    assert explanation.meaning
+    assert advice in explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("no runner py-genlayer:test", "genvm runners build"),
+        ("llm module unreachable", "start the modules"),
+        ("x", "report"),
+    ],
+)
+def test_internal_errors_are_explained(message: str, advice: str) -> None:
+    explanation = explain.explain(explain.InternalError(message))
+    assert explanation is not None
+    assert advice in explanation.advice
+
+
+def test_a_return_needs_no_explanation() -> None:
+    from executor.outcome import Return
+
+    assert explain.explain(Return(b"\x00")) is None

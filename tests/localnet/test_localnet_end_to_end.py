@@ -1,0 +1,387 @@
+"""The local network with the real executor and the built runners."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+
+from executor import calldata
+from executor.address import Address
+from executor.outcome import Outcome, UserError, VMError
+from localnet import LocalNet, accounts, read_state
+from localnet.executor_process import ExecutorProcess
+from localnet.model import Kind, Status
+from localnet.state import StateDump
+
+pytestmark = pytest.mark.usefixtures("built_runners")
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "contracts"
+ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+HEADER = '# v0.2.16\n# { "Depends": "py-genlayer:test" }\n\n'
+
+TYPES = (
+    HEADER
+    + """
+import datetime
+import typing
+from dataclasses import dataclass
+from genlayer import *
+
+@allow_storage
+@dataclass
+class Inner:
+    name: str
+    numbers: DynArray[u16]
+
+class Types(gl.Contract):
+    small: u8
+    signed: i128
+    big: bigint
+    flag: bool
+    text: str
+    raw: bytes
+    owner: Address
+    ratio: float
+    nothing: None
+    when: datetime.datetime
+    fixed: Array[i8, typing.Literal[3]]
+    inner: Inner
+    by_name: TreeMap[str, Inner]
+    by_owner: TreeMap[Address, TreeMap[u8, bool]]
+    boxed: gl.storage.Indirection[u32]
+
+    def __init__(self):
+        self.small = u8(255)
+        self.signed = i128(-(2**100))
+        self.big = bigint(-(10**30))
+        self.flag = True
+        self.text = 'h\\u00e9 "$'
+        self.raw = b'\\x00\\xff'
+        self.owner = gl.message.sender_address
+        self.ratio = -0.125
+        self.when = datetime.datetime(2025, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+        self.fixed[1] = i8(-1)
+        self.inner.name = 'in'
+        self.inner.numbers.extend([u16(1), u16(2)])
+        self.by_name.get_or_insert_default('$x').name = 'dollar'
+        self.by_owner.get_or_insert_default(self.owner)[u8(7)] = True
+        self.boxed.set(u32(9))
+
+    @gl.public.write
+    def fill(self, count: int) -> None:
+        self.inner.numbers.extend([u16(1)] * count)
+        self.text = 'x' * 100_000
+"""
+)
+
+MESSAGES = (
+    HEADER
+    + """
+from genlayer import *
+
+class Messages(gl.Contract):
+    log: DynArray[str]
+
+    def __init__(self):
+        pass
+
+    @gl.public.write.payable
+    def send(self, to: Address, method: str, value: int, times: int) -> None:
+        for number in range(times):
+            gl.get_contract_at(to).emit(value=u256(value), on='accepted').__getattr__(method)(f'{method} {number}')
+
+    @gl.public.write
+    def deploy(self, code: bytes, salt: int) -> None:
+        created = gl.deploy_contract(code=code, args=[], salt_nonce=u256(salt))
+        self.log.append('none' if created is None else created.as_hex)
+
+    @gl.public.write.payable
+    def note(self, text: str) -> None:
+        self.log.append(f'{text} from {gl.message.sender_address.as_hex} value {gl.message.value}')
+
+    @gl.public.write.payable
+    def refuse(self, text: str) -> None:
+        raise gl.vm.UserError(text)
+
+    @gl.public.write
+    def pay_evm(self, to: Address, value: int) -> None:
+        @gl.evm.contract_interface
+        class Account:
+            class View:
+                pass
+            class Write:
+                pass
+        Account(to).emit_transfer(value=u256(value))
+
+    @gl.public.view
+    def ask(self, other: Address) -> list[str]:
+        return gl.get_contract_at(other).view().read_log()
+
+    @gl.public.view
+    def read_log(self) -> list[str]:
+        return list(self.log)
+
+    @gl.public.view
+    def write_in_view(self) -> None:
+        self.log.append('never')
+
+    @gl.public.write.payable
+    def __on_errored_message__(self) -> None:
+        self.log.append(f'error value {gl.message.value}')
+"""
+)
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> LocalNet:
+    return LocalNet(tmp_path / "local.db")
+
+
+def deploy(net: LocalNet, code: str, *args: Any, **options: Any) -> Address:
+    execution = net.deploy(code.encode(), list(args), **options)
+    assert execution.receipt.ok, execution.receipt.stderr.text()
+    return execution.receipt.transaction.contract
+
+
+def genvm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", "local", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_main_job_over_several_processes(tmp_path: Path) -> None:
+    steps = [
+        (["deploy", str(EXAMPLES / "storage.py"), "--args", '["hello"]'], None),
+        (["view", "get_storage"], "hello\n"),
+        (["call", "update_storage", "--args", '["world"]'], None),
+        (["view", "get_storage"], "world\n"),
+        (["view", "storage", "get_storage", "--json"], None),
+    ]
+    for arguments, expected in steps:
+        done = genvm(tmp_path, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        if expected is not None:
+            assert done.stdout == expected
+    assert json.loads(done.stdout)["result"] == "world"
+    assert sorted(path.name for path in (tmp_path / ".pygenvm").iterdir()) == ["local.db", "local.db.lock"]
+
+
+def test_a_contract_that_fails_shows_traceback_error_and_advice(tmp_path: Path) -> None:
+    assert genvm(tmp_path, "deploy", str(EXAMPLES / "failures.py")).returncode == 0
+    before = (tmp_path / ".pygenvm" / "local.db").read_bytes()
+    done = genvm(tmp_path, "call", "python_error")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'File "/contract.py", line' in done.stderr
+    assert "ValueError: nobody caught me" in done.stderr
+    assert "VM error: exit_code 1" in done.stderr
+    assert "gl.vm.UserError" in done.stderr
+    assert (tmp_path / ".pygenvm" / "local.db").read_bytes() == before
+
+
+_FAILURES: list[tuple[str, list[Any], Outcome]] = [
+    ("user_error", [], UserError("this is what the caller reads")),
+    ("user_error_immediate", [], UserError("gone at once")),
+    ("exit_with", [7], VMError("exit_code 7")),
+    ("exit_with", [200], VMError("exit_code 125")),
+    ("recurse", [], VMError("exit_code 1")),
+    ("overspend", [], VMError("exit_code 1")),
+    ("no_such_method", [], VMError("exit_code 1")),
+    ("loop", [], VMError("timeout")),
+    ("print_for_ever", [], VMError("timeout")),
+]
+
+
+def test_failures_leave_the_database_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    patient = LocalNet(path)
+    contract = deploy(patient, (EXAMPLES / "failures.py").read_text())
+    before = path.read_bytes()
+    for method, args, outcome in _FAILURES:
+        net = LocalNet(path, timeout=2.0) if outcome == VMError("timeout") else patient
+        receipt = net.call(contract, method, args).receipt
+        assert receipt.outcome == outcome, (method, receipt.stderr.text())
+        assert path.read_bytes() == before
+    assert patient.view(contract, "get_touched").value == 0
+
+
+def test_constructors_that_never_end(tmp_path: Path) -> None:
+    net = LocalNet(tmp_path / "local.db", timeout=2.0)
+    assert net.deploy((HEADER + "while True: pass\n").encode()).receipt.outcome == VMError("timeout")
+    assert not (tmp_path / "local.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (b"", VMError("invalid_contract absent_runner_comment")),
+        (b"\xff\xfe", VMError("invalid_contract not_utf8_text")),
+        (b"# { not json", VMError("invalid_contract")),
+        (b'# { "Depends": "nothing:test" }\n', VMError("invalid_contract")),
+        (b'# v99.0.0\n# { "Depends": "py-genlayer:test" }\n', VMError("version_too_big")),
+        (HEADER.encode() + b"class C:\n", VMError("exit_code 1")),
+    ],
+)
+def test_code_that_is_no_contract(net: LocalNet, tmp_path: Path, code: bytes, outcome: Outcome) -> None:
+    assert net.deploy(code).receipt.outcome == outcome
+    assert not (tmp_path / "local.db").exists()
+
+
+def state(net: LocalNet, contract: Address) -> StateDump:
+    return read_state(net, contract)
+
+
+def test_every_storage_type_is_decoded(net: LocalNet) -> None:
+    contract = deploy(net, TYPES)
+    dump = state(net, contract)
+    assert dump.note == ""
+    assert dump.fields == {
+        "small": 255,
+        "signed": -(2**100),
+        "big": -(10**30),
+        "flag": True,
+        "text": 'hé "$',
+        "raw": {"$bytes": "0x00ff"},
+        "owner": {"$addr": ALICE.as_hex},
+        "ratio": {"$float": "-0.125"},
+        "nothing": None,
+        "when": {"$datetime": "2025-01-02T03:04:05.000006+00:00"},
+        "fixed": [0, -1, 0],
+        "inner": {"name": "in", "numbers": [1, 2]},
+        "by_name": {"$$x": {"name": "dollar", "numbers": []}},
+        "by_owner": {"$map": [[{"$addr": ALICE.as_hex}, {"$map": [[7, True]]}]]},
+        "boxed": 9,
+    }
+    assert net.log(5)[-1].number == 1
+
+
+def test_large_state_is_cut_and_says_so(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = deploy(net, TYPES)
+    assert net.call(contract, "fill", [200]).receipt.ok
+    monkeypatch.setattr("localnet.limits.STATE_VALUES", 100)
+    fields = state(net, contract).fields
+    assert fields is not None
+    numbers = fields["inner"]["numbers"]
+    assert numbers[:3] == [1, 2, 1]
+    assert 50 < len(numbers) < 100
+    assert numbers[-1] == {"$truncated": f"{202 - len(numbers) + 1} more items"}
+    assert fields["boxed"] == {"$truncated": "too many values"}
+    assert fields["text"] == {"$truncated": "100000 characters", "start": "x" * 65_536}
+
+
+def package(files: dict[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
+        for name, content in files.items():
+            target.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_a_contract_of_several_files(net: LocalNet) -> None:
+    code = package(
+        {
+            "runner.json": '{ "Depends": "py-genlayer-multi:test" }',
+            "version": "v0.2.16",
+            "contract/__init__.py": "from genlayer import *\n"
+            "from .names import GREETING\n"
+            "class Multi(gl.Contract):\n"
+            "    text: str\n"
+            "    def __init__(self):\n"
+            "        self.text = GREETING\n",
+            "contract/names.py": "GREETING = 'from another file'\n",
+        }
+    )
+    execution = net.deploy(code)
+    assert execution.receipt.ok, execution.receipt.stderr.text()
+    assert state(net, execution.receipt.transaction.contract).fields == {"text": "from another file"}
+
+
+def test_a_contract_in_webassembly(net: LocalNet) -> None:
+    code = bytes(
+        wasmtime.wat2wasm(
+            """(module
+              (import "genlayer_sdk" "storage_write" (func $write (param i32 i32 i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (data (i32.const 64) "raw")
+              (func (export "_start") (drop (call $write (i32.const 0) (i32.const 5) (i32.const 64) (i32.const 3)))))"""
+        )
+    )
+    execution = net.deploy(code)
+    assert execution.receipt.ok, execution.receipt
+    assert execution.receipt.value is None
+    dump = state(net, execution.receipt.transaction.contract)
+    assert (dump.fields, dump.note) == (None, "not a Python contract")
+    assert [(slot.name, slot.data) for slot in dump.slots if slot.name == "root"] == [("root", b"\0\0\0\0\0raw")]
+
+
+def test_messages_between_contracts(net: LocalNet) -> None:
+    first, second = deploy(net, MESSAGES), deploy(net, MESSAGES)
+    execution = net.call(first, "send", [second, "note", 5, 2], value=20)
+    assert execution.receipt.ok, execution.receipt.stderr.text()
+    assert [receipt.status for receipt in execution.delivered] == [Status.OK, Status.OK]
+    assert {posted.on for posted in execution.receipt.messages} == {"accepted"}
+    expected = [f"note {number} from {first!s} value 5" for number in range(2)]
+    assert net.view(first, "ask", [second]).value == expected
+
+    execution = net.call(first, "send", [second, "refuse", 7, 1])
+    failed, returned = execution.delivered
+    assert failed.outcome == UserError("refuse 0")
+    assert (returned.transaction.kind, returned.status) == (Kind.ERROR, Status.OK)
+    assert net.view(first, "read_log").value == ["error value 7"]
+
+    assert net.call(first, "pay_evm", [BOB, 4]).receipt.ok
+    balances = {info.address: info.balance for info in net.accounts()}
+    assert (balances[first], balances[second]) == (20 - 10 - 4, 10)
+    assert balances[BOB] == accounts.START_BALANCE + 4
+    assert sum(balances.values()) == accounts.START_BALANCE * 10
+
+
+def test_contracts_deploy_contracts(net: LocalNet) -> None:
+    factory = deploy(net, MESSAGES)
+    for salt, address in (
+        (0, accounts.contract_address(factory, salt=0, nonce=0)),
+        (5, accounts.contract_address(factory, salt=5, nonce=0)),
+    ):
+        execution = net.call(factory, "deploy", [MESSAGES.encode(), salt])
+        assert [receipt.transaction.contract for receipt in execution.delivered] == [address]
+        assert execution.delivered[0].ok
+        assert net.view(address, "read_log").value == []
+    expected = accounts.contract_address(factory, salt=5, nonce=0)
+    assert net.view(factory, "read_log").value == ["none", expected.as_hex]
+
+
+def test_views_cannot_write(net: LocalNet) -> None:
+    contract = deploy(net, MESSAGES)
+    receipt = net.view(contract, "write_in_view")
+    assert receipt.outcome == VMError("exit_code 1")
+    assert "SystemError: 6: forbidden" in receipt.stderr.text()
+
+
+def test_schema_turns_hex_strings_into_addresses(net: LocalNet) -> None:
+    contract = deploy(net, (EXAMPLES / "token.py").read_text(), 1000)
+    assert net.schema(contract) == net.schema_of_code((EXAMPLES / "token.py").read_bytes())
+    execution = net.call(contract, "transfer", f'["{BOB!s}", 10]')
+    assert execution.receipt.ok, execution.receipt.stderr.text()
+    (event,) = execution.receipt.events
+    assert calldata.decode(event.blob) == {"amount": 10, "receiver": BOB, "sender": ALICE}
+    assert net.view(contract, "balance_of", f'["{BOB!s}"]').value == 10
+
+
+def test_a_contract_that_writes_too_much(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = deploy(net, TYPES)
+    monkeypatch.setattr("localnet.limits.STORAGE_PAGES_WRITTEN", 8)
+    assert net.call(contract, "fill", [10]).receipt.outcome == VMError("out_of_storage_gas")
+
+
+def test_another_folder_named_like_ours_does_not_disturb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    net = LocalNet(tmp_path / "local.db", executor=ExecutorProcess())
+    assert net.deploy(MESSAGES.encode()).receipt.ok
