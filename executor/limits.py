@@ -119,3 +119,20 @@ LOG_TEXT_CHARS_MAX = 1 << 16
 LOG_DEPTH_MAX = 16
 #: Elements of one container in a log record.
 LOG_ITEMS_MAX = 1000
+
+# --- modules (LLM and web services) ---------------------------------------------------------------
+
+#: Largest frame in either direction.
+MODULE_MESSAGE_BYTES = 64 << 20
+#: Connections to one module: nondet VMs that may ask it at the same time, all validators and the leader's.
+MODULE_CONNECTIONS = VALIDATOR_WORKERS + 1
+#: Seconds until a connection must stand, until the module must have taken some more of a request, and until it must
+#: have answered. Services bound their own work below the last one.
+MODULE_CONNECT_SECONDS = 10.0
+MODULE_SEND_SECONDS = 30.0
+MODULE_ANSWER_SECONDS = 1200.0
+#: Seconds for the statistics of one module, and for the farewell of one connection: the result waits for them.
+MODULE_STATS_SECONDS = 1.0
+MODULE_CLOSE_SECONDS = 0.1
+#: Characters of a FatalError that are kept.
+MODULE_FATAL_TEXT_CHARS = 1 << 20

@@ -24,6 +24,8 @@ from executor.config import Config
 from executor.host_protocol.client import HostClient
 from executor.log import Logger
 from executor.message import Message
+from executor.module_client import Modules
+from executor.module_protocol import Hello
 from executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from executor.printing import fingerprint_text, result_line
 from executor.runner.registry import Registry, RegistryError
@@ -69,12 +71,17 @@ def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
         permissions = Permissions.parse(arguments.permissions)
     except ValueError as error:
         raise StartError(str(error)) from None
-    parse_host_data(arguments.host_data)
+    modules = Modules(
+        web_address=config.web_address,
+        llm_address=config.llm_address,
+        hello=Hello(arguments.cookie, parse_host_data(arguments.host_data)),
+    )
 
     def work() -> Supervisor:
         supervisor = Supervisor(
             host=host,
             artefacts=ArtefactStore(_cache_dir(config)),
+            modules=modules,
             message=message,
             options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
             log=log,
@@ -133,8 +140,6 @@ def _deliver(host: HostClient, result: RunResult, printed: frozenset[str], log: 
     if text:
         _write(1, "\n".join(text) + "\n")
     try:
-        if result.disagreement is not None:
-            host.notify_nondet_disagreement(result.disagreement)
         host.consume_result(result.payload())
     except (InternalErrorRaised, VMErrorRaised) as error:
         log.error("result not delivered", error=str(error))

@@ -14,12 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from executor import calldata, limits
+from executor import calldata, limits, metrics
 from executor.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT, EntryKind, StorageType, VmError
 from executor.address import Address
 from executor.host_protocol.client import HostClient
 from executor.log import Logger
 from executor.message import ExtendedMessage, Message
+from executor.module_client import Modules
 from executor.outcome import (
     ContractOutcome,
     InternalError,
@@ -82,6 +83,7 @@ class Supervisor:
         *,
         host: HostClient,
         artefacts: ArtefactStore,
+        modules: Modules,
         message: Message,
         options: RunOptions,
         log: Logger,
@@ -94,6 +96,7 @@ class Supervisor:
         self.interrupted = threading.Event()
         #: The main VM's result as soon as it is known; validator tasks may still be running.
         self.main_result: RunResult | None = None
+        self._modules = modules
         self._registry: Registry | None = None
         self._message = message
         self._options = options
@@ -155,13 +158,22 @@ class Supervisor:
             self._log.error("internal error", error=error)
             result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
         self.main_result = result
+        self.main_result = result = self._verdict(result)
+        if not self.interrupted.is_set():
+            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules))
+        self._modules.close()
+        return result
+
+    def _verdict(self, result: RunResult) -> RunResult:
+        """Wait for the validators' verdict on the main VM's nondet blocks and tell the host if it is negative."""
         try:
             disagreement = self._validators.finish()
+            if disagreement is None or isinstance(result.outcome, InternalError):
+                return result
+            self.host.notify_nondet_disagreement(disagreement)
+            return dataclasses.replace(result, disagreement=disagreement)
         except InternalErrorRaised as error:
             return RunResult(InternalError(str(error)), None)
-        if isinstance(result.outcome, InternalError):
-            return result
-        return dataclasses.replace(result, disagreement=disagreement)
 
     def _run_vm(self, spec: VmSpec) -> RunResult:
         """Set up a VM for the contract of ``spec`` and run it to its end.
@@ -284,10 +296,11 @@ class Supervisor:
         return result.outcome
 
     def web_request(self, request: Any) -> dict[str, Any]:
-        raise InternalErrorRaised("no web module is connected")
+        ((kind, payload),) = request.items()
+        return self._modules.ask_web(kind, payload)
 
     def llm_request(self, kind: str, payload: Any) -> dict[str, Any]:
-        raise InternalErrorRaised("no LLM module is connected")
+        return self._modules.ask_llm(self.host, kind, payload)
 
     def trace(self, vm: SubVM, text: str, since_start: int, since_last: int) -> None:
         self._log.info("trace", text=text, elapsed_us=since_start, since_last_us=since_last)

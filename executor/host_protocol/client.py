@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -47,6 +48,8 @@ class HostClient:
         self._aborted = False
         self._owner: int | None = None
         self._result_sent = False
+        #: Time that requests took, without waiting for other threads.
+        self.time_ns = 0
 
     @classmethod
     def connect(cls, address: str, observer: Observer | None = None) -> HostClient:
@@ -201,11 +204,13 @@ class HostClient:
             self._admit(method)
             # Stands if anything below leaves the reply unread, an exception of the observer or a signal included.
             self._failure = "an earlier request was not completed"
+            begun = time.perf_counter_ns()
             try:
                 reply = self._transfer(method, request, length)
             except (OSError, ProtocolViolation) as error:
                 self._failure = "connection to host aborted" if self._aborted else f"host connection: {error}"
                 raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}") from error
+            self.time_ns += time.perf_counter_ns() - begun
             self._failure = None
         if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:
             raise VMErrorRaised(reply.error.name.lower(), f"the host refused {method.name.lower()}")

@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class ArtefactStore:
         self._loaded: dict[str, LoadedModule] = {}
         self.hits = 0
         self.compiled = 0
+        self.compile_time_ns = 0
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -88,6 +90,7 @@ class ArtefactStore:
         return LoadedModule(module, facts)
 
     def _compile(self, key: str, wasm: bytes, deterministic: bool) -> LoadedModule:
+        begun = time.perf_counter_ns()
         prepared = prepare(wasm, deterministic=deterministic)
         self.compiled += 1
         with tempfile.TemporaryDirectory(prefix="genvm-compile-", dir=self._folder) as scratch:
@@ -98,6 +101,7 @@ class ArtefactStore:
                 source = Path(scratch) / "prepared.wasm"
                 source.write_bytes(prepared.code)
             _run_compiler(original, source, target)
+            self.compile_time_ns += time.perf_counter_ns() - begun
             if self._folder is None:
                 module = Module.deserialize(engine(), target.read_bytes())
                 return LoadedModule(module, prepared.facts)
