@@ -14,6 +14,8 @@ from executor.address import Address
 Reader = Callable[[Any], Any]
 
 U256_LIMIT = 1 << 256
+#: What a reader gets for a field that is not there.
+_MISSING = object()
 
 
 class Refused(Exception):
@@ -29,6 +31,8 @@ def invalid() -> Refused:
 
 
 def anything(value: Any) -> Any:
+    if value is _MISSING:
+        raise invalid()
     return value
 
 
@@ -103,7 +107,7 @@ def optional(item: Reader) -> Reader:
     """Null or the value; a missing field counts as null."""
 
     def read(value: Any) -> Any:
-        return None if value is None else item(value)
+        return None if value is None or value is _MISSING else item(value)
 
     return read
 
@@ -116,4 +120,4 @@ def fields(payload: Any, layout: Mapping[str, Reader], *, strict: bool = True) -
     values = mapping(payload)
     if strict and not values.keys() <= layout.keys():
         raise invalid()
-    return [reader(values.get(name)) for name, reader in layout.items()]
+    return [reader(values.get(name, _MISSING)) for name, reader in layout.items()]
