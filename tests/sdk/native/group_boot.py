@@ -401,6 +401,7 @@ def case_profiler():
     finally:
         del os.environ["GENLAYER_ENABLE_PROFILER"]
     equal(outcome.value, [[], {}])
+    assert err.getvalue().count("\n") == 2, err.getvalue()[:3000]
     marker, packed = err.getvalue().splitlines()
     equal(marker, "=== stats (gzip, base64) ===")
     data = base64.b64decode(packed)

@@ -120,13 +120,16 @@ def _start_profiler() -> None:
     def report() -> None:
         import base64
         import gzip
+        import io
         import marshal
 
         profiler.disable()
         profiler.create_stats()
-        packed = gzip.compress(marshal.dumps(profiler.stats), mtime=0)
+        packed = io.BytesIO()
+        with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:
+            file.write(marshal.dumps(profiler.stats))
         print("=== stats (gzip, base64) ===", file=sys.stderr)
-        print(base64.b64encode(packed).decode("ascii"), file=sys.stderr)
+        print(base64.b64encode(packed.getvalue()).decode("ascii"), file=sys.stderr)
 
     atexit.register(report)
     profiler.enable()

@@ -35,21 +35,15 @@ class MessageRawType(typing.TypedDict):
     entry_stage_data: calldata.Decoded
 
 
-def _read() -> MessageRawType:
-    # the descriptor stays open
-    with open(0, "rb", buffering=0, closefd=False) as stdin:
-        raw: MessageRawType = calldata.decode(stdin.readall())
-    return raw
-
-
 message_raw: MessageRawType
 message: MessageType
 
-if os.environ.get("GENERATING_DOCS") == "true":
-    message_raw = typing.cast(MessageRawType, ...)
-    message = typing.cast(MessageType, ...)
-else:
-    message_raw = _read()
+
+def load() -> None:
+    """Read the message; the descriptor stays open."""
+    global message, message_raw
+    with open(0, "rb", buffering=0, closefd=False) as stdin:
+        message_raw = calldata.decode(stdin.readall())
     message = MessageType(
         contract_address=message_raw["contract_address"],
         sender_address=message_raw["sender_address"],
@@ -57,3 +51,10 @@ else:
         value=u256(message_raw["value"]),
         chain_id=u256(message_raw["chain_id"]),
     )
+
+
+if os.environ.get("GENERATING_DOCS") == "true":
+    message_raw = typing.cast(MessageRawType, ...)
+    message = typing.cast(MessageType, ...)
+else:
+    load()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import _genlayer_wasi as wasi
 
-from .._internal.msg import message
+from .._internal import msg
 from ..py import calldata
 from ..py._internal import create2_address
 from ..py.public_abi import StorageType
@@ -164,7 +164,7 @@ def deploy_contract(
     )
     if salt_nonce == 0:
         return None
-    return create2_address(message.contract_address, salt_nonce, message.chain_id)
+    return create2_address(msg.message.contract_address, salt_nonce, msg.message.chain_id)
 
 
 def _abstract[F: Callable[..., typing.Any]](f: F) -> F:
@@ -189,7 +189,7 @@ class BaseContract:
 
     @property
     def address(self) -> Address:
-        return message.contract_address
+        return msg.message.contract_address
 
     @_abstract
     def __receive__(self) -> typing.Any:
