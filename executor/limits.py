@@ -22,6 +22,12 @@ HOST_STACK_PER_LEVEL = 256 << 10
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30
+#: Largest artefact.
+COMPILED_BYTES = 1 << 30
+#: How often to look whether another process has finished compiling the same module.
+COMPILE_LOCK_POLL_SECONDS = 0.02
+#: When a file that is being written into the artefact store has been forgotten.
+UNFINISHED_ARTEFACT_SECONDS = 3600
 #: How much of the compiler's complaint is kept.
 COMPILER_TEXT_BYTES = 2000
 #: Largest module that is handed to the compiler.
@@ -80,14 +86,20 @@ WASM_SEGMENTS_MAX = 100_000
 #: Function indices of one element segment.
 WASM_ELEMENTS_MAX = 10_000_000
 #: Locals of one function, without parameters.
-WASM_LOCALS_MAX = 50_000
-WASM_FUNCTION_BODY_BYTES_MAX = 1 << 20
+WASM_LOCALS_MAX = 40_000
+WASM_FUNCTION_BODY_BYTES_MAX = 512 << 10
 #: Labels of one br_table.
 WASM_BR_TABLE_MAX = 65_536
 #: Blocks, loops and ifs of one function; compile time grows with the square of their number.
 WASM_BLOCKS_MAX = 10_000
 #: The same times the locals of the function; compile time and memory grow with that (CPython's largest: 60 thousand).
 WASM_BLOCKS_TIMES_LOCALS_MAX = 5_000_000
+#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. Frames are estimated
+#: from above, and the function that exceeds the sum has its frame already: the sum, the largest frame and the largest
+#: frame that is not counted fit into WASM_STACK_BYTES, so the engine's own limit is never reached first.
+WASM_DEPTH_BYTES = 5 << 20
+WASM_FRAME_BYTES_MAX = 5 << 19
+WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
 #: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4
@@ -136,3 +148,13 @@ MODULE_STATS_SECONDS = 1.0
 MODULE_CLOSE_SECONDS = 0.1
 #: Characters of a FatalError that are kept.
 MODULE_FATAL_TEXT_CHARS = 1 << 20
+
+# --- end of a run ---------------------------------------------------------------------------------
+
+#: After a termination signal: how long we wait for the connection to the host, and for a result that is being sent.
+TERMINATION_SECONDS = 1.0
+#: How long the result waits until what `--print` asked for has been read, normally and after a termination signal.
+PRINT_SECONDS = 0.5
+LAST_PRINT_SECONDS = 0.05
+#: What `--print stderr-full` can show.
+STDERR_KEPT_BYTES = 1 << 20

@@ -22,8 +22,8 @@ from executor.subvm.wasm.binary import (
     encode_vector,
 )
 from executor.subvm.wasm.edit import extended, rebuild
-from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, read_locals, scanner, walk
-from executor.subvm.wasm.module import ExternKind, FuncType, Module, read_module
+from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, bodies, scanner, walk
+from executor.subvm.wasm.module import Export, ExternKind, FuncType, Module, read_module
 from executor.subvm.wasm.names import NAME_SECTION, is_debug, read_subsections, write_subsections
 from runners.softfloat.build import NAME
 
@@ -134,13 +134,8 @@ def rewrite(wasm: bytes) -> bytes:
 
 
 def _find_sites(module: Module) -> list[list[tuple[int, int]]]:
-    """Per body, (start, end) of the calls and float instructions."""
-    data = module.data
-    sites = []
-    for function, (start, end) in enumerate(module.bodies, module.imported_functions):
-        first, _ = read_locals(data, start, end, function)
-        sites.append(list(walk(data, first, end, _SCANNER, function)))
-    return sites
+    """Per function, (start, end) of the calls and float instructions."""
+    return [list(walk(module.data, body, _SCANNER)) for body in bodies(module)]
 
 
 class _Rewriter:
@@ -182,9 +177,9 @@ class _Rewriter:
 
     def _exports(self) -> bytes:
         return encode_vector(
-            encode_sized(export.name.encode())
-            + bytes((export.kind,))
-            + encode_u32(self._shift(export.index) if export.kind == ExternKind.FUNCTION else export.index)
+            Export(export.name, export.kind, self._shift(export.index)).to_bytes()
+            if export.kind == ExternKind.FUNCTION
+            else export.to_bytes()
             for export in self.module.exports
         )
 
@@ -199,7 +194,7 @@ class _Rewriter:
     def _code(self, sites: list[list[tuple[int, int]]], used: set[bytes]) -> bytes:
         data = self.module.data
         new = {code: self._replacement(code) for code in used}
-        bodies = []
+        changed = []
         for (start, end), body_sites in zip(self.module.bodies, sites, strict=True):
             parts = []
             for site_start, site_end in body_sites:
@@ -207,8 +202,8 @@ class _Rewriter:
                 parts.append(new[data[site_start:site_end]])
                 start = site_end
             parts.append(data[start:end])
-            bodies.append(encode_sized(b"".join(parts)))
-        return encode_vector(bodies)
+            changed.append(encode_sized(b"".join(parts)))
+        return encode_vector(changed)
 
     def _replacement(self, code: bytes) -> bytes:
         parts = _REPLACEMENTS.get(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -26,7 +27,7 @@ def facts(text: str, *, deterministic: bool = True) -> ModuleFacts:
 def test_nothing_to_change_gives_the_same_bytes(deterministic: bool) -> None:
     code = wat('(module $m (memory (export "memory") 1) (func (export "_start")))')
     assert prepare(code, deterministic=deterministic) == PreparedModule(
-        code, ModuleFacts("m", None, ("memory",), 0, 65536, 0, False)
+        code, ModuleFacts("m", None, None, ("memory",), 0, 65536, 0, False)
     )
 
 
@@ -36,7 +37,9 @@ def test_nondet_keeps_floats() -> None:
 
 
 def test_empty_module() -> None:
-    assert prepare(HEADER, deterministic=True) == PreparedModule(HEADER, ModuleFacts(None, None, (), 0, 0, 0, False))
+    assert prepare(HEADER, deterministic=True) == PreparedModule(
+        HEADER, ModuleFacts(None, None, None, (), 0, 0, 0, False)
+    )
 
 
 def test_module_without_code_gets_its_memory_exported() -> None:
@@ -192,7 +195,7 @@ SEEDS = [
 
 def _assert_only_invalid_contract(wasm: bytes) -> None:
     for run in (
-        lambda: prepare(wasm, deterministic=True).code,
+        lambda: prepare(wasm, deterministic=True, counts_depth=True).code,
         lambda: rewrite(wasm),
         lambda: set_module_name(wasm, "n"),
     ):
@@ -222,8 +225,8 @@ def test_mutations_are_refused_cleanly_or_stay_as_valid_as_they_were(data: st.Da
     _assert_only_invalid_contract(mutant)
     if is_valid(mutant):
         # The engine knows no mutant that our reader does not: the seeds have no features that are refused here only.
-        for deterministic in (True, False):
-            assert is_valid(prepare(mutant, deterministic=deterministic).code)
+        for deterministic, counts_depth in itertools.product((True, False), repeat=2):
+            assert is_valid(prepare(mutant, deterministic=deterministic, counts_depth=counts_depth).code)
         assert is_valid(rewrite(mutant))
 
 

@@ -258,6 +258,7 @@ def test_name_length() -> None:
             HEADER + encode_section(1, b"\x01\x60\0\0") + encode_section(3, b"\x01\0"),
             "function and code section differ",
         ),
+        (body(b"\x01")[:-1] + b"\x01", "function 0: no end"),
         (body(b"\x06"), "exceptions"),
         (body(b"\x27"), "undecodable instruction 0x27"),
         (body(b"\x43"), "undecodable instruction 0x43"),

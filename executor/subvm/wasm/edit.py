@@ -1,8 +1,8 @@
-"""Writes changed modules: sections replaced or extended, functions and exports appended, so that no index shifts."""
+"""Writes changed modules: sections replaced or extended, parts of functions replaced, functions appended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from executor.subvm.wasm.binary import (
     ORDER,
@@ -13,7 +13,7 @@ from executor.subvm.wasm.binary import (
     encode_vector,
     write_sections,
 )
-from executor.subvm.wasm.module import ExternKind, FuncType, Module
+from executor.subvm.wasm.module import Export, ExternKind, FuncType, GlobalType, Module
 
 
 def extended(module: Module, section_id: SectionId, items: list[bytes]) -> bytes:
@@ -51,25 +51,48 @@ def rebuild(
     return write_sections(out)
 
 
-class Appender:
-    """Collects additions to a module. Indices returned are final; nothing that exists changes its index."""
+class Editor:
+    """Collects changes of a module. Indices that it returns are final, and no function, table, memory or type moves.
+
+    Only defined globals move, by one, if a global import is added; whoever adds it edits the code that uses them.
+    """
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.changed_bodies: dict[int, bytes] = {}
-        """New bodies, without size, by position in the code section."""
+        self.edits: dict[int, list[tuple[int, int, bytes]]] = {}
+        """(start, end, replacement) of ``module.data`` by function index; they may not overlap."""
+        self._type_indices = {kind: index for index, kind in enumerate(module.types)}
         self._types: list[bytes] = []
         self._functions: list[bytes] = []
         self._bodies: list[bytes] = []
-        self._exports: list[bytes] = []
+        self._imports: list[bytes] = []
+        self._exports: list[Export] = []
         self._export_names = {export.name for export in module.exports}
+
+    def edit(self, function: int, start: int, end: int, replacement: bytes) -> None:
+        """Replaces ``module.data[start:end]``, a part of the body of that function."""
+        self.edits.setdefault(function, []).append((start, end, replacement))
+
+    def type_index(self, kind: FuncType) -> int:
+        """Index of a function type, added if the module lacks it."""
+        index = self._type_indices.get(kind)
+        if index is None:
+            index = self._type_indices[kind] = len(self.module.types) + len(self._types)
+            self._types.append(kind.to_bytes())
+        return index
 
     def add_function(self, kind: FuncType, body: bytes) -> int:
         """Appends a function; ``body`` has locals and final ``end``, without size."""
-        self._functions.append(encode_u32(len(self.module.types) + len(self._types)))
-        self._types.append(kind.to_bytes())
-        self._bodies.append(body)
+        self._functions.append(encode_u32(self.type_index(kind)))
+        self._bodies.append(encode_sized(body))
         return len(self.module.functions) + len(self._functions) - 1
+
+    def add_global_import(self, module: str, name: str, kind: GlobalType) -> int:
+        """Appends one imported global; returns its index, that of all defined globals grows by one."""
+        if self._imports:
+            raise ValueError("one global import at most")
+        self._imports.append(encode_sized(module.encode()) + encode_sized(name.encode()) + b"\x03" + kind.to_bytes())
+        return self.module.imported_globals
 
     def add_export(self, wish: str, kind: ExternKind, index: int) -> str:
         """Exports an item as ``wish`` or, if that is taken, with ``$`` appended until it is free; returns the name."""
@@ -77,25 +100,36 @@ class Appender:
         while name in self._export_names:
             name += "$"
         self._export_names.add(name)
-        self._exports.append(encode_sized(name.encode()) + bytes((kind,)) + encode_u32(index))
+        self._exports.append(Export(name, kind, index))
         return name
 
     def to_bytes(self) -> bytes:
         """The changed module; the original bytes if nothing was added or changed."""
         module, changed = self.module, dict[SectionId, bytes]()
-        if self._functions:
+        if self._types:
             changed[SectionId.TYPE] = extended(module, SectionId.TYPE, self._types)
+        if self._imports:
+            changed[SectionId.IMPORT] = extended(module, SectionId.IMPORT, self._imports)
+        if self._functions:
             changed[SectionId.FUNCTION] = extended(module, SectionId.FUNCTION, self._functions)
-        if self._exports:
-            changed[SectionId.EXPORT] = extended(module, SectionId.EXPORT, self._exports)
-        if self._functions or self.changed_bodies:
-            changed[SectionId.CODE] = self._code()
+        if self._exports or (self._imports and module.exports):
+            exports = (*map(self._moved, module.exports), *self._exports)
+            changed[SectionId.EXPORT] = encode_vector(export.to_bytes() for export in exports)
+        if self._bodies or self.edits:
+            changed[SectionId.CODE] = encode_vector((*self._edited_bodies(), *self._bodies))
         return rebuild(module, changed) if changed else module.data
 
-    def _code(self) -> bytes:
+    def _moved(self, export: Export) -> Export:
+        if export.kind == ExternKind.GLOBAL and export.index >= self.module.imported_globals and self._imports:
+            return Export(export.name, export.kind, export.index + 1)
+        return export
+
+    def _edited_bodies(self) -> Iterator[bytes]:
         data = self.module.data
-        bodies = [
-            encode_sized(self.changed_bodies.get(position) or data[start:end])
-            for position, (start, end) in enumerate(self.module.bodies)
-        ]
-        return encode_vector((*bodies, *map(encode_sized, self._bodies)))
+        for function, (start, end) in enumerate(self.module.bodies, self.module.imported_functions):
+            parts: list[bytes] = []
+            for edit_start, edit_end, replacement in sorted(self.edits.get(function, ())):
+                parts += (data[start:edit_start], replacement)
+                start = edit_end
+            parts.append(data[start:end])
+            yield encode_sized(b"".join(parts))

@@ -10,33 +10,39 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from re import Pattern
+from typing import NamedTuple
 
 from executor.limits import WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX, WASM_BR_TABLE_MAX, WASM_LOCALS_MAX
 from executor.subvm.wasm import validate
-from executor.subvm.wasm.binary import LEB32, LEB64, Reader
+from executor.subvm.wasm.binary import LEB32, LEB64, Reader, malformed
 from executor.subvm.wasm.module import Module
 
-# Opcode classes (bodies of a regex character set).
-_BARE = rb"\x00\x01\x05\x0b\x0f\x1a\x1b\x45-\x5a\x67-\x8a\xa7\xac\xad\xbc-\xc4"
-_FLOAT = rb"\x5b-\x66\x8b-\xa6\xa8-\xab\xae-\xbb"
+_END = 0x0B
+_BR_TABLE = 0x0E
 
-BR_TABLE = 0x0E
-# Block types: none, a value type, or the index of a function type.
-BLOCKS = rb"[\x02-\x04](?:[\x00-\x40\x7c-\x7f]|[\x80-\xff]{1,4}+[\x00-\x7f])"
+RETURN = rb"\x0f"
+GLOBALS = rb"[\x23\x24]" + LEB32
 CALLS = rb"[\x10\x12]" + LEB32
-FLOATS = rb"[" + _FLOAT + rb"]"
+INDIRECT_CALLS = rb"[\x11\x13]" + LEB32 + rb"\x00"
+# Blocks, loops and ifs without operands, and those whose type is the index of a function type.
+PLAIN_BLOCKS = rb"[\x02-\x04][\x40\x7c-\x7f]"
+TYPED_BLOCKS = rb"[\x02-\x04](?:[\x00-\x3f]|[\x80-\xff]{1,4}+[\x00-\x7f])"
+FLOATS = rb"[\x5b-\x66\x8b-\xa6\xa8-\xab\xae-\xbb]"
 SATURATING = rb"\xfc[\x00-\x07]"
 
 # Alternatives by frequency. The memory argument leaves out bit 6 of the alignment, which announces a memory index.
 _ALTERNATIVES = (
-    rb"[\x0c\x0d\x20-\x24\x41]" + LEB32,  # br, br_if, local.*, global.*, i32.const
-    rb"[" + _BARE + rb"]",
+    rb"[\x0c\x0d\x20-\x22\x41]" + LEB32,  # br, br_if, local.*, i32.const
+    rb"[\x00\x01\x05\x0b\x1a\x1b\x45-\x5a\x67-\x8a\xa7\xac\xad\xbc-\xc4]",  # without immediates
     rb"[\x28-\x3e](?:[\x00-\x3f]|[\x80-\xbf][\x80-\xff]{0,3}+[\x00-\x7f])" + LEB32,  # loads and stores
-    BLOCKS,
+    PLAIN_BLOCKS,
     CALLS,
     rb"\x42" + LEB64,
-    rb"[\x11\x13]" + LEB32 + rb"\x00",  # call_indirect, return_call_indirect
+    GLOBALS,
+    RETURN,
+    INDIRECT_CALLS,
     FLOATS,
+    TYPED_BLOCKS,
     rb"\x43[\x00-\xff]{4}",
     rb"\x44[\x00-\xff]{8}",
     rb"[\x3f\x40]\x00",  # memory.size, memory.grow
@@ -47,66 +53,82 @@ _ALTERNATIVES = (
 def scanner(*wanted: bytes) -> Pattern[bytes]:
     """A pattern for :func:`walk` that stops at instructions of the ``wanted`` alternatives.
 
-    They are ``BLOCKS``, ``CALLS``, ``FLOATS``, or grammar of their own that the allowed instructions do not have.
+    They are named above, or grammar of their own that the allowed instructions do not have.
     """
     dull = rb"|".join(item for item in _ALTERNATIVES if item not in wanted)
     return re.compile(rb"(?:%s)*+(%s|)" % (dull, rb"|".join((*wanted, rb"\x0e"))))
 
 
-_BLOCK_SCANNER = scanner(BLOCKS)
+_BLOCK_SCANNER = scanner(PLAIN_BLOCKS, TYPED_BLOCKS)
 _BLOCK_BYTES_MIN = 3  # opcode, type, end
 
 
-def read_locals(data: bytes, start: int, end: int, function: int) -> tuple[int, int]:
-    """(offset of the first instruction, number of locals) of the body ``data[start:end]``."""
-    if start < end and data[start] == 0:
-        return start + 1, 0
-    reader = Reader(data, start, end)
-    total = 0
-    for _ in range(reader.count("groups of locals", WASM_LOCALS_MAX)):
-        total += reader.u32()
-        validate.check_locals(total, function, start)
-        validate.check_value_type(reader.byte(), reader.pos - 1)
-    return reader.pos, total
+class Body(NamedTuple):
+    """A function's place: locals at ``start``, instructions at ``first``, the final ``end`` at ``last``."""
+
+    function: int
+    start: int
+    first: int
+    last: int
+    locals: int
 
 
-def walk(data: bytes, pos: int, end: int, pattern: Pattern[bytes], function: int) -> Iterator[tuple[int, int]]:
-    """Yields (start, end) of each wanted instruction of the instructions ``data[pos:end]``.
+def bodies(module: Module) -> Iterator[Body]:
+    """All defined functions, in order."""
+    data = module.data
+    for function, (start, end) in enumerate(module.bodies, module.imported_functions):
+        last = end - 1
+        if start == end or data[last] != _END:
+            raise malformed(f"function {function}: no end", last)
+        if data[start] == 0 < last - start:
+            yield Body(function, start, start + 1, last, 0)
+            continue
+        reader = Reader(data, start, last)
+        total = 0
+        for _ in range(reader.count("groups of locals", WASM_LOCALS_MAX)):
+            total += reader.u32()
+            validate.check_locals(total, function, start)
+            validate.check_value_type(reader.byte(), reader.pos - 1)
+        yield Body(function, start, reader.pos, last, total)
+
+
+def walk(data: bytes, body: Body, pattern: Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    """Yields (start, end) of each wanted instruction of a function.
 
     Raises InvalidContract at the first instruction that the grammar does not know.
     """
     match = pattern.match
-    while pos < end:
-        found = match(data, pos, end)
+    pos, last = body.first, body.last
+    while pos < last:
+        found = match(data, pos, last)
         assert found is not None  # every part of the pattern may be empty
         start, pos = found.span(1)
         if start == pos:
-            if start == end:
+            if start == last:
                 return
-            validate.refuse_instruction(data, start, end, function)
-        if data[start] == BR_TABLE:
-            reader = Reader(data, pos, end)
+            validate.refuse_instruction(data, start, last, body.function)
+        if data[start] == _BR_TABLE:
+            reader = Reader(data, pos, last)
             reader.skip_numbers(reader.count("labels of br_table", WASM_BR_TABLE_MAX) + 1)
             pos = reader.pos
         else:
             yield start, pos
 
 
-def check_blocks(data: bytes, pos: int, end: int, function: int, local_count: int) -> None:
-    """Refuses instructions ``data[pos:end]`` with too many blocks; counts them only if there is room for so many."""
-    most = min(WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX // max(local_count, 1))
-    if end - pos <= _BLOCK_BYTES_MIN * most:
+def check_blocks(data: bytes, body: Body) -> None:
+    """Refuses a function with too many blocks; counts them only if it is long enough to have them."""
+    most = min(WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX // max(body.locals, 1))
+    if body.last - body.first < _BLOCK_BYTES_MIN * most:
         return
-    for count, _ in enumerate(walk(data, pos, end, _BLOCK_SCANNER, function), start=1):
-        validate.check_blocks(count, most, function, pos)
+    for count, _ in enumerate(walk(data, body, _BLOCK_SCANNER), start=1):
+        validate.check_blocks(count, most, body.function, body.first)
 
 
 _EVERY = scanner(*_ALTERNATIVES)
 
 
 def opcodes(module: Module) -> Iterator[int]:
-    """First byte of every instruction of a module but br_table, in order; slow, for builds and tests."""
-    for function, (start, end) in enumerate(module.bodies, module.imported_functions):
-        first, _ = read_locals(module.data, start, end, function)
-        for at, _ in walk(module.data, first, end, _EVERY, function):
+    """First byte of every instruction but br_table and the final ends, in order; slow, for builds and tests."""
+    for body in bodies(module):
+        for at, _ in walk(module.data, body, _EVERY):
             yield module.data[at]

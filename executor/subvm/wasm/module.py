@@ -17,7 +17,7 @@ from executor.limits import (
     WASM_TYPES_MAX,
 )
 from executor.subvm.wasm import validate
-from executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, malformed, read_sections
+from executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, encode_u32, malformed, read_sections
 
 
 class ExternKind(IntEnum):
@@ -52,6 +52,10 @@ class GlobalType:
     value: int
     mutable: bool
 
+    def to_bytes(self) -> bytes:
+        """As in an import."""
+        return bytes((self.value, self.mutable))
+
 
 ExternType: TypeAlias = FuncType | Limits | GlobalType
 
@@ -69,6 +73,10 @@ class Export:
     name: str
     kind: ExternKind
     index: int
+
+    def to_bytes(self) -> bytes:
+        """As in the export section."""
+        return encode_sized(self.name.encode()) + bytes((self.kind,)) + encode_u32(self.index)
 
 
 @dataclass(slots=True)
@@ -138,9 +146,12 @@ def _read_value_types(reader: Reader) -> bytes:
 
 def _read_imports(module: Module, reader: Reader) -> None:
     for _ in range(reader.count("imports", WASM_IMPORTS_MAX)):
+        at = reader.pos
         from_module, from_field = reader.name(), reader.name()
+        validate.check_import(from_module, at)
         at = reader.pos
         kind = reader.byte()
+        validate.check_extern_kind(kind, at)
         extern: ExternType
         if kind == ExternKind.FUNCTION:
             extern = module.types[_read_type_index(module, reader)]
@@ -148,11 +159,8 @@ def _read_imports(module: Module, reader: Reader) -> None:
             extern = _read_table(module, reader)
         elif kind == ExternKind.MEMORY:
             extern = _read_memory(module, reader)
-        elif kind == ExternKind.GLOBAL:
-            extern = _read_global_type(module, reader)
         else:
-            validate.check_extern_kind(kind, at)
-            raise malformed("import", at)
+            extern = _read_global_type(module, reader)
         module.imports.append(Import(from_module, from_field, ExternKind(kind), extern))
     module.imported_functions = len(module.functions)
     module.imported_globals = len(module.globals)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from executor.subvm.wasm.ban import ban_floats, find_floats
-from executor.subvm.wasm.edit import Appender
+from executor.subvm.wasm.depth import count_depth
+from executor.subvm.wasm.edit import Editor
 from executor.subvm.wasm.module import ExternKind, Module, read_module
 from executor.subvm.wasm.names import own_name
 
@@ -25,6 +26,8 @@ class ModuleFacts:
     """The module's own name, from its name section."""
     ban_function: int | None
     """Function index of ``$ban``: a trap with it as innermost frame is ``wasm_trap DeterministicMode``."""
+    overflow_function: int | None
+    """Function index of ``$overflow``: a trap with it as innermost frame is ``wasm_trap StackOverflow``."""
     memory_exports: tuple[str, ...]
     """An export name of each memory, by memory index, imported ones first."""
     imported_memories: int
@@ -47,43 +50,47 @@ class ModuleFacts:
 
 @dataclass(frozen=True, slots=True)
 class PreparedModule:
-    """``code`` is what the engine compiles; no function, memory or other index differs from the original module's."""
+    """``code`` is what the engine compiles; no index of a function, memory or type differs from the original's."""
 
     code: bytes
     facts: ModuleFacts
 
 
-def prepare(wasm: bytes | memoryview, *, deterministic: bool) -> PreparedModule:
+def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool = False) -> PreparedModule:
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
-    Both modes refuse the same modules. The ban may hide type errors in what it replaces, so the engine has to
-    validate the original as well. Raises InvalidContract with a cause that names rule and place.
+    ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`; the result then
+    may import the counter. All modes refuse the same modules, but that counting refuses functions with huge frames.
+    The changes may hide type errors, so the engine has to validate the original as well. Raises InvalidContract with a
+    cause that names rule and place.
     """
     module = read_module(bytes(wasm))
     sites = find_floats(module)
-    appender = Appender(module)
-    ban_function = ban_floats(appender, sites) if deterministic else None
-    memory_exports = tuple(_export_memory(module, appender, index) for index in range(len(module.memories)))
+    editor = Editor(module)
+    ban_function = ban_floats(editor, sites) if deterministic else None
+    overflow_function = count_depth(editor) if counts_depth else None
+    memory_exports = tuple(_export_memory(module, editor, index) for index in range(len(module.memories)))
     imported_memories = _imported(module, ExternKind.MEMORY)
     facts = ModuleFacts(
         name=own_name(module.data, module.sections),
         ban_function=ban_function,
+        overflow_function=overflow_function,
         memory_exports=memory_exports,
         imported_memories=imported_memories,
         memory_bytes=PAGE_BYTES * sum(limits.minimum for limits in module.memories[imported_memories:]),
         table_elements=sum(limits.minimum for limits in module.tables[_imported(module, ExternKind.TABLE) :]),
         imports_host=any(item.module in HOST_MODULES for item in module.imports),
     )
-    return PreparedModule(appender.to_bytes(), facts)
+    return PreparedModule(editor.to_bytes(), facts)
 
 
 def _imported(module: Module, kind: ExternKind) -> int:
     return sum(item.kind == kind for item in module.imports)
 
 
-def _export_memory(module: Module, appender: Appender, index: int) -> str:
+def _export_memory(module: Module, editor: Editor, index: int) -> str:
     """A name under which the memory can be read after a trap."""
     for export in module.exports:
         if export.kind == ExternKind.MEMORY and export.index == index:
             return export.name
-    return appender.add_export(_MEMORY_EXPORT, ExternKind.MEMORY, index)
+    return editor.add_export(_MEMORY_EXPORT, ExternKind.MEMORY, index)

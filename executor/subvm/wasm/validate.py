@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from executor.limits import (
+    WASM_FRAME_BYTES_MAX,
     WASM_FUNCTION_BODY_BYTES_MAX,
     WASM_LOCALS_MAX,
     WASM_MODULE_BYTES,
@@ -17,6 +18,8 @@ from executor.limits import (
 from executor.outcome import InvalidContract
 
 HEADER = b"\x00asm\x01\x00\x00\x00"
+DEPTH_MODULE = "genvm depth"
+"""Import module of the depth counter, see :mod:`executor.subvm.wasm.depth`."""
 VALUE_TYPES = b"\x7c\x7d\x7e\x7f"
 
 _SIMD = "SIMD"
@@ -109,6 +112,18 @@ def check_extern_kind(kind: int, offset: int) -> None:
         _refuse_feature(_EXCEPTIONS, f"tag at offset {offset:#x}")
     if kind > 4:
         _refuse(f"unknown import or export kind {kind}", f"offset {offset:#x}")
+
+
+def check_import(module: str, offset: int) -> None:
+    """The depth counter of a VM cannot be imported: its module is not there for contracts."""
+    if module == DEPTH_MODULE:
+        _refuse("reserved import", f"offset {offset:#x}")
+
+
+def check_frame(size: int, function: int) -> None:
+    """No function needs so much stack that counting depth could not keep the engine's own limit away."""
+    if size > WASM_FRAME_BYTES_MAX:
+        _refuse(f"frame of more than {WASM_FRAME_BYTES_MAX} bytes", f"function {function}")
 
 
 def check_limit_flags(flags: int, *, memory: bool, offset: int) -> None:
