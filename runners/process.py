@@ -19,10 +19,10 @@ SHOWN_LINE_MAX = 1000
 # optimiser can slip into a build.
 NEEDED_TOOLS = (
     *("sh", "make", "sed", "grep", "awk", "cat", "cp", "mv", "rm", "ln", "ls", "mkdir", "chmod", "touch", "expr"),
-    *("tr", "sort", "uname", "wc", "head", "cut", "dirname", "basename", "date", "sleep"),
+    *("tr", "sort", "uname", "wc", "head", "cut", "dirname", "basename", "date", "sleep", "env"),
 )
 OPTIONAL_TOOLS = (
-    *("egrep", "fgrep", "rmdir", "tail", "uniq", "env", "cmp", "diff", "find", "xargs", "tee", "hostname", "arch"),
+    *("egrep", "fgrep", "rmdir", "tail", "uniq", "cmp", "diff", "find", "xargs", "tee", "hostname", "arch"),
     *("install", "readlink", "mktemp", "true", "false", "echo", "printf", "test", "[", "pwd", "getconf", "sw_vers"),
     *("bash", "xcrun"),
 )
@@ -80,16 +80,16 @@ def run_tool(
                 start_new_session=True,  # its children end with it
             )
         except OSError as error:
-            raise ToolFailed(_failure(title, words, f"cannot be started: {error}", log)) from error
+            raise ToolFailed(failure_text(title, words, f"cannot be started: {error}", log)) from error
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             reason = f"did not end within {timeout_s:.0f} s"
-            raise ToolFailed(_failure(title, words, reason, log)) from error
+            raise ToolFailed(failure_text(title, words, reason, log)) from error
         finally:
             _end_group(process)
     if code != 0:
-        raise ToolFailed(_failure(title, words, f"ended with {code}", log))
+        raise ToolFailed(failure_text(title, words, f"ended with {code}", log))
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
@@ -98,7 +98,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _failure(title: str, words: list[str], reason: str, log: Path) -> str:
+def failure_text(title: str, words: Sequence[str], reason: str, log: Path) -> str:
+    """What a person reads when a program failed: the step, the command, the end of its output, what to do."""
     with log.open(encoding="utf-8", errors="replace") as lines:
         tail = deque((line[:SHOWN_LINE_MAX].rstrip("\n") for line in lines), SHOWN_LINES)
     command = shlex.join(words)

@@ -6,6 +6,7 @@ One function per runner, named after it, gives its files. `RECIPES` is the table
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +18,8 @@ import runners.softfloat.rewrite
 from executor.runner.hashing import archive_hash
 from runners import bytecode, sources, toolchain
 from runners.cpython import command, native, stdlib
+from runners.errors import ToolFailed
+from runners.process import failure_text
 from runners.sdk_tree import sdk_files, sdk_sources
 from runners.tar import write_tar
 from runners.unpack import read_wheel
@@ -56,9 +59,15 @@ def softfloat_step() -> Step:
 
 
 def _make_softfloat(work: Work) -> None:
-    compiler = toolchain.zig(work.workshop.folder(toolchain.zig_step()))
+    compiler = toolchain.clean_zig(work)
     archive = sources.fetch(sources.source("softfloatpy"), work.workshop.sources)
-    (work.out / "softfloat.wasm").write_bytes(runners.softfloat.build.build(compiler, archive, work.folder / "build"))
+    try:
+        module = runners.softfloat.build.build(compiler, archive, work.folder / "build")
+    except subprocess.CalledProcessError as error:
+        raise ToolFailed(
+            failure_text(work.step.title, error.cmd, f"ended with {error.returncode}", work.log)
+        ) from error
+    (work.out / "softfloat.wasm").write_bytes(module)
 
 
 def _softfloat(work: Work) -> dict[str, bytes]:

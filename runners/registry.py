@@ -80,6 +80,9 @@ def build_below(
     steps = recipes.archive_steps()
     wanted = recipes.with_dependencies(only) if only else recipes.runner_ids()
     workshop = Workshop(root, sources, jobs)
+    results = {runner: workshop.folder(steps[runner]) for runner in wanted}
+    if not force and (built := _built(root, results)):
+        return built
     registry = Registry(root, {})
     latest: dict[str, str] = {}
     with workshop.locked(progress):
@@ -94,9 +97,24 @@ def build_below(
     return Registry(root, latest)
 
 
+def _built(root: Path, results: Mapping[str, Path]) -> Registry | None:
+    """The registry if all of it is there and listed. Needs no lock: nothing is written, the cache may be read-only."""
+    if not all(result.is_dir() for result in results.values()):
+        return None
+    registry = Registry(root, {runner: recipes.read_hash(result) for runner, result in results.items()})
+    if not read_latest(registry.registry_dir).items() >= registry.latest.items():
+        return None
+    archives = ((registry.archive(runner), result / recipes.ARCHIVE_FILE) for runner, result in results.items())
+    return registry if all(_is_published(built, archive) for archive, built in archives) else None
+
+
+def _is_published(built: Path, archive: Path) -> bool:
+    return archive.is_file() and archive.stat().st_size == built.stat().st_size
+
+
 def _publish(built: Path, archive: Path) -> None:
     """Puts an archive in its place; readers see all of it or nothing."""
-    if archive.is_file() and archive.stat().st_size == built.stat().st_size:
+    if _is_published(built, archive):
         return
     archive.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(archive) as temporary:

@@ -77,14 +77,15 @@ class Archive:
     file: str
     size: int
     sha256: str
-    url: str | None
-    pypi: PackageIndex | None
-    debian: DebianSource | None
+    url: str | None = None
+    pypi: PackageIndex | None = None
+    debian: DebianSource | None = None
+    platform: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A project in one version. Any of its archives will do, they hold the same sources."""
+    """A project in one version. Any of its archives for the platform will do, they hold the same."""
 
     name: str
     version: str
@@ -104,21 +105,10 @@ def host_platform() -> str:
 
 @cache
 def source(name: str) -> Source:
-    """An entry of sources.json; of archives for one platform only those for this one.
-
-    :raises SourceUnavailable: there is no archive for this platform.
-    """
+    """An entry of sources.json."""
     table: dict[str, Any] = json.loads(Path(__file__).with_name("sources.json").read_text(encoding="utf-8"))
     entry = table[name]
-    here = host_platform()
-    archives = tuple(_archive(item) for item in entry["archives"] if item.get("platform", here) == here)
-    if not archives:
-        platforms = ", ".join(item["platform"] for item in entry["archives"])
-        raise SourceUnavailable(
-            f"{name} {entry['version']} ({entry['what']}) is not available for this platform, {here}, only for "
-            f"{platforms}. Build the runners on one of those and copy the cache folder: they are the same everywhere."
-        )
-    return Source(name, entry["version"], entry["what"], archives)
+    return Source(name, entry["version"], entry["what"], tuple(map(_archive, entry["archives"])))
 
 
 def _archive(item: dict[str, Any]) -> Archive:
@@ -130,6 +120,7 @@ def _archive(item: dict[str, Any]) -> Archive:
         url=item.get("url"),
         pypi=PackageIndex(**pypi) if pypi else None,
         debian=DebianSource(**debian) if debian else None,
+        platform=item.get("platform"),
     )
 
 
@@ -139,7 +130,15 @@ def fetch(wanted: Source, folder: Path, environment: Mapping[str, str] = os.envi
     :raises SourceUnavailable: no place has it; the text lists every place, why it failed, and what to do.
     """
     tried: list[str] = []
-    for archive in wanted.archives:
+    archives = [archive for archive in wanted.archives if archive.platform in (None, host_platform())]
+    if not archives:
+        platforms = ", ".join(str(archive.platform) for archive in wanted.archives)
+        raise SourceUnavailable(
+            f"{wanted.name} {wanted.version} ({wanted.what}) is not available for this platform, {host_platform()}, "
+            f"only for {platforms}.\nWhat to do: build the runners on one of those and copy the folders `build`, "
+            "`runners` and `registry` of its cache into this one's: the runners are the same everywhere."
+        )
+    for archive in archives:
         if found := _from_user(archive, environment, tried):
             return found
         target = folder / archive.file
@@ -147,7 +146,7 @@ def fetch(wanted: Source, folder: Path, environment: Mapping[str, str] = os.envi
             return target
         tried.append(f"cache {target}: {'damaged' if target.exists() else 'not there'}")
     folder.mkdir(parents=True, exist_ok=True)
-    for archive in wanted.archives:
+    for archive in archives:
         for place, download in _places(archive, environment):
             with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
                 try:
@@ -158,15 +157,15 @@ def fetch(wanted: Source, folder: Path, environment: Mapping[str, str] = os.envi
                     continue
                 os.replace(file, folder / archive.file)
                 return folder / archive.file
-    raise SourceUnavailable(_report(wanted, tried))
+    raise SourceUnavailable(_report(wanted, archives, tried))
 
 
 class _Unavailable(Exception):
     """One place does not have the archive."""
 
 
-def _report(wanted: Source, tried: Sequence[str]) -> str:
-    files = " or ".join(f"{archive.file} (SHA-256 {archive.sha256})" for archive in wanted.archives)
+def _report(wanted: Source, archives: Sequence[Archive], tried: Sequence[str]) -> str:
+    files = " or ".join(f"{archive.file} (SHA-256 {archive.sha256})" for archive in archives)
     return "\n".join(
         [
             f"{wanted.name} {wanted.version} ({wanted.what}) could not be obtained: {files}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -20,8 +21,9 @@ WASM_FEATURES = "-mcpu=mvp+bulk_memory+sign_ext+mutable_globals+multivalue"
 def zig_step() -> Step:
     """The step that unpacks zig; the result holds what :func:`zig` names."""
     zig_source = sources.source("ziglang")
-    inputs = (sources.host_platform(), zig_source.digest, digest_files([Path(__file__)]))
-    return Step("zig", f"unpack the C compiler (zig {zig_source.version})", inputs, (), _unpack)
+    inputs = (zig_source.digest, digest_files([Path(__file__)]))
+    title = f"unpack the C compiler (zig {zig_source.version})"
+    return Step("zig", title, inputs, (), _unpack, sources.host_platform())
 
 
 def zig(result: Path) -> Path:
@@ -39,11 +41,12 @@ def _unpack(work: Work) -> None:
     zig(work.out).chmod(0o755)
 
 
-def write_compilers(folder: Path, executable: Path) -> None:
-    """Adds `native-cc`, `wasm-cc`, `ar` and `ranlib` to a folder on PATH.
+def write_compilers(work: Work) -> None:
+    """Adds `native-cc`, `wasm-cc`, `ar` and `ranlib` to the step's folder on PATH.
 
     Makefiles then hold these names, not a path of this machine.
     """
+    folder, executable = work.bin, zig(work.workshop.folder(zig_step()))
     system, machine = sources.host_platform().split("-")
     # A static musl program runs on every Linux and is compiled alike on all of them.
     native = f"-target {machine}-linux-musl" if system == "linux" else ""
@@ -56,6 +59,16 @@ def write_compilers(folder: Path, executable: Path) -> None:
     )
     for name in ("ar", "ranlib"):
         _script(folder / name, f'exec "{executable}" {name} "$@"')
+
+
+def clean_zig(work: Work) -> Path:
+    """zig as one executable that runs in the step's environment and writes into its log."""
+    path = work.bin / "clean-zig"
+    settings = shlex.join(f"{name}={value}" for name, value in work.environment.items())
+    executable = zig(work.workshop.folder(zig_step()))
+    _script(path, f'exec "{work.bin}/env" -i {settings} "{executable}" "$@" >>"{work.log}" 2>&1')
+    work.log.touch()
+    return path
 
 
 def _script(path: Path, body: str) -> None:

@@ -1,7 +1,7 @@
 """Steps of the build: each makes one folder, kept in the cache under a key of everything that it is made from.
 
-A step's result is `<root>/build/<name>-<key>/`. It appears by a rename when it is complete, so a build that was
-interrupted continues where it was, and a second build finds everything done.
+A step's result is the folder `<root>/build/<name>-<key>/`. It appears by a rename when it is complete, so a build that
+was interrupted continues where it was, and a second build finds everything done.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `make(workshop, work, out)` fills the folder `out`, using `work` for whatever it needs."""
+    """One step: `make` fills the folder `out` of its :class:`Work`.
+
+    A step that names a `platform` makes programs for it. The keys of steps do not depend on platforms, because what
+    the programs make does not: a cache may be copied to another platform.
+    """
 
     name: str
     title: str
     inputs: tuple[str, ...]
     needs: tuple[Step, ...]
     make: Callable[[Work], None]
+    platform: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -104,11 +109,6 @@ class Workshop:
     """Runs steps below one folder, with `jobs` compilers at a time; `sources` is where downloads are kept."""
 
     def __init__(self, root: Path, sources: Path, jobs: int) -> None:
-        if any(character.isspace() for character in str(root)):
-            raise BuildError(
-                f"The cache folder must not have blanks in its path, because `make` cannot work there: {root}\n"
-                "Set PYGENVM_CACHE to another folder."
-            )
         self.root = root
         self.sources = sources
         self.jobs = jobs
@@ -119,6 +119,11 @@ class Workshop:
     @contextmanager
     def locked(self, visible: bool) -> Iterator[None]:
         """Lets one process at a time build below this folder; others wait and say so if `visible`."""
+        if any(character.isspace() for character in str(self.root)):
+            raise BuildError(
+                f"The cache folder must not have blanks in its path, because `make` cannot work there: {self.root}\n"
+                "Set PYGENVM_CACHE to another folder."
+            )
         self.build.mkdir(parents=True, exist_ok=True)
         with (self.build / "lock").open("w") as lock:
             try:
@@ -131,7 +136,7 @@ class Workshop:
 
     def folder(self, step: Step) -> Path:
         """Where the step's result is, once it is made."""
-        return self.build / f"{step.name}-{step.key}"
+        return self.build / "-".join(filter(None, (step.name, step.platform, step.key)))
 
     def missing(self, wanted: Iterable[Step]) -> list[Step]:
         """What :meth:`result` would make for these steps: each once, those that need others after them."""

@@ -34,7 +34,7 @@ def step() -> Step:
 
 def _make(work: Work) -> None:
     libraries = work.workshop.folder(library.step())
-    toolchain.write_compilers(work.bin, toolchain.zig(work.workshop.folder(toolchain.zig_step())))
+    toolchain.write_compilers(work)
     for unit in _UNITS:
         # Relative names and a copy: no path of this machine reaches the compiler.
         (work.folder / f"{unit}.c").write_bytes((_SOURCE / f"{unit}.c").read_bytes())

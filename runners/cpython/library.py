@@ -38,7 +38,7 @@ def _make(work: Work) -> None:
     source = native.unpack_sources(work)
     build = work.folder / "build"
     build.mkdir()
-    toolchain.write_compilers(work.bin, toolchain.zig(workshop.folder(toolchain.zig_step())))
+    toolchain.write_compilers(work)
     _compile_zlib(work, build)
     upstream = (source / "Tools" / "wasm" / "config.site-wasm32-wasi").read_text(encoding="utf-8")
     config_site = build / "config.site"

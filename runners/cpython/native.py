@@ -20,7 +20,7 @@ def step() -> Step:
     """The step; :func:`python` names the executable in its result."""
     inputs = (sources.source("cpython").digest, digest_files([Path(__file__)]))
     title = f"compile Python {sources.source('cpython').version} for the build itself"
-    return Step("build-python", title, inputs, (toolchain.zig_step(),), _make)
+    return Step("build-python", title, inputs, (toolchain.zig_step(),), _make, sources.host_platform())
 
 
 def python(result: Path) -> Path:
@@ -39,7 +39,7 @@ def _make(work: Work) -> None:
     source = unpack_sources(work)
     build = work.folder / "build"
     build.mkdir()
-    toolchain.write_compilers(work.bin, toolchain.zig(work.workshop.folder(toolchain.zig_step())))
+    toolchain.write_compilers(work)
     static = "-static -s" if sources.host_platform().startswith("linux") else ""
     compilers = {"CC": "native-cc", "AR": "ar", "RANLIB": "ranlib", "OPT": "-O1 -DNDEBUG", "LDFLAGS": static}
     options = ("-q", "--disable-test-modules", "--without-ensurepip")

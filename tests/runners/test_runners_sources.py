@@ -18,7 +18,7 @@ from runners.sources import Archive, Source, fetch
 CONTENT = b"the sources"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 URL = "https://upstream.invalid/tool-1.0.tar.xz"
-ARCHIVE = Archive("tool-1.0.tar.xz", len(CONTENT), SHA256, URL, None, None)
+ARCHIVE = Archive("tool-1.0.tar.xz", len(CONTENT), SHA256, URL)
 TOOL = Source("tool", "1.0", "a tool", (ARCHIVE,))
 
 
@@ -119,9 +119,18 @@ def test_the_error_says_why_pip_failed(tmp_path: Path) -> None:
     assert "  - package index, cloudpickle 3.1.1: pip ended with 1: ERROR: " in str(error.value)
 
 
-def test_another_platform_is_told_which_ones_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_platform_is_told_which_ones_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = sources.source("ziglang").digest
     monkeypatch.setattr(sources, "host_platform", lambda: "plan9-mips")
-    sources.source.cache_clear()
+    assert sources.source("ziglang").digest == digest
     with pytest.raises(SourceUnavailable, match=r"not available for this platform, plan9-mips, only for linux-x86_64"):
-        sources.source("ziglang")
-    sources.source.cache_clear()
+        fetch(sources.source("ziglang"), tmp_path, {})
+
+
+def test_only_the_archive_of_the_platform_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Archive("other.whl", 5, hashlib.sha256(b"other").hexdigest(), platform="plan9-mips")
+    mine = Archive("mine.whl", 4, hashlib.sha256(b"mine").hexdigest(), platform="linux-riscv64")
+    monkeypatch.setattr(sources, "host_platform", lambda: "linux-riscv64")
+    for name in ("other", "mine"):
+        (tmp_path / f"{name}.whl").write_bytes(name.encode())
+    assert fetch(Source("tool", "1", "a tool", (other, mine)), tmp_path, {}) == tmp_path / "mine.whl"

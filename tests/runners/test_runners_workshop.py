@@ -73,6 +73,14 @@ def test_keys_depend_on_name_inputs_and_needs() -> None:
     assert write_step("a", ["other"], ("1", "2")).key == base.key
 
 
+def test_a_platform_has_its_own_folder_but_the_same_key(workshop: Workshop) -> None:
+    program = Step("tool", "make it", (), (), lambda work: None, "linux-x86_64")
+    other = Step("tool", "make it", (), (), lambda work: None, "linux-aarch64")
+    assert program.key == other.key
+    assert workshop.folder(program) == workshop.build / f"tool-linux-x86_64-{program.key}"
+    assert workshop.folder(other) != workshop.folder(program)
+
+
 def test_digest_depends_on_names_and_contents_but_not_on_bytecode(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "sub").mkdir()
@@ -147,8 +155,11 @@ def test_tools_see_nothing_of_the_user_s_environment(workshop: Workshop, monkeyp
 
 
 def test_blanks_in_the_path_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="must not have blanks"):
-        Workshop(tmp_path / "my cache", tmp_path, 1)
+    with (
+        pytest.raises(BuildError, match="must not have blanks"),
+        Workshop(tmp_path / "my cache", tmp_path, 1).locked(visible=False),
+    ):
+        pass
 
 
 def hold_lock(root: Path, held: threading.Event, release: threading.Event) -> None:
