@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("cli.run", "execute one message for a host (what nodes call)"),
+    "precompile": ("cli.precompile", "compile the installed runners ahead of the first run"),
     "parse-version-pattern": ("cli.parse_version", "print the version that contract code on stdin declares"),
     "runners": ("runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
     "local": ("localnet.cli", "deploy and call contracts on this machine, without a node"),
@@ -27,6 +30,8 @@ examples:
 
 def program_version() -> str:
     """Version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("pygenvm")
     except PackageNotFoundError:
@@ -34,6 +39,12 @@ def program_version() -> str:
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
+    import argparse
+
+    class ShowVersion(argparse.Action):
+        def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+            parser.exit(message=f"genvm {program_version()}\n")
+
     parser = argparse.ArgumentParser(
         prog="genvm",
         description="Executor for intelligent contracts.",
@@ -41,7 +52,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"genvm {program_version()}")
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
     parser.add_argument("--config", metavar="PATH", help="YAML configuration (default: ${exeDir}/../config/genvm.yaml)")
     parser.add_argument("--log-fd", type=int, default=2, metavar="N", help="descriptor for log lines (default: 2)")
     parser.add_argument("--log-level", choices=["trace", "debug", "info", "warn", "error"], help="overrides the config")
@@ -59,6 +70,11 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code (2 for a bad command line)."""
     arguments = sys.argv[1:] if argv is None else argv
     command = _command_of(arguments)
+    if command == "run":
+        # Before anything that takes time: a run that is told to end still has a result to deliver.
+        from executor import termination
+
+        termination.install()
     options = _parser(command).parse_args(arguments)
     module = sys.modules[COMMANDS[options.command][0]]
     return int(module.run(options))

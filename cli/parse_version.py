@@ -18,9 +18,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from executor.config import ConfigError, load_config
-
     from executor import limits
+    from executor.config import ConfigError, load_config
     from executor.outcome import VMErrorRaised
     from executor.runner.contract import parse_contract, version_text
 

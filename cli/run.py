@@ -47,7 +47,6 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from executor.config import ConfigError, load_config
     from executor.log import Logger
-
     from executor.process import RunArguments, StartError, run_process
 
     try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from executor.outcome import InternalError, Outcome, Return, UserError, VMError
-from executor.subvm.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from executor.subvm.fingerprint import Fingerprint
 
 _RUST_ESCAPES = {
     '"': '\\"',
@@ -68,3 +72,8 @@ def fingerprint_text(fingerprint: Fingerprint | None) -> str:
         for name, hashes in fingerprint.instances.items()
     )
     return f"Fingerprint: {{frames: [{frames}], module_instances: {{{instances}}}}}"
+
+
+def stderr_text(content: bytes) -> str:
+    """``stderr: `` and a debug dump of what contracts wrote there, without the newline."""
+    return f"stderr: {quote(content.decode('utf-8', 'backslashreplace'))}"

@@ -1,9 +1,12 @@
 """The executor process: two threads, signals, and the final result (design §1, spec executor/10).
 
-The VM thread has a big stack and does all the work. The main thread waits; when it is woken by the
-end of the work it delivers the result, and when it is woken by a termination signal it delivers
-``timeout`` itself and leaves the process, whatever the VM thread is doing. The wasm of a running
-contract cannot be interrupted any cheaper: see design §3.
+The VM thread has a big stack and does everything, delivering the result included. The main thread only
+waits. When a termination signal wakes it, it takes the connection to the host away from the VM thread,
+delivers ``timeout`` (or what the contract had already returned) and leaves the process, whatever the VM
+thread is doing: running wasm cannot be interrupted any cheaper (design §3). Exactly one of the two
+threads delivers: the one that claims the ending first.
+
+The main thread never does anything that can take long: a manager allows it a tenth of a second.
 """
 
 from __future__ import annotations
@@ -11,27 +14,25 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from executor import limits
-from executor.config import Config
+from executor import limits, termination
 from executor.host_protocol.client import HostClient
-from executor.log import Logger
 from executor.message import Message
-from executor.module_client import Modules
-from executor.module_protocol import Hello
 from executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
-from executor.printing import fingerprint_text, result_line
-from executor.runner.registry import Registry, RegistryError
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.vm import Permissions
-from executor.supervisor import TIMEOUT, RunOptions, RunResult, Supervisor
+from executor.printing import fingerprint_text, result_line, stderr_text
+from executor.result import TIMEOUT, RunResult
+
+if TYPE_CHECKING:
+    from executor.config import Config
+    from executor.log import Logger
+    from executor.supervisor import Supervisor
 
 
 class StartError(Exception):
@@ -53,7 +54,9 @@ class RunArguments:
 
 
 def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
-    """Execute one run; returns the exit code.
+    """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
+
+    :func:`executor.termination.install` must have been called. Only from the main thread, once per process.
 
     :raises StartError: a step before the execution failed.
     """
@@ -61,43 +64,7 @@ def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
         message = Message.parse(arguments.message)
     except ValueError as error:
         raise StartError(f"--message: {error}") from None
-    ending = _Ending(log)
-    ending.install()
-    try:
-        host = HostClient.connect(arguments.host)
-    except InternalErrorRaised as error:
-        raise StartError(str(error)) from None
-    try:
-        permissions = Permissions.parse(arguments.permissions)
-    except ValueError as error:
-        raise StartError(str(error)) from None
-    modules = Modules(
-        web_address=config.web_address,
-        llm_address=config.llm_address,
-        hello=Hello(arguments.cookie, parse_host_data(arguments.host_data)),
-    )
-
-    def work() -> Supervisor:
-        supervisor = Supervisor(
-            host=host,
-            artefacts=ArtefactStore(_cache_dir(config)),
-            modules=modules,
-            message=message,
-            options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
-            log=log,
-        )
-        ending.supervisor = supervisor
-        if ending.terminated:
-            supervisor.interrupted.set()
-        try:
-            supervisor.start_up(
-                lambda: Registry(Path(config.runners_dir), Path(config.registry_dir), arguments.debug_mode)
-            )
-        except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
-            raise StartError(str(error)) from None
-        return supervisor
-
-    return ending.wait_for(work, lambda result: _deliver(host, result, arguments.printed, log))
+    return _Run(arguments, message, config, log).execute()
 
 
 def parse_host_data(text: str) -> dict[str, Any]:
@@ -120,30 +87,218 @@ def parse_host_data(text: str) -> dict[str, Any]:
     return data
 
 
-def _cache_dir(config: Config) -> Path | None:
-    return Path(config.cache_dir) / "artefacts" if config.cache_dir else None
+def artefacts_dir(config: Config) -> Path:
+    """Folder of compiled modules."""
+    return config.cache_dir / "artefacts"
 
 
-def _deliver(host: HostClient, result: RunResult, printed: frozenset[str], log: Logger) -> None:
-    """Print what was asked for, then send the result: a manager may kill us once it has that."""
-    text: list[str] = []
-    if "result" in printed:
-        text.append(result_line(result.outcome))
-        if result.disagreement is not None:
-            text.append(f"nondet disagreement: {result.disagreement}")
-        if isinstance(result.outcome, VMError) and result.outcome.cause:
-            _write(2, f"cause: {result.outcome.cause}\n")
-    if isinstance(result.outcome, InternalError):
-        _write(2, f"internal error: {result.outcome.message}\n")
-    if "fingerprint" in printed:
-        text.append(fingerprint_text(result.fingerprint))
-    if text:
-        _write(1, "\n".join(text) + "\n")
-    try:
-        host.consume_result(result.payload())
-    except (InternalErrorRaised, VMErrorRaised) as error:
-        log.error("result not delivered", error=str(error))
-        _write(2, f"Error: the host did not take the result: {error}\n")
+def start_vm_thread(work: Callable[[], None]) -> None:
+    """Run ``work`` on a thread whose stack holds as many VMs inside each other as there may be.
+
+    Threads that are started afterwards get stacks of the same size: the workers of validators need them.
+    """
+    # One level of nesting may use the whole wasm stack.
+    level = limits.WASM_STACK_BYTES + limits.HOST_STACK_PER_LEVEL
+    threading.stack_size(level * (limits.VM_DEPTH + 2))
+    sys.setrecursionlimit(1_000_000)
+    with termination.held_back():
+        threading.Thread(target=work, name="vm", daemon=True).start()
+
+
+class _Run:
+    """One execution."""
+
+    def __init__(self, arguments: RunArguments, message: Message, config: Config, log: Logger) -> None:
+        self._arguments = arguments
+        self._message = message
+        self._config = config
+        self._log = log
+        self._host: HostClient | None = None
+        self._supervisor: Supervisor | None = None
+        #: Taken for good by the thread that delivers the result.
+        self._ending = threading.Lock()
+        self._delivered = False
+        self._finished = False
+        self._failure: BaseException | None = None
+
+    def execute(self) -> int:
+        """Main thread: wait for the VM thread or for a termination signal; the exit code."""
+        start_vm_thread(self._work)
+        while not self._finished and not termination.requested():
+            termination.wait()
+        if not self._finished:
+            self._end_early()
+        if self._failure is not None:
+            raise self._failure
+        return 0 if self._delivered else 1
+
+    # --- VM thread -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            host = self._connect()
+            try:
+                result = self._execute(host)
+            except StartError:
+                raise
+            except BaseException as error:
+                self._log.error("executor failed", error=error)
+                result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
+            if termination.requested() or not self._ending.acquire(blocking=False):
+                return  # From the signal on the ending is the main thread's.
+            self._deliver(host, result, limits.PRINT_SECONDS).wait(None)
+        except BaseException as error:
+            self._failure = error
+        self._finished = True
+        termination.wake()
+
+    def _connect(self) -> HostClient:
+        try:
+            self._host = HostClient.connect(self._arguments.host)
+        except InternalErrorRaised as error:
+            raise StartError(str(error)) from None
+        termination.wake()
+        return self._host
+
+    def _execute(self, host: HostClient) -> RunResult:
+        # What a signal needs is loaded, and the host is connected: the rest may take its time.
+        from executor.module_client import Modules
+        from executor.module_protocol import Hello
+        from executor.runner.registry import Registry, RegistryError
+        from executor.subvm.artefacts import ArtefactStore
+        from executor.subvm.vm import Permissions
+        from executor.supervisor import RunOptions, Supervisor
+
+        arguments, config = self._arguments, self._config
+        try:
+            permissions = Permissions.parse(arguments.permissions)
+        except ValueError as error:
+            raise StartError(str(error)) from None
+        modules = Modules(
+            web_address=config.web_address,
+            llm_address=config.llm_address,
+            hello=Hello(arguments.cookie, parse_host_data(arguments.host_data)),
+        )
+        supervisor = Supervisor(
+            host=host,
+            artefacts=ArtefactStore(artefacts_dir(config)),
+            modules=modules,
+            message=self._message,
+            options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
+            log=self._log,
+        )
+        if "stderr-full" in arguments.printed:
+            supervisor.kept_stderr = bytearray()
+        self._supervisor = supervisor
+        if termination.requested():
+            supervisor.interrupted.set()
+        try:
+            supervisor.start_up(lambda: Registry(config.runners_dir, config.registry_dir, arguments.debug_mode))
+        except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
+            raise StartError(str(error)) from None
+        return supervisor.run()
+
+    # --- main thread ---------------------------------------------------------------------------------
+
+    def _end_early(self) -> NoReturn:
+        """Deliver what there is, and leave at once."""
+        if self._supervisor is not None:
+            self._supervisor.interrupted.set()
+        noted = _Aside(lambda: self._log.info("sigterm received"))
+        deadline = time.monotonic() + limits.TERMINATION_SECONDS
+        while self._host is None and not self._finished and time.monotonic() < deadline:
+            termination.wait(deadline - time.monotonic())
+        if self._failure is None and self._host is not None and self._ending.acquire(blocking=False):
+            self._take_over(self._host).wait(limits.LAST_PRINT_SECONDS)
+        else:
+            # The VM thread is delivering already, or there is nobody to deliver to.
+            while not self._finished and time.monotonic() < deadline:
+                termination.wait(deadline - time.monotonic())
+            if self._host is None or self._failure is not None:
+                why = self._failure or "ended by a signal before the host took the connection"
+                _Aside(lambda: _write(2, f"Error: {why}\n")).wait(limits.LAST_PRINT_SECONDS)
+        noted.wait(limits.LAST_PRINT_SECONDS)
+        # The VM thread cannot be stopped, so the interpreter cannot be shut down.
+        os._exit(0 if self._delivered else 1)
+
+    def _take_over(self, host: HostClient) -> _Aside:
+        if not host.seize(limits.HOST_SEIZE_SECONDS):
+            return self._complain("it does not finish an earlier reply")
+        result = TIMEOUT
+        if self._supervisor is not None:
+            if self._supervisor.main_result is not None:
+                result = self._supervisor.main_result.interrupted()
+            call_no = self._supervisor.known_disagreement
+            if call_no is not None and not host.disagreement_sent:
+                result = RunResult(result.outcome, result.fingerprint, call_no)
+                try:
+                    host.notify_nondet_disagreement(call_no)
+                except InternalErrorRaised as error:
+                    return self._complain(str(error))
+        return self._deliver(host, result, limits.LAST_PRINT_SECONDS)
+
+    # --- either thread, once -------------------------------------------------------------------------
+
+    def _deliver(self, host: HostClient, result: RunResult, patience: float) -> _Aside:
+        """Print what was asked for, then send the result: a manager may kill us once it has that.
+
+        If nobody reads what is printed, the result is sent after ``patience`` seconds all the same.
+        """
+        printing = _Aside(lambda: self._print(result))
+        printing.wait(patience)
+        try:
+            host.consume_result(result.payload())
+        except (InternalErrorRaised, VMErrorRaised) as error:
+            return self._complain(str(error))
+        self._delivered = True
+        return printing
+
+    def _complain(self, why: str) -> _Aside:
+        def complain() -> None:
+            _write(2, f"Error: the host did not take the result: {why}\n")
+            self._log.error("result not delivered", error=why)
+
+        return _Aside(complain)
+
+    def _print(self, result: RunResult) -> None:
+        printed = self._arguments.printed
+        text: list[str] = []
+        if "stderr-full" in printed:
+            kept = self._supervisor.kept_stderr if self._supervisor is not None else None
+            text.append(stderr_text(bytes(kept or b"")))
+        if "result" in printed:
+            text.append(result_line(result.outcome))
+            if result.disagreement is not None:
+                text.append(f"nondet disagreement: {result.disagreement}")
+        if "fingerprint" in printed:
+            text.append(fingerprint_text(result.fingerprint))
+        if text:
+            _write(1, "\n".join(text) + "\n")
+        match result.outcome:
+            case VMError(cause=cause) if cause and "result" in printed:
+                _write(2, f"cause: {cause}\n")
+            case InternalError(message=message):
+                _write(2, f"internal error: {message}\n")
+
+
+class _Aside:
+    """Something that may block for ever (a full pipe that nobody reads), done on a thread of its own."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._done = threading.Event()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._done.set()
+
+        with termination.held_back():
+            threading.Thread(target=run, name="aside", daemon=True).start()
+
+    def wait(self, seconds: float | None) -> None:
+        """Returns when it is done, or after ``seconds``."""
+        self._done.wait(seconds)
 
 
 def _write(fd: int, text: str) -> None:
@@ -152,69 +307,4 @@ def _write(fd: int, text: str) -> None:
         while data:
             data = data[os.write(fd, data) :]
     except OSError:
-        return  # Nobody reads it; the host still gets the result.
-
-
-class _Ending:
-    """Waits for the work or for a termination signal, whichever comes first."""
-
-    def __init__(self, log: Logger) -> None:
-        self.supervisor: Supervisor | None = None
-        self.terminated = False
-        self._log = log
-        self._wake = threading.Event()
-        self._done = False
-        self._failure: BaseException | None = None
-        self._result: RunResult | None = None
-
-    def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self.terminated = True
-        supervisor = self.supervisor
-        if supervisor is not None:
-            supervisor.interrupted.set()
-        self._wake.set()
-
-    def wait_for(self, start: Callable[[], Supervisor], deliver: Callable[[RunResult], None]) -> int:
-        def work() -> None:
-            try:
-                self._result = start().run()
-            except BaseException as error:
-                self._failure = error
-            self._done = True
-            self._wake.set()
-
-        # One level of nesting may use the whole wasm stack.
-        level = limits.WASM_STACK_BYTES + limits.HOST_STACK_PER_LEVEL
-        threading.stack_size(level * (limits.VM_DEPTH + 2))
-        sys.setrecursionlimit(1_000_000)
-        threading.Thread(target=work, name="vm", daemon=True).start()
-        while not self._done and not self.terminated:
-            self._wake.wait()
-        if self.terminated:
-            self._log.info("sigterm received")
-            self._end_early(deliver)
-        if isinstance(self._failure, StartError):
-            raise self._failure
-        if self._failure is not None:
-            self._log.error("executor failed", error=self._failure)
-            self._result = RunResult(InternalError(f"{type(self._failure).__name__}: {self._failure}"), None)
-        assert self._result is not None
-        deliver(self._result)
-        return 0
-
-    def _end_early(self, deliver: Callable[[RunResult], None]) -> NoReturn:
-        """Send ``timeout``, or what the contract had already returned, and leave at once."""
-        supervisor = self.supervisor
-        result = None if supervisor is None else supervisor.main_result
-        if result is None or isinstance(result.outcome, VMError | InternalError):
-            fingerprint = result.fingerprint if result is not None and isinstance(result.outcome, VMError) else None
-            result = RunResult(TIMEOUT.outcome, fingerprint)
-        if supervisor is not None and not supervisor.host.seize(limits.HOST_SEIZE_SECONDS):
-            self._log.error("the host does not finish its reply, the result cannot be sent")
-            os._exit(1)
-        deliver(result)
-        os._exit(0)
+        return  # Nobody can read it any more; the host still gets the result.

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from executor import calldata, limits, metrics
+from executor import limits, metrics
 from executor.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT, EntryKind, StorageType, VmError
 from executor.address import Address
 from executor.host_protocol.client import HostClient
@@ -25,45 +25,21 @@ from executor.outcome import (
     ContractOutcome,
     InternalError,
     InternalErrorRaised,
-    Outcome,
     Return,
     VMError,
     VMErrorRaised,
 )
+from executor.result import RunResult
 from executor.runner.actions import run_actions
 from executor.runner.archive import Archive
 from executor.runner.contract import check_version, contract_version, parse_contract
 from executor.runner.registry import Registry
 from executor.subvm.artefacts import ArtefactStore
 from executor.subvm.budget import RamPool
-from executor.subvm.fingerprint import EMPTY, Fingerprint
+from executor.subvm.fingerprint import EMPTY
 from executor.subvm.vm import Permissions, SubVM, VmSpec
 
 _U32 = struct.Struct("<I")
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How the main VM ended. ``disagreement``: lowest call number of a disagreeing nondet block."""
-
-    outcome: Outcome
-    fingerprint: Fingerprint | None
-    disagreement: int | None = None
-
-    def payload(self) -> bytes:
-        """Content of consume_result (spec executor/05)."""
-        match self.outcome:
-            case Return():
-                return self.outcome.to_bytes()
-            case InternalError(message=message):
-                # 'i' announces an integer, so a host can never mistake the text for the map below.
-                return b"\x02" + f"internal error: {message}".encode("utf-8", "replace")
-        fingerprint = None if self.fingerprint is None else self.fingerprint.to_value()
-        message = self.outcome.message
-        return self.outcome.to_bytes()[:1] + calldata.encode({"fingerprint": fingerprint, "message": message})
-
-
-TIMEOUT = RunResult(VMError(str(VmError.TIMEOUT)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +72,8 @@ class Supervisor:
         self.interrupted = threading.Event()
         #: The main VM's result as soon as it is known; validator tasks may still be running.
         self.main_result: RunResult | None = None
+        #: What contracts wrote to stderr, if somebody wants it at the end.
+        self.kept_stderr: bytearray | None = None
         self._modules = modules
         self._registry: Registry | None = None
         self._message = message
@@ -174,6 +152,11 @@ class Supervisor:
             return dataclasses.replace(result, disagreement=disagreement)
         except InternalErrorRaised as error:
             return RunResult(InternalError(str(error)), None)
+
+    @property
+    def known_disagreement(self) -> int | None:
+        """Lowest call number that a validator has rejected so far; from any thread."""
+        return self._validators.lowest
 
     def _run_vm(self, spec: VmSpec) -> RunResult:
         """Set up a VM for the contract of ``spec`` and run it to its end.
@@ -307,6 +290,8 @@ class Supervisor:
 
     def write_stream(self, fd: int, data: bytes) -> None:
         """Contract output goes straight to the process's stream; its errors are only logged."""
+        if fd == 2 and self.kept_stderr is not None:
+            self.kept_stderr += data[: limits.STDERR_KEPT_BYTES - len(self.kept_stderr)]
         view = memoryview(data)
         try:
             while view:
@@ -326,7 +311,8 @@ class ValidatorTasks:
         self._pool: ThreadPoolExecutor | None = None
         self._tasks: list[tuple[int, Future[bool]]] = []
         self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
-        self._lowest: int | None = None
+        #: Lowest call number that disagreed so far.
+        self.lowest: int | None = None
         self._lock = threading.Lock()
 
     def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
@@ -338,12 +324,12 @@ class ValidatorTasks:
 
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
         try:
-            if self._supervisor.interrupted.is_set() or (self._lowest is not None and self._lowest < call_no):
+            if self._supervisor.interrupted.is_set() or (self.lowest is not None and self.lowest < call_no):
                 return True
             agrees = run() == Return(b"\x10")
             if not agrees:
                 with self._lock:
-                    self._lowest = call_no if self._lowest is None else min(self._lowest, call_no)
+                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
             return agrees
         finally:
             self._slots.release()
@@ -361,4 +347,4 @@ class ValidatorTasks:
                 raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
         if self._pool is not None:
             self._pool.shutdown()
-        return self._lowest
+        return self.lowest

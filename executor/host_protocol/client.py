@@ -48,6 +48,7 @@ class HostClient:
         self._aborted = False
         self._owner: int | None = None
         self._result_sent = False
+        self._disagreement_sent = False
         #: Time that requests took, without waiting for other threads.
         self.time_ns = 0
 
@@ -159,8 +160,13 @@ class HostClient:
         """:meth:`consume_result` has begun to send: nobody may try again."""
         return self._result_sent
 
+    @property
+    def disagreement_sent(self) -> bool:
+        """:meth:`notify_nondet_disagreement` has begun to send: nobody may do it again."""
+        return self._disagreement_sent
+
     def seize(self, timeout: float) -> bool:
-        """Reserves the connection for the calling thread, for good.
+        """Reserves the connection for the calling thread, for good; it waits at most ``timeout`` for each reply then.
 
         Waits up to ``timeout`` seconds for a request of another thread that is under way; requests of other threads
         that have not begun, now or later, raise :class:`InternalErrorRaised` when their turn comes. True: the
@@ -172,6 +178,7 @@ class HostClient:
         self._owner = threading.get_ident()
         if not self._mutex.acquire(timeout=timeout):
             return False
+        self._socket.settimeout(timeout)
         self._mutex.release()
         return True
 
@@ -226,6 +233,8 @@ class HostClient:
             self._result_sent = True
         elif self._failure is not None:
             raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}")
+        elif method is HostMethod.NOTIFY_NONDET_DISAGREEMENT:
+            self._disagreement_sent = True
 
     def _transfer(self, method: HostMethod, request: bytes, length: int) -> Reply:
         self._socket.sendall(request)

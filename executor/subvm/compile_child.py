@@ -1,10 +1,10 @@
 """Compiles one module; run as a child process by :mod:`executor.subvm.artefacts`.
 
-Usage: ``python -m executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``. The compiler can neither be
-interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a minute), so it gets a
-process of its own with limits. It also ends when its standard input closes: its parent is gone then.
-Exit code 0: compiled; 3: the engine refuses the module, the reason is on stderr; anything else: the
-compiler died.
+Usage: ``python -m executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``, three numbers of inherited descriptors.
+The compiler can neither be interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a
+minute), so it gets a process of its own with limits. It also ends when its standard input closes: its
+parent is gone then. Exit code 0: compiled; 3: the engine refuses the module, the reason is on stderr;
+anything else: the compiler died.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import resource
 import sys
 import threading
-from pathlib import Path
 
 from executor import limits
 
@@ -21,10 +20,11 @@ REFUSED = 3
 
 
 def main(argv: list[str]) -> int:
-    original, prepared, target = argv
+    original, prepared, target = (int(argument) for argument in argv)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (limits.COMPILE_MEMORY_BYTES, limits.COMPILE_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.COMPILE_SECONDS * 2, limits.COMPILE_SECONDS * 2))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.COMPILED_BYTES, limits.COMPILED_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from wasmtime import Module, WasmtimeError
 
@@ -33,13 +33,20 @@ def main(argv: list[str]) -> int:
     try:
         if original != prepared:
             # The float ban makes code unreachable, and unreachable code is hardly typed: what it hides is checked here.
-            Module.validate(engine(), Path(original).read_bytes())
-        module = Module(engine(), Path(prepared).read_bytes())
+            Module.validate(engine(), _content(original))
+        module = Module(engine(), _content(prepared))
     except WasmtimeError as error:
         sys.stderr.write(str(error))
         return REFUSED
-    Path(target).write_bytes(module.serialize())
+    with os.fdopen(target, "wb") as file:
+        file.write(module.serialize())
     return 0
+
+
+def _content(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,93 @@
+"""``genvm precompile``: compile the installed runners ahead of the first run (spec executor/07 and 10).
+
+The specification names one file per archive entry (``<cache_dir>/pc/<id>/…/<H>.det``). Ours stand in the
+artefact store under a digest of what they were made from (design §3): the same module in two archives is
+compiled once, and an artefact of another engine, machine or version of ours is never taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from executor.runner.archive import FileContent
+    from executor.runner.registry import Registry
+
+_MODES = {"det": True, "non-det": False}
+_SUFFIXES = (".wasm", ".so")
+_CORE_MODULE = b"\0asm\x01\0\0\0"
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "precompile",
+        help="compile the installed runners ahead of the first run",
+        description="Compile every WebAssembly module of the installed runners, for both modes, into the cache. "
+        "A run compiles what it does not find there, which takes seconds for Python.",
+        epilog="exit codes: 0 done; 1 an archive is missing or a module cannot be compiled; 2 bad command line",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--info", action="store_true", help="only log which directories are used")
+
+
+def run(options: argparse.Namespace) -> int:
+    from executor.config import ConfigError, load_config
+    from executor.log import Logger
+    from executor.outcome import InternalErrorRaised, InvalidContract
+    from executor.process import artefacts_dir
+    from executor.runner.registry import Registry, RegistryError
+    from executor.subvm.artefacts import ArtefactStore
+    from runners.progress import shown_progress
+
+    try:
+        config = load_config(options.config)
+        log = Logger.from_config(config, fd=options.log_fd, level=options.log_level)
+        folder = artefacts_dir(config)
+        if options.info:
+            places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
+            log.info("directories", **{name: str(path.absolute()) for name, path in places.items()})
+            return 0
+        registry = Registry(config.runners_dir, config.registry_dir, debug=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"{folder} cannot be written")
+        modules = list(_modules(registry))
+        store = ArtefactStore(folder)
+        with shown_progress(len(modules) * len(_MODES)) as progress:
+            for place, content in modules:
+                for mode, deterministic in _MODES.items():
+                    title, begun = f"{place} ({mode})", time.monotonic()
+                    progress.begin(title)
+                    try:
+                        store.load(content, deterministic=deterministic)
+                    except InvalidContract as error:
+                        raise InternalErrorRaised(f"{place}: {error}") from error
+                    progress.end(title, time.monotonic() - begun)
+    except (ConfigError, RegistryError, InvalidContract, InternalErrorRaised, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"{store.compiled} modules compiled, {store.hits} were there already: {folder}")
+    return 0
+
+
+def _modules(registry: Registry) -> Iterator[tuple[str, FileContent]]:
+    """Place and bytes of each core module, every different one once.
+
+    :raises InvalidContract: a listed archive is missing or malformed.
+    """
+    seen: set[bytes] = set()
+    for runner in registry.runners():
+        for name, content in registry.load(str(runner)).files.items():
+            if name.endswith(_SUFFIXES) and content[: len(_CORE_MODULE)] == _CORE_MODULE:
+                # Not by name: runners of different age share most of their modules.
+                code = bytes(content)
+                if code not in seen:
+                    seen.add(code)
+                    yield f"{runner}/{name}", content
