@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -67,6 +68,12 @@ messages:
 exit codes: 0 done; 1 the contract failed, nothing changed; 2 bad command line or arguments, nothing was run;
             3 the executor or the database failed; 130 interrupted
 """
+
+
+_INTERRUPTED = (
+    "interrupted: the running transaction was dropped; messages of an earlier one that were still to be delivered are"
+    " delivered by the next deploy or call"
+)
 
 
 def default_database(start: Path | None = None) -> Path:
@@ -152,11 +159,15 @@ def run(options: argparse.Namespace) -> int:
     except LocalNetError as error:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
-        kind, message, code = "interrupted", "nothing of the running transaction was kept", EXIT_INTERRUPTED
+        kind, message, code = "interrupted", _INTERRUPTED, EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output is gone; the interpreter must not find that out again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except Exception as error:
+        # A bug of ours. Exit code 1 would blame the contract.
+        traceback.print_exc()
+        kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
     if options.json:
         _print_json(error_document(kind, message))
     else:

@@ -20,11 +20,12 @@ from genlayer.py.types import Address
 
 
 class Dump:
-    """One walk over the storage; ``values_left`` and ``depth`` bound it."""
+    """One walk over the storage; ``values_left``, ``text_left`` and ``depth`` bound it."""
 
-    def __init__(self, values, text_bytes, depth):
+    def __init__(self, values, text_bytes, all_text_bytes, depth):
         self.values_left = values
         self.text_bytes = text_bytes
+        self.text_left = all_text_bytes
         self.depth = depth
 
     def record(self, view, depth):
@@ -40,12 +41,14 @@ class Dump:
             return {"$truncated": "too many values"}
         if depth > self.depth:
             return {"$truncated": "too deep"}
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, int):
+            return self.integer(value)
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, bytes):
-            cut = value[: self.text_bytes]
+            cut = self.cut(value)
             shown = {"$bytes": "0x" + cut.hex()}
             return shown if cut == value else {"$truncated": f"{len(value)} bytes", "start": shown}
         if isinstance(value, Address):
@@ -66,10 +69,18 @@ class Dump:
             return self.record(value, depth + 1)
         return {"$unknown": self.text(repr(value))}
 
+    def cut(self, value):
+        value = value[: max(0, min(self.text_bytes, self.text_left))]
+        self.text_left -= len(value)
+        return value
+
     def text(self, value):
-        if len(value) <= self.text_bytes:
-            return value
-        return {"$truncated": f"{len(value)} characters", "start": value[: self.text_bytes]}
+        cut = self.cut(value)
+        return cut if cut == value else {"$truncated": f"{len(value)} characters", "start": cut}
+
+    def integer(self, value):
+        # Python prints no number of more than 4300 digits.
+        return value if value.bit_length() <= 4096 else {"$int": self.text(hex(value))}
 
     def mapping(self, value, depth):
         shown = []
@@ -96,8 +107,8 @@ def escape(key):
     return "$" + key if key.startswith("$") else key
 
 
-def dump(contract, values, text_bytes, depth):
-    return json.dumps(Dump(values, text_bytes, depth).record(contract, 0))
+def dump(contract, *bounds):
+    return json.dumps(Dump(*bounds).record(contract, 0))
 
 
 # No Python identifier, so it cannot be the contract's own.

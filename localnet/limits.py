@@ -38,6 +38,9 @@ CODE_BYTES = 64 << 20
 #: ``--args`` and ``--kwargs``, and arrays and objects inside each other in them.
 ARGUMENT_TEXT_BYTES = 16 << 20
 ARGUMENT_DEPTH = 100
+#: A schema, and arrays and objects inside each other in it.
+SCHEMA_CHARACTERS = 16 << 20
+SCHEMA_DEPTH = 50
 #: The message of a run has a 64-bit value (spec executor/10 "Message JSON").
 VALUE_MAX = (1 << 64) - 1
 #: Name of a contract.
@@ -53,11 +56,16 @@ LOCK_POLL_SECONDS = 0.1
 
 #: Integers of more bits are printed as ``{"$int": "0x…"}``; decimal conversion of huge numbers is quadratic.
 PLAIN_INTEGER_BITS = 4096
-#: Values that ``state`` decodes before it marks the rest as truncated, and bytes of each text or byte string.
+#: Values that ``state`` decodes before it marks the rest as truncated; bytes of each text or byte string, and of all.
 STATE_VALUES = 20_000
 STATE_TEXT_BYTES = 64 << 10
+STATE_ALL_TEXT_BYTES = 4 << 20
 #: Records and containers inside each other that ``state`` follows.
 STATE_DEPTH = 50
+#: JSON text of all that: a value is at most six characters per byte, and some for names and brackets.
+STATE_JSON_CHARACTERS = 64 << 20
+#: A record or map takes up to three levels of JSON.
+STATE_JSON_DEPTH = 3 * STATE_DEPTH + 10
 #: Slots that ``state`` shows undecoded, and bytes of each.
 STATE_RAW_SLOTS = 1_000
 STATE_RAW_BYTES = 1_024

@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import json
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from executor.abi import CODE_SLOT, SpecialMethod
 from executor.address import Address
 from executor.host_protocol.codec import ProtocolViolation
 from executor.host_protocol.result import decode_result
+from executor.json_text import parse_json
 from executor.outcome import InternalError, Outcome, Return, VMError
 from executor.printing import result_line
 from localnet import accounts, limits, values
@@ -454,8 +454,8 @@ class LocalNet:
         if not receipt.ok:
             raise NoSchema("the contract fails when it is asked for its schema", receipt)
         try:
-            document = json.loads(receipt.value)
-        except (TypeError, ValueError, RecursionError) as error:
+            document = parse_json(receipt.value, max_chars=limits.SCHEMA_CHARACTERS, max_depth=limits.SCHEMA_DEPTH)
+        except (TypeError, ValueError) as error:
             raise NoSchema(f"the contract answers #get-schema with something else than a schema: {error}") from error
         if not isinstance(document, dict):
             raise NoSchema("the contract answers #get-schema with something else than a schema")

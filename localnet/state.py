@@ -9,7 +9,6 @@ Python contract, or one that fails while it is imported) the slots are shown as 
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 from executor.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
 from executor.address import Address
-from executor.outcome import InvalidContract, UserError, VMError
+from executor.json_text import parse_json
+from executor.outcome import InternalError, InvalidContract, UserError, VMError
 from executor.runner.contract import parse_contract
 from localnet import accounts, limits
 from localnet.model import ContractInfo, Kind, Transaction, calldata_of_call
@@ -84,19 +84,22 @@ def _fields(net: LocalNet, store: Store, address: Address) -> tuple[dict[str, An
         return None, "not a Python contract"
     write_code(overlay, address, code)
     sender = accounts.named()[accounts.DEFAULT_SENDER]
-    arguments = [limits.STATE_VALUES, limits.STATE_TEXT_BYTES, limits.STATE_DEPTH]
+    arguments = [limits.STATE_VALUES, limits.STATE_TEXT_BYTES, limits.STATE_ALL_TEXT_BYTES, limits.STATE_DEPTH]
     data = calldata_of_call(_METHOD, arguments, {})
     transaction = Transaction(Kind.VIEW, sender, sender, address, 0, data)
     receipt = net.read(store, overlay, transaction, permissions=READ_PERMISSIONS)
     match receipt.outcome:
-        case UserError(message=message) | VMError(message=message):
+        case UserError(message=message) | VMError(message=message) | InternalError(message=message):
             lines = receipt.stderr.text().strip().splitlines()
             said = f" ({lines[-1][:200]})" if lines else ""
             return None, f"the contract fails when its storage is read: {message}{said}"
     try:
-        fields = json.loads(receipt.value)
-    except (TypeError, ValueError):
-        return None, "the storage could not be read"
+        text: str = receipt.value
+        fields: dict[str, Any] = parse_json(
+            text, max_chars=limits.STATE_JSON_CHARACTERS, max_depth=limits.STATE_JSON_DEPTH
+        )
+    except (TypeError, ValueError) as error:
+        return None, f"the contract shows its storage wrongly: {error}"
     return fields, ""
 
 

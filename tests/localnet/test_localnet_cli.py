@@ -312,10 +312,21 @@ def test_interrupted(deployed: Path, capsys: pytest.CaptureFixture[str], monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setattr("localnet.net.LocalNet.call", interrupt)
-    assert run_json(capsys, "call", "echo") == (
-        130,
-        {"ok": False, "error": {"kind": "interrupted", "message": "nothing of the running transaction was kept"}},
-    )
+    code, document = run_json(capsys, "call", "echo")
+    assert (code, document["error"]["kind"]) == (130, "interrupted")
+
+
+def test_a_bug_of_ours_is_not_blamed_on_the_contract(
+    deployed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("localnet.net.LocalNet.call", fail)
+    assert main(["local", "call", "echo", "--json"]) == 3
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["error"] == {"kind": "internal", "message": "ZeroDivisionError: oops"}
+    assert "Traceback" in printed.err
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

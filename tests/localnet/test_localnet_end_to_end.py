@@ -79,6 +79,8 @@ class Types(gl.Contract):
     def fill(self, count: int) -> None:
         self.inner.numbers.extend([u16(1)] * count)
         self.text = 'x' * 100_000
+        self.raw = b'y' * 100_000
+        self.big = bigint(2**30_000)
 """
 )
 
@@ -166,7 +168,7 @@ def test_the_main_job_over_several_processes(tmp_path: Path) -> None:
     ]
     for arguments, expected in steps:
         done = genvm(tmp_path, *arguments)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
         if expected is not None:
             assert done.stdout == expected
     assert json.loads(done.stdout)["result"] == "world"
@@ -265,6 +267,7 @@ def test_large_state_is_cut_and_says_so(net: LocalNet, monkeypatch: pytest.Monke
     contract = deploy(net, TYPES)
     assert net.call(contract, "fill", [200]).receipt.ok
     monkeypatch.setattr("localnet.limits.STATE_VALUES", 100)
+    monkeypatch.setattr("localnet.limits.STATE_ALL_TEXT_BYTES", 7_503 + 65_536 + 10_000)
     fields = state(net, contract).fields
     assert fields is not None
     numbers = fields["inner"]["numbers"]
@@ -272,6 +275,8 @@ def test_large_state_is_cut_and_says_so(net: LocalNet, monkeypatch: pytest.Monke
     assert 50 < len(numbers) < 100
     assert numbers[-1] == {"$truncated": f"{202 - len(numbers) + 1} more items"}
     assert fields["boxed"] == {"$truncated": "too many values"}
+    assert fields["raw"] == {"$truncated": "100000 bytes", "start": {"$bytes": "0x" + "79" * 10_000}}
+    assert fields["big"] == {"$int": hex(2**30_000)}
     assert fields["text"] == {"$truncated": "100000 characters", "start": "x" * 65_536}
 
 
