@@ -16,8 +16,10 @@ from typing import Any
 import runners.softfloat.build
 import runners.softfloat.rewrite
 from executor.runner.hashing import archive_hash
+from executor.runner.ustar import read_tar
 from runners import bytecode, sources, toolchain
 from runners.cpython import command, native, stdlib
+from runners.cpython.snapshot import snapshots
 from runners.errors import ToolFailed
 from runners.process import failure_text
 from runners.sdk_tree import sdk_files, sdk_sources
@@ -89,6 +91,24 @@ def _cloudpickle(work: Work) -> dict[str, bytes]:
     return {f"src/{name}": content for name, content in files.items()}
 
 
+def _snapshot(work: Work) -> dict[str, bytes]:
+    """The interpreter after start-up and imports; it sees the files that the runners below will map for contracts."""
+    packed = {name: read_tar(memoryview(_archive(work, name))) for name in (*_PYTHON_LIBRARIES, "cpython", "softfloat")}
+    library = {f"/{name}": bytes(content) for name, content in packed["cpython"].items() if name.startswith("py/")}
+    for name in _PYTHON_LIBRARIES:
+        for path, content in packed[name].items():
+            library[f"{_LIBRARIES_AT}/{path.removeprefix('src/')}"] = bytes(content)
+    library[f"{_LIBRARIES_AT}/{_SNAPSHOT_MODULE.name}"] = _SNAPSHOT_MODULE.read_bytes()
+    interpreters = {name: bytes(packed["cpython"][name]) for name in ("cpython.wasm", "cpython.det.wasm")}
+    return snapshots(
+        interpreters, "cpython.det.wasm", bytes(packed["softfloat"]["softfloat.wasm"]), library, work.folder
+    )
+
+
+def _archive(work: Work, runner: str) -> bytes:
+    return (work.workshop.folder(archive_steps()[runner]) / ARCHIVE_FILE).read_bytes()
+
+
 def _genlayer_std(work: Work) -> dict[str, bytes]:
     return bytecode.with_bytecode(work, sdk_files(), _LIBRARIES_AT)
 
@@ -123,6 +143,21 @@ def _start_cpython(ids: Mapping[str, str]) -> Action:
     }
 
 
+def _start_snapshot(ids: Mapping[str, str]) -> Action:
+    """As :func:`_start_cpython`, with the library of that runner and the interpreters of this one."""
+    deterministic = [_depends("softfloat", ids), {"StartWasm": "cpython.det.wasm"}]
+    return {
+        "Seq": [
+            _env("pwd", "/"),
+            {"With": {"runner": f"cpython:{ids['cpython']}", "action": _map("py/", "/py/")}},
+            _env("PYTHONHOME", "/py/std"),
+            _env("PYTHONPATH", f"/py/std:{_LIBRARIES_AT}"),
+            {"When": {"cond": "det", "action": {"Seq": deterministic}}},
+            {"When": {"cond": "nondet", "action": {"StartWasm": "cpython.wasm"}}},
+        ]
+    }
+
+
 def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
     """Starts Python on the contract's file or folder `code`, mapped at `to`."""
 
@@ -133,14 +168,16 @@ def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]
                 {"SetArgs": ["py", "-u", "-B", f"{_LIBRARIES_AT}/_genlayer_runner.py"]},
                 _depends("py-lib-cloudpickle", ids),
                 _depends("py-lib-genlayer-std", ids),
-                _depends("cpython", ids),
+                _depends("cpython-genlayer", ids),
             ]
         }
 
     return actions
 
 
-_PYTHON_CONTRACT_DEPENDS = ("py-lib-cloudpickle", "py-lib-genlayer-std", "cpython")
+_PYTHON_LIBRARIES = ("py-lib-cloudpickle", "py-lib-genlayer-std")
+_PYTHON_CONTRACT_DEPENDS = (*_PYTHON_LIBRARIES, "cpython-genlayer")
+_SNAPSHOT_MODULE = _HERE / "cpython-genlayer" / "src" / "_genlayer_snapshot.py"
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -171,6 +208,13 @@ RECIPES: tuple[Recipe, ...] = (
         needs=_python_needs,
         files=_genlayer_std,
         actions=lambda ids: _map("/", f"{_LIBRARIES_AT}/"),
+    ),
+    Recipe(
+        id="cpython-genlayer",
+        depends=("softfloat", "cpython", *_PYTHON_LIBRARIES),
+        inputs=(_SNAPSHOT_MODULE, _HERE / "cpython" / "snapshot.py", _EXECUTOR / "subvm", _EXECUTOR / "message.py"),
+        files=_snapshot,
+        actions=_start_snapshot,
     ),
     Recipe(
         id="py-genlayer",

@@ -343,6 +343,10 @@ class SubVM:
         instances = {item.name: [hash_memory(memory) for memory in item.memories] for item in self._instances}
         return Fingerprint(frames, instances)
 
+    def memories(self, name: str) -> list[GuestMemory]:
+        """Memories of the linked or started module of that name; dead after :meth:`close`."""
+        return [memory for item in self._instances if item.name == name for memory in item.memories]
+
     def close(self) -> None:
         """Free the store and give its RAM back. Views of its memories are dead afterwards."""
         for instance in self._instances:

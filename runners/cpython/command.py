@@ -7,7 +7,7 @@ from pathlib import Path
 
 from executor.subvm.wasm.names import set_module_name
 from runners import toolchain
-from runners.cpython import library
+from runners.cpython import allocator, library
 from runners.errors import BuildError
 from runners.workshop import Step, Work, digest_files
 
@@ -28,7 +28,7 @@ _LINK = (
 
 def step() -> Step:
     """The step; its result is the file :data:`FILE_NAME`."""
-    inputs = (digest_files([Path(__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
+    inputs = (digest_files([Path(__file__), Path(allocator.__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
     return Step("wasm-command", "link the interpreter", inputs, (library.step(),), _make)
 
 
@@ -42,7 +42,10 @@ def _make(work: Work) -> None:
         work.run("wasm-cc", *_COMPILE, f"-I{include}", "-c", f"{unit}.c", "-o", f"{unit}.o", cwd=work.folder)
     objects = [f"{unit}.o" for unit in _UNITS]
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
-    work.run("wasm-cc", "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder)
+    zig_library = work.folder / "lib"
+    allocator.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
+    link = ("-O2", *objects, *archives, *_LINK, "-o", "linked.wasm")
+    work.run("wasm-cc", *link, cwd=work.folder, env={"ZIG_LIB_DIR": str(zig_library)})
     linked = (work.folder / "linked.wasm").read_bytes()
     if os.fsencode(work.workshop.root) in linked:
         raise BuildError(f"the linked interpreter holds a path of this machine, {work.workshop.root}: not reproducible")
