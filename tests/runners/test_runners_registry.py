@@ -11,7 +11,7 @@ import pytest
 from executor.runner.hashing import archive_hash
 from runners import cli, recipes, registry
 from runners.errors import BuildError
-from runners.workshop import Step, Work
+from runners.workshop import Step, Work, Workshop
 
 IDS = ("tool", "user-of-tool")
 
@@ -80,6 +80,72 @@ def test_a_second_build_writes_nothing(cache: Path, content: dict[str, bytes]) -
     assert len(before) == 4
     assert registry.ensure_built(progress=False) == built
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_nothing_is_locked_when_all_is_built(
+    cache: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = registry.ensure_built(progress=False)
+
+    def locked(self: Workshop, visible: bool) -> None:
+        raise AssertionError("locked")
+
+    monkeypatch.setattr(Workshop, "locked", locked)
+    assert registry.ensure_built(progress=False) == built
+    (cache / "registry" / "latest.json").unlink()
+    with pytest.raises(AssertionError, match="locked"):
+        registry.ensure_built(progress=False)
+
+
+def test_force_makes_everything_anew(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    genvm_runners("build")
+    capsys.readouterr()
+    assert genvm_runners("build") == 0
+    assert capsys.readouterr().err == ""
+    assert genvm_runners("build", "--force", "--jobs", "1") == 0
+    assert [line for line in capsys.readouterr().err.splitlines() if line.endswith(" ...")] == [
+        "pack tool ...",
+        "pack user-of-tool ...",
+    ]
+
+
+@pytest.mark.parametrize("reproducible", [True, False])
+def test_check_compares_two_builds_in_other_folders(
+    cache: Path,
+    content: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reproducible: bool,
+) -> None:
+    folders: list[Path] = []
+
+    def make(work: Work) -> None:
+        folders.append(work.workshop.root)
+        made = b"1" if reproducible else str(work.workshop.root).encode()
+        (work.out / recipes.ARCHIVE_FILE).write_bytes(made)
+        (work.out / recipes.HASH_FILE).write_text(archive_hash(made))
+
+    step = Step("runner-tool", "pack tool", (), (), make)
+    monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
+    monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
+    assert genvm_runners("build", "--check") == (0 if reproducible else 1)
+    first, second = folders
+    assert first != second
+    assert not first.exists()
+    assert not second.exists()
+    hashes = [archive_hash(b"1")] * 2 if reproducible else [archive_hash(str(folder).encode()) for folder in folders]
+    word = "same" if reproducible else "DIFFERENT"
+    assert capsys.readouterr().out == f"{word} tool:{hashes[0]} {hashes[1]}\n"
+    assert not (cache / "registry").exists()
+
+
+@pytest.mark.parametrize("words", [("build", "--jobs", "0"), ("build", "--force", "--check"), ("build", "--only", "x")])
+def test_bad_command_lines(cache: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as end:
+        genvm_runners(*words)
+    assert end.value.code == 2
 
 
 def test_only_builds_what_the_runner_needs(cache: Path, content: dict[str, bytes]) -> None:
