@@ -87,18 +87,19 @@ WASM_SEGMENTS_MAX = 100_000
 WASM_ELEMENTS_MAX = 10_000_000
 #: Locals of one function, without parameters.
 WASM_LOCALS_MAX = 40_000
-WASM_FUNCTION_BODY_BYTES_MAX = 512 << 10
+WASM_FUNCTION_BODY_BYTES_MAX = 1 << 20
 #: Labels of one br_table.
 WASM_BR_TABLE_MAX = 65_536
 #: Blocks, loops and ifs of one function; compile time grows with the square of their number.
 WASM_BLOCKS_MAX = 10_000
 #: The same times the locals of the function; compile time and memory grow with that (CPython's largest: 60 thousand).
 WASM_BLOCKS_TIMES_LOCALS_MAX = 5_000_000
-#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. Frames are estimated
-#: from above, and the function that exceeds the sum has its frame already: the sum, the largest frame and the largest
-#: frame that is not counted fit into WASM_STACK_BYTES, so the engine's own limit is never reached first.
-WASM_DEPTH_BYTES = 5 << 20
-WASM_FRAME_BYTES_MAX = 5 << 19
+#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. The function that
+#: exceeds the sum has its frame already: the sum and the largest frames fit into WASM_STACK_BYTES.
+WASM_DEPTH_BYTES = 7 << 20
+#: Values of instructions that the estimate of one frame assumes to be alive at once, at most.
+WASM_FRAME_VALUES_MAX = 1024
+#: Functions that call nothing are not counted up to this estimate.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
 #: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100

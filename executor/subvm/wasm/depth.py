@@ -5,13 +5,15 @@ an estimate of its stack frame from a global of the VM when it is entered and gi
 ``$overflow``, which traps, when not enough is left. A trap with ``$overflow`` as innermost frame is ``wasm_trap
 StackOverflow``.
 
-The estimate is an upper bound of what the compiler may put on the stack: every parameter, local and value of any
-instruction at once. No instruction that adds a value is shorter than two bytes, and the value has to be used by a
-further byte, which gives 8 bytes of stack per 3 bytes of code; operands and results of calls and typed blocks are many
-values at once and come on top. Functions that call nothing, or only in tail position, are not counted unless their
-frame could be large.
+The estimate counts every parameter, result, local and value of any instruction at once. No instruction that makes a
+value is shorter than two bytes, and a further byte is needed to use it, so 3 bytes of code are at most one value;
+operands and results of calls and of typed blocks are many values at once and come on top. That is an upper bound, but
+far above what real code keeps, so the values of instructions count up to WASM_FRAME_VALUES_MAX only, and interpreter
+loops of 50 kB stay cheap. A contract that is made to keep more than that alive in one large function can still reach
+the engine's own limit first, which has the same name. Functions that call nothing, or only in tail position, are not
+counted unless their frame is large.
 
-The counter is imported by each module that counts, as global (mut i32) ``DEPTH_GLOBAL`` of ``DEPTH_MODULE``. The VM
+The counter is imported by each module that counts, as global (mut i32) ``DEPTH_GLOBAL`` of ``COUNTERS_MODULE``. The VM
 defines it once, with ``WASM_DEPTH_BYTES``, so that modules calling each other share it.
 """
 
@@ -19,14 +21,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from executor.limits import WASM_UNCOUNTED_FRAME_BYTES_MAX
+from executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
 from executor.subvm.wasm import validate
 from executor.subvm.wasm.ban import UNREACHABLE_BODY
 from executor.subvm.wasm.binary import Reader, encode_s, encode_u32
 from executor.subvm.wasm.edit import Editor
 from executor.subvm.wasm.instructions import (
     CALLS,
-    GLOBALS,
     INDIRECT_CALLS,
     RETURN,
     TYPED_BLOCKS,
@@ -37,17 +38,17 @@ from executor.subvm.wasm.instructions import (
 )
 from executor.subvm.wasm.module import FuncType, GlobalType, Module
 
-DEPTH_MODULE = validate.DEPTH_MODULE
-DEPTH_GLOBAL = "remaining"
+DEPTH_GLOBAL = "depth"
 
-_SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, GLOBALS, RETURN)
+_SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, RETURN)
 _CALL, _CALL_INDIRECT, _RETURN_CALL, _RETURN_CALL_INDIRECT = 0x10, 0x11, 0x12, 0x13
-_RETURN, _GLOBAL_GET, _GLOBAL_SET = 0x0F, 0x23, 0x24
+_RETURN = 0x0F
 _I32 = 0x7F
 
 # Return address, frame pointer and every register that a callee may have to save, on any architecture.
 _FRAME_BASE = 192
 _VALUE_BYTES = 8
+_CODE_BYTES_PER_VALUE = 3
 
 
 @dataclass(slots=True)
@@ -57,7 +58,6 @@ class _Function:
     body: Body
     frame: int
     calls: bool
-    globals: list[tuple[int, int]]
     exits: list[tuple[int, int]]
 
     @property
@@ -66,17 +66,13 @@ class _Function:
 
 
 def count_depth(editor: Editor) -> int | None:
-    """Makes a module's functions count; returns the index of ``$overflow``, None if no function needs to count.
-
-    Raises InvalidContract for a function whose frame may exceed WASM_FRAME_BYTES_MAX.
-    """
+    """Makes a module's functions count; returns the index of ``$overflow``, None if no function needs to count."""
     functions = [_read(editor.module, body) for body in bodies(editor.module)]
     if not any(function.counted for function in functions):
         return None
-    counter = encode_u32(editor.add_global_import(DEPTH_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
+    counter = encode_u32(editor.add_global_import(validate.COUNTERS_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
     overflow = editor.add_function(FuncType(b"", b""), UNREACHABLE_BODY)
     for function in functions:
-        _move_globals(editor, function)
         if function.counted:
             _count(editor, function, counter, b"\x10" + encode_u32(overflow))
     return overflow
@@ -85,23 +81,23 @@ def count_depth(editor: Editor) -> int | None:
 def _read(module: Module, body: Body) -> _Function:
     data = module.data
     kind = module.function_type(body.function)
-    values = len(kind.params) + len(kind.results) + body.locals + 1
-    function = _Function(body, 0, False, [], [])
+    passed = len(kind.params) + len(kind.results)
+    made = (body.last - body.first) // _CODE_BYTES_PER_VALUE
+    function = _Function(body, 0, False, [])
     for start, end in walk(data, body, _SCANNER):
         opcode = data[start]
         if opcode == _RETURN:
             function.exits.append((start, end))
-        elif opcode in (_GLOBAL_GET, _GLOBAL_SET):
-            function.globals.append((start, end))
         else:
-            values += _arity(module, opcode, Reader(data, start + 1, end))
+            arity = _arity(module, opcode, Reader(data, start + 1, end))
+            made += arity
+            passed = max(passed, arity)
             if opcode in (_CALL, _CALL_INDIRECT):
                 function.calls = True
             elif opcode in (_RETURN_CALL, _RETURN_CALL_INDIRECT):
                 function.exits.append((start, end))
-    function.frame = _FRAME_BASE + _VALUE_BYTES * values + _VALUE_BYTES * (body.last - body.first) // 3
-    if function.counted:
-        validate.check_frame(function.frame, body.function)
+    values = 2 * passed + body.locals + 1 + min(made, WASM_FRAME_VALUES_MAX)
+    function.frame = _FRAME_BASE + _VALUE_BYTES * values
     return function
 
 
@@ -116,15 +112,6 @@ def _arity(module: Module, opcode: int, operand: Reader) -> int:
         return 0
     kind = module.types[index]
     return len(kind.params) + len(kind.results)
-
-
-def _move_globals(editor: Editor, function: _Function) -> None:
-    """Defined globals come one later, after the counter."""
-    data = editor.module.data
-    for start, end in function.globals:
-        index = Reader(data, start + 1, end).u32()
-        if index >= editor.module.imported_globals:
-            editor.edit(function.body.function, start, end, data[start : start + 1] + encode_u32(index + 1))
 
 
 def _count(editor: Editor, function: _Function, counter: bytes, call_overflow: bytes) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator
 from executor.subvm.wasm.binary import (
     ORDER,
     Reader,
+    Reader,
     SectionId,
     encode_sized,
     encode_u32,
     encode_vector,
     write_sections,
 )
+from executor.subvm.wasm.instructions import GLOBALS, bodies, scanner, walk
 from executor.subvm.wasm.module import Export, ExternKind, FuncType, GlobalType, Module
+
+_GLOBAL_SCANNER = scanner(GLOBALS)
 
 
 def extended(module: Module, section_id: SectionId, items: list[bytes]) -> bytes:
@@ -54,7 +58,7 @@ def rebuild(
 class Editor:
     """Collects changes of a module. Indices that it returns are final, and no function, table, memory or type moves.
 
-    Only defined globals move, by one, if a global import is added; whoever adds it edits the code that uses them.
+    Only defined globals move, behind the imported ones that are added: :meth:`move_globals` comes after those.
     """
 
     def __init__(self, module: Module) -> None:
@@ -89,10 +93,18 @@ class Editor:
 
     def add_global_import(self, module: str, name: str, kind: GlobalType) -> int:
         """Appends one imported global; returns its index, that of all defined globals grows by one."""
-        if self._imports:
-            raise ValueError("one global import at most")
         self._imports.append(encode_sized(module.encode()) + encode_sized(name.encode()) + b"\x03" + kind.to_bytes())
-        return self.module.imported_globals
+        return self.module.imported_globals + len(self._imports) - 1
+
+    def move_globals(self) -> None:
+        """Makes the functions use the defined globals at their new indices; once, when no import will be added."""
+        if not self._imports or len(self.module.globals) == self.module.imported_globals:
+            return
+        data = self.module.data
+        for body in bodies(self.module):
+            for start, end in walk(data, body, _GLOBAL_SCANNER):
+                index = self._moved(Reader(data, start + 1, end).u32())
+                self.edit(body.function, start + 1, end, encode_u32(index))
 
     def add_export(self, wish: str, kind: ExternKind, index: int) -> str:
         """Exports an item as ``wish`` or, if that is taken, with ``$`` appended until it is free; returns the name."""
@@ -113,16 +125,19 @@ class Editor:
         if self._functions:
             changed[SectionId.FUNCTION] = extended(module, SectionId.FUNCTION, self._functions)
         if self._exports or (self._imports and module.exports):
-            exports = (*map(self._moved, module.exports), *self._exports)
+            exports = (*map(self._moved_export, module.exports), *self._exports)
             changed[SectionId.EXPORT] = encode_vector(export.to_bytes() for export in exports)
         if self._bodies or self.edits:
             changed[SectionId.CODE] = encode_vector((*self._edited_bodies(), *self._bodies))
         return rebuild(module, changed) if changed else module.data
 
-    def _moved(self, export: Export) -> Export:
-        if export.kind == ExternKind.GLOBAL and export.index >= self.module.imported_globals and self._imports:
-            return Export(export.name, export.kind, export.index + 1)
-        return export
+    def _moved(self, index: int) -> int:
+        return index if index < self.module.imported_globals else index + len(self._imports)
+
+    def _moved_export(self, export: Export) -> Export:
+        if export.kind != ExternKind.GLOBAL:
+            return export
+        return Export(export.name, export.kind, self._moved(export.index))
 
     def _edited_bodies(self) -> Iterator[bytes]:
         data = self.module.data

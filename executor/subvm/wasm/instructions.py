@@ -21,6 +21,7 @@ _END = 0x0B
 _BR_TABLE = 0x0E
 
 RETURN = rb"\x0f"
+MEMORY_GROW = rb"\x40\x00"
 GLOBALS = rb"[\x23\x24]" + LEB32
 CALLS = rb"[\x10\x12]" + LEB32
 INDIRECT_CALLS = rb"[\x11\x13]" + LEB32 + rb"\x00"
@@ -45,7 +46,8 @@ _ALTERNATIVES = (
     TYPED_BLOCKS,
     rb"\x43[\x00-\xff]{4}",
     rb"\x44[\x00-\xff]{8}",
-    rb"[\x3f\x40]\x00",  # memory.size, memory.grow
+    rb"\x3f\x00",  # memory.size
+    MEMORY_GROW,
     rb"\xfc(?:\x08" + LEB32 + rb"\x00|[\x09\x0d]" + LEB32 + rb"|[\x0a\x0e]\x00\x00|\x0b\x00|\x0c" + LEB32 + rb"\x00)",
 )
 

@@ -60,9 +60,8 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
     ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`; the result then
-    may import the counter. All modes refuse the same modules, but that counting refuses functions with huge frames.
-    The changes may hide type errors, so the engine has to validate the original as well. Raises InvalidContract with a
-    cause that names rule and place.
+    may import the counter. All modes refuse the same modules. The changes may hide type errors, so the engine has to
+    validate the original as well. Raises InvalidContract with a cause that names rule and place.
     """
     module = read_module(bytes(wasm))
     sites = find_floats(module)

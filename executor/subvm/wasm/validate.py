@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NoReturn
 
 from executor.limits import (
-    WASM_FRAME_BYTES_MAX,
     WASM_FUNCTION_BODY_BYTES_MAX,
     WASM_LOCALS_MAX,
     WASM_MODULE_BYTES,
@@ -18,8 +17,8 @@ from executor.limits import (
 from executor.outcome import InvalidContract
 
 HEADER = b"\x00asm\x01\x00\x00\x00"
-DEPTH_MODULE = "genvm depth"
-"""Import module of the depth counter, see :mod:`executor.subvm.wasm.depth`."""
+COUNTERS_MODULE = "genvm counters"
+"""Import module of a VM's counters, see :mod:`executor.subvm.wasm.depth` and :mod:`executor.subvm.wasm.growth`."""
 VALUE_TYPES = b"\x7c\x7d\x7e\x7f"
 
 _SIMD = "SIMD"
@@ -115,15 +114,9 @@ def check_extern_kind(kind: int, offset: int) -> None:
 
 
 def check_import(module: str, offset: int) -> None:
-    """The depth counter of a VM cannot be imported: its module is not there for contracts."""
-    if module == DEPTH_MODULE:
+    """The counters of a VM cannot be imported: their module is not there for contracts."""
+    if module == COUNTERS_MODULE:
         _refuse("reserved import", f"offset {offset:#x}")
-
-
-def check_frame(size: int, function: int) -> None:
-    """No function needs so much stack that counting depth could not keep the engine's own limit away."""
-    if size > WASM_FRAME_BYTES_MAX:
-        _refuse(f"frame of more than {WASM_FRAME_BYTES_MAX} bytes", f"function {function}")
 
 
 def check_limit_flags(flags: int, *, memory: bool, offset: int) -> None:

@@ -1,0 +1,60 @@
+"""The memory counter: growth of memories is charged to the RAM pool the moment it happens (spec executor/08 "RAM").
+
+The engine knows one limit per memory and calls nobody when a memory grows, but all memories of a VM draw on one pool,
+and growth from size 0 that the pool refuses ends the VM. So each ``memory.grow`` becomes a call of ``$grow``, which
+takes the bytes from a global of the VM, gives -1 where that has too little, and traps if the memory has no pages. A trap
+with ``$grow`` as innermost frame is ``OOM``.
+
+The counter is imported by each module that grows its memory, as global (mut i64) ``MEMORY_GLOBAL`` of
+``COUNTERS_MODULE``: bytes that the pool has left. Everything else that is charged happens outside of wasm.
+"""
+
+from __future__ import annotations
+
+from executor.subvm.wasm import validate
+from executor.subvm.wasm.binary import encode_u32
+from executor.subvm.wasm.edit import Editor
+from executor.subvm.wasm.instructions import MEMORY_GROW, bodies, scanner, walk
+from executor.subvm.wasm.module import FuncType, GlobalType
+
+MEMORY_GLOBAL = "memory"
+
+_SCANNER = scanner(MEMORY_GROW)
+_I32, _I64 = 0x7F, 0x7E
+
+
+def count_growth(editor: Editor) -> int | None:
+    """Makes a module charge its growth; returns the index of ``$grow``, None if it never grows a memory."""
+    module = editor.module
+    sites = [(body.function, start, end) for body in bodies(module) for start, end in walk(module.data, body, _SCANNER)]
+    if not sites or not module.memories:
+        return None
+    counter = encode_u32(
+        editor.add_global_import(validate.COUNTERS_MODULE, MEMORY_GLOBAL, GlobalType(_I64, mutable=True))
+    )
+    grow = editor.add_function(FuncType(bytes((_I32,)), bytes((_I32,))), _grow_body(counter))
+    for function, start, end in sites:
+        editor.edit(function, start, end, b"\x10" + encode_u32(grow))
+    return grow
+
+
+def _grow_body(counter: bytes) -> bytes:
+    """Parameter 0 is the number of pages, local 1 their bytes, local 2 the result of the real ``memory.grow``."""
+    return b"".join(
+        (
+            b"\x02\x01\x7e\x01\x7f",  # one local of i64, one of i32
+            b"\x20\x00\xad\x42\x10\x86\x22\x01",  # local.get 0, i64.extend_i32_u, i64.const 16, i64.shl, local.tee 1
+            *(b"\x23", counter, b"\x56\x04\x40"),  # global.get, i64.gt_u, if
+            b"\x3f\x00\x45\x04\x40\x00\x0b",  # memory.size, i32.eqz, if, unreachable, end
+            b"\x41\x7f\x0f\x0b",  # i32.const -1, return, end
+            b"\x20\x00\x40\x00\x22\x02\x41\x7f\x47\x04\x40",  # local.get 0, memory.grow, local.tee 2, i32.const -1, i32.ne, if
+            *(
+                b"\x23",
+                counter,
+                b"\x20\x01\x7d\x24",
+                counter,
+                b"\x0b",
+            ),  # global.get, local.get 1, i64.sub, global.set, end
+            b"\x20\x02\x0b",  # local.get 2, end
+        )
+    )
