@@ -17,7 +17,7 @@ STACK_BYTES = 8 << 20
 INITIAL_MEMORY_BYTES = 14 << 20
 
 _SOURCE = Path(__file__).parent / "src"
-_UNITS = ("main", "_genlayer_wasi", "acosh", "network_stubs")
+_UNITS = ("main", "preinit", "_genlayer_wasi", "acosh", "network_stubs")
 _COMPILE = ("-DNDEBUG", "-O2", "-fwrapv", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-fvisibility=hidden")
 # acosh comes before the libc, so it replaces the libc's. zig puts the stack first by itself.
 _LINK = (
@@ -44,8 +44,8 @@ def _make(work: Work) -> None:
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
     allocator.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
-    link = ("-O2", *objects, *archives, *_LINK, "-o", "linked.wasm")
-    work.run("wasm-cc", *link, cwd=work.folder, env={"ZIG_LIB_DIR": str(zig_library)})
+    patched = {"ZIG_LIB_DIR": str(zig_library)}
+    work.run("wasm-cc", "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
     linked = (work.folder / "linked.wasm").read_bytes()
     if os.fsencode(work.workshop.root) in linked:
         raise BuildError(f"the linked interpreter holds a path of this machine, {work.workshop.root}: not reproducible")
