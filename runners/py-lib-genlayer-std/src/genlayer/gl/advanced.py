@@ -8,11 +8,11 @@ from ..py import calldata
 from ._internal.gl_call import gl_call, leave
 
 
-def user_error_immediate(reason: str, /) -> typing.NoReturn:
+def user_error_immediate(reason: str) -> typing.NoReturn:
     """End the VM with a user error at once: nothing is unwound, nothing can catch it."""
     leave({"Rollback": reason})
 
 
-def emit_raw_event(topics: list[bytes], blob: calldata.Encodable, /) -> None:
+def emit_raw_event(topics: list[bytes], blob: calldata.Encodable) -> None:
     """Deliver an event made by hand: at most 4 topics of 32 bytes, ``blob`` a map with string keys."""
     gl_call({"EmitEvent": {"topics": topics, "blob": blob}})

@@ -131,7 +131,7 @@ class ContractProxy:
         _post_message(self._address, {}, value, on)
 
 
-def get_contract_at(address: Address, /) -> ContractProxy:
+def get_contract_at(address: Address) -> ContractProxy:
     """Proxy of the contract at ``address``. TypeError for anything but an Address."""
     return ContractProxy(address)
 

@@ -46,8 +46,9 @@ class UserError(Exception):
     def __str__(self) -> str:
         return repr(self)
 
-    def __reduce__(self) -> tuple[type["UserError"], tuple[str]]:
-        return (type(self), (self.message,))
+    def __reduce__(self) -> tuple[type["UserError"], tuple[typing.Any, ...]]:
+        # `args` lacks what was passed by keyword
+        return (type(self), self.args or (self.message,))
 
 
 type Result[T] = Return[T] | VMError | UserError

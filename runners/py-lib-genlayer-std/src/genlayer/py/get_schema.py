@@ -139,7 +139,7 @@ def _ctor_schema(cls: type) -> dict[str, typing.Any]:
     return _described(init, is_ctor=True)
 
 
-def get_schema(cls: type, /) -> dict[str, typing.Any]:
+def get_schema(cls: type) -> dict[str, typing.Any]:
     """Constructor and public methods of a contract class, with their parameter and result types.
 
     Raises TypeError for names and constructors that are not allowed, Exception, with the cause attached, for a method

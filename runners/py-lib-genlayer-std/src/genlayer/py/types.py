@@ -109,7 +109,7 @@ class Lazy[T]:
             self._eval = None
             try:
                 self._value = evaluate()
-            except Exception as exc:
+            except BaseException as exc:
                 self._error = exc
         if self._error is not None:
             raise self._error

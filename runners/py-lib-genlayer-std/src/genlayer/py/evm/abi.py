@@ -322,28 +322,28 @@ def _outer_codec_of(t: typing.Any) -> tuple[_Tuple, bool]:
     return _Tuple([codec]), True
 
 
-def type_name_of(t: typing.Any, /) -> str:
+def type_name_of(t: typing.Any) -> str:
     """ABI name of a type. TypeError for what the ABI does not have."""
     return _codec_of(t).name
 
 
-def signature_of(name: str, params: typing.Any, /) -> str:
+def signature_of(name: str, params: typing.Any) -> str:
     """``name(A,B)`` of a method with parameters ``tuple[A, B]``."""
     return name + type_name_of(params)
 
 
-def selector_of(name: str, params: typing.Any, /) -> bytes:
+def selector_of(name: str, params: typing.Any) -> bytes:
     """First 4 bytes of Keccak-256 of the signature."""
     return Keccak256(signature_of(name, params).encode("utf-8")).digest()[:4]
 
 
-def encode(t: typing.Any, value: typing.Any, /) -> bytes:
+def encode(t: typing.Any, value: typing.Any) -> bytes:
     """Standard encoding. ValueError for numbers out of range, AssertionError for wrong lengths."""
     codec, single = _outer_codec_of(t)
     return codec.encode((value,) if single else value)
 
 
-def decode(t: typing.Any, buf: Buffer, /) -> typing.Any:
+def decode(t: typing.Any, buf: Buffer) -> typing.Any:
     """Value of type ``t``; arrays as lists, ``bytesN`` as memoryview.
 
     ValueError for short input and values out of range.
@@ -368,10 +368,10 @@ class MethodEncoder:
         self.ret = ret
         self.selector = selector_of(name, self._params)
 
-    def encode_call(self, args: Sequence[typing.Any], /) -> bytes:
+    def encode_call(self, args: Sequence[typing.Any]) -> bytes:
         return self.selector + encode(self._params, args)
 
-    def decode_ret(self, buf: Buffer, /) -> typing.Any:
+    def decode_ret(self, buf: Buffer) -> typing.Any:
         if self.ret is None or self.ret is type(None):
             return None
         return decode(self.ret, buf)

@@ -380,7 +380,7 @@ class TreeMap[K, V](MutableMapping[K, V]):
     def clear(self) -> None:
         self._storage_slot.write(self._off, bytes(_MAP_SIZE))
 
-    def get_or_insert_default(self, key: K, /) -> V:
+    def get_or_insert_default(self, key: K) -> V:
         """Value of ``key``; a missing key is inserted and its value not written, so that old bytes may show."""
         path: list[_Node] = []
         no = self._seek(key, path)
@@ -389,7 +389,7 @@ class TreeMap[K, V](MutableMapping[K, V]):
             self._inserted(no, path)
         return self._value(no)
 
-    def compute_if_absent(self, key: K, supplier: Callable[[], V], /) -> V:
+    def compute_if_absent(self, key: K, supplier: Callable[[], V]) -> V:
         """Value of ``key``; a missing key is inserted with the value that ``supplier`` returns."""
         no = self._seek(key, [])
         if not no:

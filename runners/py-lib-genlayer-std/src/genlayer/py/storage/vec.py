@@ -145,7 +145,7 @@ class DynArray[T](MutableSequence[T]):
                 yield item.get(items, i * size)
             i += 1
 
-    def insert(self, index: typing.SupportsIndex, value: T, /) -> None:
+    def insert(self, index: typing.SupportsIndex, value: T) -> None:
         """Insert before ``index``, which may be the length; otherwise it has to name an item."""
         length = len(self)
         position = operator.index(index)
@@ -157,7 +157,7 @@ class DynArray[T](MutableSequence[T]):
             self._move(position, position + 1, length - position)
         self._set_at(position, value)
 
-    def append(self, value: T, /) -> None:
+    def append(self, value: T) -> None:
         length = len(self)
         self._set_len(length + 1)
         self._set_at(length, value)
@@ -168,11 +168,11 @@ class DynArray[T](MutableSequence[T]):
         self._set_len(length + 1)
         return self._get_at(length)
 
-    def extend(self, values: Iterable[T], /) -> None:
+    def extend(self, values: Iterable[T]) -> None:
         for value in list(values) if values is self else values:
             self.append(value)
 
-    def pop(self, index: typing.SupportsIndex = -1, /) -> T:
+    def pop(self, index: typing.SupportsIndex = -1) -> T:
         """Remove an item and return it; a record or container is returned as a copy in memory."""
         length = len(self)
         if length == 0:
@@ -365,14 +365,14 @@ class VLA[T]:
         for i in range(len(self)):
             yield item.get(slot, start + i * item.size)
 
-    def append(self, value: T, /) -> None:
+    def append(self, value: T) -> None:
         """Item first, then the length."""
         length = len(self)
         item = self.__type_desc__.item
         item.set(self._storage_slot, self._off + 4 + length * item.size, value)
         self._set_len(length + 1)
 
-    def extend(self, values: Iterable[T] | bytes, /) -> None:
+    def extend(self, values: Iterable[T] | bytes) -> None:
         """Replace the content. ``bytes`` are for ``VLA[u8]`` only: length, then the data at once."""
         if isinstance(values, bytes):
             assert self.__type_desc__.item == IntDesc(1, signed=False), "bytes fit only VLA[u8]"
@@ -383,7 +383,7 @@ class VLA[T]:
         for value in values:
             self.append(value)
 
-    def truncate(self, to: int = 0, /) -> None:
+    def truncate(self, to: int = 0) -> None:
         length = len(self) if to else 0
         if not 0 <= to <= length:
             raise IndexError(f"{to} out of range 0..{length}")

@@ -19,7 +19,7 @@ def detach[T](value: T, /) -> T:
     return copied
 
 
-def copy_to_memory[T](val: T, /) -> T:
+def copy_to_memory[T](val: T) -> T:
     """Deep copy of a record or container into memory, safe to carry into nondet blocks and sandboxes (spec sdk/02 §8).
 
     Raises TypeError for anything that is not a storage view.

@@ -1,0 +1,95 @@
+"""The SDK together with the executor: what crosses VM boundaries, and what reaches the host (spec sdk/04)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sdk_sandbox import call, value_of
+
+from executor.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
+from executor.address import Address
+from executor.outcome import Return, UserError, VMError
+from runners.registry import Registry
+from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
+
+SOURCE = (Path(__file__).parent / "sandboxed_contract.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def host(built_runners: Registry) -> InMemoryHost:
+    """A host with the contract deployed."""
+    host = InMemoryHost(balances={CONTRACT: 10})
+    host.put_code(SOURCE.replace("{py-genlayer}", built_runners.latest["py-genlayer"]).encode())
+    assert value_of(host, {}, is_init=True) is None
+    return host
+
+
+def test_deployed_state(host: InMemoryHost) -> None:
+    # x, user (name, n), counts
+    assert host.slot(INSTANCE_SLOT).hex() == "06000000" + "03000000" + "05000000" + "0100000001000000"
+    assert host.slot(LOCKED_SLOTS_SLOT)[:4].hex() == "04000000"
+    assert isinstance(call(host, {"method": "relock"}), VMError)
+
+
+def test_sandboxes(host: InMemoryHost) -> None:
+    assert value_of(host, {"method": "sandboxes"}) == [
+        "VMError(message='exit_code 1')",
+        "UserError(message='RB')",
+        "Return(calldata=None)",
+        "Return(calldata={'k': 42})",
+        "Return(calldata='6: forbidden')",
+        "Return(calldata='not ok 6: forbidden')",
+        "VMError(message='exit_code 1')",
+        5,
+        "Return(calldata=None)",
+        77,
+        "Return(calldata=None)",
+        "blind",
+        "VMError(message='exit_code 1')",
+        "Return(calldata=True)",
+        False,
+    ]
+
+
+NONDET = [["in memory", "not ok 6: forbidden", "ada"], "UserError(message='told')", 5, "2025-12-26 06:42:42.424242"]
+
+
+def test_leader_of_nondet_blocks(host: InMemoryHost) -> None:
+    assert value_of(host, {"method": "nondet"}) == NONDET
+    assert [fields["result"][:1] for fields in host.fields_of(HostMethod.POST_NONDET_RESULT)] == [b"\0", b"\1", b"\0"]
+
+
+def test_validator_of_nondet_blocks(host: InMemoryHost) -> None:
+    call(host, {"method": "nondet"})
+    results = [bytes(fields["result"]) for fields in host.fields_of(HostMethod.POST_NONDET_RESULT)]
+    host.leader_results = results
+    assert value_of(host, {"method": "nondet"}) == NONDET
+    assert host.fields_of(HostMethod.NOTIFY_NONDET_DISAGREEMENT) == []
+    host.leader_results = [*results[:2], b"\x00\x31"]
+    assert value_of(host, {"method": "nondet"})[2] == 6
+    assert host.fields_of(HostMethod.NOTIFY_NONDET_DISAGREEMENT) == [{"call_no": 2}]
+    host.leader_results = [HostErrorCode.ABSENT]
+    assert isinstance(call(host, {"method": "nondet"}), VMError)
+
+
+def test_effects(host: InMemoryHost) -> None:
+    got = value_of(host, {"method": "effects"})
+    viewed = [3, "stored", {"name": "ada", "n": 5}, {"a": 1}, [CONTRACT], SENDER]
+    deployed = Address("0xf539Cb83f077Cd01BDd1a4E002866dCC0D15D633")
+    assert got == [viewed, "UserError(message='bad')", 10, 5, 10, deployed, 0]
+    methods = (HostMethod.POST_MESSAGE, HostMethod.DEPLOY_CONTRACT, HostMethod.POST_EVENT)
+    assert [request.method for request in host.requests if request.method in methods] == list(methods)
+    (event,) = host.fields_of(HostMethod.POST_EVENT)
+    assert event["topics"][1].hex() == "29" + "00" * 31
+
+
+def test_ends(host: InMemoryHost) -> None:
+    assert call(host, {"method": "err"}) == UserError("bad")
+    for calldata in ({}, {"method": "nothing"}, {"method": "get"}, {"method": 5}, 5):
+        outcome = call(host, calldata)
+        assert isinstance(outcome, VMError)
+        assert outcome.message == "exit_code 1"
+    outcome = call(host, {"method": "get", "args": [1]}, value=1)
+    assert isinstance(outcome, VMError)
+    assert isinstance(call(host, {"method": "#error"}, value=1), Return)
