@@ -144,13 +144,15 @@ def _python_hint(stderr: str) -> str | None:
 
 
 def _internal(message: str) -> Explanation:
-    if re.search(r"module|llm|web", message, re.IGNORECASE):
+    if re.search(r"\b(llm|web) module\b", message):
         return Explanation(
-            "The run needed a language model or the web, and the modules for that cannot be reached.",
-            "A local network has none of its own: start the modules that the configuration names.",
+            "The run needed a language model or the web, and the module for that cannot be reached.",
+            "A local network has no modules of its own: start those that the configuration names.",
         )
-    if "runner" in message or "all.json" in message or "latest.json" in message:
-        return Explanation("The executor lacks a runner.", "Build the runners once: genvm runners build")
+    if "runners" in message:
+        return Explanation("The executor lacks its runners.", "Build them once: genvm runners build")
+    if "cannot start" in message:
+        return Explanation("No contract was run.", "Correct what the executor complains about.")
     return Explanation(
         "The executor failed; the contract is not to blame.", "Please report it together with the contract."
     )

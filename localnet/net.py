@@ -70,6 +70,9 @@ READ_PERMISSIONS = "r"
 _EMPTY_CALL = calldata.encode({})
 _ABSENT_CONTRACT = "invalid_contract absent_runner_comment"
 
+#: How an executor that cannot start says why (spec executor/10 "run").
+_START_ERROR = "Error: "
+
 T = TypeVar("T")
 
 
@@ -535,6 +538,8 @@ def _crash_text(report: RunReport) -> str:
     if report.exit_status < 0:
         return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
     lines = report.stderr.text().strip().splitlines()
+    if report.exit_status == 1 and lines and lines[-1].startswith(_START_ERROR):
+        return f"the executor cannot start: {lines[-1].removeprefix(_START_ERROR)[:500]}"
     said = f": {lines[-1][:500]}" if lines else ""
     return f"the executor ended with exit code {report.exit_status} and without a result{said}"
 

@@ -51,9 +51,10 @@ def main() -> None:
         case "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(600)
+        case "start_error":
+            sys.exit("Error: no runners")
         case "exit":
-            print("Error: no runners", file=sys.stderr)
-            sys.exit(1)
+            sys.exit("oops")
         case "abort":
             os.kill(os.getpid(), signal.SIGABRT)
         case "garbage":

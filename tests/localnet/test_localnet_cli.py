@@ -369,8 +369,9 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
-        ("no runner py-genlayer:test", "genvm runners build"),
-        ("llm module unreachable", "start the modules"),
+        ("the executor cannot start: the folder of runners", "genvm runners build"),
+        ("the executor cannot start: /x", "Correct"),
+        ("llm module at ws://x: Prompt: cannot connect", "start those"),
         ("x", "report"),
     ],
 )

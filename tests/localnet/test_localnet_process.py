@@ -110,7 +110,8 @@ def test_an_executor_that_does_not_end_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "text"),
     [
-        ("exit", "the executor ended with exit code 1 and without a result: Error: no runners"),
+        ("start_error", "the executor cannot start: no runners"),
+        ("exit", "the executor ended with exit code 1 and without a result: oops"),
         ("abort", "the executor was ended by signal SIGABRT"),
     ],
 )
@@ -151,7 +152,9 @@ async def test_inside_an_event_loop(net: LocalNet) -> None:
     await asyncio.sleep(0)
 
 
-def test_a_killed_command_leaves_the_database_and_no_executor(net: LocalNet, tmp_path: Path) -> None:
+def test_a_killed_command_leaves_the_database_and_no_executor(
+    net: LocalNet, tmp_path: Path, own_temporary_folder: Path
+) -> None:
     before = (tmp_path / "local.db").read_bytes()
     pid_file = tmp_path / "pid"
     script = (
@@ -159,7 +162,8 @@ def test_a_killed_command_leaves_the_database_and_no_executor(net: LocalNet, tmp
         f"LocalNet({str(tmp_path / 'local.db')!r}, executor=ExecutorProcess({FAKE!r}))"
         f".call('fake', 'hold', [{str(pid_file)!r}], value=5)"
     )
-    command = subprocess.Popen([sys.executable, "-c", script])
+    environment = {**os.environ, "TMPDIR": str(own_temporary_folder)}
+    command = subprocess.Popen([sys.executable, "-c", script], env=environment)
     _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
     command.kill()
     command.wait(30)
