@@ -356,6 +356,20 @@ def test_endless_messages_end_and_keep_their_value(net: LocalNet, tmp_path: Path
     assert net.call(sender, None).resumed == ()
 
 
+def test_undelivered_value_goes_back_to_whom_it_belongs(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DELIVERIES", 1)
+    sender, other = deploy(net, "sender", value=100), deploy(net, "stubborn")
+    execution = net.call(sender, "send", [[["message", other, "fail", 40], ["message", other, "x", 2]]])
+    assert [receipt.status for receipt in execution.delivered] == [
+        Status.FAILED,
+        Status.UNDELIVERED,
+        Status.UNDELIVERED,
+    ]
+    assert [receipt.transaction.kind for receipt in execution.delivered] == [Kind.CALL, Kind.CALL, Kind.ERROR]
+    assert (balances(net)[sender], balances(net)[other]) == (100, 0)
+    assert net.log(3) == list(execution.delivered)
+
+
 def test_an_interrupted_delivery_goes_on_with_the_next_command(tmp_path: Path) -> None:
     armed = True
 
