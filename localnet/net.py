@@ -302,25 +302,26 @@ class LocalNet:
     def _deliver(self, store: Store) -> tuple[Receipt, ...]:
         """Delivers what is in the queue and what follows from it, within the limit of one command."""
         receipts: list[Receipt] = []
-        while queued := store.queued():
+        while queued := store.queued(1):
             if len(receipts) >= limits.DELIVERIES:
-                return (*receipts, *self._put_back(store, queued))
-            number, transaction = queued[0]
+                return (*receipts, *self._put_back(store))
+            ((number, transaction),) = queued
             _, changes = self._execute(store, transaction, queued=number)
             assert changes is not None, "a queued message is always settled"
             receipts += store.commit([changes])
         return tuple(receipts)
 
-    def _put_back(self, store: Store, queued: list[tuple[int, Transaction]]) -> list[Receipt]:
-        overlay = Overlay(store)
-        changes = []
-        for number, transaction in queued:
+    def _put_back(self, store: Store) -> list[Receipt]:
+        """Empties the queue without executing what is in it."""
+        receipts: list[Receipt] = []
+        while queued := store.queued(1):
+            ((number, transaction),) = queued
+            described = dataclasses.replace(transaction, code=b"")
+            receipt = Receipt(described, Status.UNDELIVERED, None, *self._identity(store, transaction, number))
             # The value of a #error call belongs to the contract that it goes to.
             owner = transaction.contract if transaction.kind is Kind.ERROR else transaction.sender
-            overlay.add(owner, transaction.value)
-            receipt = Receipt(transaction, Status.UNDELIVERED, None, *self._identity(store, transaction, number))
-            changes.append(Changes(receipt, balances={owner: overlay.balance(owner)}, delivered=number))
-        return store.commit(changes)
+            receipts += store.commit([_refund(store, receipt, owner, number)])
+        return receipts
 
     def _execute(
         self, store: Store, transaction: Transaction, *, queued: int | None = None
@@ -396,8 +397,7 @@ class LocalNet:
         if not failed.value:
             return changes
         if failed.kind is Kind.ERROR:
-            changes.balances[failed.contract] = store.balance(failed.contract) + failed.value
-            return changes
+            return _refund(store, receipt, failed.contract, queued)
         data = calldata_of_call(SpecialMethod.ERRORED_MESSAGE, [], {})
         changes.queue.append(
             Transaction(Kind.ERROR, failed.contract, failed.origin, failed.sender, failed.value, data, on=failed.on)
@@ -460,9 +460,10 @@ class LocalNet:
             document = parse_json(receipt.value, max_chars=limits.SCHEMA_CHARACTERS, max_depth=limits.SCHEMA_DEPTH)
         except (TypeError, ValueError) as error:
             raise NoSchema(f"the contract answers #get-schema with something else than a schema: {error}") from error
-        if not isinstance(document, dict):
+        if not _is_schema(document):
             raise NoSchema("the contract answers #get-schema with something else than a schema")
-        return document
+        schema: SchemaDocument = document
+        return schema
 
     def _identity(self, store: Store, transaction: Transaction, queued: int) -> tuple[bytes, str]:
         """Id and datetime of a transaction that is about to be executed."""
@@ -495,6 +496,21 @@ def _parsed(store: Store, given: Any, kind: type[T], option: str) -> T:
     return parsed
 
 
+def _is_schema(document: Any) -> bool:
+    """Whether a contract's own idea of a schema has the shape of spec sdk/03 §4, down to the types of parameters."""
+    match document:
+        case {"ctor": constructor, "methods": {**methods}}:
+            return all(_is_signature(item) for item in (constructor, *methods.values()))
+    return False
+
+
+def _is_signature(document: Any) -> bool:
+    match document:
+        case {"params": [*params], "kwparams": {}}:
+            return all(isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) for item in params)
+    return False
+
+
 def write_code(overlay: Overlay, address: Address, code: bytes) -> None:
     """The two writes that a node makes before a deployment (spec modules/04 §8)."""
     overlay.write(address, CODE_SLOT, 0, len(code).to_bytes(4, "little"))
@@ -508,6 +524,14 @@ def _new_contract(transaction: Transaction, queued: int | None) -> ContractInfo:
 def _balance_changes(store: Store, overlay: Overlay) -> tuple[BalanceChange, ...]:
     changed = overlay.changed_balances()
     return tuple(BalanceChange(address, store.balance(address), balance) for address, balance in changed.items())
+
+
+def _refund(store: Store, receipt: Receipt, owner: Address, queued: int) -> Changes:
+    """Puts the value of a message that is not tried any further into the balance of ``owner``."""
+    overlay = Overlay(store)
+    overlay.add(owner, receipt.transaction.value)
+    receipt = dataclasses.replace(receipt, balances=_balance_changes(store, overlay))
+    return Changes(receipt, balances=overlay.changed_balances(), delivered=queued)
 
 
 def _streams(report: RunReport, outcome: Outcome | None) -> dict[str, Any]:

@@ -177,11 +177,12 @@ class Store:
         )
         return [_receipt(row) for row in reversed(rows)]
 
-    def queued(self) -> list[tuple[int, Transaction]]:
-        """Messages under way, in order of posting, with their queue numbers."""
+    def queued(self, count: int) -> list[tuple[int, Transaction]]:
+        """The next ``count`` messages under way, in order of posting, with their queue numbers."""
         rows = self._all(
             "SELECT number, parent, kind, sender, origin, contract, value, calldata, code, released_on"
-            " FROM queue ORDER BY number"
+            " FROM queue ORDER BY number LIMIT ?",
+            count,
         )
         return [(row[0], _queued(row)) for row in rows]
 

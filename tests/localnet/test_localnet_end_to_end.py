@@ -229,6 +229,7 @@ def test_constructors_that_never_end(tmp_path: Path) -> None:
         (b'# v99.0.0\n# { "Depends": "py-genlayer:test" }\n', VMError("version_too_big")),
         (HEADER.encode() + b"class C:\n", VMError("exit_code 1")),
     ],
+    ids=["empty", "not text", "not JSON", "no such runner", "version", "syntax"],
 )
 def test_code_that_is_no_contract(net: LocalNet, tmp_path: Path, code: bytes, outcome: Outcome) -> None:
     assert net.deploy(code).receipt.outcome == outcome

@@ -418,6 +418,31 @@ def test_hex_strings_follow_the_schema(net: LocalNet) -> None:
         net.view("schema", "echo", "[]", '{"c": "0x01"}')
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        5,
+        "5",
+        "{",
+        "[" * 100_000,
+        '{"ctor": 5, "methods": {}}',
+        '{"ctor": {"params": [], "kwparams": {}}, "methods": []}',
+        '{"ctor": {"params": [5], "kwparams": {}}, "methods": {}}',
+        '{"ctor": {"params": [], "kwparams": {}}, "methods": {"a": {"params": {}, "kwparams": {}}}}',
+    ],
+    ids=["int", "number", "open", "deep", "constructor", "methods", "parameter", "parameters"],
+)
+def test_what_is_no_schema(tmp_path: Path, answer: Any) -> None:
+    async def liar(run: Run) -> Any:
+        return answer if run.method == "#get-schema" else run.args
+
+    net = LocalNet(tmp_path / "local.db", executor=FakeExecutor({b"liar": liar}))
+    with pytest.raises(NoSchema, match="something else than a schema"):
+        net.schema_of_code(b"liar")
+    net.deploy(b"liar", '["0x00"]')
+    assert net.view(None, "m", '["0x00"]').value == ["0x00"]
+
+
 def test_hex_strings_without_schema_are_strings(net: LocalNet) -> None:
     contract = deploy(net, "store")
     with pytest.raises(NoSchema):
@@ -478,15 +503,15 @@ def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: 
 
 
 def _check_books(execution: Execution, before: dict[Address, int], after: dict[Address, int]) -> None:
-    """The balance changes that receipts report start where the one before ended."""
+    """The balance changes that receipts report lead from the balances before to those after."""
     known = dict(before)
-    for change in execution.receipt.balances:
-        assert known.get(change.address, 0) == change.before
-        known[change.address] = change.after
-    if not execution.delivered:
-        assert {key: value for key, value in known.items() if value} == {
-            key: value for key, value in after.items() if value
-        }
+    for receipt in (execution.receipt, *execution.delivered):
+        for change in receipt.balances:
+            assert known.get(change.address, 0) == change.before
+            known[change.address] = change.after
+    assert {key: value for key, value in known.items() if value} == {
+        key: value for key, value in after.items() if value
+    }
 
 
 def test_the_database_is_one_file_of_its_own_kind(net: LocalNet, tmp_path: Path) -> None:
