@@ -129,10 +129,10 @@ def case_resolution():
     equal(text(COUNTER, {"method": "attr"}), "ValueError: call to private method `5`")
     assert text(COUNTER, {"method": "balance"}).startswith("ValueError: call to private method `<property object at")
     assert text(COUNTER, {"method": "nothing"}).startswith("ValueError: call to private method `<function")
-    assert text(COUNTER, {"method": "set", "args": [1]}, value=5).startswith(
+    assert text(COUNTER, {"method": "set", "args": [1]}, value=1).startswith(
         "ValueError: called non-payable method `<function C.set at"
     )
-    assert text(COUNTER, {"method": "set", "args": [1]}, value=5).endswith(" with non-zero value`")
+    assert text(COUNTER, {"method": "set", "args": [1]}, value=1).endswith(" with non-zero value`")
     equal(start(COUNTER, {"method": "pay"}, value=5).value, "paid")
     equal(text(COUNTER, {"method": 5}), "TypeError: method name must be a string, got `int`")
     equal(text(COUNTER, 5), "TypeError: invalid calldata, expected dict got `5`")
