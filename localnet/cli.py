@@ -53,6 +53,13 @@ values (--args, --kwargs, and everything that is printed):
   A key of your own that starts with $ gets one more $. A bare "0x…" is a string, but where the schema of the contract
   says `address` or `bytes` it is read as that. There are no fractions.
 
+programs (--json):
+  One JSON document on stdout. `ok` tells success; `error` has kind and message, and for a contract's failure also
+  meaning and advice (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
+  no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
+  outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
+  schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.
+
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
   by the first transaction that succeeds. Delete it to start anew.

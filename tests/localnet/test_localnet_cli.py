@@ -12,7 +12,7 @@ from localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
 from cli.main import main
 from executor import calldata
-from localnet import accounts, explain, limits
+from localnet import accounts, errors, explain, limits
 from localnet.cli import default_database
 from localnet.executor_process import RunReport, RunRequest
 from localnet.model import Captured
@@ -327,6 +327,14 @@ def test_a_bug_of_ours_is_not_blamed_on_the_contract(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["error"] == {"kind": "internal", "message": "ZeroDivisionError: oops"}
     assert "Traceback" in printed.err
+
+
+def test_help_names_every_kind_of_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", "--help"])
+    text = capsys.readouterr().out
+    for kind in [errors.BadRequest, *errors.BadRequest.__subclasses__(), *errors.LocalNetError.__subclasses__()]:
+        assert re.search(rf"\b{kind.kind}\b", text)
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
