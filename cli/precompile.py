@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
                     title, begun = f"{place} ({mode})", time.monotonic()
                     progress.begin(title)
                     try:
-                        store.load(content, deterministic=deterministic)
+                        store.load(content, deterministic=deterministic, counts_depth=False)
                     except InvalidContract as error:
                         raise InternalErrorRaised(f"{place}: {error}") from error
                     progress.end(title, time.monotonic() - begun)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 #: RAM pool of each mode, shared by all its live VMs (spec executor/08).
 RAM_POOL_BYTES = 4_294_967_295
+#: Higher exit statuses of contracts become this one (spec executor/05).
+EXIT_STATUS_MAX = 125
 #: Limits per VM (spec executor/07 "Linking").
 INSTANCES_PER_VM = 1000
 TABLES_PER_VM = 100

@@ -51,6 +51,18 @@ class RunOptions:
     debug_mode: bool = False
 
 
+class _Pools(threading.local):
+    """RAM of each mode. Only the VM thread has det VMs.
+
+    Each validator thread has nondet RAM of its own, all of which is back when its task ends: as if tasks ran one after
+    the other (spec executor/04). In a common pool verdicts would depend on what else happens to be running.
+    """
+
+    def __init__(self) -> None:
+        self.det = RamPool()
+        self.nondet = RamPool()
+
+
 class Supervisor:
     """Executes one message. All methods run on the VM thread unless they say otherwise."""
 
@@ -79,8 +91,9 @@ class Supervisor:
         self._message = message
         self._options = options
         self._log = log
-        self._pools = {True: RamPool(), False: RamPool()}
+        self._pools = _Pools()
         self._balances: dict[bytes, int] = {}
+        self._balances_lock = threading.Lock()
         self._contracts: dict[bytes, Archive] = {}
         self._nondet_calls = 0
         self._validators = ValidatorTasks(self)
@@ -112,7 +125,7 @@ class Supervisor:
             if read(UPGRADERS_SLOT, 4 + 20 * position, 20) == sender:
                 return frozenset()
         (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
-        self._pools[True].charge_for_ever(32 * count)
+        self._pools.det.charge(32 * count)
         content = read(LOCKED_SLOTS_SLOT, 4, 32 * count)
         return frozenset(content[start : start + 32] for start in range(0, len(content), 32))
 
@@ -208,14 +221,16 @@ class Supervisor:
             raise VMErrorRaised(str(VmError.TIMEOUT))
 
     def pool(self, deterministic: bool) -> RamPool:
-        return self._pools[deterministic]
+        """The calling thread's pool of one mode."""
+        return self._pools.det if deterministic else self._pools.nondet
 
     def balance(self, address: Address) -> int:
         """Balance of ``address``, asked for once per process (spec executor/02 get_balance)."""
-        balance = self._balances.get(address.as_bytes)
-        if balance is None:
-            balance = self._balances[address.as_bytes] = self.host.get_balance(address)
-        return balance
+        with self._balances_lock:
+            balance = self._balances.get(address.as_bytes)
+            if balance is None:
+                balance = self._balances[address.as_bytes] = self.host.get_balance(address)
+            return balance
 
     def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
         parent = vm.spec

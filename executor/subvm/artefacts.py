@@ -74,8 +74,8 @@ class ArtefactStore:
         self.compiled = 0
         self.compile_time_ns = 0
 
-    def load(self, wasm: bytes | memoryview, *, deterministic: bool) -> LoadedModule:
-        """The module of ``wasm``, from memory, from disk or freshly compiled.
+    def load(self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool) -> LoadedModule:
+        """The module of ``wasm``, from memory, from disk or freshly compiled; prepared as the flags say.
 
         :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
         :raises InternalErrorRaised: the compiler ran out of its limits.
@@ -85,7 +85,7 @@ class ArtefactStore:
         digest = blake3(wasm)
         digest.update(fingerprint())
         digest.update(_changes())
-        digest.update(b"det" if deterministic else b"nondet")
+        digest.update(f"{deterministic=} {counts_depth=}".encode())
         key = digest.hexdigest()
         with self._loading.setdefault(key, threading.Lock()):
             loaded = self._loaded.get(key)
@@ -94,7 +94,7 @@ class ArtefactStore:
                 if loaded is None:
                     with self._only_compiler(key):
                         # Another process may have been faster.
-                        loaded = self._from_disk(key) or self._compile(key, bytes(wasm), deterministic)
+                        loaded = self._from_disk(key) or self._compile(key, bytes(wasm), deterministic, counts_depth)
                 self._loaded[key] = loaded
             return loaded
 
@@ -167,9 +167,9 @@ class ArtefactStore:
 
     # --- compiling -----------------------------------------------------------------------------------
 
-    def _compile(self, key: str, wasm: bytes, deterministic: bool) -> LoadedModule:
+    def _compile(self, key: str, wasm: bytes, deterministic: bool, counts_depth: bool) -> LoadedModule:
         begun = time.perf_counter_ns()
-        prepared = prepare(wasm, deterministic=deterministic)
+        prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
         self.compiled += 1
         code = compile_in_child(wasm, prepared.code)
         self.compile_time_ns += time.perf_counter_ns() - begun

@@ -1,13 +1,18 @@
 """RAM accounting: one pool per mode, charged by all live VMs of that mode (spec executor/08).
 
-Linear memories are limited by the engine, which knows one number per store. So the number is set
-again whenever something else is charged and whenever another VM starts or stops running: only the
-innermost VM of a stack can grow its memory.
+What host functions charge is charged here. Linear memories grow without calling anybody, so they take what they grow by
+from a counter inside the VM (:mod:`executor.subvm.wasm.growth`), and the counter is settled with the pool whenever
+something else is charged and whenever another VM begins: only the innermost VM of a stack can grow its memory.
+A pool and its VMs belong to one thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+from wasmtime import Global, GlobalType, Val, ValType
+from wasmtime import _ffi as ffi
 
 from executor import limits
 from executor.outcome import OutOfMemory
@@ -15,11 +20,11 @@ from executor.outcome import OutOfMemory
 if TYPE_CHECKING:
     from wasmtime import Store
 
-    from executor.subvm.memory import GuestMemory
+_COUNTER_TYPE = GlobalType(ValType.i64(), mutable=True)
 
 
 class RamPool:
-    """The pool of one mode. ``charged`` counts everything but live linear memories."""
+    """The pool of one mode; ``vms`` are its live ones, innermost last."""
 
     __slots__ = ("charged", "total", "vms")
 
@@ -28,15 +33,14 @@ class RamPool:
         self.charged = 0
         self.vms: list[VmBudget] = []
 
-    def memories(self) -> int:
-        """Bytes of all linear memories of live VMs."""
-        return sum(vm.memory_bytes() for vm in self.vms)
-
     def left(self) -> int:
-        return self.total - self.charged - self.memories()
+        return self.total - self.charged
 
-    def charge_for_ever(self, amount: int) -> None:
-        """A charge that no VM gives back (locked slots, spec executor/08)."""
+    def charge(self, amount: int) -> None:
+        """A charge that no VM gives back, unless its budget does (locked slots, spec executor/08).
+
+        :raises OutOfMemory: less than ``amount`` bytes are left.
+        """
         if amount > self.left():
             raise OutOfMemory(f"{amount} bytes wanted, {self.left()} left")
         self.charged += amount
@@ -45,66 +49,75 @@ class RamPool:
 class VmBudget:
     """What one VM has charged to its pool; all of it is returned by :meth:`close`."""
 
-    __slots__ = ("_charged", "_memories", "_pool", "_store")
+    __slots__ = ("_charged", "_counter", "_pool")
 
     def __init__(self, pool: RamPool) -> None:
+        if pool.vms:
+            pool.vms[-1].settle()
         self._pool = pool
         self._charged = 0
-        self._memories: list[GuestMemory] = []
-        self._store: Store | None = None
+        self._counter: _Counter | None = None
         pool.vms.append(self)
-
-    def memory_bytes(self) -> int:
-        return sum(memory.size() for memory in self._memories)
 
     def charge(self, amount: int) -> None:
         """:raises OutOfMemory: the pool of this mode has less than ``amount`` bytes left."""
-        left = self._pool.left()
-        if amount > left:
-            raise OutOfMemory(f"{amount} bytes wanted, {left} left")
-        self._pool.charged += amount
+        self.settle()
+        self._pool.charge(amount)
         self._charged += amount
-        self.arm()
+        self._arm()
 
     def release(self, amount: int) -> None:
+        self.settle()
         self._pool.charged -= amount
         self._charged -= amount
-        self.arm()
+        self._arm()
 
-    def attach_store(self, store: Store) -> None:
-        self._store = store
-        self.arm()
+    def counter(self, store: Store) -> Global:
+        """The global of ``store`` that its memories charge their growth to (i64, mutable)."""
+        self._counter = _Counter(store)
+        self._arm()
+        return self._counter.item
 
-    def attach_memory(self, memory: GuestMemory) -> None:
-        """Count a linear memory from now on. Its size must fit: see :meth:`require`."""
-        self._memories.append(memory)
-        self.arm()
+    def settle(self) -> None:
+        """Take over what memories have grown by since the counter was set."""
+        if self._counter is not None:
+            grown = self._counter.taken()
+            self._pool.charged += grown
+            self._charged += grown
 
-    def require(self, amount: int) -> None:
-        """Check that ``amount`` bytes of initial memory fit, without charging them.
-
-        :raises OutOfMemory: they do not; a growth from size 0 is a VM error (spec executor/08).
-        """
-        left = self._pool.left()
-        if amount > left:
-            raise OutOfMemory(f"{amount} bytes of initial memory wanted, {left} left")
-
-    def arm(self) -> None:
-        """Tell the engine how far this VM's memory may grow."""
-        if self._store is None:
-            return
-        largest = max((memory.size() for memory in self._memories), default=0)
-        self._store.set_limits(
-            memory_size=max(0, self._pool.left() + largest),
-            instances=limits.INSTANCES_PER_VM,
-            tables=limits.TABLES_PER_VM,
-            memories=limits.MEMORIES_PER_VM,
-        )
+    def _arm(self) -> None:
+        if self._counter is not None:
+            self._counter.set(self._pool.left())
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back. The store must still be open."""
+        self.settle()
+        self._counter = None
         self._pool.charged -= self._charged
         self._charged = 0
-        self._memories.clear()
-        self._store = None
         self._pool.vms.remove(self)
+
+
+class _Counter:
+    """Bytes that the memories of one store may still grow by. Raw calls: this runs at every charge."""
+
+    __slots__ = ("_context", "_global", "_last", "_value", "item")
+
+    def __init__(self, store: Store) -> None:
+        self.item = Global(store, _COUNTER_TYPE, Val.i64(0))
+        self._context = store._context()
+        self._global: Any = ctypes.byref(self.item._global)
+        self._value = ffi.wasmtime_val_t()
+        self._value.kind = ffi.WASMTIME_I64.value
+        self._last = 0
+
+    def set(self, left: int) -> None:
+        if left != self._last:
+            self._value.of.i64 = self._last = left
+            ffi.wasmtime_global_set(self._context, self._global, ctypes.byref(self._value))
+
+    def taken(self) -> int:
+        """What was taken from the counter since it was last set or asked."""
+        ffi.wasmtime_global_get(self._context, self._global, ctypes.byref(self._value))
+        before, self._last = self._last, int(self._value.of.i64)
+        return before - self._last

@@ -17,12 +17,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from wasmtime import FuncType, Linker, ValType, WasmtimeError
+from wasmtime import FuncType, Global, Linker, Store, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from executor.outcome import InternalErrorRaised
 from executor.subvm import genlayer_sdk, wasip1
 from executor.subvm.engine import engine
+from executor.subvm.wasm.validate import COUNTERS_MODULE
 
 if TYPE_CHECKING:
     from executor.subvm.vm import SubVM
@@ -149,6 +150,10 @@ class VmLinker:
     @property
     def linker(self) -> Linker:
         return self._linker
+
+    def define_counter(self, store: Store, name: str, counter: Global) -> None:
+        """Offer a counter of the VM to modules that were prepared to use it."""
+        self._linker.define(store, COUNTERS_MODULE, name, counter)
 
     def close(self) -> None:
         self._linker.close()

@@ -9,12 +9,13 @@ import ctypes
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from wasmtime import Func, Instance, Store, Trap, TrapCode, WasmtimeError
+from wasmtime import Func, Global, GlobalType, Instance, Store, Trap, TrapCode, Val, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime._func import enter_wasm
 
+from executor import limits
 from executor.abi import MemoryLimiterConsts, StorageType, VmError
 from executor.outcome import (
     ContractOutcome,
@@ -22,11 +23,13 @@ from executor.outcome import (
     InternalErrorRaised,
     InvalidContract,
     Outcome,
+    OutOfMemory,
     Return,
     UserError,
     VMError,
     VMErrorRaised,
 )
+from executor.runner.ids import on_chain_id
 from executor.subvm import linking
 from executor.subvm.budget import RamPool, VmBudget
 from executor.subvm.engine import engine
@@ -35,6 +38,8 @@ from executor.subvm.memory import GuestMemory
 from executor.subvm.random import det_random, os_random
 from executor.subvm.unwind import ContractReturn, ContractRollback
 from executor.subvm.wasip1 import ProcExit, WasiState
+from executor.subvm.wasm.depth import DEPTH_GLOBAL
+from executor.subvm.wasm.growth import MEMORY_GLOBAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from executor.runner.archive import Archive
     from executor.runner.contract import Version
     from executor.subvm.artefacts import ArtefactStore, LoadedModule
+    from executor.subvm.wasm.prepare import ModuleFacts
 
 #: Names of the engine's traps as spec executor/05 writes them.
 TRAP_NAMES: dict[TrapCode, str] = {
@@ -61,8 +67,8 @@ TRAP_NAMES: dict[TrapCode, str] = {
     TrapCode.NULL_REFERENCE: "NullReference",
     TrapCode.ALLOCATION_TOO_LARGE: "AllocationTooLarge",
 }
-#: Exit statuses are capped (spec executor/05).
-MAX_EXIT_STATUS = 125
+#: Module name and function index.
+_Frame: TypeAlias = tuple[str, int]
 
 
 class _NoEntry(InvalidContract):
@@ -153,10 +159,16 @@ class SubVM:
         self._instances: list[_Instance] = []
         self._only_memory: GuestMemory | None = None
         self._host_importers = 0
-        self._ban_functions: set[tuple[str, int]] = set()
+        #: What a trap means whose innermost frame is one of these functions (module name, index), added at load.
+        self._errors_of_functions: dict[_Frame, str] = {}
         self._store = Store(engine())
+        self._store.set_limits(
+            instances=limits.INSTANCES_PER_VM, tables=limits.TABLES_PER_VM, memories=limits.MEMORIES_PER_VM
+        )
         self._linker = linking.VmLinker()
-        self.budget.attach_store(self._store)
+        self._linker.define_counter(self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
+        depth = Global(self._store, GlobalType(ValType.i32(), mutable=True), Val.i32(limits.WASM_DEPTH_BYTES))
+        self._linker.define_counter(self._store, DEPTH_GLOBAL, depth)
         self.wasi = WasiState(
             message=spec.message.encode(),
             random=det_random() if spec.deterministic else os_random,
@@ -218,28 +230,34 @@ class SubVM:
     # --- loading -----------------------------------------------------------------------------------
 
     def _load(self, archive: Archive, name: str) -> LoadedModule:
-        return self.services.artefacts.load(archive.file(name), deterministic=self.deterministic)
+        # Runners are trusted with the native stack: CPython has limits of its own, and pays for no counter.
+        own = archive.id == on_chain_id(self.spec.message.contract_address.as_bytes)
+        return self.services.artefacts.load(archive.file(name), deterministic=self.deterministic, counts_depth=own)
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
         facts = loaded.facts
         self.budget.charge(MemoryLimiterConsts.TABLE_ENTRY * facts.table_elements)
-        self.budget.require(facts.memory_bytes)
+        self.budget.charge(facts.memory_bytes)
         if facts.imports_host:
             self._host_importers += 1
             self._only_memory = None
+        self._note_functions(facts)
         raw = ffi.wasmtime_instance_t()
         self._guarded(lambda: self._instantiate_raw(loaded, raw), "start function")
-        memories = []
-        for index, export in enumerate(facts.memory_exports):
-            memory = GuestMemory(self._store._context(), self._export(raw, export).of.memory)
-            memories.append(memory)
-            if index >= facts.imported_memories:
-                self.budget.attach_memory(memory)
-        if facts.ban_function is not None:
-            self._ban_functions.add((facts.name or "", facts.ban_function))
+        context = self._store._context()
+        memories = [GuestMemory(context, self._export(raw, name).of.memory) for name in facts.memory_exports]
         instance = _Instance(facts.name or "", raw, memories)
         self._instances.append(instance)
         return instance
+
+    def _note_functions(self, facts: ModuleFacts) -> None:
+        for function, message in (
+            (facts.ban_function, "wasm_trap DeterministicMode"),
+            (facts.overflow_function, f"wasm_trap {TRAP_NAMES[TrapCode.STACK_OVERFLOW]}"),
+            (facts.grow_function, str(VmError.OOM)),
+        ):
+            if function is not None:
+                self._errors_of_functions[facts.name or "", function] = message
 
     def _instantiate_raw(self, loaded: LoadedModule, raw: Any) -> None:
         with enter_wasm(self._store) as trap:
@@ -266,6 +284,8 @@ class SubVM:
             raise InvalidContract(f"{type(pending).__name__} in {what}")
         if pending is not None:
             raise InternalErrorRaised(_describe(pending)) from pending
+        if isinstance(failure, Trap) and self._error_of_function(_frames(failure)) == VmError.OOM:
+            raise OutOfMemory(f"{what}: {failure}")
         if failure is not None:
             raise InvalidContract(f"{what}: {failure}")
 
@@ -301,7 +321,7 @@ class SubVM:
             failure = error
         finally:
             linking.pop()
-        frames = [] if trap is None else [(frame.module_name or "", frame.func_index) for frame in trap.frames]
+        frames = [] if trap is None else _frames(trap)
         if self.pending is not None:
             self.outcome = self._outcome_of_pending(self.pending)
         elif trap is not None:
@@ -324,22 +344,27 @@ class SubVM:
             case ProcExit(status=0):
                 return Return(b"\x00")
             case ProcExit(status=status):
-                return VMError(f"{VmError.EXIT_CODE} {min(status, MAX_EXIT_STATUS)}")
+                return VMError(f"{VmError.EXIT_CODE} {min(status, limits.EXIT_STATUS_MAX)}")
             case VMErrorRaised():
                 return pending.error
             case InternalErrorRaised():
                 return InternalError(str(pending))
         return InternalError(_describe(pending))
 
-    def _outcome_of_trap(self, trap: Trap, frames: list[tuple[str, int]]) -> tuple[Outcome, list[tuple[str, int]]]:
+    def _outcome_of_trap(self, trap: Trap, frames: list[_Frame]) -> tuple[Outcome, list[_Frame]]:
+        message = self._error_of_function(frames)
+        if message is not None:
+            return VMError(message), frames[1:]
         code = trap.trap_code
-        if frames and frames[0] in self._ban_functions:
-            return VMError("wasm_trap DeterministicMode"), frames[1:]
         if code is None or code not in TRAP_NAMES:
             return InternalError(f"engine trap: {trap}"), frames
         return VMError(f"wasm_trap {TRAP_NAMES[code]}", cause=str(trap)), frames
 
-    def _fingerprint(self, frames: list[tuple[str, int]]) -> Fingerprint:
+    def _error_of_function(self, frames: list[_Frame]) -> str | None:
+        """The VM error that an added function stands for, if it is the innermost one."""
+        return self._errors_of_functions.get(frames[0]) if frames else None
+
+    def _fingerprint(self, frames: list[_Frame]) -> Fingerprint:
         instances = {item.name: [hash_memory(memory) for memory in item.memories] for item in self._instances}
         return Fingerprint(frames, instances)
 
@@ -357,6 +382,11 @@ class SubVM:
         self.budget.close()
         self._linker.close()
         self._store.close()
+
+
+def _frames(trap: Trap) -> list[_Frame]:
+    """Innermost first."""
+    return [(frame.module_name or "", frame.func_index) for frame in trap.frames]
 
 
 def _describe(error: BaseException) -> str:

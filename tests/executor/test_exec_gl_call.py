@@ -97,7 +97,7 @@ MESSAGES = [
         {
             "mode": [*NOT_TEXT, "Text", "pdf", {"text": 1}],
             "url": NOT_TEXT,
-            "wait_after_loaded": [*NOT_TEXT, "", "1", "ms", "1m", "-1s", "1.5s", " 1s", "1s ", "1S", "١s", "1s\n"],
+            "wait_after_loaded": [*NOT_TEXT, "", "1", "ms", "1m", "-1s", "1.5s", " 1s", "1s ", "1S", "\u0661s", "1s\n"],
         },
         strict=False,
         optional=frozenset(["wait_after_loaded"]),

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 import wasmtime
 from wasm_features import CALLS, ENVIRONMENT, FEATURES_ALLOWED, SATURATING_CALL
-from wasm_support import is_valid, wat
+from wasm_support import define_memory_counter, is_valid, wat
 
 from executor import limits
 from executor.outcome import InvalidContract
 from executor.subvm import engine as engine_module
 from executor.subvm.engine import engine
 from executor.subvm.wasm.binary import HEADER, encode_section, encode_sized, encode_u32, encode_vector
-from executor.subvm.wasm.depth import DEPTH_GLOBAL, DEPTH_MODULE
+from executor.subvm.wasm.depth import DEPTH_GLOBAL
 from executor.subvm.wasm.module import read_module
 from executor.subvm.wasm.prepare import PreparedModule, prepare
+from executor.subvm.wasm.validate import COUNTERS_MODULE
 
 
 def counting(wasm: bytes, *, deterministic: bool = False) -> PreparedModule:
@@ -36,7 +37,8 @@ class Vm:
         linker = wasmtime.Linker(use)
         kind = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
         self.counter = wasmtime.Global(self.store, kind, wasmtime.Val.i32(limits.WASM_DEPTH_BYTES))
-        linker.define(self.store, DEPTH_MODULE, DEPTH_GLOBAL, self.counter)
+        linker.define(self.store, COUNTERS_MODULE, DEPTH_GLOBAL, self.counter)
+        define_memory_counter(self.store, linker)
         for (module, name), make in (extra or {}).items():
             linker.define(self.store, module, name, make(self.store))
         for name, code in modules.items():
@@ -289,7 +291,7 @@ def test_estimate_of_large_functions_is_bounded() -> None:
 
 
 def test_counter_cannot_be_imported_by_contracts() -> None:
-    wasm = wat(f'(module (import "{DEPTH_MODULE}" "{DEPTH_GLOBAL}" (global (mut i32))))')
+    wasm = wat(f'(module (import "{COUNTERS_MODULE}" "{DEPTH_GLOBAL}" (global (mut i32))))')
     with pytest.raises(InvalidContract, match="reserved import"):
         prepare(wasm, deterministic=True)
 

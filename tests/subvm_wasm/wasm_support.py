@@ -8,6 +8,8 @@ import wasmtime
 
 from executor.subvm.engine import engine
 from executor.subvm.wasm.binary import encode_section, encode_sized
+from executor.subvm.wasm.growth import MEMORY_GLOBAL
+from executor.subvm.wasm.validate import COUNTERS_MODULE
 
 
 def wat(text: str) -> bytes:
@@ -29,12 +31,21 @@ def is_valid(wasm: bytes) -> bool:
     return True
 
 
+def define_memory_counter(store: wasmtime.Store, linker: wasmtime.Linker, left: int = 1 << 32) -> wasmtime.Global:
+    """The counter that modules charge their growth to, holding ``left`` bytes."""
+    kind = wasmtime.GlobalType(wasmtime.ValType.i64(), True)
+    counter = wasmtime.Global(store, kind, wasmtime.Val.i64(left))
+    linker.define(store, COUNTERS_MODULE, MEMORY_GLOBAL, counter)
+    return counter
+
+
 class Run:
     """An instance of a module; ``softfloat`` is linked if given, and the imports of ``extra`` by (module, name)."""
 
     def __init__(self, wasm: bytes, softfloat: bytes | None = None, extra: dict[tuple[str, str], Any] | None = None):
         self.store = wasmtime.Store(engine())
         linker = wasmtime.Linker(engine())
+        self.memory_counter = define_memory_counter(self.store, linker)
         for (module, name), make in (extra or {}).items():
             linker.define(self.store, module, name, make(self.store))
         if softfloat is not None:

@@ -3,8 +3,8 @@
 run = Script().gl_call({"Sandbox": {...}}).storage_read(ROOT, 0, 4).run()
 assert run.answers == [Answer(0, b"\\x00…"), Answer(6)]
 
-The entry data is a program of one-letter operations (see the table in the module). Each appends to an output, and at the
-end of the program the VM returns the whole output as bytes. Sub-VMs of the machine run it again, with programs of
+The entry data is a program of one-letter operations (see the table in the module). Each appends to an output, and at
+the end of the program the VM returns the whole output as bytes. Sub-VMs of the machine run it again, with programs of
 their own, so a program can hold others.
 """
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from executor.subvm.wasm.binary import (
     ORDER,
     Reader,
-    Reader,
     SectionId,
     encode_sized,
     encode_u32,

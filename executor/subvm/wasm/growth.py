@@ -2,8 +2,8 @@
 
 The engine knows one limit per memory and calls nobody when a memory grows, but all memories of a VM draw on one pool,
 and growth from size 0 that the pool refuses ends the VM. So each ``memory.grow`` becomes a call of ``$grow``, which
-takes the bytes from a global of the VM, gives -1 where that has too little, and traps if the memory has no pages. A trap
-with ``$grow`` as innermost frame is ``OOM``.
+takes the bytes from a global of the VM, gives -1 where that has too little, and traps if the memory has no pages yet. A
+trap with ``$grow`` as innermost frame is ``OOM``.
 
 The counter is imported by each module that grows its memory, as global (mut i64) ``MEMORY_GLOBAL`` of
 ``COUNTERS_MODULE``: bytes that the pool has left. Everything else that is charged happens outside of wasm.
@@ -40,21 +40,17 @@ def count_growth(editor: Editor) -> int | None:
 
 def _grow_body(counter: bytes) -> bytes:
     """Parameter 0 is the number of pages, local 1 their bytes, local 2 the result of the real ``memory.grow``."""
+    left = b"\x23" + counter  # global.get
     return b"".join(
         (
-            b"\x02\x01\x7e\x01\x7f",  # one local of i64, one of i32
+            b"\x02\x01\x7e\x01\x7f",  # locals: one i64, one i32
             b"\x20\x00\xad\x42\x10\x86\x22\x01",  # local.get 0, i64.extend_i32_u, i64.const 16, i64.shl, local.tee 1
-            *(b"\x23", counter, b"\x56\x04\x40"),  # global.get, i64.gt_u, if
+            *(left, b"\x56\x04\x40"),  # i64.gt_u, if
             b"\x3f\x00\x45\x04\x40\x00\x0b",  # memory.size, i32.eqz, if, unreachable, end
             b"\x41\x7f\x0f\x0b",  # i32.const -1, return, end
-            b"\x20\x00\x40\x00\x22\x02\x41\x7f\x47\x04\x40",  # local.get 0, memory.grow, local.tee 2, i32.const -1, i32.ne, if
-            *(
-                b"\x23",
-                counter,
-                b"\x20\x01\x7d\x24",
-                counter,
-                b"\x0b",
-            ),  # global.get, local.get 1, i64.sub, global.set, end
+            b"\x20\x00\x40\x00\x22\x02",  # local.get 0, memory.grow, local.tee 2
+            b"\x41\x7f\x47\x04\x40",  # i32.const -1, i32.ne, if
+            *(left, b"\x20\x01\x7d\x24", counter, b"\x0b"),  # local.get 1, i64.sub, global.set, end
             b"\x20\x02\x0b",  # local.get 2, end
         )
     )

@@ -8,6 +8,7 @@ from typing import Any
 from executor.subvm.wasm.ban import ban_floats, find_floats
 from executor.subvm.wasm.depth import count_depth
 from executor.subvm.wasm.edit import Editor
+from executor.subvm.wasm.growth import count_growth
 from executor.subvm.wasm.module import ExternKind, Module, read_module
 from executor.subvm.wasm.names import own_name
 
@@ -28,6 +29,8 @@ class ModuleFacts:
     """Function index of ``$ban``: a trap with it as innermost frame is ``wasm_trap DeterministicMode``."""
     overflow_function: int | None
     """Function index of ``$overflow``: a trap with it as innermost frame is ``wasm_trap StackOverflow``."""
+    grow_function: int | None
+    """Function index of ``$grow``: a trap with it as innermost frame is ``OOM``."""
     memory_exports: tuple[str, ...]
     """An export name of each memory, by memory index, imported ones first."""
     imported_memories: int
@@ -59,8 +62,8 @@ class PreparedModule:
 def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool = False) -> PreparedModule:
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
-    ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`; the result then
-    may import the counter. All modes refuse the same modules. The changes may hide type errors, so the engine has to
+    ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`. The result may
+    import counters of the VM. All modes refuse the same modules. The changes may hide type errors, so the engine has to
     validate the original as well. Raises InvalidContract with a cause that names rule and place.
     """
     module = read_module(bytes(wasm))
@@ -68,12 +71,15 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
     editor = Editor(module)
     ban_function = ban_floats(editor, sites) if deterministic else None
     overflow_function = count_depth(editor) if counts_depth else None
+    grow_function = count_growth(editor)
+    editor.move_globals()
     memory_exports = tuple(_export_memory(module, editor, index) for index in range(len(module.memories)))
     imported_memories = _imported(module, ExternKind.MEMORY)
     facts = ModuleFacts(
         name=own_name(module.data, module.sections),
         ban_function=ban_function,
         overflow_function=overflow_function,
+        grow_function=grow_function,
         memory_exports=memory_exports,
         imported_memories=imported_memories,
         memory_bytes=PAGE_BYTES * sum(limits.minimum for limits in module.memories[imported_memories:]),
