@@ -86,11 +86,16 @@ def test_runner_json(built_runners: Registry, archives: dict[str, dict[str, byte
     assert texts["softfloat"] == '{"LinkWasm":"softfloat.wasm"}\n'
     assert texts["py-lib-cloudpickle"] == '{"MapFile":{"file":"src/","to":"/py/libs/"}}\n'
     assert texts["py-lib-genlayer-std"] == '{"MapFile":{"file":"/","to":"/py/libs/"}}\n'
-    assert texts["cpython"] == (
-        '{"Seq":[{"AddEnv":{"name":"pwd","val":"/"}},{"MapFile":{"file":"py/","to":"/py/"}},'
+    environment = (
         '{"AddEnv":{"name":"PYTHONHOME","val":"/py/std"}},{"AddEnv":{"name":"PYTHONPATH","val":"/py/std:/py/libs"}},'
         f'{{"When":{{"action":{{"Seq":[{{"Depends":"{ids["softfloat"]}"}},{{"StartWasm":"cpython.det.wasm"}}]}},'
         '"cond":"det"}},{"When":{"action":{"StartWasm":"cpython.wasm"},"cond":"nondet"}}]}\n'
+    )
+    library = '{"MapFile":{"file":"py/","to":"/py/"}}'
+    assert texts["cpython"] == f'{{"Seq":[{{"AddEnv":{{"name":"pwd","val":"/"}}}},{library},{environment}'
+    assert texts["cpython-genlayer"] == (
+        '{"Seq":[{"AddEnv":{"name":"pwd","val":"/"}},'
+        f'{{"With":{{"action":{library},"runner":"{ids["cpython"]}"}}}},{environment}'
     )
     for runner, file, to in (
         ("py-genlayer", "file", "/contract.py"),
@@ -100,7 +105,7 @@ def test_runner_json(built_runners: Registry, archives: dict[str, dict[str, byte
             f'{{"Seq":[{{"With":{{"action":{{"MapFile":{{"file":"{file}","to":"{to}"}}}},"runner":"<contract>"}}}},'
             '{"SetArgs":["py","-u","-B","/py/libs/_genlayer_runner.py"]},'
             f'{{"Depends":"{ids["py-lib-cloudpickle"]}"}},{{"Depends":"{ids["py-lib-genlayer-std"]}"}},'
-            f'{{"Depends":"{ids["cpython"]}"}}]}}\n'
+            f'{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
         )
 
 
@@ -111,8 +116,9 @@ def test_archives_without_code_hold_nothing_else(archives: dict[str, dict[str, b
 
 
 def test_interpreter_modules_are_named(archives: dict[str, dict[str, bytes]]) -> None:
-    assert module_name(archives["cpython"]["cpython.wasm"]) == "cpython"
-    assert module_name(archives["cpython"]["cpython.det.wasm"]) == "cpython"
+    for runner in ("cpython", "cpython-genlayer"):
+        assert module_name(archives[runner]["cpython.wasm"]) == "cpython"
+        assert module_name(archives[runner]["cpython.det.wasm"]) == "cpython"
 
 
 def test_every_source_file_has_unchecked_bytecode(archives: dict[str, dict[str, bytes]]) -> None:
