@@ -15,7 +15,6 @@ import pytest
 
 from executor import calldata
 from executor.abi import HostMethod
-from executor.module_protocol import Ok
 from executor.outcome import Return, UserError, VMError
 from tests.process.running import ROOT, WatchedHost, full_pipe, running, until
 from tests.process.slow_module import slow_module
