@@ -352,10 +352,12 @@ class ValidatorTasks:
     def finish(self) -> int | None:
         """Wait for all tasks; the lowest call number that disagreed, if any.
 
-        :raises InternalErrorRaised: a task met an internal error.
+        :raises InternalErrorRaised: a task met an internal error, and no block before it disagreed.
         """
-        for _, task in self._tasks:
+        for call_no, task in self._tasks:
             error = task.exception()
+            if self.lowest is not None and self.lowest < call_no:
+                continue
             if isinstance(error, InternalErrorRaised):
                 raise error
             if error is not None:

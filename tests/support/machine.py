@@ -193,6 +193,11 @@ MACHINE_WAT = f"""
       (if (i32.eq (local.get $op) (i32.const 0x4d)) (then
         (call $put (global.get $message_bytes))
         (call $put_bytes (i32.const {MESSAGE}) (global.get $message_bytes))))
+      ;; m: the message goes to stdout; errno
+      (if (i32.eq (local.get $op) (i32.const 0x6d)) (then
+        (i32.store (i32.const 0) (i32.const {MESSAGE}))
+        (i32.store (i32.const 4) (global.get $message_bytes))
+        (call $put (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
       ;; X fd: fd_close; errno
       (if (i32.eq (local.get $op) (i32.const 0x58)) (then (call $put (call $fd_close (call $word)))))
       ;; W fd, length, bytes: fd_write; errno
@@ -306,6 +311,10 @@ class Script:
 
     def message(self) -> Script:
         return self._add(b"M", output="bytes")
+
+    def print_message(self) -> Script:
+        """Writes the message to stdout."""
+        return self._add(b"m", output="errno")
 
     def close(self, fd: int) -> Script:
         return self._add(b"X", fd, output="errno")
