@@ -204,8 +204,9 @@ class _Session:
             )
             _limit_sends(self._connection.socket)
             self._connection.send(hello)
-        except (OSError, ValueError, WebSocketException) as error:
-            raise _ModuleFailure(f"cannot connect: {error}") from error
+        # The library fails an assertion of its own when a server speaks before it was spoken to.
+        except (OSError, ValueError, WebSocketException, AssertionError) as error:
+            raise _ModuleFailure(f"cannot connect: {str(error) or type(error).__name__}") from error
 
     def exchange(self, frame: bytes, seconds: float) -> bytes:
         """Send ``frame`` and return the data of the next frame, binary or text; ``seconds`` bounds the wait.

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from executor import limits
+
 PATIENCE_SECONDS = 120
 
 
@@ -20,3 +22,9 @@ def _patience() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture(autouse=True)
+def _time_for_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not cost a test its statistics."""
+    monkeypatch.setattr(limits, "MODULE_STATS_SECONDS", float(PATIENCE_SECONDS))
