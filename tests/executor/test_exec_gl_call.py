@@ -206,7 +206,7 @@ def test_what_is_no_request_is_invalid(request_bytes: bytes) -> None:
     assert Script().gl_call(request_bytes).run().answers == [INVAL]
 
 
-# --- examples of the specification --------------------------------------------------------------------
+# --- examples of the specification ----
 
 TO_HEX = "18" + bytes(TO.as_bytes).hex()
 
@@ -295,7 +295,7 @@ def test_a_variant_without_payload_may_be_given_with_null() -> None:
     assert run.host.fields_of(HostMethod.POST_MESSAGE)[0]["data"] == b'{"on":"accepted","value":"0x0"}'
 
 
-# --- version gates ----------------------------------------------------------------------------------
+# --- version gates ----
 
 EVENT = {"EmitEvent": {"topics": [], "blob": {}}}
 TRACE = {"Trace": {"Message": "x"}}
@@ -340,7 +340,7 @@ def test_the_mode_comes_before_the_topics_of_an_event() -> None:
     assert program.run().answers == [INVAL] * 4
 
 
-# --- events -------------------------------------------------------------------------------------------
+# --- events ----
 
 
 def test_events_reach_the_host_at_once_with_up_to_four_topics() -> None:
@@ -362,7 +362,7 @@ def test_events_of_a_sandbox_reach_the_host(allow_write_ops: bool) -> None:
     assert run.host.fields_of(HostMethod.POST_EVENT) == [{"topics": [], "blob": b"\x06"}]
 
 
-# --- Trace --------------------------------------------------------------------------------------------
+# --- Trace ----
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_time_is_zero_in_det_unless_debugged_and_real_in_nondet() -> None:
     assert 0 < calldata.decode(answer.content) < 60_000_000
 
 
-# --- results ------------------------------------------------------------------------------------------
+# --- results ----
 
 
 def test_every_result_is_a_file_of_its_own_with_the_last_freed_number_first() -> None:

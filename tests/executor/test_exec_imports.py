@@ -20,7 +20,7 @@ OK, INVAL, FORBIDDEN = Answer(0), Answer(2), Answer(6)
 UNTOUCHED = b"\xa5"
 
 
-# --- storage_read ---------------------------------------------------------------------------------
+# --- storage_read ----
 
 
 def test_storage_read_is_one_request_with_exactly_the_range() -> None:
@@ -78,7 +78,7 @@ def test_storage_read_in_a_sandbox_is_forbidden_even_where_it_may_write(allow_wr
     assert traffic(run.host) == []
 
 
-# --- storage_write --------------------------------------------------------------------------------
+# --- storage_write ----
 
 
 def test_storage_write_is_one_request_also_when_empty() -> None:
@@ -135,7 +135,7 @@ def test_an_error_of_the_host_for_a_read_ends_the_vm() -> None:
     assert run.outcome == VMError("absent")
 
 
-# --- balances -------------------------------------------------------------------------------------
+# --- balances ----
 
 
 def test_balance_of_any_address_is_asked_for_once_per_process() -> None:
@@ -168,7 +168,7 @@ def test_message_value_is_not_added_to_the_own_balance() -> None:
     assert run.answers == [OK, bytes([5]) + bytes(31)]
 
 
-# --- pointers and memory ----------------------------------------------------------------------------
+# --- pointers and memory ----
 
 OUT_OF_BOUNDS = [
     Script().storage_read_at(END - 31, 0, SCRATCH, 1),

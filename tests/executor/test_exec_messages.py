@@ -154,7 +154,7 @@ def test_a_called_contract_sends_of_its_own_balance_and_sees_it_unadjusted(state
     assert inner.inside(run.answers[0]) == [OK, OK, b"\x05" + bytes(31), INBALANCE]
 
 
-# --- EthCall ------------------------------------------------------------------------------------------
+# --- EthCall ----
 
 
 def test_eth_call_gives_the_raw_answer() -> None:
@@ -169,7 +169,7 @@ def test_eth_call_that_the_host_refuses_ends_the_vm() -> None:
     assert Script().gl_call({"EthCall": {"address": TO, "calldata": b""}}).run().outcome == VMError("absent")
 
 
-# --- permissions ----------------------------------------------------------------------------------------
+# --- permissions ----
 
 #: What each letter gates, spec executor/03.
 GATED = {

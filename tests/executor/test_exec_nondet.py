@@ -31,7 +31,7 @@ def validating(*leader_results: bytes | HostErrorCode, **others: Any) -> InMemor
     return InMemoryHost(leader_results=leader_results, **others)
 
 
-# --- leader -------------------------------------------------------------------------------------------
+# --- leader ----
 
 
 def test_a_leader_runs_its_function_posts_the_result_and_uses_it() -> None:
@@ -89,7 +89,7 @@ def test_other_errors_of_the_host_end_the_calling_vm(error: HostErrorCode) -> No
     assert Script().nondet(Script()).run(host=validating(error)).outcome == VMError(error.name.lower())
 
 
-# --- validator ------------------------------------------------------------------------------------------
+# --- validator ----
 
 
 def test_a_validator_uses_the_leaders_result_and_tells_nothing_when_it_agrees() -> None:
@@ -238,7 +238,7 @@ def test_tasks_of_called_contracts_run_the_callees_code() -> None:
     assert notifications(host) == []
 
 
-# --- sync -------------------------------------------------------------------------------------------------
+# --- sync ----
 
 
 def test_sync_takes_the_leaders_result_without_running_anything() -> None:
@@ -257,7 +257,7 @@ def test_sync_needs_a_result_of_the_leader() -> None:
     assert isinstance(run.outcome, InternalError)
 
 
-# --- verdicts do not depend on timing -----------------------------------------------------------------------
+# --- verdicts do not depend on timing ----
 
 
 def test_a_task_is_skipped_once_an_earlier_block_disagreed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def frame(func: int, module: str = "") -> dict[str, Any]:
     return {"func": func, "module_name": module}
 
 
-# --- examples of consume_result, spec executor/02 -------------------------------------------------------------
+# --- examples of consume_result, spec executor/02 ----
 
 
 def test_return() -> None:
@@ -96,7 +96,7 @@ def test_internal_error_is_code_2_and_text_that_is_no_calldata() -> None:
         calldata.decode(run.payload[1:])
 
 
-# --- how the entry function ends --------------------------------------------------------------------------------
+# --- how the entry function ends ----
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_an_error_of_the_host_is_a_vm_error_with_the_frames_of_the_call(error: H
     assert run.fingerprint == {"frames": [frame(3)], "module_instances": {"": {"memories": [ZERO_PAGE]}}}
 
 
-# --- fingerprints -------------------------------------------------------------------------------------------------
+# --- fingerprints ----
 
 
 def test_frames_are_innermost_first_with_indices_that_count_imports() -> None:
@@ -274,7 +274,7 @@ def test_a_return_has_none() -> None:
     assert run.result.fingerprint is None
 
 
-# --- ends before the entry function ---------------------------------------------------------------------------------
+# --- ends before the entry function ----
 
 
 def setting_up(code: bytes, **arguments: Any) -> tuple[Any, Any]:
@@ -435,7 +435,7 @@ def test_actions_without_a_start_are_an_internal_error(actions: Any) -> None:
     assert run.payload.startswith(b"\x02internal error: ")
 
 
-# --- results stay what they are ----------------------------------------------------------------------------------------
+# --- results stay what they are ----
 
 
 def test_output_of_the_fingerprint_for_people() -> None:

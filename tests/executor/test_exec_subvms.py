@@ -40,7 +40,7 @@ def decoded(program: Script, answer: Answer, index: int = 0) -> Any:
     return calldata.decode(program.inside(answer)[index])
 
 
-# --- messages -------------------------------------------------------------------------------------------
+# --- messages ----
 
 
 def test_message_of_the_main_vm() -> None:
@@ -151,7 +151,7 @@ def test_the_entry_data_of_a_call_is_encoded_canonically() -> None:
     assert b"\x0aentry_data" + bytes([len(encoded) << 3 | 3]) + encoded in content
 
 
-# --- state modes ------------------------------------------------------------------------------------------
+# --- state modes ----
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_writes_of_a_sandbox_stay_also_when_it_fails() -> None:
     assert run.answers == [Answer(0, b"\x02wasm_trap UnreachableCodeReached"), Answer(0), b"kept"]
 
 
-# --- how sub-VMs end ----------------------------------------------------------------------------------------
+# --- how sub-VMs end ----
 
 RETURNING = Script().gl_call({"Return": {"a": 1}})
 ROLLING_BACK = Script().gl_call({"Rollback": 'nö"'})
@@ -301,7 +301,7 @@ def test_return_and_rollback_end_the_main_vm() -> None:
     assert ROLLING_BACK.run().outcome == UserError('nö"')
 
 
-# --- every VM starts afresh -----------------------------------------------------------------------------------
+# --- every VM starts afresh ----
 
 
 def test_file_numbers_and_memory_of_a_sub_vm_start_afresh() -> None:

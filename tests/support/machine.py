@@ -227,9 +227,9 @@ def machine(version: str | None = "v0.2.16") -> bytes:
 
 
 def custom_section(name: str, content: bytes) -> bytes:
-    """A custom section, ready to be appended to a module; for contents up to 16 KiB."""
+    """A custom section, ready to be appended to a module; for contents up to 2 MiB."""
     body = bytes([len(name)]) + name.encode() + content
-    return bytes([0, len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+    return bytes([0, len(body) & 0x7F | 0x80, len(body) >> 7 & 0x7F | 0x80, len(body) >> 14]) + body
 
 
 @dataclass(frozen=True)
