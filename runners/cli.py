@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from executor.config import ConfigError, cache_root
@@ -51,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Exit code: 0, or 1 with a text on stderr."""
     try:
         if args.runners_command == "build":
-            return _check(args) if args.check else _build(args)
+            with _interrupted_by_sigterm():
+                return _check(args) if args.check else _build(args)
         return _list(args.json) if args.runners_command == "list" else _verify()
     except (BuildError, ConfigError) as error:
         print(error, file=sys.stderr)
@@ -59,6 +63,16 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end the compilers too, as an interrupt does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _positive(text: str) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -225,6 +228,34 @@ def test_an_error_is_text_and_an_exit_code(
     monkeypatch.setattr(registry, "_list", fail)
     assert genvm_runners("build") == 1
     assert capsys.readouterr().err.endswith("what failed, and what to do\n")
+
+
+def is_running(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_termination_signal_ends_what_was_started(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(work: Work) -> None:
+        script = f"(sleep 60; echo late) & echo $! >pid; kill -TERM {os.getpid()}; wait"
+        work.run("sh", "-c", script, cwd=cache)
+
+    step = Step("runner-tool", "pack tool", (), (), make)
+    monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
+    monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
+    before = signal.getsignal(signal.SIGTERM)
+    assert genvm_runners("build") == 130
+    assert "Finished steps are kept" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+    child = int((cache / "pid").read_text())
+    deadline = time.monotonic() + 30
+    while is_running(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_dependencies_come_before_their_users() -> None:
