@@ -21,11 +21,13 @@ class Archive:
 
     ``id`` is ``<id>:<hash>`` of a runner or the internal id of a contract; ``data_size`` is the length
     in bytes of the whole tar, zip, wasm or text, which each use by a VM is charged (spec executor/08).
+    ``state`` tells apart what a file of this machine has held at different times; None for what comes from a host.
     """
 
     id: str
     files: Mapping[str, FileContent]
     data_size: int
+    state: str | None = None
 
     def file(self, name: str) -> FileContent:
         """Content of one file.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import mmap
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import schemas
+from executor.file_state import file_state
 from executor.json_text import parse_json
 from executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
 from executor.outcome import InternalErrorRaised, InvalidContract
@@ -104,7 +106,8 @@ class Registry:
         path = self.archive_path(runner)
         try:
             with path.open("rb") as file:
-                size = file.seek(0, 2)
+                status = os.fstat(file.fileno())
+                size = status.st_size
                 if not 0 < size <= ARCHIVE_BYTES_MAX:
                     raise InvalidContract(f"archive {path} of {runner} has {size} bytes")
                 data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -114,7 +117,7 @@ class Registry:
             ) from error
         except OSError as error:
             raise InternalErrorRaised(f"the archive of {runner} cannot be read: {error}") from error
-        return Archive(str(runner), read_tar(data), len(data))
+        return Archive(str(runner), read_tar(data), len(data), file_state(status))
 
 
 def _read_lists(path: Path) -> dict[str, list[str]]:

@@ -9,10 +9,17 @@ a digest of everything that it was made from: the wasm bytes, the mode, our chan
 file in the store       content
 ======================  ==================================================================================
 ``<key>.json``          ``{"blake3": "<digest>", "facts": {…}}``, facts of ``ModuleFacts``
+``<place>.mark``        the same and ``"seen"``: the state in which the artefact's digest was checked
 ``<digest>.cwasm``      the artefact, mapped by the engine after its digest was checked
 ``<key>.lock``          locked by the process that compiles the module; no content
 ``new-*``               a file being written; it gets its name by a rename
 ======================  ==================================================================================
+
+Digests of two big files at every start would cost more than the rest of a run. So a module that comes from
+a file of this machine also gets a mark, under a digest of where it comes from (the state of that file and the
+name inside it) in place of its bytes. The state of a file is its inode, size and times, the one that nobody can
+set among them; a mark is only believed while the artefact is in the state in which its digest was checked, and
+only until the machine is started again, because a crash can lose what was written.
 
 A file is never changed under its name, so several processes may fill a store at once. What is damaged
 or cannot be read is compiled again; a store that cannot be written is only read.
@@ -26,38 +33,40 @@ import json
 import logging
 import mmap
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from blake3 import blake3
 from wasmtime import Module, WasmtimeError
 
 from executor import limits
-from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.subvm import compile_child
+from executor.file_state import file_state
+from executor.outcome import InvalidContract
 from executor.subvm import wasm as changes
 from executor.subvm.engine import engine, fingerprint
-from executor.subvm.wasm.prepare import ModuleFacts, prepare
+from executor.subvm.facts import ModuleFacts
 
 _log = logging.getLogger(__name__)
 
 _UNFINISHED = "new-"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModule:
+class LoadedModule(NamedTuple):
     """A module that is ready to be instantiated, and what is known of it."""
 
     module: Module
     facts: ModuleFacts
+
+
+class _Mode(NamedTuple):
+    """How a module is prepared."""
+
+    deterministic: bool
+    counts_depth: bool
 
 
 class ArtefactStore:
@@ -68,35 +77,51 @@ class ArtefactStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: By key, and by place.
         self._loaded: dict[str, LoadedModule] = {}
         self._loading: dict[str, threading.Lock] = {}
         self.hits = 0
         self.compiled = 0
         self.compile_time_ns = 0
 
-    def load(self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool) -> LoadedModule:
+    def load(
+        self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool, origin: str | None = None
+    ) -> LoadedModule:
         """The module of ``wasm``, from memory, from disk or freshly compiled; prepared as the flags say.
+
+        ``origin`` stands for where the bytes come from and changes whenever they might (:mod:`executor.file_state`).
 
         :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
         :raises InternalErrorRaised: the compiler ran out of its limits.
         """
+        mode = _Mode(deterministic, counts_depth)
+        if origin is None:
+            return self._load(wasm, mode)
+        place = _digest_of(origin.encode(), mode)
+        with self._lock_of(place):
+            loaded = self._loaded.get(place)
+            if loaded is None:
+                loaded = self._from_mark(place) or self._load(wasm, mode, place)
+                self._loaded[place] = loaded
+            return loaded
+
+    def _load(self, wasm: bytes | memoryview, mode: _Mode, place: str | None = None) -> LoadedModule:
         if len(wasm) > limits.WASM_MODULE_BYTES:
             raise InvalidContract(f"module of {len(wasm)} bytes, at most {limits.WASM_MODULE_BYTES} are accepted")
-        digest = blake3(wasm)
-        digest.update(fingerprint())
-        digest.update(_changes())
-        digest.update(f"{deterministic=} {counts_depth=}".encode())
-        key = digest.hexdigest()
-        with self._loading.setdefault(key, threading.Lock()):
+        key = _digest_of(wasm, mode)
+        with self._lock_of(key):
             loaded = self._loaded.get(key)
             if loaded is None:
-                loaded = self._from_disk(key)
+                loaded = self._from_note(key, place)
                 if loaded is None:
                     with self._only_compiler(key):
                         # Another process may have been faster.
-                        loaded = self._from_disk(key) or self._compile(key, bytes(wasm), deterministic, counts_depth)
+                        loaded = self._from_note(key, place) or self._compile(key, bytes(wasm), mode)
                 self._loaded[key] = loaded
             return loaded
+
+    def _lock_of(self, name: str) -> threading.Lock:
+        return self._loading.setdefault(name, threading.Lock())
 
     # --- disk ----------------------------------------------------------------------------------------
 
@@ -106,21 +131,41 @@ class ArtefactStore:
     def _artefact(self, digest: str) -> Path:
         return self._folder / f"{digest}.cwasm"
 
-    def _from_disk(self, key: str) -> LoadedModule | None:
+    def _from_mark(self, place: str) -> LoadedModule | None:
+        """The module without a look at its bytes, if nothing has changed since its artefact was checked."""
+        try:
+            mark = json.loads((self._folder / f"{place}.mark").read_bytes())
+            artefact = self._artefact(mark["blake3"])
+            if mark["seen"] != _seen(artefact):
+                return None
+            loaded = LoadedModule(_mapped(artefact), ModuleFacts.from_json(mark["facts"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
+            _log.warning("the mark of a compiled module is not usable: %s", error)
+            return None
+        self.hits += 1
+        return loaded
+
+    def _from_note(self, key: str, place: str | None) -> LoadedModule | None:
         try:
             note = json.loads(self._note(key).read_bytes())
             facts = ModuleFacts.from_json(note["facts"])
             artefact = self._artefact(note["blake3"])
+            seen = _seen(artefact)
             if _digest(artefact) != note["blake3"]:
                 raise ValueError("the artefact is damaged")
-            module = Module.deserialize_file(engine(), str(artefact))
+            loaded = LoadedModule(_mapped(artefact), facts)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
             _log.warning("compiled module %s is not usable and will be made again: %s", key, error)
             return None
         self.hits += 1
-        return LoadedModule(module, facts)
+        if place is not None and seen is not None:
+            with contextlib.suppress(OSError):
+                self._write(self._folder / f"{place}.mark", json.dumps({**note, "seen": seen}).encode())
+        return loaded
 
     @contextlib.contextmanager
     def _only_compiler(self, key: str) -> Iterator[None]:
@@ -149,13 +194,14 @@ class ArtefactStore:
         return artefact
 
     def _write(self, path: Path, content: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self._folder)
+        unfinished = self._folder / f"{_UNFINISHED}{os.urandom(8).hex()}"
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
-            os.replace(name, path)
+            os.replace(unfinished, path)
         except BaseException:
-            os.unlink(name)
+            os.unlink(unfinished)
             raise
 
     def _sweep(self) -> None:
@@ -167,62 +213,44 @@ class ArtefactStore:
 
     # --- compiling -----------------------------------------------------------------------------------
 
-    def _compile(self, key: str, wasm: bytes, deterministic: bool, counts_depth: bool) -> LoadedModule:
+    def _compile(self, key: str, wasm: bytes, mode: _Mode) -> LoadedModule:
+        from executor.subvm.compiler import compile_module
+
         begun = time.perf_counter_ns()
-        prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
         self.compiled += 1
-        code = compile_in_child(wasm, prepared.code)
+        code, facts = compile_module(wasm, deterministic=mode.deterministic, counts_depth=mode.counts_depth)
         self.compile_time_ns += time.perf_counter_ns() - begun
-        artefact = self._keep(key, code, prepared.facts)
+        artefact = self._keep(key, code, facts)
         if artefact is None:
-            return LoadedModule(Module.deserialize(engine(), code), prepared.facts)
-        return LoadedModule(Module.deserialize_file(engine(), str(artefact)), prepared.facts)
+            return LoadedModule(Module.deserialize(engine(), code), facts)
+        return LoadedModule(_mapped(artefact), facts)
 
 
-def compile_in_child(original: bytes, prepared: bytes) -> bytes:
-    """The artefact of ``prepared``; ``original`` is what it was made from, and must be valid too.
+def _mapped(artefact: Path) -> Module:
+    return Module.deserialize_file(engine(), str(artefact))
 
-    Nothing of it has a name on disk, so nothing is left behind when this process is killed.
 
-    :raises InvalidContract: the engine refuses one of them.
-    :raises InternalErrorRaised: the compiler ran out of its limits, or there is no space for its files.
-    """
+def _digest_of(content: bytes | memoryview, mode: _Mode) -> str:
+    """Digest of ``content`` and of everything else that an artefact is made from."""
+    digest = blake3(content)
+    digest.update(fingerprint())
+    digest.update(_changes())
+    digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())
+    return digest.hexdigest()
+
+
+def _seen(artefact: Path) -> str | None:
+    """The state of a file until the machine is started again; None where nobody knows about that."""
+    boot = _boot()
+    return boot and f"{boot} {file_state(os.stat(artefact))}"
+
+
+@cache
+def _boot() -> str | None:
     try:
-        with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(4)]
-            first, second, target, complaints = files
-            first.write(original)
-            first.flush()
-            if prepared == original:
-                second = first
-            else:
-                second.write(prepared)
-                second.flush()
-            status = _run_compiler(first, second, target, complaints)
-            if status == 0:
-                target.seek(0)
-                return target.read()
-            complaints.seek(0)
-            text = complaints.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace")
-    except OSError as error:
-        raise InternalErrorRaised(f"compiling a module: {error}") from error
-    if status == compile_child.REFUSED:
-        raise InvalidContract(f"the engine refuses the module: {text}")
-    raise InternalErrorRaised(f"the compiler died with status {status}: {text}")
-
-
-def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], complaints: IO[bytes]) -> int:
-    numbers = [file.fileno() for file in (original, prepared, target)]
-    command = [sys.executable, "-m", compile_child.__name__, *map(str, numbers)]
-    # Standard input stays open until the child has ended: that is how it knows that we live.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints, pass_fds=numbers
-    ) as child:
-        try:
-            return child.wait(limits.COMPILE_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            raise InternalErrorRaised(f"compiling a module took more than {limits.COMPILE_SECONDS} s") from None
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
 
 
 @cache

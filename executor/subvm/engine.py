@@ -40,6 +40,9 @@ FEATURES: dict[str, bool] = {
 }
 
 
+_CPU_INFO_BYTES = 16 << 10
+
+
 def _config() -> Config:
     config = Config()
     # Reference types can only be switched off after everything that builds on them.
@@ -63,7 +66,9 @@ def engine() -> Engine:
 def _cpu_features() -> str:
     """What code generation may depend on: architecture and the instruction sets of this machine."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        # The first processor's entry is enough; all of them take the kernel milliseconds on a big machine.
+        with open("/proc/cpuinfo", "rb", buffering=0) as file:
+            text = file.read(_CPU_INFO_BYTES).decode("ascii", "replace")
     except OSError:
         return platform.machine() + platform.processor()
     for line in text.splitlines():

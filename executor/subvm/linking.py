@@ -23,7 +23,7 @@ from wasmtime import _ffi as ffi
 from executor.outcome import InternalErrorRaised
 from executor.subvm import genlayer_sdk, wasip1
 from executor.subvm.engine import engine
-from executor.subvm.wasm.validate import COUNTERS_MODULE
+from executor.subvm.wasm.counters import COUNTERS_MODULE
 
 if TYPE_CHECKING:
     from executor.subvm.vm import SubVM

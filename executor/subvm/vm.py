@@ -35,11 +35,10 @@ from executor.subvm.budget import RamPool, VmBudget
 from executor.subvm.engine import engine
 from executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
 from executor.subvm.memory import GuestMemory
-from executor.subvm.random import det_random, os_random
+from executor.subvm.random import det_random
 from executor.subvm.unwind import ContractReturn, ContractRollback
 from executor.subvm.wasip1 import ProcExit, WasiState
-from executor.subvm.wasm.depth import DEPTH_GLOBAL
-from executor.subvm.wasm.growth import MEMORY_GLOBAL
+from executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from executor.runner.archive import Archive
     from executor.runner.contract import Version
     from executor.subvm.artefacts import ArtefactStore, LoadedModule
-    from executor.subvm.wasm.prepare import ModuleFacts
+    from executor.subvm.facts import ModuleFacts
 
 #: Names of the engine's traps as spec executor/05 writes them.
 TRAP_NAMES: dict[TrapCode, str] = {
@@ -232,7 +231,10 @@ class SubVM:
     def _load(self, archive: Archive, name: str) -> LoadedModule:
         # Runners are trusted with the native stack: CPython has limits of its own, and pays for no counter.
         own = archive.id == on_chain_id(self.spec.message.contract_address.as_bytes)
-        return self.services.artefacts.load(archive.file(name), deterministic=self.deterministic, counts_depth=own)
+        origin = None if archive.state is None else f"{archive.state} {name}"
+        return self.services.artefacts.load(
+            archive.file(name), deterministic=self.deterministic, counts_depth=own, origin=origin
+        )
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
         facts = loaded.facts

@@ -15,7 +15,8 @@ from executor.outcome import InvalidContract
 from executor.subvm.wasm.binary import HEADER, custom_section, encode_section, encode_sized
 from executor.subvm.wasm.module import ExternKind, FuncType, read_module
 from executor.subvm.wasm.names import module_name, set_module_name
-from executor.subvm.wasm.prepare import ModuleFacts, PreparedModule, prepare
+from executor.subvm.facts import ModuleFacts
+from executor.subvm.wasm.prepare import PreparedModule, prepare
 from runners.softfloat.rewrite import rewrite
 
 

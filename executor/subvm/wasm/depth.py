@@ -22,9 +22,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
-from executor.subvm.wasm import validate
 from executor.subvm.wasm.ban import UNREACHABLE_BODY
 from executor.subvm.wasm.binary import Reader, encode_s, encode_u32
+from executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
 from executor.subvm.wasm.edit import Editor
 from executor.subvm.wasm.instructions import (
     CALLS,
@@ -37,8 +37,6 @@ from executor.subvm.wasm.instructions import (
     walk,
 )
 from executor.subvm.wasm.module import FuncType, GlobalType, Module
-
-DEPTH_GLOBAL = "depth"
 
 _SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, RETURN)
 _CALL, _CALL_INDIRECT, _RETURN_CALL, _RETURN_CALL_INDIRECT = 0x10, 0x11, 0x12, 0x13
@@ -70,7 +68,7 @@ def count_depth(editor: Editor) -> int | None:
     functions = [_read(editor.module, body) for body in bodies(editor.module)]
     if not any(function.counted for function in functions):
         return None
-    counter = encode_u32(editor.add_global_import(validate.COUNTERS_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
+    counter = encode_u32(editor.add_global_import(COUNTERS_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
     overflow = editor.add_function(FuncType(b"", b""), UNREACHABLE_BODY)
     for function in functions:
         if function.counted:

@@ -11,13 +11,11 @@ The counter is imported by each module that grows its memory, as global (mut i64
 
 from __future__ import annotations
 
-from executor.subvm.wasm import validate
 from executor.subvm.wasm.binary import encode_u32
+from executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
 from executor.subvm.wasm.edit import Editor
 from executor.subvm.wasm.instructions import MEMORY_GROW, bodies, scanner, walk
 from executor.subvm.wasm.module import FuncType, GlobalType
-
-MEMORY_GLOBAL = "memory"
 
 _SCANNER = scanner(MEMORY_GROW)
 _GROW_CODE = b"\x40\x00"
@@ -36,9 +34,7 @@ def count_growth(editor: Editor) -> int | None:
     ]
     if not sites or not module.memories:
         return None
-    counter = encode_u32(
-        editor.add_global_import(validate.COUNTERS_MODULE, MEMORY_GLOBAL, GlobalType(_I64, mutable=True))
-    )
+    counter = encode_u32(editor.add_global_import(COUNTERS_MODULE, MEMORY_GLOBAL, GlobalType(_I64, mutable=True)))
     grow = editor.add_function(FuncType(bytes((_I32,)), bytes((_I32,))), _grow_body(counter))
     for function, start, end in sites:
         editor.edit(function, start, end, b"\x10" + encode_u32(grow))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from executor.subvm.facts import ModuleFacts
 from executor.subvm.wasm.ban import ban_floats, find_floats
 from executor.subvm.wasm.depth import count_depth
 from executor.subvm.wasm.edit import Editor
@@ -17,38 +17,6 @@ PAGE_BYTES = 65_536
 HOST_MODULES = frozenset(("wasi_snapshot_preview1", "genlayer_sdk"))
 
 _MEMORY_EXPORT = "$memory"
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleFacts:
-    """What a sub-VM wants to know of a module before and after it runs."""
-
-    name: str | None
-    """The module's own name, from its name section."""
-    ban_function: int | None
-    """Function index of ``$ban``: a trap with it as innermost frame is ``wasm_trap DeterministicMode``."""
-    overflow_function: int | None
-    """Function index of ``$overflow``: a trap with it as innermost frame is ``wasm_trap StackOverflow``."""
-    grow_function: int | None
-    """Function index of ``$grow``: a trap with it as innermost frame is ``OOM``."""
-    memory_exports: tuple[str, ...]
-    """An export name of each memory, by memory index, imported ones first."""
-    imported_memories: int
-    memory_bytes: int
-    """Initial size of the defined memories."""
-    table_elements: int
-    """Initial size of the defined tables."""
-    imports_host: bool
-    """Whether the module imports from ``HOST_MODULES``."""
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> ModuleFacts:
-        """Inverse of :meth:`to_json`; raises KeyError or TypeError for other objects."""
-        return cls(**{**value, "memory_exports": tuple(value["memory_exports"])})
 
 
 @dataclass(frozen=True, slots=True)

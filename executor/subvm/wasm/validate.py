@@ -15,10 +15,9 @@ from executor.limits import (
     WASM_MODULE_BYTES,
 )
 from executor.outcome import InvalidContract
+from executor.subvm.wasm.counters import COUNTERS_MODULE
 
 HEADER = b"\x00asm\x01\x00\x00\x00"
-COUNTERS_MODULE = "genvm counters"
-"""Import module of a VM's counters, see :mod:`executor.subvm.wasm.depth` and :mod:`executor.subvm.wasm.growth`."""
 VALUE_TYPES = b"\x7c\x7d\x7e\x7f"
 
 _SIMD = "SIMD"

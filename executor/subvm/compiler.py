@@ -1,0 +1,71 @@
+"""Compiles a module in a child process with limits (design §3). Imported only when something has to be compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from typing import IO
+
+from executor import limits
+from executor.outcome import InternalErrorRaised, InvalidContract
+from executor.subvm import compile_child
+from executor.subvm.facts import ModuleFacts
+from executor.subvm.wasm.prepare import prepare
+
+
+def compile_module(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:
+    """The artefact of ``wasm``, prepared as the flags say, and what is known of the module.
+
+    :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
+    :raises InternalErrorRaised: the compiler ran out of its limits, or there is no space for its files.
+    """
+    prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
+    return compile_in_child(wasm, prepared.code), prepared.facts
+
+
+def compile_in_child(original: bytes, prepared: bytes) -> bytes:
+    """The artefact of ``prepared``; ``original`` is what it was made from, and must be valid too.
+
+    Nothing of it has a name on disk, so nothing is left behind when this process is killed.
+
+    :raises InvalidContract: the engine refuses one of them.
+    :raises InternalErrorRaised: the compiler ran out of its limits, or there is no space for its files.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(4)]
+            first, second, target, complaints = files
+            first.write(original)
+            first.flush()
+            if prepared == original:
+                second = first
+            else:
+                second.write(prepared)
+                second.flush()
+            status = _run_compiler(first, second, target, complaints)
+            if status == 0:
+                target.seek(0)
+                return target.read()
+            complaints.seek(0)
+            text = complaints.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        raise InternalErrorRaised(f"compiling a module: {error}") from error
+    if status == compile_child.REFUSED:
+        raise InvalidContract(f"the engine refuses the module: {text}")
+    raise InternalErrorRaised(f"the compiler died with status {status}: {text}")
+
+
+def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], complaints: IO[bytes]) -> int:
+    numbers = [file.fileno() for file in (original, prepared, target)]
+    command = [sys.executable, "-m", compile_child.__name__, *map(str, numbers)]
+    # Standard input stays open until the child has ended: that is how it knows that we live.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints, pass_fds=numbers
+    ) as child:
+        try:
+            return child.wait(limits.COMPILE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise InternalErrorRaised(f"compiling a module took more than {limits.COMPILE_SECONDS} s") from None
