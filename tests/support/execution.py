@@ -271,18 +271,18 @@ def execute_process(
     config: Path | None = None,
     built: bool = False,
     global_options: tuple[str, ...] = (),
-    tcp: bool = False,
+    address: str | None = None,
     pass_fds: tuple[int, ...] = (),
 ) -> Execution:
-    """Runs a contract with the real command."""
+    """Runs a contract with the real command; with an ``address`` against the host that listens there."""
     host = host or InMemoryHost()
     if code is not None:
         host.put_code(code)
-    with serving(host, tcp=tcp) as node:
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            address = stack.enter_context(serving(host)).address
         done = subprocess.run(
-            command(
-                node.address, *arguments, message=message, config=config, built=built, global_options=global_options
-            ),
+            command(address, *arguments, message=message, config=config, built=built, global_options=global_options),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE_SECONDS,
