@@ -124,7 +124,9 @@ def add_parser(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", parser_class=_Parser)
 
     deploy = _command(actions, "deploy", "deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10")
-    deploy.add_argument("file", type=Path, metavar="FILE", help="the contract: Python text, a zip or WebAssembly")
+    deploy.add_argument(
+        "file", type=Path, metavar="FILE", help="the contract: Python text, a zip, a folder for one, or WebAssembly"
+    )
     _call_options(deploy, value=True)
     deploy.add_argument("--name", metavar="NAME", help="name of the contract (default: that of the file)")
     deploy.add_argument(
@@ -188,11 +190,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
+    from localnet.contract_file import read_contract
     from localnet.names import check_contract_name, name_from_file
 
     name = name_from_file(options.file.stem) if options.name is None else check_contract_name(options.name)
     execution = _net(options).deploy(
-        _read_code(options.file),
+        read_contract(options.file),
         options.args,
         options.kwargs,
         value=options.value,
@@ -223,13 +226,14 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
+    from localnet.contract_file import read_contract
     from localnet.documents import failure_document, schema_document
     from localnet.net import NoSchema
 
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
     try:
-        schema = net.schema_of_code(_read_code(Path(target))) if is_file else net.schema(target)
+        schema = net.schema_of_code(read_contract(Path(target))) if is_file else net.schema(target)
     except NoSchema as error:
         receipt = error.receipt
         if receipt is None:
@@ -315,20 +319,6 @@ def _words(options: argparse.Namespace) -> tuple[str | None, str]:
     if method.startswith("0x"):
         raise BadRequest(f"no METHOD after the address {method}")
     return (words[0] if len(words) == 2 else None), method
-
-
-def _read_code(path: Path) -> bytes:
-    from localnet import limits
-    from localnet.errors import BadValue, NotFound
-
-    try:
-        with path.open("rb") as file:
-            code = file.read(limits.CODE_BYTES + 1)
-    except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from error
-    if len(code) > limits.CODE_BYTES:
-        raise BadValue(f"{path} has more than {limits.CODE_BYTES} bytes")
-    return code
 
 
 def _exit_code(receipt: Receipt) -> int:

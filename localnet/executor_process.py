@@ -40,6 +40,8 @@ class RunRequest:
     timeout: float
     """Seconds of wall time until the run is ended with the VM error ``timeout``."""
     sync: bool = False
+    node_address: str = "0x"
+    """What LLM and web services are told about this node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class ExecutorProcess:
     def _arguments(self, address: str, request: RunRequest, log_fd: int) -> list[str]:
         arguments = [*self._command, f"--log-fd={log_fd}", "run", "--host", address]
         arguments += ["--message", json.dumps(request.message), "--permissions", request.permissions]
-        arguments += ["--host-data", json.dumps({"node_address": "0x", "tx_id": request.tx_id})]
+        arguments += ["--host-data", json.dumps({"node_address": request.node_address, "tx_id": request.tx_id})]
         # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.
         arguments += ["--debug-mode", "--print=result"]
         return [*arguments, "--sync"] if request.sync else arguments

@@ -153,6 +153,23 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a validator finds in a transaction. Nothing of its run is kept."""
+
+    receipt: Receipt
+    """The validator's own run."""
+    disagreement: int | None
+    """Number of the first nondet block whose leader's result the validator rejects."""
+    diverged: bool
+    """With the same results of nondet blocks the validator came to another result: the rest is not deterministic."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the validator votes for the transaction."""
+        return self.disagreement is None and not self.diverged
+
+
+@dataclass(frozen=True, slots=True)
 class ContractInfo:
     """A deployed contract. ``name`` is empty where none was given."""
 

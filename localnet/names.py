@@ -81,8 +81,8 @@ def find_address(store: Store, word: str) -> Address:
     return find_contract(store, word).address
 
 
-def find_sender(store: Store, word: str | Address) -> Address:
-    """The account that ``word`` means: a name or a whole address that is no contract.
+def find_sender(store: Store, word: str | Address, *, contracts_too: bool = False) -> Address:
+    """The account that ``word`` means: a name or a whole address that is no contract, unless ``contracts_too``.
 
     :raises NotFound: an unknown name.
     :raises BadValue: not an address, or a contract's.
@@ -95,7 +95,7 @@ def find_sender(store: Store, word: str | Address) -> Address:
         address = accounts.named()[word]
     else:
         raise NotFound(f"no account {word[:80]!r}; there are {', '.join(accounts.NAMES)}, and any address")
-    if store.contract(address):
+    if not contracts_too and store.contract(address):
         raise BadValue(f"{address!s} is a contract; only accounts send transactions")
     return address
 

@@ -52,6 +52,7 @@ from localnet.model import (
     SchemaDocument,
     Status,
     Transaction,
+    Verdict,
     calldata_of_call,
 )
 from localnet.names import check_contract_name, find_address, find_contract, find_sender
@@ -69,6 +70,9 @@ _VIEW_PERMISSIONS = "rcn"
 READ_PERMISSIONS = "r"
 _EMPTY_CALL = calldata.encode({})
 _ABSENT_CONTRACT = "invalid_contract absent_runner_comment"
+
+#: Members of a receipt that every validator finds the same, given the same results of nondet blocks.
+_DETERMINED = ("status", "outcome", "events", "messages", "balances", "slots_written", "bytes_written")
 
 #: How an executor that cannot start says why (spec executor/10 "run").
 _START_ERROR = "Error: "
@@ -88,11 +92,13 @@ class LocalNet:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         lock_seconds: float = limits.LOCK_SECONDS,
         on_wait: Callable[[], None] | None = None,
+        node_address: str = "0x",
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
         :param timeout: seconds of wall time for each run.
         :param clock: the datetime of messages.
+        :param node_address: what LLM and web services are told about this node.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
         """
         self._path = Path(db_path)
@@ -101,6 +107,7 @@ class LocalNet:
         self._clock = clock
         self._lock_seconds = lock_seconds
         self._on_wait = on_wait
+        self._node_address = node_address
 
     # --- commands that write ----------------------------------------------------------------------
 
@@ -112,11 +119,13 @@ class LocalNet:
         *,
         value: int = 0,
         sender: str | Address = accounts.DEFAULT_SENDER,
+        origin: str | Address | None = None,
         salt: int = 0,
         name: str = "",
     ) -> Execution:
         """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
 
+        :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
         :raises BadRequest: impossible arguments, value, sender, salt or name.
         """
@@ -127,7 +136,7 @@ class LocalNet:
         if len(code) > limits.CODE_BYTES:
             raise BadValue(f"the contract has {len(code)} bytes, the limit is {limits.CODE_BYTES}")
         with self._open(write=True) as store:
-            account = self._check_sender(store, sender, value)
+            account, started_by = self._check_sender(store, sender, origin, value)
             address = accounts.contract_address(account, salt=salt, nonce=store.nonce(account))
             if store.contract(address):
                 raise BadRequest(f"{account!s} has already used salt {salt}, for the contract {address!s}")
@@ -140,7 +149,7 @@ class LocalNet:
 
             data = self._call_data(store, None, args, kwargs or {}, schema)
             return self._command(
-                store, Transaction(Kind.DEPLOY, account, account, address, value, data, code=code, name=name)
+                store, Transaction(Kind.DEPLOY, account, started_by, address, value, data, code=code, name=name)
             )
 
     def call(
@@ -152,9 +161,11 @@ class LocalNet:
         *,
         value: int = 0,
         sender: str | Address = accounts.DEFAULT_SENDER,
+        origin: str | Address | None = None,
     ) -> Execution:
         """Calls a method in a transaction.
 
+        :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :param contract: address, start of an address, name, or None for the last deployed contract.
         :param method: None or empty calls ``__receive__``.
         :raises BadRequest: impossible arguments, value, sender or contract.
@@ -162,10 +173,29 @@ class LocalNet:
         if not self._path.exists():
             self.contract(contract)  # fails, and leaves no folder behind
         with self._open(write=True) as store:
-            account = self._check_sender(store, sender, value)
+            account, started_by = self._check_sender(store, sender, origin, value)
             address = find_contract(store, contract).address
             data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
-            return self._command(store, Transaction(Kind.CALL, account, account, address, value, data))
+            return self._command(store, Transaction(Kind.CALL, account, started_by, address, value, data))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Goes back, or forward, to the state of a :meth:`snapshot`.
+
+        :raises DatabaseError: not a snapshot.
+        """
+        with self._open(write=True) as store:
+            store.restore(snapshot)
+
+    def deal(self, account: str | Address, balance: int) -> None:
+        """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
+
+        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        """
+        with self._open(write=True) as store:
+            address = account if isinstance(account, Address) else find_address(store, account)
+            if balance < 0 or store.total_value() - store.balance(address) + balance > limits.VALUE_MAX:
+                raise BadValue(f"all balances together must be from 0 to {limits.VALUE_MAX}")
+            store.set_balance(address, balance)
 
     # --- commands that read -----------------------------------------------------------------------
 
@@ -177,17 +207,46 @@ class LocalNet:
         kwargs: KeywordArguments | None = None,
         *,
         sender: str | Address = accounts.DEFAULT_SENDER,
+        origin: str | Address | None = None,
     ) -> Receipt:
         """Calls a method without effect: it can neither write nor send, and nothing is recorded.
 
         :raises BadRequest: impossible arguments, sender or contract.
         """
         with self._open() as store:
-            account = find_sender(store, sender)
+            account, started_by = self._check_sender(store, sender, origin, 0)
             address = find_contract(store, contract).address
             data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
-            transaction = Transaction(Kind.VIEW, account, account, address, 0, data)
+            transaction = Transaction(Kind.VIEW, account, started_by, address, 0, data)
             return self.read(store, Overlay(store), transaction, permissions=_VIEW_PERMISSIONS)
+
+    def validate(
+        self, receipt: Receipt, before: bytes, *, code: bytes = b"", leader_results: Sequence[bytes] | None = None
+    ) -> Verdict:
+        """Runs a transaction again as a validator does: the results of nondet blocks are given, and judged.
+
+        :param receipt: what became of the transaction on the leader's node, which is this one.
+        :param before: a :meth:`snapshot` of the state in which it was executed.
+        :param code: the contract, for a deployment.
+        :param leader_results: what the leader claims instead of ``receipt.nondet_results``.
+        """
+        results = receipt.nondet_results if leader_results is None else leader_results
+        with closing(Store.of_snapshot(before)) as store:
+            transaction = dataclasses.replace(receipt.transaction, code=code)
+            identity = receipt.tx_id, receipt.datetime
+            own, disagreement, _ = self._execute(store, transaction, identity, leader_results=results)
+        same = all(getattr(own, name) == getattr(receipt, name) for name in _DETERMINED)
+        return Verdict(own, disagreement, diverged=leader_results is None and not same)
+
+    def snapshot(self) -> bytes:
+        """The whole state, for :meth:`restore` and :meth:`validate`."""
+        with self._open() as store:
+            return store.snapshot()
+
+    def balance(self, account: str | Address) -> int:
+        """Balance of an account, a contract, or any other address."""
+        with self._open() as store:
+            return store.balance(account if isinstance(account, Address) else find_address(store, account))
 
     def schema(self, contract: str | Address | None) -> SchemaDocument:
         """The schema of a deployed contract (spec sdk/03 §4).
@@ -244,15 +303,18 @@ class LocalNet:
 
     # --- arguments --------------------------------------------------------------------------------
 
-    def _check_sender(self, store: Store, sender: str | Address, value: int) -> Address:
+    def _check_sender(
+        self, store: Store, sender: str | Address, origin: str | Address | None, value: int
+    ) -> tuple[Address, Address]:
+        """Sender and origin."""
         if not 0 <= value <= limits.VALUE_MAX:
             raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
-        account = find_sender(store, sender)
+        account = find_sender(store, sender, contracts_too=origin is not None)
         balance = store.balance(account)
         if value > balance:
             name = accounts.names().get(account, str(account))
             raise InsufficientBalance(f"{name} has {balance}, which is less than the value {value}")
-        return account
+        return account, account if origin is None else find_sender(store, origin)
 
     def _method_of(self, store: Store, address: Address, method: str | None) -> Callable[[], Mapping[str, Any]]:
         def schema() -> Mapping[str, Any]:
@@ -293,7 +355,7 @@ class LocalNet:
         balance = store.balance(transaction.sender)
         if transaction.value > balance:
             raise InsufficientBalance(f"{transaction.sender!s} has {balance}, less than the value {transaction.value}")
-        receipt, changes = self._execute(store, transaction)
+        receipt, _, changes = self._execute(store, transaction, self._identity(store, transaction, 0))
         if changes is None:
             return Execution(receipt, resumed=resumed)
         (receipt,) = store.commit([changes])
@@ -306,7 +368,8 @@ class LocalNet:
             if len(receipts) >= limits.DELIVERIES:
                 return (*receipts, *self._put_back(store))
             ((number, transaction),) = queued
-            _, changes = self._execute(store, transaction, queued=number)
+            identity = self._identity(store, transaction, number)
+            *_, changes = self._execute(store, transaction, identity, queued=number)
             assert changes is not None, "a queued message is always settled"
             receipts += store.commit([changes])
         return tuple(receipts)
@@ -324,9 +387,18 @@ class LocalNet:
         return receipts
 
     def _execute(
-        self, store: Store, transaction: Transaction, *, queued: int | None = None
-    ) -> tuple[Receipt, Changes | None]:
-        """Runs a transaction. No changes: a command of the user that failed."""
+        self,
+        store: Store,
+        transaction: Transaction,
+        identity: tuple[bytes, str],
+        *,
+        queued: int | None = None,
+        leader_results: Sequence[bytes] | None = None,
+    ) -> tuple[Receipt, int | None, Changes | None]:
+        """Runs a transaction: what became of it, the nondet block that is disagreed with, and the changes.
+
+        No changes: a command of the user that failed.
+        """
         overlay = Overlay(store)
         if queued is None:
             overlay.add(transaction.sender, -transaction.value)
@@ -336,14 +408,22 @@ class LocalNet:
         elif store.contract(transaction.contract) is None and transaction.calldata == _EMPTY_CALL:
             transaction = dataclasses.replace(transaction, kind=Kind.TRANSFER)
 
-        host = RunHost(store, overlay, transaction.contract, transaction.calldata, read_only=False)
-        identity = self._identity(store, transaction, queued or 0)
+        host = RunHost(
+            store,
+            overlay,
+            transaction.contract,
+            transaction.calldata,
+            read_only=False,
+            leader_results=leader_results,
+        )
         outcome, report = self._outcome(store, host, transaction, *identity)
         streams = {} if report is None else _streams(report, outcome)
         transaction = dataclasses.replace(transaction, code=b"")  # it is in the storage of the contract
         if not (isinstance(outcome, Return) or transaction.kind is Kind.TRANSFER):
-            receipt = Receipt(transaction, Status.FAILED, outcome, *identity, **streams)
-            return receipt, None if queued is None else self._settle_failure(store, receipt, queued)
+            results = tuple(host.nondet_results)
+            receipt = Receipt(transaction, Status.FAILED, outcome, *identity, nondet_results=results, **streams)
+            settled = None if queued is None else self._settle_failure(store, receipt, queued)
+            return receipt, host.disagreement, settled
 
         queue = []
         for posted in host.messages:
@@ -388,7 +468,7 @@ class LocalNet:
             queue=queue,
             delivered=queued,
         )
-        return receipt, changes
+        return receipt, host.disagreement, changes
 
     def _settle_failure(self, store: Store, receipt: Receipt, queued: int) -> Changes:
         """A message failed: its effects are dropped and its value goes back."""
@@ -440,7 +520,7 @@ class LocalNet:
             "is_init": transaction.kind is Kind.DEPLOY,
             "datetime": time,
         }
-        request = RunRequest(message, "0x" + tx_id.hex(), permissions, self._timeout, sync)
+        request = RunRequest(message, "0x" + tx_id.hex(), permissions, self._timeout, sync, self._node_address)
         report = _complete(self._executor(host, request))
         if host.result is None or not report.consumed:
             return InternalError(_crash_text(report)), report

@@ -5,7 +5,8 @@ Everything a contract does is collected here and stays provisional; :mod:`localn
 * Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the state
   before it. (There is no consensus here, so a committed transaction is accepted and final at the same time.)
 * The balance of the running contract includes the value of the message (spec executor/00, "get_self_balance").
-* This node is the leader of every nondet block and keeps the results.
+* This node is the leader of every nondet block and keeps the results, unless it is given those of a leader: then it is
+  a validator, and keeps which block was disagreed with.
 * There is no EVM: ``eth_call`` is answered with no bytes; ``eth_send`` moves its value when the transaction commits.
 * Fuel is unlimited.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from executor.abi import HostErrorCode, StorageType
@@ -33,12 +35,25 @@ _RELEASED_ON = ("accepted", "finalized")
 class RunHost:
     """One run of a contract. ``result`` is the content of consume_result, None until it came."""
 
-    def __init__(self, store: Store, overlay: Overlay, contract: Address, calldata: bytes, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        overlay: Overlay,
+        contract: Address,
+        calldata: bytes,
+        *,
+        read_only: bool,
+        leader_results: Sequence[bytes] | None = None,
+    ) -> None:
+        """
+        :param leader_results: code byte and payload for each nondet block; makes this the node of a validator.
+        """
         self._store = store
         self._overlay = overlay
         self._contract = contract
         self._calldata = calldata
         self._read_only = read_only
+        self._leader_results = leader_results
         self._message_bytes = 0
         self._event_bytes = 0
         self._nondet_bytes = 0
@@ -49,6 +64,7 @@ class RunHost:
         self.messages: list[Posted] = []
         self.events: list[Event] = []
         self.nondet_results: list[bytes] = []
+        self.disagreement: int | None = None
         self.result: bytes | None = None
 
     # --- call and result --------------------------------------------------------------------------
@@ -77,14 +93,20 @@ class RunHost:
     # --- nondet blocks ----------------------------------------------------------------------------
 
     async def get_leader_nondet_result(self, call_no: int) -> bytes:
-        raise HostErrorReply(HostErrorCode.I_AM_LEADER)
+        if self._leader_results is None:
+            raise HostErrorReply(HostErrorCode.I_AM_LEADER)
+        if call_no >= len(self._leader_results):
+            raise HostErrorReply(HostErrorCode.ABSENT)
+        return self._leader_results[call_no]
 
     async def post_nondet_result(self, call_no: int, result: bytes) -> None:
         self._nondet_bytes = _within(self._nondet_bytes + len(result), limits.NONDET_BYTES)
         self.nondet_results.append(result)
 
     async def notify_nondet_disagreement(self, call_no: int) -> None:
-        raise ValueError("a leader cannot disagree with itself")
+        if self._leader_results is None:
+            raise ValueError("a leader cannot disagree with itself")
+        self.disagreement = call_no
 
     async def consume_fuel(self, amount: int) -> None:
         pass

@@ -98,6 +98,18 @@ class Store:
             else:
                 self._create()
 
+    @classmethod
+    def of_snapshot(cls, snapshot: bytes) -> Store:
+        """The state that :meth:`snapshot` gave, for reading; it has no file.
+
+        :raises DatabaseError: not a snapshot.
+        """
+        store = cls(None)
+        with _sqlite_errors(store._path):
+            store._connection.deserialize(snapshot)
+            store._check_version()
+        return store
+
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
@@ -191,33 +203,61 @@ class Store:
         amounts = self._all("SELECT balance FROM accounts UNION ALL SELECT value FROM queue")
         return sum(int(row[0]) for row in amounts)
 
+    def snapshot(self) -> bytes:
+        """The whole state."""
+        with _sqlite_errors(self._path):
+            return self._connection.serialize()
+
     # --- writing ----------------------------------------------------------------------------------
+
+    def restore(self, snapshot: bytes) -> None:
+        """Replaces the whole state by that of a snapshot, at once.
+
+        :raises DatabaseError: not a snapshot, or the file cannot be written.
+        """
+        with contextlib.closing(Store.of_snapshot(snapshot)) as source, _sqlite_errors(self._path):
+            self._open_file()
+            source._connection.backup(self._connection)
+        self._exists = True
+
+    def set_balance(self, address: Address, balance: int) -> None:
+        """Makes or destroys value, which no transaction can."""
+        with _sqlite_errors(self._path), self._writing():
+            self._set_account("balance", address, str(balance))
 
     def commit(self, changes: Iterable[Changes]) -> list[Receipt]:
         """Writes transactions to the file, all or none, and gives their receipts with numbers.
 
         :raises DatabaseError: the file cannot be written, or value would appear or vanish.
         """
-        with _sqlite_errors(self._path):
-            if not self._exists:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection.close()
-                self._connection = _connect(self._path)
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                if not self._exists:
-                    self._create()
-                before = self.total_value()
-                receipts = [self._apply(change) for change in changes]
-                if self.total_value() != before:
-                    raise DatabaseError("a transaction would create or destroy value; nothing was written")
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        self._exists = True
+        with _sqlite_errors(self._path), self._writing():
+            before = self.total_value()
+            receipts = [self._apply(change) for change in changes]
+            if self.total_value() != before:
+                raise DatabaseError("a transaction would create or destroy value; nothing was written")
         return receipts
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction of the database; makes the file if there is none."""
+        self._open_file()
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._exists:
+                self._create()
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._exists = True
+
+    def _open_file(self) -> None:
+        if not self._exists:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection.close()
+            self._connection = _connect(self._path)
 
     def _apply(self, changes: Changes) -> Receipt:
         execute = self._connection.execute

@@ -1,0 +1,62 @@
+"""A deployed contract whose methods are called like those of a Python object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from executor.address import Address
+from executor.calldata import CalldataEncodable
+
+if TYPE_CHECKING:
+    from pytest_genvm.direct import DirectVM
+
+
+class DirectContract(CalldataEncodable):
+    """``contract.method(…)`` is a view or a transaction, as the contract's schema says.
+
+    As an argument of another call it stands for its address.
+    """
+
+    def __init__(self, vm: DirectVM, address: Address, methods: dict[str, Any] | None) -> None:
+        self._vm = vm
+        self._methods = methods
+        self.address = address
+
+    @property
+    def balance(self) -> int:
+        """The contract's native value."""
+        return self._vm.net.balance(self.address)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if self._methods is None:
+            raise AttributeError(
+                f"{self!r} has no schema, so {name!r} may be anything: use direct_vm.view(contract, {name!r}, …)"
+                f" or direct_vm.call(contract, {name!r}, …)"
+            )
+        if name not in self._methods:
+            known = ", ".join(self._methods) or "none"
+            raise AttributeError(f"{self!r} has no public method {name!r}; it has {known}")
+        readonly = self._methods[name]["readonly"]
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            send = self._vm.view if readonly else self._vm.call
+            return send(self, name, *args, **kwargs)
+
+        method.__name__ = name
+        return method
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(self._methods or ())]
+
+    def __repr__(self) -> str:
+        return f"<contract {self.address.as_hex}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DirectContract) and other.address == self.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __to_calldata__(self) -> Address:
+        return self.address

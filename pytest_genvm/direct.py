@@ -1,0 +1,322 @@
+"""``direct_vm``: who calls, with what, when, and what the outside world answers."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from executor import calldata
+from executor.abi import CODE_SLOT
+from executor.address import Address
+from executor.outcome import InternalError, Return, UserError, VMError
+from localnet.contract_file import read_contract
+from localnet.model import Execution, Receipt, Verdict
+from localnet.net import LocalNet
+from localnet.overlay import Overlay
+from localnet.state import read_state
+from pytest_genvm.contract import DirectContract
+from pytest_genvm.failures import ContractReverted, ExecutorFailed, UnansweredRequest
+from pytest_genvm.inspect import EmittedEvent, SentMessage, decode_event, decode_message, decode_storage
+from pytest_genvm.mocks import Mocks
+from pytest_genvm.workbench import Workbench
+
+#: The time of every test until it says otherwise.
+START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+_UNCHANGED: Final[Any] = object()
+
+
+class Clock:
+    """The datetime of the next transactions."""
+
+    def __init__(self) -> None:
+        self.now = START_TIME
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What :meth:`DirectVM.snapshot` keeps."""
+
+    state: bytes
+    now: datetime
+
+
+@dataclass(slots=True)
+class Reverted:
+    """Given by :meth:`DirectVM.expect_revert`; ``error`` is there after the block."""
+
+    error: ContractReverted | None = None
+
+
+class DirectVM:
+    """The cheat codes of one test; ``net`` is the local network that it works on.
+
+    ``sender`` and ``value`` hold for all calls until they are changed; ``origin`` too, and None means the sender.
+    With ``strict_mocks`` the test fails at its end if a mock was never needed. (A request that no mock answers always
+    fails.)
+    """
+
+    def __init__(self, net: LocalNet, mocks: Mocks, clock: Clock, workbench: Workbench, owner: Address) -> None:
+        self.net = net
+        self.sender = owner
+        self.origin: Address | None = None
+        self.value = 0
+        self.strict_mocks = False
+        self._mocks = mocks
+        self._clock = clock
+        self._workbench = workbench
+        self._pranks: list[Address] = []
+        self._snapshots: list[_Past] = []
+        self._before = b""
+        self._code = b""
+        self._last: Execution | None = None
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def deploy(self, path: str | Path, *args: Any, **kwargs: Any) -> DirectContract:
+        """Deploys the contract in a file or folder (:func:`localnet.contract_file.read_contract`)."""
+        path = Path(path)
+        return self.deploy_code(read_contract(path), *args, **kwargs)
+
+    def deploy_code(self, code: bytes | str, /, *args: Any, **kwargs: Any) -> DirectContract:
+        """Deploys a contract that the test has as text or bytes."""
+        code = code.encode() if isinstance(code, str) else code
+        self._before, self._code = self.net.snapshot(), code
+        execution = self.net.deploy(code, args, kwargs, value=self.value, sender=self.sender, origin=self.origin)
+        self._transaction(execution)
+        address = execution.receipt.transaction.contract
+        return DirectContract(self, address, self._workbench.methods(self.net, code))
+
+    def call(self, contract: DirectContract | Address, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
+        """A transaction, whatever the schema says of the method; None calls ``__receive__``.
+
+        Messages that the contract sends are delivered before this returns, see :attr:`last`.
+
+        :raises ContractReverted: the contract failed. (That of a delivered message does not count.)
+        """
+        self._before, self._code = self.net.snapshot(), b""
+        execution = self.net.call(
+            _address(contract), method, args, kwargs, value=self.value, sender=self.sender, origin=self.origin
+        )
+        return self._transaction(execution)
+
+    def view(self, contract: DirectContract | Address, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
+        """A call that can neither write nor send.
+
+        :raises ContractReverted: the contract failed.
+        """
+        receipt = self.net.view(_address(contract), method, args, kwargs, sender=self.sender, origin=self.origin)
+        self._check(receipt)
+        return receipt.value
+
+    def transfer(self, to: DirectContract | Address, value: int) -> Any:
+        """Sends ``value`` to a contract without naming a method: its ``__receive__``."""
+        before, self.value = self.value, value
+        try:
+            return self.call(to, None)
+        finally:
+            self.value = before
+
+    def contract_at(self, address: Address) -> DirectContract:
+        """A contract that another one has deployed."""
+        with self.net.open_contract(address) as (store, _):
+            overlay = Overlay(store)
+            length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
+            code = overlay.read(address, CODE_SLOT, 4, length)
+        return DirectContract(self, address, self._workbench.methods(self.net, code))
+
+    @contextlib.contextmanager
+    def expect_revert(self, message: str | None = None) -> Iterator[Reverted]:
+        """The block must end with :class:`ContractReverted`.
+
+        :param message: a part of the contract's text, of the VM error, or of the traceback behind ``exit_code 1``.
+        """
+        reverted = Reverted()
+        try:
+            yield reverted
+        except ContractReverted as error:
+            reverted.error = error
+            if message is not None and not error.says(message):
+                pytest.fail(f"expected a revert with {message!r}, but the contract says:\n{error}")
+            return
+        pytest.fail("the contract did not revert")
+
+    # --- who, when, how much ----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def prank(self, address: DirectContract | Address) -> Iterator[None]:
+        """Another sender inside the block."""
+        self.start_prank(address)
+        try:
+            yield
+        finally:
+            self.stop_prank()
+
+    def start_prank(self, address: DirectContract | Address) -> None:
+        """Another sender until :meth:`stop_prank`."""
+        self._pranks.append(self.sender)
+        self.sender = _address(address)
+
+    def stop_prank(self) -> None:
+        """The sender before the last :meth:`start_prank`."""
+        if not self._pranks:
+            raise RuntimeError("stop_prank without start_prank")
+        self.sender = self._pranks.pop()
+
+    def warp(self, when: datetime | str) -> None:
+        """Sets the time of the next calls: a datetime (UTC if it has no zone) or ISO 8601 text."""
+        when = datetime.fromisoformat(when) if isinstance(when, str) else when
+        self._clock.now = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+
+    @property
+    def now(self) -> datetime:
+        """The time of the next call."""
+        return self._clock.now
+
+    def deal(self, address: DirectContract | Address, amount: int) -> None:
+        """Sets the balance of an account or contract."""
+        self.net.deal(_address(address), amount)
+
+    def balance(self, address: DirectContract | Address) -> int:
+        """Balance of an account or contract."""
+        return self.net.balance(_address(address))
+
+    def snapshot(self) -> int:
+        """Keeps state and time; gives a number for :meth:`revert`."""
+        self._snapshots.append(_Past(self.net.snapshot(), self._clock.now))
+        return len(self._snapshots) - 1
+
+    def revert(self, snapshot: int) -> None:
+        """Goes back to a snapshot; those made after it are gone."""
+        if not 0 <= snapshot < len(self._snapshots):
+            raise ValueError(f"there is no snapshot {snapshot}")
+        del self._snapshots[snapshot + 1 :]
+        past = self._snapshots[snapshot]
+        self.net.restore(past.state)
+        self._clock.now = past.now
+
+    # --- web, language models, validators ---------------------------------------------------------
+
+    def mock_web(self, pattern: str, response: Any, *, method: str | None = None) -> None:
+        """Answers requests to URLs in which ``pattern`` is found (:meth:`pytest_genvm.mocks.Mocks.web`)."""
+        self._mocks.web(pattern, response, method)
+
+    def mock_llm(self, pattern: str, response: Any) -> None:
+        """Answers prompts in which ``pattern`` is found (:meth:`pytest_genvm.mocks.Mocks.llm`)."""
+        self._mocks.llm(pattern, response)
+
+    def clear_mocks(self) -> None:
+        """Forgets all mocks, and the requests that there were."""
+        self._mocks.clear()
+
+    @property
+    def requests(self) -> list[Any]:
+        """Payloads of web and LLM requests since the start of the test or :meth:`clear_mocks`, in order."""
+        return [request.payload for request in self._mocks.requests]
+
+    def run_validator(self, *, leader_result: Any = _UNCHANGED, leader_error: str | Exception | None = None) -> bool:
+        """Whether a validator agrees with the last transaction; the mocks of now answer it.
+
+        The whole transaction runs again on the state before it, with the leader's results of its nondet blocks.
+
+        :param leader_result: what the leader claims to have got from the last nondet block.
+        :param leader_error: the same for a leader whose block ended with a ``gl.vm.UserError``.
+        """
+        return self.validate(leader_result=leader_result, leader_error=leader_error).agrees
+
+    def validate(self, *, leader_result: Any = _UNCHANGED, leader_error: str | Exception | None = None) -> Verdict:
+        """:meth:`run_validator` with the details."""
+        receipt = self.last.receipt
+        results = list(receipt.nondet_results)
+        if not results:
+            raise RuntimeError("the last transaction had no nondet block: there is nothing to validate")
+        claimed: Return | UserError | None = None
+        if leader_error is not None:
+            claimed = UserError(str(getattr(leader_error, "message", leader_error)))
+        elif leader_result is not _UNCHANGED:
+            claimed = Return(calldata.encode(leader_result))
+        if claimed is not None:
+            results[-1] = claimed.to_bytes()
+        verdict = self.net.validate(
+            receipt, self._before, code=self._code, leader_results=None if claimed is None else results
+        )
+        self._echo(verdict.receipt)
+        self._check_executor(verdict.receipt)
+        return verdict
+
+    # --- what the last transaction did ------------------------------------------------------------
+
+    @property
+    def last(self) -> Execution:
+        """The last transaction and the messages that were delivered because of it; also of one that failed."""
+        if self._last is None:
+            raise RuntimeError("there was no transaction yet")
+        return self._last
+
+    def events(self, name: str | None = None) -> list[EmittedEvent]:
+        """Events of the last transaction and of the messages that it sent.
+
+        :param name: only those of this event class, or with this signature such as ``Transferred(receiver,sender)``.
+        """
+        found = [
+            decode_event(receipt.transaction.contract, event)
+            for receipt in (self.last.receipt, *self.last.delivered)
+            for event in receipt.events
+        ]
+        return [event for event in found if name is None or event.is_called(name)]
+
+    @property
+    def messages(self) -> list[SentMessage]:
+        """What the contract of the last transaction sent."""
+        receipt = self.last.receipt
+        return [decode_message(receipt.transaction.contract, posted) for posted in receipt.messages]
+
+    def storage(self, contract: DirectContract | Address) -> dict[str, Any]:
+        """The fields of a contract as Python values."""
+        dump = read_state(self.net, _address(contract))
+        if dump.fields is None:
+            raise RuntimeError(dump.note)
+        fields: dict[str, Any] = decode_storage(dump.fields)
+        return fields
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _transaction(self, execution: Execution) -> Any:
+        self._last = execution
+        for receipt in execution.delivered:
+            self._echo(receipt)
+            self._check_executor(receipt)
+        self._check(execution.receipt)
+        return execution.receipt.value
+
+    def _check(self, receipt: Receipt) -> None:
+        self._echo(receipt)
+        self._check_executor(receipt)
+        if isinstance(receipt.outcome, UserError | VMError):
+            raise ContractReverted(receipt, receipt.outcome)
+
+    def _check_executor(self, receipt: Receipt) -> None:
+        problems = self._mocks.take_problems()
+        if problems:
+            raise UnansweredRequest("\n".join(problems))
+        if isinstance(receipt.outcome, InternalError):
+            raise ExecutorFailed(receipt, receipt.outcome)
+
+    def _echo(self, receipt: Receipt) -> None:
+        """Lets pytest show what the contract printed."""
+        sys.stdout.write(receipt.stdout.text())
+        sys.stderr.write(receipt.stderr.text())
+
+
+def _address(contract: DirectContract | Address) -> Address:
+    return contract.address if isinstance(contract, DirectContract) else contract
