@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "precompile": ("cli.precompile", "compile the installed runners ahead of the first run"),
     "parse-version-pattern": ("cli.parse_version", "print the version that contract code on stdin declares"),
     "runners": ("runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
+    "replay": ("cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("localnet.cli", "deploy and call contracts on this machine, without a node"),
 }
 

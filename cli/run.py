@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 _EPILOG = """\
@@ -42,6 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--permissions", default="rwscn", metavar="S", help="subset of r(ead) w(rite) s(end) c(all) n(ondet)"
     )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the host and module traffic to FILE")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
             sync=options.sync,
             debug_mode=options.debug_mode,
             printed=frozenset(options.printed),
+            record=options.record,
             **({} if options.cookie is None else {"cookie": options.cookie}),
         )
         return run_process(arguments, config, log)

@@ -161,3 +161,10 @@ PRINT_SECONDS = 0.5
 LAST_PRINT_SECONDS = 0.05
 #: What `--print stderr-full` can show.
 STDERR_KEPT_BYTES = 1 << 20
+
+# --- records of executions ------------------------------------------------------------------------
+
+RECORD_BYTES = 256 << 20
+RECORD_EVENTS = 1_000_000
+#: Elements of one array or map in a record; the topics of an event are the most.
+RECORD_ELEMENTS = 255

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,6 +32,7 @@ from executor.result import TIMEOUT, RunResult
 if TYPE_CHECKING:
     from executor.config import Config
     from executor.log import Logger
+    from executor.record import Recorder
     from executor.supervisor import Supervisor
 
 
@@ -46,11 +47,13 @@ class RunArguments:
     message: str
     host: str
     host_data: str = "{}"
-    cookie: str = field(default_factory=lambda: "".join(f"{byte:x}" for byte in secrets.token_bytes(8)))
+    cookie: str = field(default_factory=lambda: "".join(f"{byte:x}" for byte in os.urandom(8)))
     permissions: str = "rwscn"
     sync: bool = False
     debug_mode: bool = False
     printed: frozenset[str] = frozenset()
+    record: Path | None = None
+    """File for a record of the run (:mod:`executor.record`)."""
 
 
 def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
@@ -64,7 +67,7 @@ def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
         message = Message.parse(arguments.message)
     except ValueError as error:
         raise StartError(f"--message: {error}") from None
-    return _Run(arguments, message, config, log).execute()
+    return _Run(arguments, message, config, log, _recorder(arguments)).execute()
 
 
 def parse_host_data(text: str) -> dict[str, Any]:
@@ -85,6 +88,17 @@ def parse_host_data(text: str) -> dict[str, Any]:
             'give for example {"node_address": "0x…", "tx_id": "0x…"}'
         )
     return data
+
+
+def _recorder(arguments: RunArguments) -> Recorder | None:
+    if arguments.record is None:
+        return None
+    from executor.record import Recorder
+
+    try:
+        return Recorder(arguments.record, arguments)
+    except OSError as error:
+        raise StartError(f"--record: {error}") from None
 
 
 def artefacts_dir(config: Config) -> Path:
@@ -108,11 +122,14 @@ def start_vm_thread(work: Callable[[], None]) -> None:
 class _Run:
     """One execution."""
 
-    def __init__(self, arguments: RunArguments, message: Message, config: Config, log: Logger) -> None:
+    def __init__(
+        self, arguments: RunArguments, message: Message, config: Config, log: Logger, recorder: Recorder | None
+    ) -> None:
         self._arguments = arguments
         self._message = message
         self._config = config
         self._log = log
+        self._recorder = recorder
         self._host: HostClient | None = None
         self._supervisor: Supervisor | None = None
         #: Taken for good by the thread that delivers the result.
@@ -146,15 +163,23 @@ class _Run:
                 result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
             if termination.requested() or not self._ending.acquire(blocking=False):
                 return  # From the signal on the ending is the main thread's.
-            self._deliver(host, result, limits.PRINT_SECONDS).wait(None)
+            printing = self._deliver(host, result, limits.PRINT_SECONDS)
+            self._end_record("result" if self._delivered else "result not delivered")
+            printing.wait(None)
         except BaseException as error:
             self._failure = error
+            self._end_record(str(error))
         self._finished = True
         termination.wake()
 
+    def _end_record(self, how: str) -> None:
+        if self._recorder is not None:
+            self._recorder.finish(how)
+
     def _connect(self) -> HostClient:
         try:
-            self._host = HostClient.connect(self._arguments.host)
+            observer = None if self._recorder is None else self._recorder.observe_host
+            self._host = HostClient.connect(self._arguments.host, observer)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         termination.wake()
@@ -164,6 +189,7 @@ class _Run:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
         from executor.module_client import Modules
         from executor.module_protocol import Hello
+        from executor.outside import Outside
         from executor.runner.registry import Registry, RegistryError
         from executor.subvm.artefacts import ArtefactStore
         from executor.subvm.vm import Permissions
@@ -174,11 +200,17 @@ class _Run:
             permissions = Permissions.parse(arguments.permissions)
         except ValueError as error:
             raise StartError(str(error)) from None
-        modules = Modules(
-            web_address=config.web_address,
-            llm_address=config.llm_address,
-            hello=Hello(arguments.cookie, parse_host_data(arguments.host_data)),
-        )
+        hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
+        addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
+        registry_of: Callable[..., Registry] = Registry
+        if self._recorder is None:
+            modules, outside = Modules(**addresses, hello=hello), Outside()
+        else:
+            from executor.record import RecordingModules, RecordingOutside, RecordingRegistry
+
+            modules = RecordingModules(**addresses, hello=hello, recorder=self._recorder)
+            outside = RecordingOutside(self._recorder)
+            registry_of = partial(RecordingRegistry, self._recorder)
         supervisor = Supervisor(
             host=host,
             artefacts=ArtefactStore(artefacts_dir(config)),
@@ -186,6 +218,7 @@ class _Run:
             message=self._message,
             options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
             log=self._log,
+            outside=outside,
         )
         if "stderr-full" in arguments.printed:
             supervisor.kept_stderr = bytearray()
@@ -193,7 +226,7 @@ class _Run:
         if termination.requested():
             supervisor.interrupted.set()
         try:
-            supervisor.start_up(lambda: Registry(config.runners_dir, config.registry_dir, arguments.debug_mode))
+            supervisor.start_up(lambda: registry_of(config.runners_dir, config.registry_dir, arguments.debug_mode))
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
             raise StartError(str(error)) from None
         return supervisor.run()
@@ -209,7 +242,9 @@ class _Run:
         while self._host is None and not self._finished and time.monotonic() < deadline:
             termination.wait(deadline - time.monotonic())
         if self._failure is None and self._host is not None and self._ending.acquire(blocking=False):
-            self._take_over(self._host).wait(limits.LAST_PRINT_SECONDS)
+            printing = self._take_over(self._host)
+            self._end_record("signal")
+            printing.wait(limits.LAST_PRINT_SECONDS)
         else:
             # The VM thread is delivering already, or there is nobody to deliver to.
             while not self._finished and time.monotonic() < deadline:

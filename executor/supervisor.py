@@ -29,6 +29,7 @@ from executor.outcome import (
     VMError,
     VMErrorRaised,
 )
+from executor.outside import Outside, validated_block
 from executor.result import RunResult
 from executor.runner.actions import run_actions
 from executor.runner.archive import Archive
@@ -75,8 +76,10 @@ class Supervisor:
         message: Message,
         options: RunOptions,
         log: Logger,
+        outside: Outside | None = None,
     ) -> None:
         self.host = host
+        self.outside = outside or Outside()
         self.artefacts = artefacts
         self.debug_mode = options.debug_mode
         self.locked_slots: frozenset[bytes] = frozenset()
@@ -338,8 +341,9 @@ class ValidatorTasks:
         self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
 
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
+        validated_block.set(call_no)
         try:
-            if self._supervisor.interrupted.is_set() or (self.lowest is not None and self.lowest < call_no):
+            if self._supervisor.interrupted.is_set() or not self._supervisor.outside.validates(call_no, self.lowest):
                 return True
             agrees = run() == Return(b"\x10")
             if not agrees:

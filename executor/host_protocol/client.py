@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from executor.abi import HostErrorCode, HostMethod, StorageType
 from executor.address import Address
@@ -25,6 +25,16 @@ Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
 _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
 
 
+class Connection(Protocol):
+    """What the client uses of a connected, blocking stream socket."""
+
+    def sendall(self, data: bytes, /) -> None: ...
+    def recv_into(self, buffer: memoryview, /) -> int: ...
+    def settimeout(self, value: float | None, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class HostClient:
     """One connection to the host of a run; every method is one request, sent and answered before the next one.
 
@@ -35,8 +45,8 @@ class HostClient:
     :meth:`consume_result` fails at once. ``ValueError`` is a wrong argument; nothing has been sent then.
     """
 
-    def __init__(self, connection: socket.socket, observer: Observer | None = None) -> None:
-        """``connection`` is a connected, blocking stream socket that the client owns from now on.
+    def __init__(self, connection: Connection, observer: Observer | None = None) -> None:
+        """The client owns ``connection`` from now on.
 
         ``observer`` is called, under the mutex, with all bytes as they are sent and received.
         """

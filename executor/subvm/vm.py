@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from executor.address import Address
     from executor.host_protocol.client import HostClient
     from executor.message import ExtendedMessage
-    from executor.runner.archive import Archive
+    from executor.outside import Outside
+    from executor.runner.archive import Archive, Folder
     from executor.runner.contract import Version
     from executor.subvm.artefacts import ArtefactStore, LoadedModule
     from executor.subvm.facts import ModuleFacts
@@ -114,6 +115,7 @@ class Services(Protocol):
     artefacts: ArtefactStore
     locked_slots: frozenset[bytes]
     debug_mode: bool
+    outside: Outside
 
     def check_interrupted(self) -> None: ...
     def pool(self, deterministic: bool) -> RamPool: ...
@@ -170,7 +172,7 @@ class SubVM:
         self._linker.define_counter(self._store, DEPTH_GLOBAL, depth)
         self.wasi = WasiState(
             message=spec.message.encode(),
-            random=det_random() if spec.deterministic else os_random,
+            random=det_random() if spec.deterministic else services.outside.random(),
             clock_ns=spec.message.clock_ns,
             budget=self.budget,
             stdout=lambda data: services.write_stream(1, data),
@@ -198,6 +200,16 @@ class SubVM:
         self.budget.charge(MemoryLimiterConsts.FILE_MAPPING + len(path.encode("utf-8", "surrogatepass")))
         self.wasi.fs.map_file(path, content)
 
+    def map_folder(self, to: str, folder: Folder) -> None:
+        each = MemoryLimiterConsts.FILE_MAPPING + len(to.encode("utf-8", "surrogatepass"))
+        cost = len(folder.entries) * each + folder.bytes
+        if self.budget.affords(cost) and self.wasi.fs.graft(to, folder):
+            self.budget.charge(cost)
+        else:
+            # One by one, so that the file at which it ends is the right one.
+            for name, content in folder.entries:
+                self.map_file(to + name, content)
+
     def append_args(self, args: list[str]) -> None:
         self.wasi.append_args(args)
 
@@ -206,6 +218,9 @@ class SubVM:
         loaded = self._load(archive, name)
         if loaded.facts.name is None:
             raise InvalidContract(f"{name}: a linked module must have a name", detail="wasm")
+        if loaded.facts.imports_host:
+            # It may open directories to which files are added later.
+            self.wasi.fs.own_all()
         instance = self._instantiate(loaded)
         try:
             self._linker.linker.define_instance(self._store, loaded.facts.name, Instance._from_raw(instance.raw))

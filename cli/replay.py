@@ -1,0 +1,106 @@
+"""``genvm replay``: run a recorded execution again, or compare two records."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from executor.replay import Verdict
+
+#: How long an interrupted run may go on behind its last recorded reply.
+_EPILOGUE_SECONDS = 1.0
+_UNUSABLE = 3
+_INTERRUPTED = 130
+
+_EPILOG = """\
+`genvm run --record FILE …` makes a record. A replay needs no host and no modules; contract output appears again.
+
+exit codes: 0 the same; 1 something differs; 2 bad command line; 3 a record or the installation cannot be used
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "replay",
+        help="run a recorded execution again, or compare two records",
+        description="Run a recorded execution again, offline, and check that requests, result and fingerprint are "
+        "the same; or show the first difference of two records.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a record to run again")
+    what.add_argument("--diff", nargs=2, type=Path, metavar=("A", "B"), help="compare two records, without running")
+
+
+def run(options: argparse.Namespace) -> int:
+    from executor.config import ConfigError
+    from executor.record import RecordError
+
+    try:
+        return _diff(*options.diff) if options.diff else _replay(options)
+    except (ConfigError, RecordError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return _UNUSABLE
+
+
+def _diff(a: Path, b: Path) -> int:
+    from executor.record import read_record
+    from executor.replay import first_difference
+
+    difference = first_difference(read_record(a), read_record(b))
+    print(difference or "the same")
+    return 1 if difference else 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from executor.config import load_config
+    from executor.log import Logger
+    from executor.process import artefacts_dir, start_vm_thread
+    from executor.record import read_record
+    from executor.replay import Player, replay
+
+    config = load_config(options.config)
+    log = Logger.from_config(config, fd=options.log_fd, level=options.log_level)
+    player = Player(read_record(options.file))
+    finished = threading.Event()
+    outcome: list[Verdict | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(replay(player, config, log, artefacts_dir(config)))
+        except BaseException as error:
+            outcome.append(error)
+        finished.set()
+
+    start_vm_thread(work)
+    try:
+        while not finished.wait(0.05):
+            if player.exhausted.is_set() and not finished.wait(_EPILOGUE_SECONDS):
+                return _leave(_tell(player.verdict()))
+    except KeyboardInterrupt:
+        return _leave(_INTERRUPTED)
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return _tell(outcome[0])
+
+
+def _tell(verdict: Verdict) -> int:
+    for remark in verdict.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    exchanges = f"{verdict.exchanges} exchange{'' if verdict.exchanges == 1 else 's'}"
+    print(f"same: {verdict.text} ({exchanges})" if verdict.same else f"DIFFERENT after {exchanges}: {verdict.text}")
+    return 0 if verdict.same else 1
+
+
+def _leave(status: int) -> int:
+    """The VM thread cannot be stopped, so the interpreter cannot be shut down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
