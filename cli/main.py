@@ -44,7 +44,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
     class ShowVersion(argparse.Action):
         def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-            parser.exit(message=f"genvm {program_version()}\n")
+            print(f"genvm {program_version()}")
+            parser.exit()
 
     parser = argparse.ArgumentParser(
         prog="genvm",

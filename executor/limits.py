@@ -124,6 +124,9 @@ HOST_SEIZE_SECONDS = 10.0
 #: JSON text of --message, and arrays and objects inside each other in it.
 MESSAGE_JSON_CHARS_MAX = 1 << 20
 MESSAGE_JSON_DEPTH_MAX = 64
+#: JSON text of --host-data, which travels on to the modules, and arrays and objects inside each other in it.
+HOST_DATA_JSON_CHARS_MAX = 1 << 20
+HOST_DATA_JSON_DEPTH_MAX = 64
 #: The configuration file; aliases cannot make it bigger, they are refused.
 CONFIG_BYTES_MAX = 1 << 20
 CONFIG_DEPTH_MAX = 32

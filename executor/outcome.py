@@ -32,7 +32,7 @@ class UserError:
     message: str
 
     def to_bytes(self) -> bytes:
-        return bytes([ResultCode.USER_ERROR]) + self.message.encode("utf-8", "surrogatepass")
+        return bytes([ResultCode.USER_ERROR]) + self.message.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ The main thread never does anything that can take long: a manager allows it a te
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor import limits, termination
 from executor.host_protocol.client import HostClient
+from executor.json_text import parse_json
 from executor.message import Message
 from executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from executor.printing import fingerprint_text, result_line, stderr_text
@@ -76,8 +76,8 @@ def parse_host_data(text: str) -> dict[str, Any]:
     :raises StartError: not an object, or without the string members that modules need.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(text, max_chars=limits.HOST_DATA_JSON_CHARS_MAX, max_depth=limits.HOST_DATA_JSON_DEPTH_MAX)
+    except ValueError as error:
         raise StartError(f"--host-data is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise StartError("--host-data must be a JSON object")

@@ -38,7 +38,7 @@ def decode_result(result: bytes) -> ConsumedResult:
         raise ProtocolViolation(f"result of unknown kind {code}")
     try:
         details = calldata.decode(payload)
-    except calldata.DecodingError:
+    except ValueError:
         details = None
     if isinstance(details, dict) and isinstance(details.get("message"), str):
         kind = UserError if code == ResultCode.USER_ERROR else VMError

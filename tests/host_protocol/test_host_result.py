@@ -39,13 +39,14 @@ def test_results_of_the_specification(name: str, outcome: Outcome, fingerprint: 
         (b"\xff\xfe", "��"),
         (b"\x0e\x07messageA", "\x0e\x07messageA"),
         (b"\x06", "\x06"),
+        (b"\x0c\xff", "\x0c�"),
     ],
 )
 def test_vm_error_without_map_is_an_internal_error(payload: bytes, text: str) -> None:
     assert decode_result(b"\2" + payload).outcome == InternalError(text)
 
 
-@pytest.mark.parametrize("result", [b"", b"\3", b"\xff\0", b"\1no", b"\1", b"\1\x0e"])
+@pytest.mark.parametrize("result", [b"", b"\3", b"\xff\0", b"\1no", b"\1", b"\1\x0e", b"\1\x0c\xff"])
 def test_malformed_results(result: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         decode_result(result)

@@ -11,10 +11,11 @@ import wasmtime
 from wasm_features import CALLS, ENVIRONMENT, FEATURES, logged
 from wasm_support import Run, custom, is_valid, wat
 
-from executor.subvm.wasm.binary import custom_section, read_sections, write_sections
+from executor.subvm.wasm.binary import read_sections, write_sections
 from executor.subvm.wasm.instructions import opcodes
 from executor.subvm.wasm.module import read_module
 from executor.subvm.wasm.names import module_name
+from executor.wasm_sections import custom_section
 from runners.softfloat.rewrite import EXTRAS, SPEC_IMPORTS, rewrite
 
 # spec executor/07 "Soft floats", for N = 32; the 64 list has 64 for 32 and f32_to_f64 for the conversion.

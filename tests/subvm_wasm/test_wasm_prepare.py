@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from wasm_support import Run, custom, is_valid, wat
 
 from executor.outcome import InvalidContract
-from executor.subvm.wasm.binary import HEADER, custom_section, encode_section, encode_sized
+from executor.subvm.facts import ModuleFacts
+from executor.subvm.wasm.binary import HEADER, encode_section, encode_sized
 from executor.subvm.wasm.module import ExternKind, FuncType, read_module
 from executor.subvm.wasm.names import module_name, set_module_name
-from executor.subvm.facts import ModuleFacts
 from executor.subvm.wasm.prepare import PreparedModule, prepare
+from executor.wasm_sections import custom_section
 from runners.softfloat.rewrite import rewrite
 
 
@@ -111,14 +112,6 @@ def test_structure_for_linking_checks() -> None:
         ("_start", ExternKind.FUNCTION, FuncType(b"", b"")),
         ("again", ExternKind.FUNCTION, FuncType(b"\x7f\x7c", b"\x7e")),
     ]
-
-
-def test_custom_section() -> None:
-    code = wat("(module)") + custom("genvm.version", b"v0.1.2") + custom("genvm.version", b"v9.9.9")
-    assert custom_section(code, "genvm.version") == b"v0.1.2"
-    assert custom_section(code, "absent") is None
-    with pytest.raises(InvalidContract):
-        custom_section(code + b"\x01", "absent")
 
 
 # --- names ----------------------------------------------------------------------------------------

@@ -213,11 +213,3 @@ def write_sections(sections: Iterable[tuple[int, str, bytes]]) -> bytes:
             content = encode_sized(name.encode()) + content
         parts.append(encode_section(section_id, content))
     return b"".join(parts)
-
-
-def custom_section(wasm: bytes, name: str) -> bytes | None:
-    """Content of the first custom section called ``name``; None if there is none."""
-    for section in read_sections(wasm):
-        if section.id == SectionId.CUSTOM and section.name == name:
-            return wasm[section.start : section.end]
-    return None
