@@ -13,7 +13,7 @@ from executor.limits import (
     MAPPED_PATH_NAMES_MAX,
 )
 from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.runner.archive import Archive
+from executor.runner.archive import Archive, Folder
 from executor.runner.ids import CONTRACT
 from executor.runner.runner_json import (
     Action,
@@ -51,6 +51,12 @@ class VmBuilder(Protocol):
 
         :raises OutOfMemory: the budget refuses.
         :raises InvalidContract: the name is taken.
+        """
+
+    def map_folder(self, to: str, folder: Folder) -> None:
+        """:meth:`map_file` for every entry of ``folder`` in order, at ``to`` and its name. ``to`` ends in ``/``.
+
+        :raises OutOfMemory, InvalidContract: as that.
         """
 
     def append_args(self, args: list[str]) -> None:
@@ -102,7 +108,7 @@ class _Run:
         self._env: dict[str, str] = {}
         self._env_bytes = 0
         self._args_bytes = 0
-        self._mapped_names = 0
+        self._names_left = MAPPED_PATH_NAMES_MAX
         self._visited: set[str] = set()
         #: What is still to do, the next action last. A stack of our own: runners may depend on each other
         #: deeper than the interpreter recurses.
@@ -166,16 +172,21 @@ class _Run:
             return
         prefix = "" if action.file == "/" else action.file
         to = action.to if action.to.endswith("/") else action.to + "/"
-        for rest, content in current.below(prefix):
-            # Zip archives may list directories; those are no files.
-            if rest and not rest.endswith("/"):
+        folder = current.folder(prefix)
+        names = folder.components + len(folder.entries) * to.count("/")
+        if len(to.encode()) + folder.longest > MAPPED_PATH_BYTES_MAX or names > self._names_left:
+            # Not all of them can be mapped: the first one that cannot decides.
+            for rest, content in folder.entries:
                 self._map_one(to + rest, content)
+        else:
+            self._names_left -= names
+            self._builder.map_folder(to, folder)
 
     def _map_one(self, path: str, content: bytes | memoryview) -> None:
         if len(path) > MAPPED_PATH_BYTES_MAX or len(path.encode()) > MAPPED_PATH_BYTES_MAX:
             raise InvalidContract(f"MapFile: a target of more than {MAPPED_PATH_BYTES_MAX} bytes")
-        self._mapped_names += path.count("/") + 1
-        if self._mapped_names > MAPPED_PATH_NAMES_MAX:
+        self._names_left -= path.count("/") + 1
+        if self._names_left < 0:
             raise InvalidContract(f"MapFile: more than {MAPPED_PATH_NAMES_MAX} names in all targets")
         self._builder.map_file(path, content)
 

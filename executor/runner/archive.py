@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -13,6 +13,27 @@ from executor.runner.runner_json import Action, parse_runner_json
 
 #: Contents are views into the archive's own bytes where the format allows it; they are never written to.
 FileContent: TypeAlias = bytes | memoryview
+
+
+class Folder:
+    """Files below a prefix of one archive, as ``MapFile`` takes them; never changed, so VMs may share it.
+
+    ``entries`` has the names without the prefix and the contents, in the order of the archive. Over all names:
+    ``bytes`` is the sum of their lengths in UTF-8, ``longest`` the greatest, ``components`` the number of their parts.
+    """
+
+    def __init__(self, files: Mapping[str, FileContent], prefix: str) -> None:
+        start = len(prefix)
+        self.entries = tuple(
+            (name[start:], content)
+            for name, content in files.items()
+            # Zip archives may list directories; those are no files.
+            if name.startswith(prefix) and len(name) > start and not name.endswith("/")
+        )
+        lengths = [len(name.encode("utf-8", "surrogatepass")) for name, _ in self.entries]
+        self.bytes = sum(lengths)
+        self.longest = max(lengths, default=0)
+        self.components = sum(name.count("/") + 1 for name, _ in self.entries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +49,7 @@ class Archive:
     files: Mapping[str, FileContent]
     data_size: int
     state: str | None = None
+    _folders: dict[str, Folder] = field(default_factory=dict, init=False, repr=False)
 
     def file(self, name: str) -> FileContent:
         """Content of one file.
@@ -39,10 +61,12 @@ class Archive:
             raise InvalidContract(f"{self.id} has no file {name!r}")
         return content
 
-    def below(self, prefix: str) -> Iterator[tuple[str, FileContent]]:
-        """Names starting with ``prefix``, without it, and their contents, in the order of the archive."""
-        start = len(prefix)
-        return ((name[start:], content) for name, content in self.files.items() if name.startswith(prefix))
+    def folder(self, prefix: str) -> Folder:
+        """The files whose names start with ``prefix``."""
+        folder = self._folders.get(prefix)
+        if folder is None:
+            folder = self._folders[prefix] = Folder(self.files, prefix)
+        return folder
 
     @cached_property
     def action(self) -> Action:

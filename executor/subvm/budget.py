@@ -66,6 +66,11 @@ class VmBudget:
         self._charged += amount
         self._arm()
 
+    def affords(self, amount: int) -> bool:
+        """Whether :meth:`charge` would succeed."""
+        self.settle()
+        return amount <= self._pool.left()
+
     def release(self, amount: int) -> None:
         self.settle()
         self._pool.charged -= amount

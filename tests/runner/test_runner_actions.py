@@ -12,7 +12,7 @@ from executor import limits
 from executor.outcome import InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
 from executor.runner import actions
 from executor.runner.actions import run_actions
-from executor.runner.archive import Archive
+from executor.runner.archive import Archive, Folder
 from executor.runner.ids import RunnerId
 
 Event = tuple[Any, ...]
@@ -36,6 +36,10 @@ class Recorder:
         if ("map", path) in [event[:2] for event in self.events]:
             raise InvalidContract(f"{path} is taken")
         self.events.append(("map", path, bytes(content)))
+
+    def map_folder(self, to: str, folder: Folder) -> None:
+        for name, content in folder.entries:
+            self.map_file(to + name, content)
 
     def append_args(self, args: list[str]) -> None:
         self.events.append(("args", args))

@@ -2,33 +2,55 @@
 
 A tree is filled anew for every VM, with some hundred files, before the guest starts. So mapping is
 one lookup of the parent directory and one insertion; what only directory listings need is made when
-a listing is asked for. Contents are never copied.
+a listing is asked for. Contents are never copied. Whole folders of archives are turned into a tree once
+per process, which is then hung into the trees of VMs: such directories are shared, and copied by a VM that
+adds something to them.
 
 Names are kept as text: the order of code points is the order of the UTF-8 bytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+from weakref import WeakKeyDictionary
 
 from executor import limits
 from executor.outcome import InvalidContract
 from executor.subvm.wasip1.abi import BADF, FILETYPE_DIRECTORY, FILETYPE_REGULAR_FILE, NOENT
+
+if TYPE_CHECKING:
+    from executor.runner.archive import Folder
 
 _SLASHES: Final = re.compile("//+")
 
 
 @final
 class Directory:
-    """A directory of the tree; ``name`` is its last path component, ``/`` for the root."""
+    """A directory of the tree; ``name`` is its last path component, ``/`` for the root.
 
-    __slots__ = ("_listing", "children", "name")
+    ``shared`` is 0, or the number of directories from this one down, none of which may be changed.
+    """
+
+    __slots__ = ("_listing", "children", "name", "shared")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.children: dict[str, Node] = {}
+        self.shared = 0
         self._listing: list[tuple[bytes, int]] | None = None
+
+    def share(self) -> int:
+        """Make it and everything below it shared; the number of directories."""
+        self.shared = 1 + sum(node.share() for node in self.children.values() if isinstance(node, Directory))
+        return self.shared
+
+    def copy(self) -> Directory:
+        """A copy that may be changed; directories below it stay shared."""
+        copy = Directory(self.name)
+        copy.children = self.children.copy()
+        return copy
 
     def add(self, name: str, node: Node) -> None:
         self.children[name] = node
@@ -101,6 +123,53 @@ class FileSystem:
             _encoded(name)
         directory.add(name, content)
 
+    def graft(self, to: str, folder: Folder) -> bool:
+        """Put all files of ``folder`` at ``to``, as :meth:`map_file` for each would; False if one of them would fail.
+
+        ``to`` ends in ``/``. Nothing is changed that the first file would not change.
+        """
+        if not folder.entries:
+            return True
+        tree = _tree(folder)
+        if tree is None:
+            return False
+        path = _SLASHES.sub("/", to).removeprefix("/").removesuffix("/")
+        directory = self._parents.get(path)
+        if directory is None:
+            directory = self._parents[path] = self._make_directories(path)
+        added = _added(directory, tree)
+        if added is None or self._count + added > limits.MAPPED_DIRECTORIES:
+            return False
+        self._count += added
+        self._merge(directory, tree)
+        return True
+
+    def own_all(self) -> None:
+        """Copy all shared directories, so that none is replaced by a copy from now on."""
+        pending = [self.root]
+        while pending:
+            directory = pending.pop()
+            for name, node in list(directory.children.items()):
+                if isinstance(node, Directory):
+                    pending.append(self._owned(directory, name, node))
+
+    def _merge(self, directory: Directory, tree: Directory) -> None:
+        for name, node in tree.children.items():
+            existing = directory.children.get(name)
+            if existing is None:
+                directory.add(name, node)
+            else:
+                assert isinstance(existing, Directory)
+                assert isinstance(node, Directory)
+                self._merge(self._owned(directory, name, existing), node)
+
+    @staticmethod
+    def _owned(parent: Directory, name: str, child: Directory) -> Directory:
+        if child.shared:
+            child = child.copy()
+            parent.add(name, child)
+        return child
+
     def _make_directories(self, path: str) -> Directory:
         directory = self.root
         for component in path.split("/"):
@@ -113,8 +182,42 @@ class FileSystem:
                 directory.add(component, child)
             elif not isinstance(child, Directory):
                 raise InvalidContract(f"mapped below a file: {path!r}")
-            directory = child
+            directory = self._owned(directory, component, child)
         return directory
+
+
+#: Trees of folders; None for those that cannot be mapped on their own.
+_trees: WeakKeyDictionary[Folder, Directory | None] = WeakKeyDictionary()
+
+
+def _tree(folder: Folder) -> Directory | None:
+    if folder not in _trees:
+        tree: Directory | None = None
+        with contextlib.suppress(InvalidContract):
+            files = FileSystem()
+            for name, content in folder.entries:
+                files.map_file(name, content)
+            tree = files.root
+            tree.share()
+        _trees[folder] = tree
+    return _trees[folder]
+
+
+def _added(directory: Directory, tree: Directory) -> int | None:
+    """How many directories a merge adds; None if a name is taken."""
+    added = 0
+    for name, node in tree.children.items():
+        existing = directory.children.get(name)
+        if existing is None:
+            added += node.shared if isinstance(node, Directory) else 0
+        elif isinstance(existing, Directory) and isinstance(node, Directory):
+            inner = _added(existing, node)
+            if inner is None:
+                return None
+            added += inner
+        else:
+            return None
+    return added
 
 
 def _encoded(name: str) -> bytes:
