@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -128,6 +129,12 @@ def running(
             host.release.set()
             process.kill()
             process.communicate()
+
+
+def genvm(config: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command of the real program."""
+    command = [sys.executable, "-m", "cli.main", "--config", str(config), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def full_pipe() -> tuple[int, int]:

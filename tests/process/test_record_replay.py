@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from executor.process import artefacts_dir
 from executor.record import RecordError, read_record, seeded_random
 from executor.replay import Player, Verdict, first_difference, replay
 from runners.registry import Registry
-from tests.process.running import ROOT, running
+from tests.process.running import ROOT, genvm, running
 from tests.support.execution import Execution, config_file, execute_process, on_big_stack
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import Script, machine
@@ -46,12 +44,6 @@ def replayed(path: Path, config: Path) -> Verdict:
         log = Logger(fd=nothing.fileno(), level="error")
         player = Player(read_record(path))
         return on_big_stack(lambda: replay(player, settings_, log, artefacts_dir(settings_)))
-
-
-def genvm(config: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A command of the real program."""
-    command = [sys.executable, "-m", "cli.main", "--config", str(config), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def answers(call: Call) -> Reply:
