@@ -1,8 +1,8 @@
-"""The allocator of the interpreter: the one of zig's libc with its comparisons made safe at the end of memory.
+"""The allocator of the interpreter: the one of zig's libc, made safe for large sizes and at the end of memory.
 
 It asks whether `address + size` lies behind the end of a free region, in 32 bits. Where that wraps around, a region of
 any size is large enough: in an interpreter with most of its 4 GiB in use, an allocation that must fail, with
-MemoryError, got memory that is not there.
+MemoryError, got memory that is not there. And it asks `sbrk`, whose argument is signed, for more: 2 GiB end in abort().
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ _CORRECTIONS = (
     (
         "if (newNextRegionStartPtr <= nextRegionEndPtr)",
         "if ((uint64_t)(uintptr_t)region + size <= (uintptr_t)nextRegionEndPtr)",
+    ),
+    (
+        "startPtr = (uint8_t*)sbrk(numBytes);",
+        "size_t pages = __builtin_wasm_memory_grow(0, numBytes / PAGE_SIZE);"
+        " startPtr = (uint8_t*)(pages == SIZE_MAX ? SIZE_MAX : pages * PAGE_SIZE);",
     ),
 )
 
