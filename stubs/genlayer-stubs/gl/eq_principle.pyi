@@ -1,0 +1,24 @@
+# Generated from the SDK by `python -m runners.stubs`.
+"""Equivalence principles: non-deterministic blocks with a ready-made validator (spec sdk/04 §5)."""
+__all__ = ('prompt_comparative', 'prompt_non_comparative', 'strict_eq')
+import functools
+import typing
+from collections.abc import Callable
+from ..py.types import Lazy
+from . import vm
+from ._internal.gl_call import gl_call_lazy, lazy_api
+from .nondet._answer import decode_answer
+import typing_extensions
+_T = typing_extensions.TypeVar('_T')
+
+@lazy_api
+def strict_eq(fn: Callable[[], _T]) -> Lazy[_T]:
+    """Validators run ``fn`` too and must get an equal result; errors are equal by class and message."""
+
+@lazy_api
+def prompt_comparative(fn: Callable[[], _T], principle: str) -> Lazy[_T]:
+    """Validators run ``fn`` too; an LLM decides whether both answers agree under ``principle``."""
+
+@lazy_api
+def prompt_non_comparative(fn: Callable[[], str], *, task: str, criteria: str) -> Lazy[str]:
+    """An LLM does ``task`` on what ``fn`` returns; validators' LLMs judge the answer by ``criteria``."""

@@ -1,0 +1,14 @@
+# Generated from the SDK by `python -m runners.stubs`.
+"""LLM and web access; non-deterministic blocks only, elsewhere ``SystemError: 6: forbidden`` (spec sdk/01 §3.6)."""
+__all__ = ('Image', 'exec_prompt', 'web')
+import typing
+from collections.abc import Sequence
+from ...py.types import Lazy
+from .._internal.gl_call import gl_call_lazy, lazy_api
+from . import web
+from ._answer import Image, decode_answer
+from ._answer import NondetException as NondetException
+
+@lazy_api
+def exec_prompt(prompt: str, *, response_format: typing.Literal['text', 'json']=..., images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> Lazy[typing.Any]:
+    """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""

@@ -1,0 +1,110 @@
+# Generated from the SDK by `python -m runners.stubs`.
+"""TreeMap: AVL tree in a slab of nodes (spec sdk/02 §6). The bytes it leaves behind are part of a contract's state."""
+__all__ = ('TreeMap', 'TreeMapDesc')
+import struct
+import typing
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.detach import detach
+from .vec import DynArrayDesc
+import typing_extensions
+_K = typing_extensions.TypeVar('_K', infer_variance=True)
+_V = typing_extensions.TypeVar('_V', infer_variance=True)
+_D = typing_extensions.TypeVar('_D')
+
+class _NodeDesc(TypeDesc):
+    """Only the size and the copy actions of a node are needed."""
+    key_size: int
+    links_off: int
+
+    def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
+        ...
+
+    def get(self, slot: Slot, off: int, /) -> typing.Any:
+        ...
+
+    def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
+        ...
+
+class TreeMap(MutableMapping[_K, _V], typing.Generic[_K, _V]):
+    """View of a sorted map. Keys need ``<`` only."""
+    __type_desc__: TreeMapDesc
+
+    def __init__(self) -> None:
+        ...
+
+    def __len__(self) -> int:
+        ...
+
+    def __getitem__(self, key: _K, /) -> _V:
+        ...
+
+    def __setitem__(self, key: _K, value: _V, /) -> None:
+        ...
+
+    def __delitem__(self, key: _K, /) -> None:
+        ...
+
+    def __contains__(self, key: object, /) -> bool:
+        ...
+
+    def __iter__(self) -> Iterator[_K]:
+        ...
+
+    def items(self) -> _Items[_K, _V]:
+        ...
+
+    def values(self) -> _Values[_V]:
+        ...
+
+    @typing.overload
+    def pop(self, key: _K) -> _V:
+        ...
+
+    @typing.overload
+    def pop(self, key: _K, default: _V | _D) -> _V | _D:
+        ...
+
+    def pop(self, key: _K, default: typing.Any=...) -> typing.Any:
+        """Remove a key and return its value; a record or container is returned as a copy in memory."""
+
+    def popitem(self) -> tuple[_K, _V]:
+        """Remove the smallest key."""
+
+    def clear(self) -> None:
+        ...
+
+    def get_or_insert_default(self, key: _K) -> _V:
+        """Value of ``key``; a missing key is inserted and its value not written, so that old bytes may show."""
+
+    def compute_if_absent(self, key: _K, supplier: Callable[[], _V]) -> _V:
+        """Value of ``key``; a missing key is inserted with the value that ``supplier`` returns."""
+
+    def __repr__(self) -> str:
+        ...
+
+class _Items(ItemsView[_K, _V], typing.Generic[_K, _V]):
+    """Walks the tree once instead of searching for every key."""
+
+    def __iter__(self) -> Iterator[tuple[_K, _V]]:
+        ...
+
+class _Values(ValuesView[_V], typing.Generic[_V]):
+
+    def __iter__(self) -> Iterator[_V]:
+        ...
+
+class TreeMapDesc(TypeDesc):
+    key: TypeDesc
+    value: TypeDesc
+    node: _NodeDesc
+
+    def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
+        ...
+
+    def get(self, slot: Slot, off: int, /) -> TreeMap[typing.Any, typing.Any]:
+        ...
+
+    def set(self, slot: Slot, off: int, val: TreeMap[typing.Any, typing.Any], /) -> None:
+        ...
