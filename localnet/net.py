@@ -56,7 +56,7 @@ from localnet.model import (
     calldata_of_call,
 )
 from localnet.names import check_contract_name, find_address, find_contract, find_sender
-from localnet.node import RunHost
+from localnet.node import EthCall, RunHost
 from localnet.overlay import Overlay
 from localnet.store import Changes, Store, open_store
 
@@ -93,12 +93,14 @@ class LocalNet:
         lock_seconds: float = limits.LOCK_SECONDS,
         on_wait: Callable[[], None] | None = None,
         node_address: str = "0x",
+        eth_call: EthCall | None = None,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
         :param timeout: seconds of wall time for each run.
         :param clock: the datetime of messages.
         :param node_address: what LLM and web services are told about this node.
+        :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
         """
         self._path = Path(db_path)
@@ -108,6 +110,7 @@ class LocalNet:
         self._lock_seconds = lock_seconds
         self._on_wait = on_wait
         self._node_address = node_address
+        self._eth_call = eth_call
 
     # --- commands that write ----------------------------------------------------------------------
 
@@ -415,6 +418,7 @@ class LocalNet:
             transaction.calldata,
             read_only=False,
             leader_results=leader_results,
+            eth_call=self._eth_call,
         )
         outcome, report = self._outcome(store, host, transaction, *identity)
         streams = {} if report is None else _streams(report, outcome)
@@ -502,7 +506,9 @@ class LocalNet:
         self, store: Store, overlay: Overlay, transaction: Transaction, *, permissions: str, sync: bool = False
     ) -> Receipt:
         """Runs a transaction of which nothing is kept."""
-        host = RunHost(store, overlay, transaction.contract, transaction.calldata, read_only=True)
+        host = RunHost(
+            store, overlay, transaction.contract, transaction.calldata, read_only=True, eth_call=self._eth_call
+        )
         identity = self._identity(store, transaction, 0)
         outcome, report = self._run(host, transaction, *identity, permissions, sync=sync)
         status = Status.OK if isinstance(outcome, Return) else Status.FAILED

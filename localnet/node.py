@@ -7,7 +7,8 @@ Everything a contract does is collected here and stays provisional; :mod:`localn
 * The balance of the running contract includes the value of the message (spec executor/00, "get_self_balance").
 * This node is the leader of every nondet block and keeps the results, unless it is given those of a leader: then it is
   a validator, and keeps which block was disagreed with.
-* There is no EVM: ``eth_call`` is answered with no bytes; ``eth_send`` moves its value when the transaction commits.
+* There is no EVM: ``eth_call`` is answered by a function that the user gives, or with no
+  bytes; ``eth_send`` moves its value when the transaction commits.
 * Fuel is unlimited.
 """
 
@@ -15,8 +16,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from executor.abi import HostErrorCode, StorageType
 from executor.address import Address
@@ -25,6 +26,9 @@ from localnet import accounts, limits
 from localnet.model import Event, Posted, PostedKind
 from localnet.overlay import Overlay
 from localnet.store import Store
+
+#: What an EVM contract answers: address and ABI-encoded call to the ABI-encoded result, or raises HostErrorReply.
+EthCall: TypeAlias = Callable[[Address, bytes], bytes]
 
 #: The largest number that a fuel answer should hold (spec executor/02).
 UNLIMITED_FUEL = (1 << 53) - 1
@@ -44,6 +48,7 @@ class RunHost:
         *,
         read_only: bool,
         leader_results: Sequence[bytes] | None = None,
+        eth_call: EthCall | None = None,
     ) -> None:
         """
         :param leader_results: code byte and payload for each nondet block; makes this the node of a validator.
@@ -54,6 +59,7 @@ class RunHost:
         self._calldata = calldata
         self._read_only = read_only
         self._leader_results = leader_results
+        self._eth_call = eth_call
         self._message_bytes = 0
         self._event_bytes = 0
         self._nondet_bytes = 0
@@ -148,7 +154,7 @@ class RunHost:
         self._post(Posted(PostedKind.ETH_SEND, address, _amount(members["value"]), calldata))
 
     async def eth_call(self, address: Address, calldata: bytes) -> bytes:
-        return b""
+        return self._eth_call(address, calldata) if self._eth_call else b""
 
     async def post_event(self, topics: list[bytes], blob: bytes) -> None:
         _within(len(self.events) + 1, limits.EVENTS)

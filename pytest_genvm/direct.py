@@ -215,6 +215,10 @@ class DirectVM:
         """Answers prompts in which ``pattern`` is found (:meth:`pytest_genvm.mocks.Mocks.llm`)."""
         self._mocks.llm(pattern, response)
 
+    def mock_evm(self, address: Address, signature: str, response: Any) -> None:
+        """Answers calls of an EVM contract's method (:meth:`pytest_genvm.mocks.Mocks.evm`)."""
+        self._mocks.evm(address, signature, response)
+
     def clear_mocks(self) -> None:
         """Forgets all mocks, and the requests that there were."""
         self._mocks.clear()

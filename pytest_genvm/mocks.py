@@ -12,8 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from executor.abi import HostErrorCode
+from executor.address import Address
+from executor.host_protocol.host import HostErrorReply
+from executor.keccak import Keccak256
 from executor.module_protocol import GET_STATS, Answer, FatalError, Ok, Request, UserError, encode_answer
 
+_SELECTOR_BYTES = 4
+_ABI_WORD_BYTES = 32
 #: Characters of a prompt that a message of ours shows.
 _SHOWN_CHARACTERS = 2000
 _WEB_RESPONSE_KEYS = frozenset({"status", "headers", "body", "method"})
@@ -42,6 +48,15 @@ class _Mock:
     uses: int = 0
 
 
+@dataclass(slots=True)
+class _EvmMock:
+    address: Address
+    signature: str
+    selector: bytes
+    response: Any
+    uses: int = 0
+
+
 class _BadMock(ValueError):
     """A mock's response does not fit the request."""
 
@@ -52,6 +67,7 @@ class Mocks:
     def __init__(self) -> None:
         self._web: list[_Mock] = []
         self._llm: list[_Mock] = []
+        self._evm: list[_EvmMock] = []
         #: Requests since :meth:`clear`, as they came.
         self.requests: list[Request] = []
         self._problems: list[str] = []
@@ -87,16 +103,28 @@ class Mocks:
             raise TypeError(f"an LLM response cannot be a {type(response).__name__}")
         _add(self._llm, _Mock(re.compile(pattern, re.DOTALL), None, response))
 
+    def evm(self, address: Address, signature: str, response: Any) -> None:
+        """Adds the answer of a method of an EVM contract.
+
+        :param signature: such as ``balanceOf(address)``.
+        :param response: an ``int``, ``bool`` or ``Address``, or the ABI-encoded result as bytes, or a function that
+            gets the ABI-encoded arguments and returns one of these.
+        """
+        mock = _EvmMock(address, signature, Keccak256(signature.encode()).digest()[:_SELECTOR_BYTES], response)
+        self._evm = [old for old in self._evm if (old.address, old.signature) != (address, signature)] + [mock]
+
     def clear(self) -> None:
         """Forgets all answers and requests."""
         self._web.clear()
         self._llm.clear()
+        self._evm.clear()
         self.requests.clear()
         self._problems.clear()
 
     def unused(self) -> list[str]:
         """Patterns that no request has met."""
-        return [mock.pattern.pattern for mock in (*self._web, *self._llm) if not mock.uses]
+        asked = [mock.pattern.pattern for mock in (*self._web, *self._llm) if not mock.uses]
+        return asked + [mock.signature for mock in self._evm if not mock.uses]
 
     def take_problems(self) -> list[str]:
         """What could not be answered since the last time, as texts for the author of the test."""
@@ -120,6 +148,21 @@ class Mocks:
             self._problems.append(problem)
             return FatalError(problem)
         return answer
+
+    def eth_call(self, address: Address, data: bytes) -> bytes:
+        """The ABI-encoded result of a call of an EVM contract."""
+        selector, arguments = data[:_SELECTOR_BYTES], data[_SELECTOR_BYTES:]
+        for mock in self._evm:
+            if (mock.address, mock.selector) == (address, selector):
+                mock.uses += 1
+                response = mock.response(arguments) if callable(mock.response) else mock.response
+                return _abi_word(response)
+        known = "".join(f"\n  {mock.address!s} {mock.signature}" for mock in self._evm) or " none"
+        self._problems.append(
+            f"the contract calls the method 0x{selector.hex()} of the EVM contract {address!s}, which no mock answers;"
+            f" there are:{known}"
+        )
+        raise HostErrorReply(HostErrorCode.FORBIDDEN)
 
     def _answer(self, request: Request) -> Answer:
         try:
@@ -171,6 +214,17 @@ def _respond(mocks: list[_Mock], text: str, argument: Any, method: str | None = 
     raise _BadMock(f"no mock matches; there are:{known}" if mocks else "no mock matches; there are none")
 
 
+# --- EVM ------------------------------------------------------------------------------------------
+
+
+def _abi_word(response: Any) -> bytes:
+    if isinstance(response, int):
+        return (response % (1 << 8 * _ABI_WORD_BYTES)).to_bytes(_ABI_WORD_BYTES, "big")
+    if isinstance(response, Address):
+        return response.as_bytes.rjust(_ABI_WORD_BYTES, b"\0")
+    return bytes(response)
+
+
 # --- web ------------------------------------------------------------------------------------------
 
 
@@ -198,8 +252,7 @@ def _response(response: dict[str, Any]) -> dict[str, Any]:
 def _text_of(body: Any) -> str:
     if isinstance(body, bytes):
         return body.decode()
-    text: str = body if isinstance(body, str) else json.dumps(body)
-    return text
+    return body if isinstance(body, str) else json.dumps(body)
 
 
 def _bytes_of(body: Any) -> bytes:
@@ -214,7 +267,7 @@ def _data(convert: Callable[[Any], Any], response: Any) -> Answer:
 
 
 def _to_text(response: Any) -> str:
-    return response if isinstance(response, str) else json.dumps(response)
+    return str(response) if isinstance(response, str) else json.dumps(response)
 
 
 def _to_json(response: Any) -> dict[str, Any]:

@@ -49,7 +49,11 @@ def local_net(genvm_workbench: Workbench, genvm_mocks: Mocks, genvm_clock: Clock
     from localnet.net import LocalNet
 
     return LocalNet(
-        tmp_path / "local.db", executor=genvm_workbench.executor, clock=genvm_clock, node_address=str(tmp_path)
+        tmp_path / "local.db",
+        executor=genvm_workbench.executor,
+        clock=genvm_clock,
+        node_address=str(tmp_path),
+        eth_call=genvm_mocks.eth_call,
     )
 
 

@@ -1,12 +1,10 @@
-"""examples/contracts/storage.py: the smallest contract, and the smallest test."""
+"""storage.py: the smallest contract, and the smallest test."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from contract_files import CONTRACTS
 
 from pytest_genvm import DirectVM
-
-CONTRACTS = Path(__file__).parents[2] / "examples" / "contracts"
 
 
 def test_keeps_the_last_text(direct_vm: DirectVM) -> None:

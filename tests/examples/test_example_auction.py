@@ -1,0 +1,59 @@
+"""auction.py: time, and value that goes back."""
+
+from __future__ import annotations
+
+import pytest
+from contract_files import CONTRACTS
+
+from executor.address import Address
+from pytest_genvm import DirectContract, DirectVM
+
+OPENS, CLOSES = "2026-05-01T00:00:00+00:00", "2026-05-02T00:00:00+00:00"
+
+
+@pytest.fixture
+def auction(direct_vm: DirectVM) -> DirectContract:
+    return direct_vm.deploy(CONTRACTS / "auction.py", OPENS, CLOSES)
+
+
+def offer(direct_vm: DirectVM, auction: DirectContract, bidder: Address, value: int) -> None:
+    direct_vm.value = value
+    with direct_vm.prank(bidder):
+        auction.offer()
+    direct_vm.value = 0
+
+
+def test_the_highest_bid_pays_the_seller(
+    direct_vm: DirectVM, auction: DirectContract, direct_owner: Address, direct_alice: Address, direct_bob: Address
+) -> None:
+    direct_vm.warp(OPENS)
+    alice, seller = direct_vm.balance(direct_alice), direct_vm.balance(direct_owner)
+    offer(direct_vm, auction, direct_alice, 10)
+    offer(direct_vm, auction, direct_bob, 25)
+    assert direct_vm.balance(direct_alice) == alice, "outbid, paid back"
+    assert auction.leader() == direct_bob
+    direct_vm.warp(CLOSES)
+    auction.collect()
+    assert direct_vm.balance(direct_owner) == seller + 25
+
+
+def test_only_between_the_two_moments(direct_vm: DirectVM, auction: DirectContract, direct_alice: Address) -> None:
+    for moment in ["2026-04-30T23:59:59Z", CLOSES]:
+        direct_vm.warp(moment)
+        with direct_vm.expect_revert("not open"):
+            offer(direct_vm, auction, direct_alice, 10)
+        direct_vm.value = 0
+    direct_vm.warp("2026-05-01T23:59:59Z")
+    with direct_vm.expect_revert("not over"):
+        auction.collect()
+
+
+def test_a_branch_of_history(direct_vm: DirectVM, auction: DirectContract, direct_alice: Address) -> None:
+    direct_vm.warp(OPENS)
+    before = direct_vm.snapshot()
+    offer(direct_vm, auction, direct_alice, 10)
+    direct_vm.warp(CLOSES)
+    auction.collect()
+    direct_vm.revert(before)
+    assert auction.leader() is None
+    offer(direct_vm, auction, direct_alice, 1)

@@ -1,0 +1,65 @@
+"""escrow.py: value that waits for a decision."""
+
+from __future__ import annotations
+
+import pytest
+from contract_files import CONTRACTS
+
+from executor.address import Address
+from pytest_genvm import DirectContract, DirectVM
+
+
+@pytest.fixture
+def escrow(direct_vm: DirectVM, direct_alice: Address, direct_bob: Address, direct_charlie: Address) -> DirectContract:
+    """Alice buys from Bob, Charlie decides."""
+    direct_vm.sender = direct_alice
+    contract = direct_vm.deploy(CONTRACTS / "escrow.py", direct_bob, direct_charlie, 100)
+    direct_vm.value = 100
+    contract.pay()
+    direct_vm.value = 0
+    return contract
+
+
+def test_the_buyer_releases(direct_vm: DirectVM, escrow: DirectContract, direct_bob: Address) -> None:
+    assert escrow.get() == {"state": "paid", "holds": 100, "returned": 0}
+    before = direct_vm.balance(direct_bob)
+    escrow.release()
+    assert direct_vm.balance(direct_bob) == before + 100
+    assert escrow.get() == {"state": "released", "holds": 0, "returned": 0}
+    with direct_vm.expect_revert("the escrow is released"):
+        escrow.release()
+
+
+def test_the_arbiter_gives_it_back(
+    direct_vm: DirectVM, escrow: DirectContract, direct_alice: Address, direct_charlie: Address
+) -> None:
+    before = direct_vm.balance(direct_alice)
+    with direct_vm.prank(direct_charlie):
+        escrow.refund()
+    assert direct_vm.balance(direct_alice) == before + 100
+
+
+def test_nobody_decides_in_their_own_favour(direct_vm: DirectVM, escrow: DirectContract, direct_bob: Address) -> None:
+    with direct_vm.expect_revert("not for you"):
+        escrow.refund()
+    with direct_vm.prank(direct_bob), direct_vm.expect_revert("not for you"):
+        escrow.release()
+    assert escrow.balance == 100
+
+
+def test_only_the_exact_price_is_taken(direct_vm: DirectVM, direct_bob: Address) -> None:
+    contract = direct_vm.deploy(CONTRACTS / "escrow.py", direct_bob, direct_bob, 100)
+    direct_vm.value = 99
+    with direct_vm.expect_revert("the price is 100, not 99"):
+        contract.pay()
+    assert contract.balance == 0
+
+
+def test_a_refused_payment_comes_back(direct_vm: DirectVM, direct_alice: Address) -> None:
+    seller = direct_vm.deploy(CONTRACTS / "storage.py", "takes no value")
+    contract = direct_vm.deploy(CONTRACTS / "escrow.py", seller, direct_alice, 100)
+    direct_vm.value = 100
+    contract.pay()
+    direct_vm.value = 0
+    contract.release()
+    assert contract.get() == {"state": "released", "holds": 100, "returned": 100}

@@ -1,0 +1,28 @@
+"""quiz/: a contract of several files is deployed as a folder."""
+
+from __future__ import annotations
+
+import pytest
+from contract_files import CONTRACTS
+
+from executor.address import Address
+from pytest_genvm import DirectVM
+
+
+def test_a_round(direct_vm: DirectVM, direct_alice: Address) -> None:
+    quiz = direct_vm.deploy(CONTRACTS / "quiz")
+    with direct_vm.prank(direct_alice):
+        assert quiz.question(direct_alice) == "What is 6 times 7?"
+        assert quiz.answer(" 42 ")
+        assert quiz.question(direct_alice) == "Which planet is nearest to the sun?"
+        assert not quiz.answer("Venus")
+        with direct_vm.expect_revert("no more questions"):
+            quiz.answer("Mercury")
+    assert quiz.score(direct_alice) == 1
+
+
+@pytest.mark.parametrize("name", ["answered", "points"])
+def test_everybody_starts_with_the_first_question(direct_vm: DirectVM, direct_owner: Address, name: str) -> None:
+    quiz = direct_vm.deploy(CONTRACTS / "quiz")
+    quiz.answer("42")
+    assert direct_vm.storage(quiz)[name] == {direct_owner: 1}
