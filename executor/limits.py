@@ -28,10 +28,14 @@ COMPILE_MEMORY_BYTES = 4 << 30
 COMPILED_BYTES = 1 << 30
 #: How often to look whether another process has finished compiling the same module.
 COMPILE_LOCK_POLL_SECONDS = 0.02
-#: When a file that is being written into the artefact store has been forgotten.
-UNFINISHED_ARTEFACT_SECONDS = 3600
+#: When a file that is being written into a cache folder has been forgotten.
+UNFINISHED_FILE_SECONDS = 3600
+#: Most that a MapDerived action may add to a VM: contents and paths.
+DERIVED_BYTES_MAX = 64 << 20
 #: How much of the compiler's complaint is kept.
 COMPILER_TEXT_BYTES = 2000
+#: How much is kept of what a program prints that sees nothing but its files.
+CLOSED_OUTPUT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 
@@ -164,6 +168,25 @@ PRINT_SECONDS = 0.5
 LAST_PRINT_SECONDS = 0.05
 #: What `--print stderr-full` can show.
 STDERR_KEPT_BYTES = 1 << 20
+
+# --- pool of executors ----------------------------------------------------------------------------
+
+#: Executors that wait for jobs, unless the client wants another number, and the most that it may want.
+POOL_IDLE = 2
+POOL_IDLE_MAX = 64
+#: Executors of one pool that have a job; each takes a descriptor of the template.
+POOL_JOBS_MAX = 500
+#: A job: message and host data at most, as UTF-8.
+POOL_FRAME_BYTES = 16 << 20
+POOL_READ_BYTES = 256 << 10
+#: Descriptors that one read of a socket may bring; the kernel passes no more at a time.
+POOL_DESCRIPTORS_AT_ONCE = 253
+#: Seconds until a template must be ready. It may have to compile interpreters first.
+POOL_READY_SECONDS = 4.0 * COMPILE_SECONDS
+#: Seconds that a template which was told to end, or whose channel broke, may take for that.
+POOL_END_SECONDS = 5.0
+#: An executor that dies idle at less than this age is only replaced when the next job comes.
+POOL_IDLE_SECONDS_MIN = 1.0
 
 # --- records of executions ------------------------------------------------------------------------
 

@@ -117,7 +117,8 @@ def _snapshot(work: Work) -> dict[str, bytes]:
     for name in _PYTHON_LIBRARIES:
         for path, content in packed[name].items():
             library[f"{_LIBRARIES_AT}/{path.removeprefix('src/')}"] = bytes(content)
-    library[f"{_LIBRARIES_AT}/{_SNAPSHOT_MODULE.name}"] = _SNAPSHOT_MODULE.read_bytes()
+    for module in (_SNAPSHOT_MODULE, _COMPILER_PROGRAM):
+        library[f"{_LIBRARIES_AT}/{module.name}"] = module.read_bytes()
     interpreters = {name: bytes(packed["cpython"][name]) for name in ("cpython.wasm", "cpython.det.wasm")}
     return snapshots(
         interpreters, "cpython.det.wasm", bytes(packed["softfloat"]["softfloat.wasm"]), library, work.folder
@@ -177,14 +178,30 @@ def _start_snapshot(ids: Mapping[str, str]) -> Action:
     }
 
 
+def _run(program: str) -> Action:
+    return {"SetArgs": ["py", "-u", "-B", f"{_LIBRARIES_AT}/{program}"]}
+
+
+def _compiler(work: Work) -> dict[str, bytes]:
+    program = {_COMPILER_PROGRAM.name: _COMPILER_PROGRAM.read_bytes()}
+    return {f"src/{name}": data for name, data in bytecode.with_bytecode(work, program, _LIBRARIES_AT).items()}
+
+
+def _start_compiler(ids: Mapping[str, str]) -> Action:
+    """Needs no library: what it imports is in the snapshot."""
+    started = [_run(_COMPILER_PROGRAM.name), _depends("cpython-genlayer", ids)]
+    return {"Seq": [_map("src/", f"{_LIBRARIES_AT}/"), *started]}
+
+
 def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
-    """Starts Python on the contract's file or folder `code`, mapped at `to`."""
+    """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it."""
 
     def actions(ids: Mapping[str, str]) -> Action:
+        bytecode = {"MapDerived": {"file": code, "to": to, "by": f"py-compiler:{ids['py-compiler']}"}}
         return {
             "Seq": [
-                {"With": {"runner": "<contract>", "action": _map(code, to)}},
-                {"SetArgs": ["py", "-u", "-B", f"{_LIBRARIES_AT}/_genlayer_runner.py"]},
+                {"With": {"runner": "<contract>", "action": {"Seq": [_map(code, to), bytecode]}}},
+                _run("_genlayer_runner.py"),
                 _depends("py-lib-cloudpickle", ids),
                 _depends("py-lib-genlayer-std", ids),
                 _depends("cpython-genlayer", ids),
@@ -195,7 +212,8 @@ def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]
 
 
 _PYTHON_LIBRARIES = ("py-lib-cloudpickle", "py-lib-genlayer-std")
-_PYTHON_CONTRACT_DEPENDS = (*_PYTHON_LIBRARIES, "cpython-genlayer")
+_PYTHON_CONTRACT_DEPENDS = (*_PYTHON_LIBRARIES, "cpython-genlayer", "py-compiler")
+_COMPILER_PROGRAM = _HERE / "py-compiler" / "src" / "_genlayer_compiler.py"
 _SNAPSHOT_MODULE = _HERE / "cpython-genlayer" / "src" / "_genlayer_snapshot.py"
 
 RECIPES: tuple[Recipe, ...] = (
@@ -231,9 +249,20 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         id="cpython-genlayer",
         depends=("softfloat", "cpython", *_PYTHON_LIBRARIES),
-        inputs=(_SNAPSHOT_MODULE, _HERE / "cpython" / "snapshot.py", _EXECUTOR / "subvm", _EXECUTOR / "message.py"),
+        inputs=(
+            *(_SNAPSHOT_MODULE, _COMPILER_PROGRAM, _HERE / "cpython" / "snapshot.py"),
+            *(_EXECUTOR / "subvm", _EXECUTOR / "message.py"),
+        ),
         files=_snapshot,
         actions=_start_snapshot,
+    ),
+    Recipe(
+        id="py-compiler",
+        depends=("cpython-genlayer",),
+        inputs=(*bytecode.recipe_files(), _COMPILER_PROGRAM),
+        needs=_python_needs,
+        files=_compiler,
+        actions=_start_compiler,
     ),
     Recipe(
         id="py-genlayer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
 from executor.limits import (
@@ -13,13 +13,14 @@ from executor.limits import (
     MAPPED_PATH_NAMES_MAX,
 )
 from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.runner.archive import Archive, Folder
+from executor.runner.archive import Archive, FileContent, Folder
 from executor.runner.ids import CONTRACT
 from executor.runner.runner_json import (
     Action,
     AddEnv,
     Depends,
     LinkWasm,
+    MapDerived,
     MapFile,
     Seq,
     SetArgs,
@@ -28,8 +29,13 @@ from executor.runner.runner_json import (
     With,
 )
 
+#: A path in the file tree of a VM, and what is there.
+PathAndContent: TypeAlias = tuple[str, FileContent]
+#: Contents by path.
+DerivedFiles: TypeAlias = Mapping[str, bytes]
+
 #: Everything but StartWasm, which ends the processing.
-_Step: TypeAlias = MapFile | AddEnv | SetArgs | Depends | With | LinkWasm | When | Seq
+_Step: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | When | Seq
 
 _VARIABLE = re.compile(r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}")
 _PROCESS_VARIABLE = "ENV["
@@ -57,6 +63,15 @@ class VmBuilder(Protocol):
         """:meth:`map_file` for every entry of ``folder`` in order, at ``to`` and its name. ``to`` ends in ``/``.
 
         :raises OutOfMemory, InvalidContract: as that.
+        """
+
+    def is_free(self, path: str) -> bool:
+        """Whether no file or directory is at ``path``, and no file where a directory would have to be."""
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        """What the program of the runner ``by`` (a resolved id) makes of ``files`` (:mod:`executor.derived`).
+
+        :raises VMErrorRaised, InternalErrorRaised: as there.
         """
 
     def append_args(self, args: list[str]) -> None:
@@ -131,6 +146,8 @@ class _Run:
         match action:
             case MapFile():
                 self._map(current, action)
+            case MapDerived():
+                self._map_derived(current, action)
             case AddEnv():
                 self._add_env(action)
             case SetArgs(args):
@@ -181,6 +198,20 @@ class _Run:
         else:
             self._names_left -= names
             self._builder.map_folder(to, folder)
+
+    def _map_derived(self, current: Archive, action: MapDerived) -> None:
+        """What is made is charged like an archive and its files; names that are taken keep what they have."""
+        if action.file.endswith("/"):
+            folder = current.folder("" if action.file == "/" else action.file)
+            to = action.to if action.to.endswith("/") else action.to + "/"
+            files = [(to + name, content) for name, content in folder.entries]
+        else:
+            files = [(action.to, current.file(action.file))]
+        made = self._builder.derive(self._registry.resolve(action.by), files)
+        self._builder.charge(sum(map(len, made.values())))
+        for path, content in made.items():
+            if self._builder.is_free(path):
+                self._map_one(path, content)
 
     def _map_one(self, path: str, content: bytes | memoryview) -> None:
         if len(path) > MAPPED_PATH_BYTES_MAX or len(path.encode()) > MAPPED_PATH_BYTES_MAX:

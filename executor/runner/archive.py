@@ -68,10 +68,15 @@ class Archive:
             folder = self._folders[prefix] = Folder(self.files, prefix)
         return folder
 
+    def origin(self, name: str) -> str | None:
+        """Stands for the bytes of one file and changes whenever they might; None for what comes from a host."""
+        return None if self.state is None else f"{self.state} {name}"
+
     @cached_property
     def action(self) -> Action:
         """The parsed runner.json.
 
         :raises InvalidContract: it is missing or malformed.
         """
-        return parse_runner_json(bytes(self.file(RUNNER_JSON)), f"{RUNNER_JSON} of {self.id}")
+        where = f"{RUNNER_JSON} of {self.id}"
+        return parse_runner_json(bytes(self.file(RUNNER_JSON)), where, installed=self.state is not None)

@@ -19,6 +19,18 @@ class MapFile:
 
 
 @dataclass(frozen=True, slots=True)
+class MapDerived:
+    """Map what the program of runner ``by`` makes of the files that ``MapFile`` with the same ``to`` and ``file`` maps.
+
+    Ours, and only for installed runners: contracts of other executors cannot have it.
+    """
+
+    to: str
+    file: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddEnv:
     """Set variable ``name`` to the template ``val``."""
 
@@ -77,15 +89,16 @@ class Seq:
     actions: tuple[Action, ...]
 
 
-Action: TypeAlias = MapFile | AddEnv | SetArgs | Depends | With | LinkWasm | StartWasm | When | Seq
+Action: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | StartWasm | When | Seq
 
 _CONDITIONS = {"det": True, "nondet": False}
 
 
-def parse_runner_json(data: bytes, where: str) -> Action:
+def parse_runner_json(data: bytes, where: str, *, installed: bool) -> Action:
     """Parse a runner.json; ``where`` begins the cause of an error.
 
     Unknown keys of an action's own object are ignored, but no key may stand twice in one object.
+    ``installed`` runners may use actions of ours; in contracts those are as unknown as everywhere else.
 
     :raises InvalidContract: not UTF-8, not JSON, too long, too deep, or not an action.
     """
@@ -95,10 +108,10 @@ def parse_runner_json(data: bytes, where: str) -> Action:
         value = parse_json(data.decode("utf-8"), max_chars=RUNNER_JSON_BYTES_MAX, max_depth=RUNNER_JSON_DEPTH_MAX)
     except ValueError as error:
         raise InvalidContract(f"{where}: {error}") from error
-    return _action(value, where)
+    return _action(value, where, installed)
 
 
-def _action(value: Any, where: str) -> Action:
+def _action(value: Any, where: str, installed: bool) -> Action:
     if not isinstance(value, dict) or len(value) != 1:
         raise InvalidContract(f"{where}: an action is an object with exactly one key")
     [(kind, body)] = value.items()
@@ -107,6 +120,9 @@ def _action(value: Any, where: str) -> Action:
         case "MapFile":
             to, file = _fields(body, ("to", "file"), inside)
             return MapFile(_text(to, inside), _text(file, inside))
+        case "MapDerived" if installed:
+            to, file, by = _fields(body, ("to", "file", "by"), inside)
+            return MapDerived(_text(to, inside), _text(file, inside), _text(by, inside))
         case "AddEnv":
             name, val = _fields(body, ("name", "val"), inside)
             return AddEnv(_text(name, inside), _text(val, inside))
@@ -116,7 +132,7 @@ def _action(value: Any, where: str) -> Action:
             return Depends(_text(body, inside))
         case "With":
             runner, action = _fields(body, ("runner", "action"), inside)
-            return With(_text(runner, inside), _action(action, inside))
+            return With(_text(runner, inside), _action(action, inside, installed))
         case "LinkWasm":
             return LinkWasm(_text(body, inside))
         case "StartWasm":
@@ -126,13 +142,13 @@ def _action(value: Any, where: str) -> Action:
             condition = _text(cond, inside)
             if condition not in _CONDITIONS:
                 raise InvalidContract(f"{inside}: cond is neither `det` nor `nondet`")
-            return When(_CONDITIONS[condition], _action(action, inside))
+            return When(_CONDITIONS[condition], _action(action, inside, installed))
         case "Seq":
-            return Seq(tuple(_action(item, f"{inside}[{index}]") for index, item in enumerate(_array(body, inside))))
+            return Seq(tuple(_action(item, f"{inside}[{i}]", installed) for i, item in enumerate(_array(body, inside))))
     raise InvalidContract(f"{where}: unknown action {kind[:32]!r}")
 
 
-def _fields(value: Any, names: tuple[str, str], where: str) -> list[Any]:
+def _fields(value: Any, names: tuple[str, ...], where: str) -> list[Any]:
     """The values of the named keys."""
     if not isinstance(value, dict):
         raise InvalidContract(f"{where}: not an object")

@@ -12,7 +12,6 @@ file in the store       content
 ``<place>.mark``        the same and ``"seen"``: the state in which the artefact's digest was checked
 ``<digest>.cwasm``      the artefact, mapped by the engine after its digest was checked
 ``<key>.lock``          locked by the process that compiles the module; no content
-``new-*``               a file being written; it gets its name by a rename
 ======================  ==================================================================================
 
 Digests of two big files at every start would cost more than the rest of a run. So a module that comes from
@@ -21,8 +20,8 @@ name inside it) in place of its bytes. The state of a file is its inode, size an
 set among them; a mark is only believed while the artefact is in the state in which its digest was checked, and
 only until the machine is started again, because a crash can lose what was written.
 
-A file is never changed under its name, so several processes may fill a store at once. What is damaged
-or cannot be read is compiled again; a store that cannot be written is only read.
+Several processes may fill a store at once (:mod:`executor.cache_folder`). What is damaged or cannot be read is
+compiled again; a store that cannot be written is only read.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ from blake3 import blake3
 from wasmtime import Module, WasmtimeError
 
 from executor import limits
+from executor.cache_folder import CacheFolder
 from executor.file_state import file_state
 from executor.outcome import InvalidContract
 from executor.subvm import wasm as changes
@@ -51,8 +51,6 @@ from executor.subvm.engine import engine, fingerprint
 from executor.subvm.facts import ModuleFacts
 
 _log = logging.getLogger(__name__)
-
-_UNFINISHED = "new-"
 
 
 class LoadedModule(NamedTuple):
@@ -76,7 +74,7 @@ class ArtefactStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = CacheFolder(folder)
         #: By key, and by place.
         self._loaded: dict[str, LoadedModule] = {}
         self._loading: dict[str, threading.Lock] = {}
@@ -126,15 +124,15 @@ class ArtefactStore:
     # --- disk ----------------------------------------------------------------------------------------
 
     def _note(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+        return self.folder.path / f"{key}.json"
 
     def _artefact(self, digest: str) -> Path:
-        return self._folder / f"{digest}.cwasm"
+        return self.folder.path / f"{digest}.cwasm"
 
     def _from_mark(self, place: str) -> LoadedModule | None:
         """The module without a look at its bytes, if nothing has changed since its artefact was checked."""
         try:
-            mark = json.loads((self._folder / f"{place}.mark").read_bytes())
+            mark = json.loads((self.folder.path / f"{place}.mark").read_bytes())
             artefact = self._artefact(mark["blake3"])
             if mark["seen"] != _seen(artefact):
                 return None
@@ -164,16 +162,16 @@ class ArtefactStore:
         self.hits += 1
         if place is not None and seen is not None:
             with contextlib.suppress(OSError):
-                self._write(self._folder / f"{place}.mark", json.dumps({**note, "seen": seen}).encode())
+                self.folder.write(f"{place}.mark", json.dumps({**note, "seen": seen}).encode())
         return loaded
 
     @contextlib.contextmanager
     def _only_compiler(self, key: str) -> Iterator[None]:
         """Wait while another process compiles the same module. That only saves work, so failures are no matter."""
-        lock = self._folder / f"{key}.lock"
+        lock = self.folder.path / f"{key}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.folder.path.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(lock.open("ab"))
                 stack.callback(_remove, lock)
                 _lock(file)
@@ -182,34 +180,15 @@ class ArtefactStore:
     def _keep(self, key: str, code: bytes, facts: ModuleFacts) -> Path | None:
         """Put an artefact into the store; its file, or None if the store cannot be written."""
         digest = blake3(code).hexdigest()
-        artefact = self._artefact(digest)
         note = json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
         try:
-            self._sweep()
-            self._write(artefact, code)
-            self._write(self._note(key), note)
+            self.folder.sweep()
+            artefact = self.folder.write(self._artefact(digest).name, code)
+            self.folder.write(self._note(key).name, note)
         except OSError as error:
             _log.warning("compiled module %s is not kept: %s", key, error)
             return None
         return artefact
-
-    def _write(self, path: Path, content: bytes) -> None:
-        unfinished = self._folder / f"{_UNFINISHED}{os.urandom(8).hex()}"
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(unfinished, path)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
-
-    def _sweep(self) -> None:
-        """Remove what processes left that were killed while they wrote."""
-        for path in self._folder.glob(f"{_UNFINISHED}*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > limits.UNFINISHED_ARTEFACT_SECONDS:
-                    path.unlink()
 
     # --- compiling -----------------------------------------------------------------------------------
 

@@ -41,12 +41,13 @@ from executor.subvm.wasip1 import ProcExit, WasiState
 from executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from executor.address import Address
     from executor.host_protocol.client import HostClient
     from executor.message import ExtendedMessage
     from executor.outside import Outside
+    from executor.runner.actions import DerivedFiles, PathAndContent
     from executor.runner.archive import Archive, Folder
     from executor.runner.contract import Version
     from executor.subvm.artefacts import ArtefactStore, LoadedModule
@@ -118,6 +119,7 @@ class Services(Protocol):
     outside: Outside
 
     def check_interrupted(self) -> None: ...
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles: ...
     def pool(self, deterministic: bool) -> RamPool: ...
     def balance(self, address: Address) -> int: ...
     def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome: ...
@@ -210,6 +212,12 @@ class SubVM:
             for name, content in folder.entries:
                 self.map_file(to + name, content)
 
+    def is_free(self, path: str) -> bool:
+        return self.wasi.fs.is_free(path)
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        return self.services.derive(by, files)
+
     def append_args(self, args: list[str]) -> None:
         self.wasi.append_args(args)
 
@@ -246,9 +254,8 @@ class SubVM:
     def _load(self, archive: Archive, name: str) -> LoadedModule:
         # Runners are trusted with the native stack: CPython has limits of its own, and pays for no counter.
         own = archive.id == on_chain_id(self.spec.message.contract_address.as_bytes)
-        origin = None if archive.state is None else f"{archive.state} {name}"
         return self.services.artefacts.load(
-            archive.file(name), deterministic=self.deterministic, counts_depth=own, origin=origin
+            archive.file(name), deterministic=self.deterministic, counts_depth=own, origin=archive.origin(name)
         )
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from executor.subvm.wasm.names import set_module_name
 from runners import toolchain
-from runners.cpython import allocator, library
+from runners.cpython import libc, library
 from runners.errors import BuildError
 from runners.workshop import Step, Work, digest_files
 
@@ -28,7 +28,7 @@ _LINK = (
 
 def step() -> Step:
     """The step; its result is the file :data:`FILE_NAME`."""
-    inputs = (digest_files([Path(__file__), Path(allocator.__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
+    inputs = (digest_files([Path(__file__), Path(libc.__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
     return Step("wasm-command", "link the interpreter", inputs, (library.step(),), _make)
 
 
@@ -43,7 +43,7 @@ def _make(work: Work) -> None:
     objects = [f"{unit}.o" for unit in _UNITS]
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
-    allocator.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
+    libc.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
     patched = {"ZIG_LIB_DIR": str(zig_library)}
     work.run("wasm-cc", "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
     linked = (work.folder / "linked.wasm").read_bytes()

@@ -12,17 +12,12 @@ import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from executor import limits
-from executor.abi import StorageType
-from executor.address import Address
-from executor.message import ExtendedMessage, Message
+from executor import calldata, limits
 from executor.outcome import Return
 from executor.runner.archive import Archive
 from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.budget import RamPool
-from executor.subvm.vm import Permissions, SubVM, VmSpec
+from executor.subvm.closed import ClosedWorld
 from executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
 from executor.subvm.wasm.edit import rebuild
 from executor.subvm.wasm.module import Export, ExternKind, Module, read_module
@@ -34,7 +29,6 @@ MODULE_NAME = "cpython"
 GAP_BYTES = 256
 _RUN_OF_DATA = re.compile(rb"[^\0](?:\0{0,%d}[^\0])*" % (GAP_BYTES - 1), re.DOTALL)
 _I32_CONST, _END, _ACTIVE_IN_MEMORY_0 = b"\x41", b"\x0b", b"\x00"
-_NOBODY = Address(bytes(20))
 
 
 def snapshots(
@@ -77,10 +71,8 @@ def _capture(interpreter: bytes, softfloat: bytes, files: Mapping[str, bytes], s
 
 
 def _run(starting: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch: Path) -> bytes:
-    services = _Services(ArtefactStore(scratch))
-    message = Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0)
-    spec = VmSpec(ExtendedMessage.main(message, b"\x06"), True, Permissions(), StorageType.DEFAULT, False)
-    vm = SubVM(spec, services)
+    world = ClosedWorld(ArtefactStore(scratch))
+    vm = world.vm(calldata.encode({}))
     try:
         for path, content in files.items():
             vm.map_file(path, content)
@@ -88,33 +80,10 @@ def _run(starting: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch:
         vm.link_wasm(archive, "softfloat")
         vm.start_wasm(archive, "interpreter", {})
         if vm.outcome != Return(b"\x00"):
-            raise BuildError(f"the interpreter did not start: {vm.outcome}\n{services.output.decode(errors='replace')}")
+            raise BuildError(f"the interpreter did not start: {vm.outcome}\n{world.output.decode(errors='replace')}")
         return bytes(vm.memories(MODULE_NAME)[0].whole())
     finally:
         vm.close()
-
-
-class _Services:
-    """The world of the VM that is captured: files, a clock at zero, and nothing else."""
-
-    def __init__(self, artefacts: ArtefactStore) -> None:
-        self.artefacts = artefacts
-        self.locked_slots: frozenset[bytes] = frozenset()
-        self.debug_mode = False
-        self.output = b""
-        self._pool = RamPool()
-
-    def check_interrupted(self) -> None:
-        """Nobody interrupts a build from inside."""
-
-    def pool(self, _deterministic: bool) -> RamPool:
-        return self._pool
-
-    def write_stream(self, _fd: int, data: bytes) -> None:
-        self.output = (self.output + data)[-limits.COMPILER_TEXT_BYTES :]
-
-    def __getattr__(self, name: str) -> Any:
-        raise BuildError(f"the interpreter asked for `{name}` before there was a contract")
 
 
 def _stack_pointer(module: Module) -> int:

@@ -20,6 +20,7 @@ import pytest
 from blake3 import blake3
 
 from executor import limits
+from executor.cache_folder import CacheFolder
 from executor.outcome import InternalError, InternalErrorRaised, InvalidContract, Return
 from executor.subvm import artefacts, compiler
 from executor.subvm.artefacts import ArtefactStore
@@ -211,7 +212,7 @@ def test_a_store_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(ArtefactStore, "_write", refuse)
+    monkeypatch.setattr(CacheFolder, "write", refuse)
     assert load(tmp_path).compiled == 0
     assert load(tmp_path, slow_module(1, 1)).compiled == 1
     assert names(tmp_path) == [".cwasm", ".json"]
@@ -219,7 +220,7 @@ def test_a_store_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_forgotten_files_are_removed(tmp_path: Path) -> None:
     load(tmp_path)
-    for name, age in (("new-old", limits.UNFINISHED_ARTEFACT_SECONDS + 10), ("new-fresh", 0)):
+    for name, age in (("new-old", limits.UNFINISHED_FILE_SECONDS + 10), ("new-fresh", 0)):
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     load(tmp_path, slow_module(1, 2))

@@ -301,7 +301,7 @@ def test_nothing_of_the_host_is_told(plain: Seen) -> None:
 
 
 def test_the_file_system_is_the_contract_s(plain: Seen) -> None:
-    assert "('/', ['py'], ['contract.py'])" in plain.facts["files"]
+    assert "('/', ['__pycache__', 'py'], ['contract.py'])" in plain.facts["files"]
     assert plain.facts["temporary_files"].startswith("FileNotFoundError: [Errno 44] No usable temporary directory")
     # reserved numbers: 0 message, 1 and 2 streams, 3 the root directory
     assert plain.value("descriptors")[2] == 0

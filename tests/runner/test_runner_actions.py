@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from executor import limits
 from executor.outcome import InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
 from executor.runner import actions
-from executor.runner.actions import run_actions
+from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from executor.runner.archive import Archive, Folder
 from executor.runner.ids import RunnerId
 
@@ -40,6 +41,13 @@ class Recorder:
     def map_folder(self, to: str, folder: Folder) -> None:
         for name, content in folder.entries:
             self.map_file(to + name, content)
+
+    def is_free(self, path: str) -> bool:
+        return ("map", path) not in [event[:2] for event in self.events]
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        self.events.append(("derive", by, [(path, bytes(content)) for path, content in files]))
+        return {f"{path}.made": content[::-1] for path, content in files if path.endswith("y")}
 
     def append_args(self, args: list[str]) -> None:
         self.events.append(("args", args))
@@ -117,6 +125,45 @@ def map_file(file: str, to: str) -> Any:
 
 def with_(runner: str, action: Any) -> Any:
     return {"With": {"runner": runner, "action": action}}
+
+
+# --- MapDerived ---------------------------------------------------------------------------------------
+
+
+def derived(file: str, to: str, *before: Any) -> Recorder:
+    """A contract with files whose (installed) runner maps what `maker` makes of them."""
+    action = with_("<contract>", {"MapDerived": {"to": to, "file": file, "by": "maker:alias"}})
+    runner = Archive("r", {"runner.json": json.dumps(seq(action, {"StartWasm": "m"})).encode(), "m": b""}, 0, "state")
+    builder = Recorder()
+    contract = archive("c", seq(*before, {"Depends": "r:h"}), 7, {"d/x.py": b"1", "d/y": b"23", "d/z": b"4"})
+    run_actions(contract, builder, Shelf(r=runner, maker=archive("maker", START, 99)), lambda: None)
+    return builder
+
+
+def test_what_is_derived_from_a_folder_is_charged_and_mapped() -> None:
+    builder = derived("d/", "/t")
+    assert builder.steps() == [
+        ("derive", "maker:h", [("/t/x.py", b"1"), ("/t/y", b"23"), ("/t/z", b"4")]),
+        ("map", "/t/x.py.made", b"1"),
+        ("map", "/t/y.made", b"32"),
+        ("start", "r", "m", {}),
+    ]
+    # the contract, its runner, the contract for With, and what was made; not the maker
+    assert builder.charges() == [7, 0, 7, 3]
+
+
+def test_what_is_derived_from_a_file() -> None:
+    assert derived("d/y", "/y").steps()[:2] == [("derive", "maker:h", [("/y", b"23")]), ("map", "/y.made", b"32")]
+    with pytest.raises(InvalidContract, match="no file"):
+        derived("nothing", "/y")
+
+
+def test_derived_files_give_way_to_mapped_ones() -> None:
+    assert derived("d/y", "/y", map_file("m", "/y.made")).steps() == [
+        ("map", "/y.made", b"wasm"),
+        ("derive", "maker:h", [("/y", b"23")]),
+        ("start", "r", "m", {}),
+    ]
 
 
 # --- StartWasm --------------------------------------------------------------------------------------

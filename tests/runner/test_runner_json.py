@@ -17,6 +17,7 @@ from executor.runner.runner_json import (
     AddEnv,
     Depends,
     LinkWasm,
+    MapDerived,
     MapFile,
     Seq,
     SetArgs,
@@ -27,8 +28,8 @@ from executor.runner.runner_json import (
 )
 
 
-def parse(text: str | bytes) -> Action:
-    return parse_runner_json(text.encode() if isinstance(text, str) else text, "runner.json of x")
+def parse(text: str | bytes, *, installed: bool = False) -> Action:
+    return parse_runner_json(text.encode() if isinstance(text, str) else text, "runner.json of x", installed=installed)
 
 
 def fails(text: str | bytes, *words: str) -> None:
@@ -59,6 +60,14 @@ def fails(text: str | bytes, *words: str) -> None:
 )
 def test_actions(text: str, action: Action) -> None:
     assert parse(text) == action
+
+
+def test_map_derived_is_for_installed_runners_only() -> None:
+    text = '{"Seq":[{"With":{"runner":"<contract>","action":{"MapDerived":{"file":"f","to":"/t","by":"c:h"}}}}]}'
+    assert parse(text, installed=True) == Seq((With("<contract>", MapDerived("/t", "f", "c:h")),))
+    fails(text, "unknown action 'MapDerived'")
+    with pytest.raises(InvalidContract, match="by is missing"):
+        parse('{"MapDerived":{"file":"f","to":"/t"}}', installed=True)
 
 
 def test_unknown_keys_of_an_own_object_are_ignored() -> None:
@@ -165,6 +174,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 actions = st.recursive(
     st.one_of(
         st.builds(MapFile, names, names),
+        st.builds(MapDerived, names, names, names),
         st.builds(AddEnv, names, names),
         st.builds(SetArgs, st.lists(names, max_size=3).map(tuple)),
         st.builds(Depends, names),
@@ -184,6 +194,8 @@ def dump(action: Action) -> dict[str, Any]:
     match action:
         case MapFile(to, file):
             body: Any = {"to": to, "file": file}
+        case MapDerived(to, file, by):
+            body = {"to": to, "file": file, "by": by}
         case AddEnv(name, val):
             body = {"name": name, "val": val}
         case SetArgs(args):
@@ -202,7 +214,7 @@ def dump(action: Action) -> dict[str, Any]:
 @given(actions, st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_any_action_is_read_back(action: Action, ascii_only: bool) -> None:
-    assert parse(json.dumps(dump(action), ensure_ascii=ascii_only)) == action
+    assert parse(json.dumps(dump(action), ensure_ascii=ascii_only), installed=True) == action
 
 
 @given(actions, st.data())
@@ -211,7 +223,7 @@ def test_damaged_text_only_raises_invalid_contract(action: Action, data: st.Data
     text = bytearray(json.dumps(dump(action)).encode())
     text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
     try:
-        parsed: Action | None = parse(bytes(text))
+        parsed: Action | None = parse(bytes(text), installed=True)
     except InvalidContract:
         parsed = None
     assert parsed is None or isinstance(parsed, type(action) | Action)

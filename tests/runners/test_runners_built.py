@@ -98,12 +98,18 @@ def test_runner_json(built_runners: Registry, archives: dict[str, dict[str, byte
         '{"Seq":[{"AddEnv":{"name":"pwd","val":"/"}},'
         f'{{"With":{{"action":{library},"runner":"{ids["cpython"]}"}}}},{environment}'
     )
+    assert texts["py-compiler"] == (
+        '{"Seq":[{"MapFile":{"file":"src/","to":"/py/libs/"}},'
+        f'{{"SetArgs":["py","-u","-B","/py/libs/_genlayer_compiler.py"]}},{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
+    )
     for runner, file, to in (
         ("py-genlayer", "file", "/contract.py"),
         ("py-genlayer-multi", "contract/", "/contract/"),
     ):
+        bytecode = f'{{"MapDerived":{{"by":"{ids["py-compiler"]}","file":"{file}","to":"{to}"}}}}'
         assert texts[runner] == (
-            f'{{"Seq":[{{"With":{{"action":{{"MapFile":{{"file":"{file}","to":"{to}"}}}},"runner":"<contract>"}}}},'
+            f'{{"Seq":[{{"With":{{"action":{{"Seq":[{{"MapFile":{{"file":"{file}","to":"{to}"}}}},{bytecode}]}},'
+            '"runner":"<contract>"}},'
             '{"SetArgs":["py","-u","-B","/py/libs/_genlayer_runner.py"]},'
             f'{{"Depends":"{ids["py-lib-cloudpickle"]}"}},{{"Depends":"{ids["py-lib-genlayer-std"]}"}},'
             f'{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'

@@ -22,11 +22,12 @@ def get_balance(vm: SubVM, address: int, result: int) -> int:
 
 def get_self_balance(vm: SubVM, result: int) -> int:
     """Own balance; where the state is the running one, less what this VM has sent."""
+    memory = vm.memory
     if not vm.spec.deterministic:
         return GlErrno.FORBIDDEN
-    vm.memory.view(result, 32)
+    memory.view(result, 32)
     balance = vm.services.balance(vm.spec.message.contract_address)
     if vm.spec.storage_type == StorageType.DEFAULT:
         balance -= vm.value_sent
-    vm.memory.write(result, balance.to_bytes(32, "little"))
+    memory.write(result, balance.to_bytes(32, "little"))
     return GlErrno.SUCCESS

@@ -14,12 +14,13 @@ _U32_MAX = 0xFFFF_FFFF
 
 def storage_read(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
     """Read ``length`` bytes at ``index`` of the slot (32 bytes at ``slot``) into ``buffer``."""
+    # First of all: without a memory no call of a module has an errno.
+    memory = vm.memory
     spec = vm.spec
     if not spec.deterministic or not spec.permissions.read_storage:
         return GlErrno.FORBIDDEN
     if index + length > _U32_MAX:
         return GlErrno.INVAL
-    memory = vm.memory
     memory.view(buffer, length)
     data = vm.services.host.storage_read(
         spec.storage_type, spec.message.contract_address, memory.read(slot, 32), index, length
@@ -30,12 +31,12 @@ def storage_read(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> 
 
 def storage_write(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
     """Write ``length`` bytes from ``buffer`` at ``index`` of the slot; refused for locked slots."""
+    memory = vm.memory
     spec = vm.spec
     if not spec.deterministic or not spec.permissions.write_storage:
         return GlErrno.FORBIDDEN
     if index + length > _U32_MAX:
         return GlErrno.INVAL
-    memory = vm.memory
     slot_id = memory.read(slot, 32)
     if slot_id in vm.services.locked_slots:
         return GlErrno.FORBIDDEN

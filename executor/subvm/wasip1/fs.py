@@ -123,6 +123,19 @@ class FileSystem:
             _encoded(name)
         directory.add(name, content)
 
+    def is_free(self, path: str) -> bool:
+        """Whether :meth:`map_file` finds nothing in its way at ``path``."""
+        *parents, name = _SLASHES.sub("/", path).removeprefix("/").split("/")
+        directory = self.root
+        for component in parents:
+            child = directory.children.get(component)
+            if child is None:
+                return True
+            if not isinstance(child, Directory):
+                return False
+            directory = child
+        return name not in directory.children
+
     def graft(self, to: str, folder: Folder) -> bool:
         """Put all files of ``folder`` at ``to``, as :meth:`map_file` for each would; False if one of them would fail.
 

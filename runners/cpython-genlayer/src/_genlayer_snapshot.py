@@ -4,7 +4,14 @@
 interpreter had been started there: arguments, environment, search path, randomness, message.
 """
 
+import importlib
+import os
+import random
 import sys
+
+import _genlayer_vm
+import genlayer.gl
+from genlayer._internal import msg
 
 #: What contracts commonly import, and what the SDK needs. Left out is what keeps a time, a process or a
 #: random state of its own from the moment of its import.
@@ -19,21 +26,21 @@ MODULES = (
     *("genlayer.gl.nondet", "genlayer.gl.nondet.web", "genlayer.gl.vm", "genlayer.gl._internal.evm"),
     *("genlayer._internal.boot", "genlayer.py._internal", "genlayer.py.evm", "genlayer.py.get_schema"),
 )
-PROGRAM = "/py/libs/_genlayer_runner.py"
+#: Programs of our runners; the first is that of a contract.
+PROGRAMS = ("/py/libs/_genlayer_runner.py", "/py/libs/_genlayer_compiler.py")
 
-_program = None
+_programs = {}
 
 
 def prepare():
     """Import what a contract may need and leave nothing behind that belongs to the build."""
-    global _program
     import gc
-    import importlib
 
     for name in MODULES:
         importlib.import_module(name)
-    with open(PROGRAM, "rb") as source:
-        _program = compile(source.read(), PROGRAM, "exec")
+    for path in PROGRAMS:
+        with open(path, "rb") as source:
+            _programs[path] = compile(source.read(), path, "exec")
     importlib.invalidate_caches()
     sys.path_importer_cache.clear()
     gc.collect()
@@ -42,24 +49,18 @@ def prepare():
 
 def start():
     """Take over the VM's arguments and environment; the code of the program and the globals to run it in."""
-    import os
-    import random
-
-    import _genlayer_vm
-    import genlayer.gl
-    from genlayer._internal import msg
-
     environ = dict(entry.split(b"=", 1) for entry in _genlayer_vm.environment())
     os.environ._data.clear()
     os.environ._data.update(environ)
     sys.argv[:] = [os.fsdecode(argument) for argument in _arguments(_genlayer_vm.arguments())]
-    sys.path[:0] = [os.path.dirname(PROGRAM)]
+    path = sys.argv[0] if sys.argv and sys.argv[0] in _programs else PROGRAMS[0]
+    sys.path[:0] = [os.path.dirname(path)]
     random.seed()
     msg.load()
     genlayer.gl.message, genlayer.gl.message_raw = msg.message, msg.message_raw
     program = sys.modules["__main__"].__dict__
-    program["__file__"] = PROGRAM
-    return _program, program
+    program["__file__"] = path
+    return _programs[path], program
 
 
 def _arguments(given):

@@ -98,6 +98,48 @@ static void initialize(void)
         Py_ExitStatusException(status);
 }
 
+/* Objects of the snapshot are never freed, so nobody has to count references to them. Every page of memory that is
+ * written to in a run is copied first; the counts alone would touch half of those that hold objects.
+ *
+ * What the garbage collector tracks is visited one by one; what it does not track is found from there. */
+static int make_immortal(PyObject *object, void *unused)
+{
+    if (_Py_IsImmortal(object) || PyObject_GC_IsTracked(object))
+        return 0;
+    Py_SET_REFCNT(object, _Py_IMMORTAL_REFCNT);
+    traverseproc traverse = Py_TYPE(object)->tp_traverse;
+    return traverse != NULL && PyObject_IS_GC(object) ? traverse(object, make_immortal, unused) : 0;
+}
+
+static int visit_tracked(PyObject *object, void *unused)
+{
+    Py_SET_REFCNT(object, _Py_IMMORTAL_REFCNT);
+    traverseproc traverse = Py_TYPE(object)->tp_traverse;
+    if (traverse != NULL)
+        traverse(object, make_immortal, unused);
+    return 1;
+}
+
+/* The start-up leaves holes all over the heap. New objects in them would touch a page each, so the holes are filled,
+ * and a run takes its memory from the end. */
+static void fill_holes(void)
+{
+    enum { SMALLEST = 16, FINE = 1024, LARGEST = 128 << 10, AT_THE_END = 512 << 10 };
+    char *end = malloc(AT_THE_END);
+    if (end == NULL)
+        fail("no memory");
+    free(end);
+    for (size_t size = LARGEST; size >= SMALLEST; size -= size > FINE ? size / 8 & -8 : 8) {
+        char *hole;
+        while ((hole = malloc(size)) != NULL && hole < end)
+            ;
+        free(hole);
+    }
+}
+
+/* `start` of the module: looking it up in every run would cost a tenth of the run. */
+static PyObject *start;
+
 EXPORT("preinit") void preinit(void)
 {
     __wasm_call_ctors();
@@ -107,10 +149,13 @@ EXPORT("preinit") void preinit(void)
     initialize();
     PyObject *snapshot = PyImport_ImportModule(MODULE);
     PyObject *done = snapshot == NULL ? NULL : PyObject_CallMethod(snapshot, "prepare", NULL);
-    if (done == NULL)
+    start = done == NULL ? NULL : PyObject_GetAttrString(snapshot, "start");
+    if (start == NULL)
         fail("the interpreter could not be prepared");
     Py_DECREF(done);
     Py_DECREF(snapshot);
+    PyUnstable_GC_VisitObjects(visit_tracked, NULL);
+    fill_holes();
     /* What libc knows of the build's VM must not be known in a run. */
     __wasilibc_reset_preopens();
     __wasilibc_deinitialize_environ();
@@ -118,8 +163,7 @@ EXPORT("preinit") void preinit(void)
 
 EXPORT("run") void run(void)
 {
-    PyObject *snapshot = PyImport_ImportModule(MODULE);
-    PyObject *program = snapshot == NULL ? NULL : PyObject_CallMethod(snapshot, "start", NULL);
+    PyObject *program = PyObject_CallNoArgs(start);
     PyObject *code, *globals;
     if (program == NULL || !PyArg_ParseTuple(program, "OO!", &code, &PyDict_Type, &globals))
         fail("the interpreter could not be started");

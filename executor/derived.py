@@ -1,0 +1,126 @@
+"""Files that a runner's program makes from those of a contract, such as bytecode (design §4).
+
+The program runs in a deterministic VM of its own, which sees nothing but the files that it is given
+(:mod:`executor.subvm.closed`): what it makes depends on them and on the runner only. So it is made once and kept under
+a digest of both. Whether it was made now or earlier cannot be seen: neither the time nor the RAM of the making is
+charged to the run, and what the program prints is dropped.
+
+The program finds the paths of the files in its message (``entry_data``, an array of texts) and returns a map from
+paths to bytes. If it fails, or makes too much, nothing is derived.
+
+In the cache folder, ``<key>.derived`` holds the BLAKE3 (32 bytes) of the map's calldata, and the calldata.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from executor import calldata, limits
+from executor.abi import VmError
+from executor.outcome import InternalError, InternalErrorRaised, Return, VMErrorRaised
+from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+
+if TYPE_CHECKING:
+    from executor.runner.registry import Registry
+    from executor.subvm.artefacts import ArtefactStore
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = b"derived files 1"
+_DIGEST_BYTES = 32
+_NOTHING = calldata.encode({})
+
+
+class Deriver:
+    """What the programs of runners make, from disk or freshly made. May be used from several threads."""
+
+    def __init__(self, artefacts: ArtefactStore, registry: Registry, check_interrupted: Callable[[], None]) -> None:
+        self._artefacts = artefacts
+        self._registry = registry
+        self._check_interrupted = check_interrupted
+        self._known: dict[str, DerivedFiles] = {}
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        """What the runner ``by`` (a resolved id) makes of ``files``.
+
+        :raises VMErrorRaised: ``timeout``, or the runner is missing or malformed.
+        :raises InternalErrorRaised: the runner's program does not do its work.
+        """
+        name = f"{_key(by, files)}.derived"
+        found = self._known.get(name)
+        if found is None:
+            found = self._read(name)
+        if found is None:
+            made = self._make(by, files)
+            self._keep(name, made)
+            found = _decoded(made)
+        self._known[name] = found
+        return found
+
+    def _read(self, name: str) -> DerivedFiles | None:
+        try:
+            content = (self._artefacts.folder.path / name).read_bytes()
+            digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+            if blake3(made).digest() != digest:
+                raise ValueError("it is damaged")
+            return _decoded(made)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            _log.warning("%s is not usable and will be made again: %s", name, error)
+            return None
+
+    def _keep(self, name: str, made: bytes) -> None:
+        try:
+            self._artefacts.folder.sweep()
+            self._artefacts.folder.write(name, blake3(made).digest() + made)
+        except OSError as error:
+            _log.warning("%s is not kept: %s", name, error)
+
+    def _make(self, by: str, files: Sequence[PathAndContent]) -> bytes:
+        """Calldata of the map."""
+        from executor.subvm.closed import ClosedWorld
+
+        world = ClosedWorld(self._artefacts, self._check_interrupted)
+        vm = world.vm(calldata.encode([path for path, _ in files]))
+        try:
+            for path, content in files:
+                vm.map_file(path, content)
+            run_actions(self._registry.load(by), vm, self._registry, self._check_interrupted)
+            outcome = vm.outcome
+        except VMErrorRaised as error:
+            if error.error.message == VmError.TIMEOUT:
+                raise
+            outcome = error.error
+        finally:
+            vm.close()
+        if isinstance(outcome, InternalError):
+            raise InternalErrorRaised(f"{by}: {outcome.message}")
+        if not isinstance(outcome, Return):
+            _log.warning("%s derives nothing: %s\n%s", by, outcome, world.output.decode("utf-8", "replace"))
+            return _NOTHING
+        try:
+            _decoded(outcome.calldata)
+        except ValueError as error:
+            raise InternalErrorRaised(f"{by}: {error}") from None
+        return outcome.calldata if len(outcome.calldata) <= limits.DERIVED_BYTES_MAX else _NOTHING
+
+
+def _key(by: str, files: Sequence[PathAndContent]) -> str:
+    digest = blake3(_FORMAT)
+    for part in (by.encode(), *(part for path, content in files for part in (path.encode(), content))):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _decoded(made: bytes) -> DerivedFiles:
+    """:raises ValueError: not a map from paths to bytes."""
+    value = calldata.decode(made)
+    if not isinstance(value, dict) or not all(isinstance(content, bytes) for content in value.values()):
+        raise ValueError("not a map from paths to bytes")
+    return value
