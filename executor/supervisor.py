@@ -9,7 +9,7 @@ import dataclasses
 import os
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from executor import limits, metrics
 from executor.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT, EntryKind, StorageType, VmError
 from executor.address import Address
+from executor.derived import Deriver
 from executor.host_protocol.client import HostClient
 from executor.log import Logger
 from executor.message import ExtendedMessage, Message
@@ -31,7 +32,7 @@ from executor.outcome import (
 )
 from executor.outside import Outside, validated_block
 from executor.result import RunResult
-from executor.runner.actions import run_actions
+from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from executor.runner.archive import Archive
 from executor.runner.contract import check_version, contract_version, parse_contract
 from executor.runner.registry import Registry
@@ -91,6 +92,7 @@ class Supervisor:
         self.kept_stderr: bytearray | None = None
         self._modules = modules
         self._registry: Registry | None = None
+        self._deriver: Deriver | None = None
         self._message = message
         self._options = options
         self._log = log
@@ -112,6 +114,7 @@ class Supervisor:
         """
         self.locked_slots = self._read_locked_slots()
         self._registry = open_registry()
+        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted)
 
     def _read_locked_slots(self) -> frozenset[bytes]:
         """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
@@ -223,6 +226,10 @@ class Supervisor:
         if self.interrupted.is_set():
             raise VMErrorRaised(str(VmError.TIMEOUT))
 
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        assert self._deriver is not None
+        return self._deriver.derive(by, files)
+
     def pool(self, deterministic: bool) -> RamPool:
         """The calling thread's pool of one mode."""
         return self._pools.det if deterministic else self._pools.nondet
@@ -289,11 +296,15 @@ class Supervisor:
         )
         return self._outcome(self._run_vm(spec))
 
-    @staticmethod
-    def _outcome(result: RunResult) -> ContractOutcome:
-        """An internal error of a sub-VM ends the whole run."""
+    def _outcome(self, result: RunResult) -> ContractOutcome:
+        """An internal error of a sub-VM ends the whole run, and so does an interruption.
+
+        Nobody may go on with the result of a VM that was cut off as if it were the contract's.
+        """
         if isinstance(result.outcome, InternalError):
             raise InternalErrorRaised(result.outcome.message)
+        if isinstance(result.outcome, VMError):
+            self.check_interrupted()
         return result.outcome
 
     def web_request(self, request: Any) -> dict[str, Any]:
@@ -345,7 +356,10 @@ class ValidatorTasks:
         try:
             if self._supervisor.interrupted.is_set() or not self._supervisor.outside.validates(call_no, self.lowest):
                 return True
-            agrees = run() == Return(b"\x10")
+            try:
+                agrees = run() == Return(b"\x10")
+            except VMErrorRaised:
+                return True  # Cut off by a signal: no verdict.
             if not agrees:
                 with self._lock:
                     self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)

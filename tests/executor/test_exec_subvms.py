@@ -11,6 +11,7 @@ from executor.abi import CODE_SLOT, HostErrorCode, HostMethod, StorageType
 from executor.address import Address
 from executor.limits import VM_DEPTH
 from executor.outcome import InternalError, Return, UserError, VMError
+from executor.supervisor import Supervisor
 from tests.support.execution import wat
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import Answer, Script, machine, traffic
@@ -337,3 +338,41 @@ def test_nesting_ends_with_out_of_memory(levels: int, innermost: bytes) -> None:
     while len(programs) > 1:
         items = programs.pop().inside(items[0])
     assert items == [Answer(0, innermost)]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        Script().sandbox(Script().message()),
+        Script().call(CALLEE, Script().message()),
+        Script().nondet(Script().message()),
+    ],
+    ids=["sandbox", "call", "leader"],
+)
+def test_nobody_goes_on_with_the_result_of_a_vm_that_a_signal_cut_off(
+    program: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contract that took the sandbox's `timeout` for a result could return a success."""
+    original = Supervisor._run_vm
+
+    def cut(self: Supervisor, spec: Any) -> Any:
+        if spec.depth:
+            self.interrupted.set()
+        return original(self, spec)
+
+    monkeypatch.setattr(Supervisor, "_run_vm", cut)
+    assert program.run(host=hosting(CONTRACT, CALLEE)).outcome == VMError("timeout")
+
+
+def test_a_validator_that_a_signal_cuts_off_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Supervisor._run_vm
+
+    def cut(self: Supervisor, spec: Any) -> Any:
+        if spec.depth:
+            self.interrupted.set()
+        return original(self, spec)
+
+    monkeypatch.setattr(Supervisor, "_run_vm", cut)
+    host = hosting(CONTRACT, leader_results=[bytes([0]) + b"\x00"])
+    Script().nondet(Script(), Script()).run(host=host)
+    assert HostMethod.NOTIFY_NONDET_DISAGREEMENT not in host.methods

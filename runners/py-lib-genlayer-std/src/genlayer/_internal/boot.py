@@ -5,8 +5,20 @@ __all__ = ("main",)
 import sys
 import typing
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
 
 from ..py.public_abi import EntryKind, SpecialMethod
+
+# the contract is /contract.py or /contract/
+_CONTRACT_FOLDER = "/"
+
+
+class _ContractFinder:
+    """Finds ``contract`` without listing every folder of ``sys.path``, of which the contract's is the last."""
+
+    @staticmethod
+    def find_spec(name: str, _path: typing.Any = None, _target: typing.Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [_CONTRACT_FOLDER]) if name == "contract" else None
 
 
 def _give_result(fn: Callable[[], typing.Any]) -> typing.NoReturn:
@@ -139,8 +151,8 @@ def main() -> None:
     """Run what the start-up message asks for and leave with its result."""
     import os
 
-    # the contract is /contract.py or /contract/
-    sys.path.append("/")
+    sys.path.append(_CONTRACT_FOLDER)
+    sys.meta_path.insert(0, _ContractFinder)
     if os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
         _start_profiler()
     from .msg import message_raw
