@@ -40,7 +40,6 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from blake3 import blake3
-from wasmtime import Module, WasmtimeError
 
 from executor import limits
 from executor.cache_folder import CacheFolder
@@ -49,6 +48,7 @@ from executor.outcome import InvalidContract
 from executor.subvm import wasm as changes
 from executor.subvm.engine import engine, fingerprint
 from executor.subvm.facts import ModuleFacts
+from executor.subvm.wasmtime_c import Module, WasmtimeError
 
 _log = logging.getLogger(__name__)
 

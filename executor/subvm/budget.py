@@ -8,19 +8,9 @@ A pool and its VMs belong to one thread.
 
 from __future__ import annotations
 
-import ctypes
-from typing import TYPE_CHECKING, Any
-
-from wasmtime import Global, GlobalType, Val, ValType
-from wasmtime import _ffi as ffi
-
 from executor import limits
 from executor.outcome import OutOfMemory
-
-if TYPE_CHECKING:
-    from wasmtime import Store
-
-_COUNTER_TYPE = GlobalType(ValType.i64(), mutable=True)
+from executor.subvm.wasmtime_c import I64, Global, Store
 
 
 class RamPool:
@@ -104,25 +94,20 @@ class VmBudget:
 
 
 class _Counter:
-    """Bytes that the memories of one store may still grow by. Raw calls: this runs at every charge."""
+    """Bytes that the memories of one store may still grow by."""
 
-    __slots__ = ("_context", "_global", "_last", "_value", "item")
+    __slots__ = ("_last", "item")
 
     def __init__(self, store: Store) -> None:
-        self.item = Global(store, _COUNTER_TYPE, Val.i64(0))
-        self._context = store._context()
-        self._global: Any = ctypes.byref(self.item._global)
-        self._value = ffi.wasmtime_val_t()
-        self._value.kind = ffi.WASMTIME_I64.value
+        self.item = Global(store, I64, 0)
         self._last = 0
 
     def set(self, left: int) -> None:
         if left != self._last:
-            self._value.of.i64 = self._last = left
-            ffi.wasmtime_global_set(self._context, self._global, ctypes.byref(self._value))
+            self._last = left
+            self.item.set(left)
 
     def taken(self) -> int:
         """What was taken from the counter since it was last set or asked."""
-        ffi.wasmtime_global_get(self._context, self._global, ctypes.byref(self._value))
-        before, self._last = self._last, int(self._value.of.i64)
+        before, self._last = self._last, self.item.get()
         return before - self._last

@@ -26,15 +26,14 @@ def main(argv: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.COMPILE_SECONDS * 2, limits.COMPILE_SECONDS * 2))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.COMPILED_BYTES, limits.COMPILED_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from wasmtime import Module, WasmtimeError
-
     from executor.subvm.engine import engine
+    from executor.subvm.wasmtime_c import Module, WasmtimeError
 
     try:
         if original != prepared:
             # The float ban makes code unreachable, and unreachable code is hardly typed: what it hides is checked here.
             Module.validate(engine(), _content(original))
-        module = Module(engine(), _content(prepared))
+        module = Module.compile(engine(), _content(prepared))
     except WasmtimeError as error:
         sys.stderr.write(str(error))
         return REFUSED

@@ -15,27 +15,32 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from wasmtime import FuncType, Global, Linker, Store, ValType, WasmtimeError
-from wasmtime import _ffi as ffi
+from typing import TYPE_CHECKING
 
 from executor.outcome import InternalErrorRaised
 from executor.subvm import genlayer_sdk, wasip1
 from executor.subvm.engine import engine
 from executor.subvm.wasm.counters import COUNTERS_MODULE
+from executor.subvm.wasmtime_c import (
+    EXTERN_MEMORY,
+    I32,
+    I64,
+    UNREACHABLE,
+    Callback,
+    FunctionType,
+    Global,
+    Linker,
+    MemoryStruct,
+    Store,
+    caller_export,
+    new_trap,
+)
 
 if TYPE_CHECKING:
     from executor.subvm.vm import SubVM
 
-#: ``wasm_trap_t* (void* env, wasmtime_caller_t*, wasmtime_val_raw_t* args, size_t count)``, all as integers.
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_size_t, *[ctypes.c_size_t] * 4)
-_NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(0)
-_NEW_TRAP = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_ubyte)(
-    ctypes.cast(ffi.dll.wasmtime_trap_new_code, ctypes.c_void_p).value or 0
-)
 #: Any code will do: the VM's pending exception says why, the trap only unwinds and carries the frames.
-_UNWIND = ffi.wasmtime_trap_code_enum.WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED.value
+_UNWIND = UNREACHABLE
 #: A raw wasm value occupies 16 bytes.
 _SLOT = {"i": "I12x", "I": "Q8x"}
 
@@ -101,26 +106,13 @@ def _bind(
             return 0
         except BaseException as error:
             state.vm.pending = error  # type: ignore[union-attr]
-            return int(_NEW_TRAP(_UNWIND))
+            return new_trap(_UNWIND)
 
-    types = {"i": ValType.i32, "I": ValType.i64}
-    signature = FuncType([types[kind]() for kind in params], [ValType.i32()] if returns else [])
-    pointer = _CALLBACK(callback)
+    types = {"i": I32, "I": I64}
+    signature = FunctionType([types[kind] for kind in params], [I32] if returns else [])
+    pointer = Callback(callback)
     keep += (pointer, signature)
-    module_name, field_name = module.encode(), name.encode()
-    error = ffi.wasmtime_linker_define_func_unchecked(
-        linker.ptr(),
-        module_name,
-        len(module_name),
-        field_name,
-        len(field_name),
-        signature.ptr(),
-        ctypes.cast(pointer, ffi.wasmtime_func_unchecked_callback_t),
-        None,
-        _NO_FINALIZER,
-    )
-    if error:
-        raise WasmtimeError._from_ptr(error)
+    linker.define_function(module, name, signature, pointer)
 
 
 #: Callbacks and types that the linker points to; they live as long as the process.
@@ -139,38 +131,22 @@ def host_linker() -> Linker:
     return linker
 
 
-class VmLinker:
+def vm_linker() -> Linker:
     """A copy of the host linker to which the modules of one VM are added."""
-
-    def __init__(self) -> None:
-        self._linker = Linker.__new__(Linker)
-        self._linker._set_ptr(ffi.wasmtime_linker_clone(host_linker().ptr()))
-        self._linker.engine = engine()
-
-    @property
-    def linker(self) -> Linker:
-        return self._linker
-
-    def define_counter(self, store: Store, name: str, counter: Global) -> None:
-        """Offer a counter of the VM to modules that were prepared to use it."""
-        self._linker.define(store, COUNTERS_MODULE, name, counter)
-
-    def close(self) -> None:
-        self._linker.close()
+    return Linker(None, like=host_linker())
 
 
-def caller_memory(caller: int) -> Any:
+def define_counter(linker: Linker, store: Store, name: str, counter: Global) -> None:
+    """Offer a counter of the VM to modules that were prepared to use it."""
+    linker.define_global(store, COUNTERS_MODULE, name, counter)
+
+
+def caller_memory(caller: int) -> MemoryStruct:
     """The memory that the calling instance exports as ``memory``.
 
     :raises InternalErrorRaised: it exports none (spec executor/04).
     """
-    item = ffi.wasmtime_extern_t()
-    found = _CALLER_EXPORT(caller, b"memory", 6, ctypes.addressof(item))
-    if not found or item.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+    item = caller_export(caller, "memory")
+    if item is None or item.kind != EXTERN_MEMORY:
         raise InternalErrorRaised("the calling module does not export its memory as `memory`")
-    return item.of.memory
-
-
-_CALLER_EXPORT = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t)(
-    ctypes.cast(ffi.dll.wasmtime_caller_export_get, ctypes.c_void_p).value or 0
-)
+    return item.of.memory  # type: ignore[no-any-return]

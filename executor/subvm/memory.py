@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from typing import Any
-
-from wasmtime import _ffi as ffi
 
 from executor.outcome import InternalErrorRaised
+from executor.subvm.wasmtime_c import Memory
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -21,18 +19,14 @@ _U64 = struct.Struct("<Q")
 class GuestMemory:
     """Bounds-checked view of one linear memory. Dead as soon as its store is closed."""
 
-    __slots__ = ("_address", "_context", "_memory", "_size", "_view")
+    __slots__ = ("_address", "_size", "_view", "size")
 
-    def __init__(self, context: Any, memory: Any) -> None:
-        self._context = context
-        self._memory = memory
-        self._address = ctypes.cast(ffi.wasmtime_memory_data(context, ctypes.byref(memory)), ctypes.c_void_p).value or 0
+    def __init__(self, memory: Memory) -> None:
+        #: Current length in bytes.
+        self.size = memory.size
+        self._address = memory.address()
         self._size = 0
         self._view = memoryview(b"")
-
-    def size(self) -> int:
-        """Current length in bytes."""
-        return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
 
     def _refresh(self, ptr: int, size: int) -> None:
         """Widen the view to the memory's current length.

@@ -5,15 +5,10 @@ The sub-VM is also the builder that a contract's runner.json actions work on (sp
 
 from __future__ import annotations
 
-import ctypes
 import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-from wasmtime import Func, Global, GlobalType, Instance, Store, Trap, TrapCode, Val, ValType, WasmtimeError
-from wasmtime import _ffi as ffi
-from wasmtime._func import enter_wasm
 
 from executor import limits
 from executor.abi import MemoryLimiterConsts, StorageType, VmError
@@ -30,7 +25,7 @@ from executor.outcome import (
     VMErrorRaised,
 )
 from executor.runner.ids import on_chain_id
-from executor.subvm import linking
+from executor.subvm import linking, wasmtime_c
 from executor.subvm.budget import RamPool, VmBudget
 from executor.subvm.engine import engine
 from executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
@@ -39,6 +34,7 @@ from executor.subvm.random import det_random
 from executor.subvm.unwind import ContractReturn, ContractRollback
 from executor.subvm.wasip1 import ProcExit, WasiState
 from executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
+from executor.subvm.wasmtime_c import I32, Function, Global, Instance, Memory, Store, Trap, WasmtimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,19 +50,19 @@ if TYPE_CHECKING:
     from executor.subvm.facts import ModuleFacts
 
 #: Names of the engine's traps as spec executor/05 writes them.
-TRAP_NAMES: dict[TrapCode, str] = {
-    TrapCode.STACK_OVERFLOW: "StackOverflow",
-    TrapCode.MEMORY_OUT_OF_BOUNDS: "MemoryOutOfBounds",
-    TrapCode.HEAP_MISALIGNED: "HeapMisaligned",
-    TrapCode.TABLE_OUT_OF_BOUNDS: "TableOutOfBounds",
-    TrapCode.INDIRECT_CALL_TO_NULL: "IndirectCallToNull",
-    TrapCode.BAD_SIGNATURE: "BadSignature",
-    TrapCode.INTEGER_OVERFLOW: "IntegerOverflow",
-    TrapCode.INTEGER_DIVISION_BY_ZERO: "IntegerDivisionByZero",
-    TrapCode.BAD_CONVERSION_TO_INTEGER: "BadConversionToInteger",
-    TrapCode.UNREACHABLE: "UnreachableCodeReached",
-    TrapCode.NULL_REFERENCE: "NullReference",
-    TrapCode.ALLOCATION_TOO_LARGE: "AllocationTooLarge",
+TRAP_NAMES: dict[int, str] = {
+    wasmtime_c.STACK_OVERFLOW: "StackOverflow",
+    wasmtime_c.MEMORY_OUT_OF_BOUNDS: "MemoryOutOfBounds",
+    wasmtime_c.HEAP_MISALIGNED: "HeapMisaligned",
+    wasmtime_c.TABLE_OUT_OF_BOUNDS: "TableOutOfBounds",
+    wasmtime_c.INDIRECT_CALL_TO_NULL: "IndirectCallToNull",
+    wasmtime_c.BAD_SIGNATURE: "BadSignature",
+    wasmtime_c.INTEGER_OVERFLOW: "IntegerOverflow",
+    wasmtime_c.INTEGER_DIVISION_BY_ZERO: "IntegerDivisionByZero",
+    wasmtime_c.BAD_CONVERSION_TO_INTEGER: "BadConversionToInteger",
+    wasmtime_c.UNREACHABLE: "UnreachableCodeReached",
+    wasmtime_c.NULL_REFERENCE: "NullReference",
+    wasmtime_c.ALLOCATION_TOO_LARGE: "AllocationTooLarge",
 }
 #: Module name and function index.
 _Frame: TypeAlias = tuple[str, int]
@@ -134,7 +130,7 @@ class Services(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Instance:
     name: str
-    raw: Any
+    raw: Instance
     memories: list[GuestMemory]
 
 
@@ -165,13 +161,13 @@ class SubVM:
         #: What a trap means whose innermost frame is one of these functions (module name, index), added at load.
         self._errors_of_functions: dict[_Frame, str] = {}
         self._store = Store(engine())
-        self._store.set_limits(
+        self._store.limit(
             instances=limits.INSTANCES_PER_VM, tables=limits.TABLES_PER_VM, memories=limits.MEMORIES_PER_VM
         )
-        self._linker = linking.VmLinker()
-        self._linker.define_counter(self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
-        depth = Global(self._store, GlobalType(ValType.i32(), mutable=True), Val.i32(limits.WASM_DEPTH_BYTES))
-        self._linker.define_counter(self._store, DEPTH_GLOBAL, depth)
+        self._linker = linking.vm_linker()
+        depth = Global(self._store, I32, limits.WASM_DEPTH_BYTES)
+        linking.define_counter(self._linker, self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
+        linking.define_counter(self._linker, self._store, DEPTH_GLOBAL, depth)
         self.wasi = WasiState(
             message=spec.message.encode(),
             random=det_random() if spec.deterministic else services.outside.random(),
@@ -188,7 +184,7 @@ class SubVM:
         """The memory of the instance that makes the current host call."""
         memory = self._only_memory
         if memory is None:
-            memory = GuestMemory(self._store._context(), linking.caller_memory(self.caller))
+            memory = GuestMemory(Memory(self._store.context, linking.caller_memory(self.caller)))
             if self._host_importers == 1:
                 self._only_memory = memory
         return memory
@@ -231,18 +227,18 @@ class SubVM:
             self.wasi.fs.own_all()
         instance = self._instantiate(loaded)
         try:
-            self._linker.linker.define_instance(self._store, loaded.facts.name, Instance._from_raw(instance.raw))
+            self._linker.define_instance(self._store, loaded.facts.name, instance.raw)
         except WasmtimeError as error:
             raise InvalidContract(f"{name}: {error}") from None
-        initialize = self._function(instance.raw, "_initialize")
+        initialize = _plain_function(instance.raw, "_initialize")
         if initialize is not None:
-            self._guarded(lambda: initialize(self._store), "_initialize")
+            self._guarded(initialize, "_initialize")
 
     def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
         """Instantiate the main module, call its entry and set ``outcome`` and ``fingerprint``."""
         self.wasi.set_env(env)
         instance = self._instantiate(self._load(archive, name))
-        entry = self._function(instance.raw, "") or self._function(instance.raw, "_start")
+        entry = _plain_function(instance.raw, "") or _plain_function(instance.raw, "_start")
         if entry is None:
             self.fingerprint = None
             raise _NoEntry(f'{name} exports neither a function named "" nor `_start` of type () -> ()')
@@ -266,10 +262,9 @@ class SubVM:
             self._host_importers += 1
             self._only_memory = None
         self._note_functions(facts)
-        raw = ffi.wasmtime_instance_t()
-        self._guarded(lambda: self._instantiate_raw(loaded, raw), "start function")
-        context = self._store._context()
-        memories = [GuestMemory(context, self._export(raw, name).of.memory) for name in facts.memory_exports]
+        raw = Instance(self._store)
+        self._guarded(lambda: self._linker.instantiate(self._store, loaded.module, raw), "start function")
+        memories = [GuestMemory(self._memory(raw, name)) for name in facts.memory_exports]
         instance = _Instance(facts.name or "", raw, memories)
         self._instances.append(instance)
         return instance
@@ -277,19 +272,11 @@ class SubVM:
     def _note_functions(self, facts: ModuleFacts) -> None:
         for function, message in (
             (facts.ban_function, "wasm_trap DeterministicMode"),
-            (facts.overflow_function, f"wasm_trap {TRAP_NAMES[TrapCode.STACK_OVERFLOW]}"),
+            (facts.overflow_function, f"wasm_trap {TRAP_NAMES[wasmtime_c.STACK_OVERFLOW]}"),
             (facts.grow_function, str(VmError.OOM)),
         ):
             if function is not None:
                 self._errors_of_functions[facts.name or "", function] = message
-
-    def _instantiate_raw(self, loaded: LoadedModule, raw: Any) -> None:
-        with enter_wasm(self._store) as trap:
-            error = ffi.wasmtime_linker_instantiate(
-                self._linker.linker.ptr(), self._store._context(), loaded.module.ptr(), ctypes.byref(raw), trap
-            )
-            if error:
-                raise WasmtimeError._from_ptr(error)
 
     def _guarded(self, call: Callable[[], object], what: str) -> None:
         """Run guest code before the entry function: any failure of it is ``invalid_contract``."""
@@ -308,44 +295,31 @@ class SubVM:
             raise InvalidContract(f"{type(pending).__name__} in {what}")
         if pending is not None:
             raise InternalErrorRaised(_describe(pending)) from pending
-        if isinstance(failure, Trap) and self._error_of_function(_frames(failure)) == VmError.OOM:
+        if isinstance(failure, Trap) and self._error_of_function(failure.frames) == VmError.OOM:
             raise OutOfMemory(f"{what}: {failure}")
         if failure is not None:
             raise InvalidContract(f"{what}: {failure}")
 
-    def _export(self, instance: Any, name: str) -> Any:
-        item = ffi.wasmtime_extern_t()
-        encoded = name.encode()
-        if not ffi.wasmtime_instance_export_get(
-            self._store._context(), ctypes.byref(instance), encoded, len(encoded), ctypes.byref(item)
-        ):
-            return None
-        return item
-
-    def _function(self, instance: Any, name: str) -> Func | None:
-        """The exported function ``name`` if its type is ``() -> ()``."""
-        item = self._export(instance, name)
-        if item is None or item.kind != ffi.WASMTIME_EXTERN_FUNC.value:
-            return None
-        function = Func._from_raw(item.of.func)
-        kind = function.type(self._store)
-        return function if not kind.params and not kind.results else None
+    def _memory(self, instance: Instance, name: str) -> Memory:
+        item = instance.export(name)
+        assert item is not None
+        return Memory(self._store.context, item.of.memory)
 
     # --- the end -----------------------------------------------------------------------------------
 
-    def _run_entry(self, entry: Func) -> None:
+    def _run_entry(self, entry: Function) -> None:
         trap: Trap | None = None
         failure: WasmtimeError | None = None
         linking.push(self)
         try:
-            entry(self._store)
+            entry()
         except Trap as error:
             trap = error
         except WasmtimeError as error:
             failure = error
         finally:
             linking.pop()
-        frames = [] if trap is None else _frames(trap)
+        frames = [] if trap is None else trap.frames
         if self.pending is not None:
             self.outcome = self._outcome_of_pending(self.pending)
         elif trap is not None:
@@ -379,10 +353,9 @@ class SubVM:
         message = self._error_of_function(frames)
         if message is not None:
             return VMError(message), frames[1:]
-        code = trap.trap_code
-        if code is None or code not in TRAP_NAMES:
+        if trap.code is None or trap.code not in TRAP_NAMES:
             return InternalError(f"engine trap: {trap}"), frames
-        return VMError(f"wasm_trap {TRAP_NAMES[code]}", cause=str(trap)), frames
+        return VMError(f"wasm_trap {TRAP_NAMES[trap.code]}", cause=str(trap)), frames
 
     def _error_of_function(self, frames: list[_Frame]) -> str | None:
         """The VM error that an added function stands for, if it is the innermost one."""
@@ -408,9 +381,10 @@ class SubVM:
         self._store.close()
 
 
-def _frames(trap: Trap) -> list[_Frame]:
-    """Innermost first."""
-    return [(frame.module_name or "", frame.func_index) for frame in trap.frames]
+def _plain_function(instance: Instance, name: str) -> Function | None:
+    """The exported function ``name`` if its type is ``() -> ()``."""
+    function = instance.function(name)
+    return function if function is not None and function.is_plain() else None
 
 
 def _describe(error: BaseException) -> str:

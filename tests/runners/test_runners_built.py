@@ -14,10 +14,10 @@ import wasmtime
 
 from executor.limits import WASM_STACK_BYTES
 from executor.runner.ustar import read_tar
-from executor.subvm.engine import engine
 from executor.subvm.wasm.names import module_name
 from runners import recipes
 from runners.registry import Registry, verify
+from tests.support.package_engine import engine
 
 MAGIC_OF_3_13 = b"\xf3\x0d\r\n"
 UNCHECKED_HASH = (1).to_bytes(4, "little")

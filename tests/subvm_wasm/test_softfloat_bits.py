@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pytest
 import wasmtime
 
-from executor.subvm.engine import engine
 from runners.softfloat.rewrite import rewrite
+from tests.support.package_engine import engine
 
 SIZE = {"i32": 4, "f32": 4, "i64": 8, "f64": 8}
 RANDOM_CASES = 40_000

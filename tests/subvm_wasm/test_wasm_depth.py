@@ -13,12 +13,12 @@ from wasm_support import define_memory_counter, is_valid, wat
 from executor import limits
 from executor.outcome import InvalidContract
 from executor.subvm import engine as engine_module
-from executor.subvm.engine import engine
 from executor.subvm.wasm.binary import HEADER, encode_section, encode_sized, encode_u32, encode_vector
 from executor.subvm.wasm.depth import DEPTH_GLOBAL
 from executor.subvm.wasm.module import read_module
 from executor.subvm.wasm.prepare import PreparedModule, prepare
 from executor.subvm.wasm.validate import COUNTERS_MODULE
+from tests.support.package_engine import engine
 
 
 def counting(wasm: bytes, *, deterministic: bool = False) -> PreparedModule:

@@ -6,8 +6,8 @@ import pytest
 import wasmtime
 from wasm_support import Run, is_valid, wat
 
-from executor.subvm.engine import engine
 from executor.subvm.wasm.prepare import PreparedModule, prepare
+from tests.support.package_engine import engine
 
 PAGE = 65_536
 GROWING = """(module (memory (export "memory") {limits})

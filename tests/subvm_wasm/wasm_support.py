@@ -6,10 +6,10 @@ from typing import Any
 
 import wasmtime
 
-from executor.subvm.engine import engine
 from executor.subvm.wasm.binary import encode_section, encode_sized
 from executor.subvm.wasm.growth import MEMORY_GLOBAL
 from executor.subvm.wasm.validate import COUNTERS_MODULE
+from tests.support.package_engine import engine
 
 
 def wat(text: str) -> bytes:

@@ -16,13 +16,12 @@ from executor.runner.hashing import archive_hash
 def contract_zip(actions: Any, files: Mapping[str, bytes], version: str | None = None) -> bytes:
     """A stored-only zip with ``runner.json`` (``actions`` may be text) and a ``version`` file if one is given."""
     text = actions if isinstance(actions, str) else json.dumps(actions)
+    versions = {} if version is None else {"version": version.encode()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("runner.json", text)
-        if version is not None:
-            archive.writestr("version", version)
-        for name, content in files.items():
-            archive.writestr(name, content)
+        for name, content in {"runner.json": text.encode(), **versions, **files}.items():
+            # without the time of today, so that all workers of a test run see the same bytes
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 

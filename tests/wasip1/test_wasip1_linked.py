@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,6 +79,14 @@ def wrapper_module() -> str:
     return f'(module {" ".join(imports)} (memory (export "memory") 2) {" ".join(wrappers)})'
 
 
+class _PackageMemory:
+    """A memory of the package's, as GuestMemory wants it."""
+
+    def __init__(self, store: Store, memory: Memory) -> None:
+        self.size = lambda: memory.data_len(store)
+        self.address = lambda: ctypes.addressof(memory.data_ptr(store).contents)
+
+
 class LinkedVm(StandInVm):
     """A VM whose guest is a module in a store of the engine."""
 
@@ -95,7 +104,7 @@ class LinkedVm(StandInVm):
         self.instance: Instance = self.linker.instantiate(self.store, Module(engine, wat))
         memory = self.instance.exports(self.store)["memory"]
         assert isinstance(memory, Memory)
-        self.memory = GuestMemory(self.store._context(), memory._memory)
+        self.memory = GuestMemory(_PackageMemory(self.store, memory))  # type: ignore[arg-type]
 
     def _bound(self, name: str) -> Callable[..., int]:
         function = HANDLERS[name]

@@ -1,0 +1,21 @@
+"""The executor's engine as an object of the package ``wasmtime``, for tests that want its convenient interface."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from executor.subvm.engine import engine as own_engine
+
+
+@cache
+def engine() -> wasmtime.Engine:
+    """One object for the life of the process: the engine is not its own to free."""
+    pointer = ctypes.cast(own_engine().pointer, ctypes.POINTER(ffi.wasm_engine_t))
+    view = wasmtime.Engine.__new__(wasmtime.Engine)
+    view._set_ptr(pointer)
+    view._delete = lambda _pointer: None  # type: ignore[method-assign]
+    return view
