@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from executor.frozen import frozen
 from executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
@@ -26,7 +26,7 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the text names the file or key and what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """Settings of one executor process. ``log_disable`` holds the patterns of targets to silence."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from executor import calldata
 from executor.abi import EntryKind
 from executor.address import Address
+from executor.frozen import frozen, replaced
 from executor.json_text import parse_json
 from executor.limits import MESSAGE_JSON_CHARS_MAX, MESSAGE_JSON_DEPTH_MAX
 
@@ -33,7 +32,7 @@ class MessageError(ValueError):
     """The message is not what spec executor/10 says; the text names the key and what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """What ``--message`` says. The time is ``unix_seconds`` and, on top, ``nanoseconds`` (0 to 999999999)."""
 
@@ -71,7 +70,7 @@ class Message:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExtendedMessage:
     """The message as one VM sees it; derived messages are made with :meth:`call` and :meth:`enter`."""
 
@@ -108,7 +107,7 @@ class ExtendedMessage:
 
     def call(self, callee: Address, entry_data: bytes) -> ExtendedMessage:
         """For CallContract: the sender stays, the caller goes onto the stack, no value is carried."""
-        return dataclasses.replace(
+        return replaced(
             self,
             contract_address=callee,
             value=0,
@@ -121,9 +120,7 @@ class ExtendedMessage:
 
     def enter(self, kind: EntryKind, entry_data: bytes, entry_stage_data: Any) -> ExtendedMessage:
         """For a sandbox or a nondet block of the same contract (spec executor/04)."""
-        return dataclasses.replace(
-            self, is_init=False, entry_kind=kind, entry_data=entry_data, entry_stage_data=entry_stage_data
-        )
+        return replaced(self, is_init=False, entry_kind=kind, entry_data=entry_data, entry_stage_data=entry_stage_data)
 
     @property
     def clock_ns(self) -> int:

@@ -18,10 +18,10 @@ decoders raise :class:`MalformedFrame`, for frames above :data:`executor.limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from executor import calldata
+from executor.frozen import frozen
 from executor.limits import MODULE_MESSAGE_BYTES
 
 #: The request without payload that both services know.
@@ -37,7 +37,7 @@ class MalformedFrame(ValueError):
     """A frame is not what the protocol says; the text tells what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hello:
     """First frame of a session. ``cookie`` goes into logs; ``host_data`` has the strings node_address and tx_id."""
 
@@ -45,7 +45,7 @@ class Hello:
     host_data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """``payload`` is None for a request without one."""
 
@@ -53,21 +53,21 @@ class Request:
     payload: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ok:
     """Success."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserError:
     """A failure that the contract gets to see; services send ``{"causes": [str, …], "ctx": map}``."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FatalError:
     """A failure that ends the whole run. Nodes read the text with regular expressions (spec modules/05 §6)."""
 
@@ -77,7 +77,7 @@ class FatalError:
 Answer: TypeAlias = Ok | UserError | FatalError
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LlmAnswer:
     """Inside of the LLM service's Ok. ``consumed_gen`` fits 64 bits; ``data`` is not checked yet."""
 

@@ -8,13 +8,13 @@ reported as an internal error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from executor.abi import ResultCode, VmError
+from executor.frozen import frozen, uncompared
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Return:
     """The contract returned; ``calldata`` is the canonical encoding of the value."""
 
@@ -25,7 +25,7 @@ class Return:
         return bytes([ResultCode.RETURN]) + self.calldata
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserError:
     """The contract gave up with a text of its own choice."""
 
@@ -35,7 +35,7 @@ class UserError:
         return bytes([ResultCode.USER_ERROR]) + self.message.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VMError:
     """The VM stopped the contract; ``message`` is one of the strings of spec executor/05.
 
@@ -43,13 +43,13 @@ class VMError:
     """
 
     message: str
-    cause: str = field(default="", compare=False)
+    cause: str = uncompared(default="")
 
     def to_bytes(self) -> bytes:
         return bytes([ResultCode.VM_ERROR]) + self.message.encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InternalError:
     """The host misbehaved or we did; the contract is not to blame."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from executor import calldata
 from executor.abi import ResultCode, VmError
+from executor.frozen import frozen
 from executor.host_protocol.result import INTERNAL_ERROR_PREFIX
 from executor.outcome import InternalError, Outcome, Return, VMError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from executor.subvm.fingerprint import Fingerprint
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunResult:
     """How the main VM ended. ``disagreement``: lowest call number of a disagreeing nondet block."""
 

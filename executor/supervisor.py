@@ -5,19 +5,18 @@ The supervisor is what a sub-VM sees of the rest of the world (:class:`executor.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from executor import limits, metrics
 from executor.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT, EntryKind, StorageType, VmError
 from executor.address import Address
 from executor.derived import Deriver
+from executor.frozen import frozen, replaced
 from executor.host_protocol.client import HostClient
 from executor.log import Logger
 from executor.message import ExtendedMessage, Message
@@ -44,7 +43,7 @@ from executor.subvm.vm import Permissions, SubVM, VmSpec
 _U32 = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunOptions:
     """Options of ``genvm run`` that change what sub-VMs may do."""
 
@@ -168,7 +167,7 @@ class Supervisor:
             if disagreement is None or isinstance(result.outcome, InternalError):
                 return result
             self.host.notify_nondet_disagreement(disagreement)
-            return dataclasses.replace(result, disagreement=disagreement)
+            return replaced(result, disagreement=disagreement)
         except InternalErrorRaised as error:
             return RunResult(InternalError(str(error)), None)
 
@@ -247,7 +246,7 @@ class Supervisor:
         spec = VmSpec(
             message=parent.message.call(address, calldata),
             deterministic=True,
-            permissions=dataclasses.replace(parent.permissions, write_storage=False),
+            permissions=replaced(parent.permissions, write_storage=False),
             storage_type=state,
             wants_fingerprint=False,
             depth=parent.depth + 1,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from executor import calldata
 from executor.abi import ResultCode
+from executor.frozen import frozen
 from executor.host_protocol.codec import ProtocolViolation
 from executor.outcome import ContractOutcome, InternalError, Outcome, Return, UserError, VMError
 
@@ -14,7 +14,7 @@ from executor.outcome import ContractOutcome, InternalError, Outcome, Return, Us
 INTERNAL_ERROR_PREFIX = "internal error: "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConsumedResult:
     """How a run ended, as consume_result tells a node."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -36,7 +35,6 @@ class Folder:
         self.components = sum(name.count("/") + 1 for name, _ in self.entries)
 
 
-@dataclass(frozen=True, eq=False)
 class Archive:
     """A registry runner or a contract.
 
@@ -45,11 +43,12 @@ class Archive:
     ``state`` tells apart what a file of this machine has held at different times; None for what comes from a host.
     """
 
-    id: str
-    files: Mapping[str, FileContent]
-    data_size: int
-    state: str | None = None
-    _folders: dict[str, Folder] = field(default_factory=dict, init=False, repr=False)
+    def __init__(self, id: str, files: Mapping[str, FileContent], data_size: int, state: str | None = None) -> None:
+        self.id = id
+        self.files = files
+        self.data_size = data_size
+        self.state = state
+        self._folders: dict[str, Folder] = {}
 
     def file(self, name: str) -> FileContent:
         """Content of one file.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from executor.frozen import frozen
 from executor.json_text import parse_json
 from executor.limits import RUNNER_JSON_BYTES_MAX, RUNNER_JSON_DEPTH_MAX
 from executor.outcome import InvalidContract
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapFile:
     """Map ``file``, or all files below it when it ends in ``/``, at ``to``."""
 
@@ -18,7 +18,7 @@ class MapFile:
     file: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapDerived:
     """Map what the program of runner ``by`` makes of the files that ``MapFile`` with the same ``to`` and ``file`` maps.
 
@@ -30,7 +30,7 @@ class MapDerived:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddEnv:
     """Set variable ``name`` to the template ``val``."""
 
@@ -38,21 +38,21 @@ class AddEnv:
     val: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetArgs:
     """Append to the argument list."""
 
     args: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Depends:
     """Run the runner.json of another runner, once per VM."""
 
     runner: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class With:
     """Run ``action`` with another runner, or the contract, as the current one."""
 
@@ -60,21 +60,21 @@ class With:
     action: Action
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinkWasm:
     """Instantiate a file of the current runner and register its exports."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartWasm:
     """Instantiate a file of the current runner as the program; ends all processing."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class When:
     """Run ``action`` only in VMs of one mode."""
 
@@ -82,7 +82,7 @@ class When:
     action: Action
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seq:
     """Run actions in order."""
 

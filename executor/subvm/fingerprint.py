@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from blake3 import blake3
 
+from executor.frozen import frozen
 from executor.subvm.memory import GuestMemory
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fingerprint:
     """``frames``: (module name, function index), innermost first; ``instances``: module name to memory hashes."""
 
-    frames: list[tuple[str, int]] = field(default_factory=list)
-    instances: dict[str, list[bytes]] = field(default_factory=dict)
+    frames: list[tuple[str, int]]
+    instances: dict[str, list[bytes]]
 
     def to_value(self) -> dict[str, Any]:
         """The calldata value that is sent to the host."""
@@ -26,7 +26,7 @@ class Fingerprint:
 
 
 #: Sent when the VM failed before its entry function ran.
-EMPTY = Fingerprint()
+EMPTY = Fingerprint([], {})
 
 
 def hash_memory(memory: GuestMemory) -> bytes:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from executor import limits
 from executor.abi import MemoryLimiterConsts, StorageType, VmError
+from executor.frozen import frozen
 from executor.outcome import (
     ContractOutcome,
     InternalError,
@@ -72,7 +72,7 @@ class _NoEntry(InvalidContract):
     """The started module has no entry function; the fingerprint is null then."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permissions:
     """What a VM may do (spec executor/03)."""
 
@@ -93,7 +93,7 @@ class Permissions:
         return cls("r" in text, "w" in text, "s" in text, "c" in text, "n" in text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VmSpec:
     """Everything that distinguishes one VM of a run from another."""
 
@@ -127,7 +127,7 @@ class Services(Protocol):
     def write_stream(self, fd: int, data: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Instance:
     name: str
     raw: Instance

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from executor.frozen import frozen
 from executor.subvm.genlayer_sdk import balance, gl_call, storage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdkFunction:
     """One import; all parameters are i32, the result is a :class:`executor.abi.GlErrno`."""
 

@@ -1,0 +1,86 @@
+"""Immutable records for code on the way of every run.
+
+They behave like classes under ``dataclass(frozen=True, slots=True)``. The standard library's cost nearly half of what a
+run imports: its module brings ``inspect`` along, and it compiles the methods of each class anew in every process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypeVar, dataclass_transform
+
+_T = TypeVar("_T")
+_MISSING: Any = object()
+
+
+class _Uncompared:
+    """Default of a field that plays no role in comparisons and hashes."""
+
+    def __init__(self, default: Any) -> None:
+        self.default = default
+
+
+def uncompared(*, default: Any) -> Any:
+    """A field with a default that plays no role in comparisons and hashes."""
+    return _Uncompared(default)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(uncompared,))
+def frozen(cls: type[_T]) -> type[_T]:
+    """Class decorator: a record of the annotated attributes, in their order."""
+    body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
+    names: tuple[str, ...] = tuple(body.get("__annotations__", ()))
+    defaults = {name: body.pop(name) for name in names if name in body}
+    compared = tuple(name for name in names if not isinstance(defaults.get(name), _Uncompared))
+    defaults = {name: value.default if isinstance(value, _Uncompared) else value for name, value in defaults.items()}
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        if len(args) > len(names):
+            raise TypeError(f"{cls.__name__} takes {len(names)} arguments, got {len(args)}")
+        for set_value, value in zip(setters, args, strict=False):
+            set_value(self, value)
+        for name, set_value in zip(names[len(args) :], setters[len(args) :], strict=True):
+            value = kwargs.pop(name, _MISSING)
+            if value is _MISSING:
+                value = defaults.get(name, _MISSING)
+                if value is _MISSING:
+                    raise TypeError(f"{cls.__name__} lacks the argument {name!r}")
+            set_value(self, value)
+        if kwargs:
+            raise TypeError(f"{cls.__name__} has no argument {next(iter(kwargs))!r} left")
+
+    def values(self: Any) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in compared])
+
+    def __eq__(self: Any, other: object) -> Any:
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self: Any) -> int:
+        return hash(values(self))
+
+    def __repr__(self: Any) -> str:
+        return f"{cls.__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def __reduce__(self: Any) -> tuple[Any, ...]:
+        return self.__class__, tuple([getattr(self, name) for name in names])
+
+    added = {"__init__": __init__, "__eq__": __eq__, "__hash__": __hash__, "__repr__": __repr__}
+    added |= {"__reduce__": __reduce__, "__setattr__": _refuse, "__delattr__": _refuse}
+    metaclass: Any = type(cls)
+    made: Any = metaclass(cls.__name__, cls.__bases__, {**added, **body, "__slots__": names, "__match_args__": names})
+    made.__qualname__ = cls.__qualname__
+    setters = [made.__dict__[name].__set__ for name in names]
+    return made  # type: ignore[no-any-return]
+
+
+def _refuse(self: object, name: str, *_: object) -> NoReturn:
+    raise AttributeError(f"{type(self).__name__} is immutable: cannot change {name!r}")
+
+
+def replaced(record: _T, /, **changes: Any) -> _T:
+    """A copy of ``record`` with some fields changed."""
+    cls: Any = type(record)
+    unknown = changes.keys() - set(cls.__match_args__)
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no field {min(unknown)!r}")
+    copy: _T = cls(**{name: changes.get(name, getattr(record, name)) for name in cls.__match_args__})
+    return copy
