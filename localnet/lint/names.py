@@ -1,0 +1,58 @@
+"""Names that the SDK has (spec sdk/01 §2, §3). A test keeps them equal to the SDK's own."""
+
+from __future__ import annotations
+
+INTEGERS = frozenset(f"{sign}{bits}" for sign in "ui" for bits in range(8, 257, 8)) | {"bigint"}
+
+#: What `from genlayer import *` brings besides `gl`.
+STAR = INTEGERS | {"Address", "Array", "DynArray", "Keccak256", "TreeMap", "allow_storage"}
+
+#: All that it brings.
+EXPORTED = STAR | {"gl"}
+
+_TYPES = INTEGERS | {"Address", "Keccak256", "Lazy", "SizedArray"}
+
+#: Members of the namespaces that have a fixed list of them.
+MEMBERS: dict[str, frozenset[str]] = {
+    "gl": _TYPES
+    | {"BaseContract", "Contract", "ContractProxy", "Event", "MessageRawType", "MessageType", "advanced", "calldata"}
+    | {"contract_interface", "deploy_contract", "eq_principle", "evm", "get_contract_at", "message", "message_raw"}
+    | {"nondet", "private", "public", "storage", "trace", "trace_time_micro", "vm", "wasi"}
+    # Modules of the package.
+    | {"annotations", "events", "genvm_contracts"},
+    "gl.message": frozenset({"contract_address", "sender_address", "origin_address", "value", "chain_id"}),
+    "gl.public": frozenset({"view", "write"}),
+    "gl.public.write": frozenset({"payable", "min_gas"}),
+    "gl.vm": frozenset({"Result", "Return", "UserError", "VMError"})
+    | {"run_nondet", "run_nondet_unsafe", "spawn_sandbox", "unpack_result"},
+    "gl.nondet": frozenset({"Image", "NondetException", "exec_prompt", "web"}),
+    "gl.nondet.web": frozenset({"Response", "delete", "get", "head", "patch", "post", "render", "request"}),
+    "gl.eq_principle": frozenset({"prompt_comparative", "prompt_non_comparative", "strict_eq"}),
+    "gl.advanced": frozenset({"emit_raw_event", "user_error_immediate"}),
+}
+
+#: Keys of `gl.message_raw`.
+MESSAGE_RAW = frozenset(
+    {"contract_address", "sender_address", "origin_address", "stack", "value", "datetime", "is_init"}
+) | {
+    "chain_id",
+    "entry_kind",
+    "entry_data",
+    "entry_stage_data",
+}
+
+#: Methods that the VM calls; only these may be public and start with `__`.
+HOOKS = frozenset({"__receive__", "__handle_undefined_method__", "__on_errored_message__"})
+
+#: Functions that run others in non-deterministic VMs, and how many functions they take first.
+BLOCKS = {
+    "gl.eq_principle.strict_eq": 1,
+    "gl.eq_principle.prompt_comparative": 1,
+    "gl.eq_principle.prompt_non_comparative": 1,
+    "gl.vm.run_nondet": 2,
+    "gl.vm.run_nondet_unsafe": 2,
+}
+SANDBOX = "gl.vm.spawn_sandbox"
+
+#: Bases of a contract class that bring no fields and no methods of their own.
+PLAIN_BASES = frozenset({"gl.Contract", "builtins.object", "typing.Generic", "typing.Protocol", "abc.ABC"})
