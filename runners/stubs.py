@@ -1,6 +1,6 @@
 """The SDK as type checkers and editors on an author's machine see it: ``stubs/genlayer-stubs`` (PEP 561).
 
-The SDK itself needs Python 3.13 and the sandbox. The stubs have its types and texts in the syntax of Python 3.11 and
+The SDK itself needs Python 3.12 and the sandbox. The stubs have its types and texts in the syntax of Python 3.11 and
 are kept in the repository, so that they are there in every installation. After a change of the SDK:
 
     python -m runners.stubs

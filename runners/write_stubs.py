@@ -5,7 +5,9 @@ can read (see :mod:`runners.stubs`). Arguments: a JSON file with the sources by 
 from __future__ import annotations
 
 import ast
+import copy
 import json
+import re
 import sys
 import typing
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,16 @@ HEADER = "# Generated from the SDK by `python -m runners.stubs`.\n"
 
 # Nodes of newer Pythons than the one that checks the types of this file.
 _PARAM_SPEC, _TYPE_ALIAS = "ParamSpec", "TypeAlias"
+# What collections.abc has since Python 3.12.
+_NEWER = ("Buffer",)
+# Decorator of functions that also have a method `lazy`, and the type that they are written with.
+_LAZY_API, _LAZY = "lazy_api", "Lazy"
+_OVERLOAD = "typing.overload"
+# Classes that annotations also name without their type parameters, which are Any then. (Defaults in the brackets would need
+# Python 3.13, and tools of other projects import the SDK's sources into 3.12.)
+_OFTEN_BARE = ("ContractProxy",)
+# Generic bases that only give out what they are generic in.
+_READ_ONLY = ("Collection", "Iterable", "Iterator", "Protocol", "Sequence")
 
 
 def _kind(node: ast.AST) -> str:
@@ -54,6 +66,11 @@ class _Module:
     def __init__(self, text: str) -> None:
         self.tree = ast.parse(text)
         self.definitions: dict[tuple[str, ...], str] = {}
+        self.lazy: dict[str, list[ast.FunctionDef]] = {
+            node.name: []
+            for node in self.tree.body
+            if isinstance(node, ast.FunctionDef) and _decorated(node, _LAZY_API)
+        }
 
     def lines(self) -> list[ast.stmt]:
         body = self._body(self.tree.body, {}, private=True)
@@ -79,12 +96,24 @@ class _Module:
 
     def _body(self, body: list[ast.stmt], variables: dict[str, str], *, private: bool) -> list[ast.stmt]:
         text = [node for node in body[:1] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+        overloaded = {node.name for node in body if isinstance(node, ast.FunctionDef) and _decorated(node, _OVERLOAD)}
+        # Stubs have no implementations of overloads.
+        body = [
+            node
+            for node in body
+            if not isinstance(node, ast.FunctionDef)
+            or node.name not in overloaded
+            or _decorated(node, _OVERLOAD)
+            or _decorated(node, _LAZY_API)
+        ]
         return [*text, *(kept for node in body for kept in self._statement(node, variables, private))]
 
     def _statement(self, node: ast.stmt, variables: dict[str, str], private: bool) -> Iterator[ast.stmt]:
         match node:
+            case ast.FunctionDef(name=name) if private and name in self.lazy:
+                yield from self._lazy_function(node, variables)
             case ast.FunctionDef(name=name):
-                if (private or not _is_private(name)) and not (private and name == "__getattr__"):
+                if (private or not _is_private(name)) and not (private and name in ("__getattr__", "__dir__")):
                     yield self._function(node, variables)
             case ast.ClassDef():
                 yield self._class(node, variables)
@@ -98,6 +127,12 @@ class _Module:
                     yield node
             case ast.If():
                 yield from self._if(node, variables, private)
+            case ast.ImportFrom(module="collections.abc", names=names):
+                older = [alias for alias in names if alias.name not in _NEWER]
+                if older:
+                    yield ast.ImportFrom("collections.abc", older, 0)
+                if len(older) < len(names):
+                    yield ast.ImportFrom("typing_extensions", [alias for alias in names if alias.name in _NEWER], 0)
             case ast.Import() | ast.ImportFrom():
                 yield node
             case _ if _kind(node) == _TYPE_ALIAS:
@@ -114,7 +149,7 @@ class _Module:
 
     def _class(self, node: ast.ClassDef, outer: dict[str, str]) -> ast.stmt:
         parameters = getattr(node, "type_params", [])
-        variables = outer | self._variables(parameters, node.name)
+        variables = outer | self._variables(parameters, node)
         bases = [self._type(base, variables) for base in node.bases]
         if parameters:
             names = ", ".join(variables[parameter.name] for parameter in parameters)
@@ -139,23 +174,93 @@ class _Module:
         body: list[ast.stmt] = [ast.Expr(ast.Constant(... if text is None else text))]
         return _definition(ast.FunctionDef, node, args=arguments, returns=returns, body=body)
 
+    def _lazy_function(self, node: ast.FunctionDef, variables: dict[str, str]) -> Iterator[ast.stmt]:
+        """A variable whose class has the calls: type checkers lose the types of a function that a decorator changed."""
+        declared = self.lazy[node.name]
+        implements = _decorated(node, _LAZY_API)
+        if not (implements and declared):
+            declared.append(node)
+        if not implements:
+            return
+        # What is said of the function is said of each of its overloads.
+        text: list[ast.stmt] = [ast.Expr(ast.Constant(ast.get_docstring(node, clean=False) or ...))]
+        body: list[ast.stmt] = []
+        for name in ("__call__", "lazy"):
+            for overload in declared:
+                method = self._method(overload, name, variables)
+                method.body = text
+                if name == "__call__":
+                    assert isinstance(method.returns, ast.Subscript)
+                    assert ast.unparse(method.returns.value) == _LAZY
+                    method.returns = method.returns.slice
+                body.append(method)
+        name = f"_{node.name.title().replace('_', '')}"
+        [variable] = ast.parse(f"{node.name}: {name}").body
+        yield _definition(ast.ClassDef, ast.ClassDef(name, [], [], [], []), body=body)
+        yield variable
+
+    def _method(self, node: ast.FunctionDef, name: str, variables: dict[str, str]) -> ast.FunctionDef:
+        """The function as a method of another name."""
+        made = copy.deepcopy(node)
+        made.name = name
+        made.decorator_list = [item for item in made.decorator_list if ast.unparse(item) != _LAZY_API]
+        arguments = made.args.posonlyargs or made.args.args
+        arguments.insert(0, ast.arg("self"))
+        method = self._function(made, variables)
+        assert isinstance(method, ast.FunctionDef)
+        return method
+
     def _type(self, node: ast.expr, variables: dict[str, str]) -> ast.expr:
         return _Annotations(variables).visit(node)  # type: ignore[no-any-return]
 
-    def _variables(self, parameters: Iterable[ast.AST], owner: str | None) -> dict[str, str]:
-        """Variables for type parameters; the variance of those of a class is what its use of them says."""
+    def _variables(self, parameters: Iterable[ast.AST], owner: ast.ClassDef | None) -> dict[str, str]:
+        """Variables for the type parameters of ``owner``, or of a function or alias."""
         names = {}
         for parameter in parameters:
             name: str = getattr(parameter, "name")  # noqa: B009
             bound: ast.expr | None = getattr(parameter, "bound", None)
+            default: ast.expr | None = getattr(parameter, "default_value", None)
+            if owner and owner.name in _OFTEN_BARE and default is None:
+                default = _parse("typing.Any")
             kind = _PARAM_SPEC if _kind(parameter) == _PARAM_SPEC else "TypeVar"
-            variance = "infer_variance=True" if owner and kind == "TypeVar" else ""
-            key = (kind, name, f"bound={ast.unparse(bound)}" if bound is not None else "", variance)
+            key = (
+                kind,
+                name,
+                f"bound={ast.unparse(bound)}" if bound is not None else "",
+                f"default={ast.unparse(default)}" if default is not None else "",
+                "covariant=True" if owner and kind == "TypeVar" and _only_gives(owner, name) else "",
+            )
             if key not in self.definitions:
                 same = sum(other[1] == name for other in self.definitions)
                 self.definitions[key] = f"_{name}{same + 1 if same else ''}"
             names[name] = self.definitions[key]
         return names
+
+
+def _only_gives(owner: ast.ClassDef, name: str) -> bool:
+    """Whether no method and no attribute of the class takes what it is generic in: then it is covariant."""
+
+    def names(node: ast.AST | None) -> bool:
+        return node is not None and bool(re.search(rf"\b{name}\b", ast.unparse(node)))
+
+    for base in owner.bases:
+        if names(base) and not ast.unparse(base).split("[")[0].endswith(_READ_ONLY):
+            return False
+    for node in owner.body:
+        match node:
+            case ast.FunctionDef(name="__init__"):
+                pass
+            case ast.FunctionDef(args=arguments, returns=returns):
+                if names(arguments) or (names(returns) and "Callable" in ast.unparse(node.returns or node)):
+                    return False
+            case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation):
+                if not _is_private(attribute) and names(annotation):
+                    return False
+    return True
+
+
+def _decorated(node: ast.FunctionDef, decorator: str) -> bool:
+    return any(ast.unparse(item) == decorator for item in node.decorator_list)
 
 
 def _definition(kind: type[ast.stmt], node: ast.ClassDef | ast.FunctionDef, **changes: object) -> ast.stmt:

@@ -5,11 +5,11 @@ from genlayer import *
 
 
 class Transfer(gl.Event):
-    def __init__(self, receiver: Address, sender: Address, /, **blob): ...
+    def __init__(self, receiver: Address, sender: Address, /, **blob: gl.calldata.Encodable): ...
 
 
 class Approval(gl.Event):
-    def __init__(self, owner: Address, spender: Address, /, **blob): ...
+    def __init__(self, owner: Address, spender: Address, /, **blob: gl.calldata.Encodable): ...
 
 
 class AllowanceToken(gl.Contract):

@@ -44,13 +44,14 @@ class EssayJudge(gl.Contract):
                 raise gl.vm.UserError("the model gave no score")
             return {"score": score, "reason": str(answer.get("reason", ""))}
 
-        def is_close(leader: gl.vm.Result) -> bool:
+        def is_close(leader: gl.vm.Result[dict[str, typing.Any]]) -> bool:
             # The reason may differ, the score hardly.
             return isinstance(leader, gl.vm.Return) and abs(leader.calldata["score"] - grade()["score"]) <= TOLERANCE
 
         verdict = gl.vm.run_nondet(grade, is_close)
-        self.essays.append(Essay(gl.message.sender_address, text, u8(verdict["score"]), verdict["reason"]))
-        return verdict["score"]
+        score: int = verdict["score"]
+        self.essays.append(Essay(gl.message.sender_address, text, u8(score), verdict["reason"]))
+        return score
 
     @gl.public.view
     def best(self) -> dict[str, typing.Any] | None:

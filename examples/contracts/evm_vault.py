@@ -1,18 +1,23 @@
 # v0.2.16
 # { "Depends": "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6" }
 
+import typing
+
 from genlayer import *
 
 
-@gl.evm.contract_interface
-class Erc20:
+class Erc20Interface:
     """A token on the EVM side; parameters are positional only, and the types say how they are encoded."""
 
-    class View:
+    class View(typing.Protocol):
         def balanceOf(self, owner: Address, /) -> u256: ...
 
-    class Write:
+    class Write(typing.Protocol):
         def transfer(self, to: Address, amount: u256, /) -> bool: ...
+
+
+# Also works as `@gl.evm.contract_interface` above the class, but mypy does not see what a class decorator returns.
+Erc20 = gl.evm.contract_interface(Erc20Interface)
 
 
 class EvmVault(gl.Contract):

@@ -1,18 +1,23 @@
 # v0.2.16
 # { "Depends": "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6" }
 
+import typing
+
 from genlayer import *
 
 
-@gl.contract_interface
-class Note:
+class NoteInterface:
     """What the factory knows of its children: `storage.py` fits."""
 
-    class View:
+    class View(typing.Protocol):
         def get_storage(self) -> str: ...
 
-    class Write:
+    class Write(typing.Protocol):
         def update_storage(self, new: str) -> None: ...
+
+
+# Also works as `@gl.contract_interface` above the class, but mypy does not see what a class decorator returns.
+Note = gl.contract_interface(NoteInterface)
 
 
 class Factory(gl.Contract):

@@ -2,6 +2,7 @@
 # { "Depends": "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6" }
 
 import sys
+import typing
 
 from genlayer import *
 
@@ -12,7 +13,7 @@ class Failures(gl.Contract):
     touched: u32
     small: u8
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     def _touch(self) -> None:
@@ -90,7 +91,7 @@ class Failures(gl.Contract):
         gl.get_contract_at(gl.message.sender_address).emit_transfer(value=u256(self.balance + 1))
 
     @gl.public.write
-    def not_encodable(self) -> float:
+    def not_encodable(self) -> typing.Any:
         """A result that calldata cannot hold."""
         self._touch()
-        return 0.5
+        return 0.5  # lint: allow[GL405]

@@ -21,7 +21,7 @@ class Formula(gl.Contract):
 
     code: str
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.code = "result = x"
 
     @gl.public.write
@@ -37,7 +37,7 @@ class Formula(gl.Contract):
                 raise gl.vm.UserError("the generated code does not work")
             return code
 
-        def does_the_same(leader: gl.vm.Result) -> bool:
+        def does_the_same(leader: gl.vm.Result[str]) -> bool:
             # Two programs hardly ever look alike; it is enough that they give the same answers.
             return isinstance(leader, gl.vm.Return) and try_out(leader.calldata) == try_out(write_code())
 
@@ -46,13 +46,16 @@ class Formula(gl.Contract):
 
     @gl.public.view
     def compute(self, x: int) -> int:
-        code = self.code
-        # Storage, messages and other contracts are out of its reach, and so are our variables.
-        result = gl.vm.spawn_sandbox(lambda: evaluate(code, x))
+        result = run(self.code, x)
         if not isinstance(result, gl.vm.Return):
             raise gl.vm.UserError(f"the formula fails: {result.message}")
         return result.calldata
 
 
-def try_out(code: str) -> list[gl.vm.Result]:
-    return [gl.vm.spawn_sandbox(lambda x=x: evaluate(code, x)) for x in EXAMPLES]
+def try_out(code: str) -> list[gl.vm.Result[int]]:
+    return [run(code, x) for x in EXAMPLES]
+
+
+def run(code: str, x: int) -> gl.vm.Result[int]:
+    # Storage, messages and other contracts are out of its reach, and so are our variables.
+    return gl.vm.spawn_sandbox(lambda: evaluate(code, x))

@@ -10,11 +10,11 @@ class Written(gl.Event):
     The values are matched to the *sorted* names, so keep the parameters sorted.
     """
 
-    def __init__(self, author: Address, topic: str, /, **blob): ...
+    def __init__(self, author: Address, topic: str, /, **blob: gl.calldata.Encodable): ...
 
 
 class Sealed(gl.Event):
-    def __init__(self, **blob): ...
+    def __init__(self, **blob: gl.calldata.Encodable): ...
 
 
 class Journal(gl.Contract):
@@ -23,7 +23,7 @@ class Journal(gl.Contract):
     length: u32
     sealed: bool
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @gl.public.write

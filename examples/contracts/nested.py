@@ -32,7 +32,7 @@ class Team(gl.Contract):
     scores: Array[u32, typing.Literal[4]]
     groups: TreeMap[str, TreeMap[str, u64]]
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @gl.public.write

@@ -5,7 +5,7 @@ from genlayer import *
 
 
 class Transferred(gl.Event):
-    def __init__(self, receiver: Address, sender: Address, /, **blob): ...
+    def __init__(self, receiver: Address, sender: Address, /, **blob: gl.calldata.Encodable): ...
 
 
 class Token(gl.Contract):

@@ -10,7 +10,7 @@ class Upgradable(gl.Contract):
     owner: Address
     counter: u32
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.owner = gl.message.sender_address
         # The code is locked from now on, except for transactions of those who stand in this list.
         gl.storage.Root.get().upgraders.get().append(gl.message.sender_address)

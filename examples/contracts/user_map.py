@@ -9,7 +9,7 @@ class UserMap(gl.Contract):
 
     notes: TreeMap[Address, str]
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @gl.public.write

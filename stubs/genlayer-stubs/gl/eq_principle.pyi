@@ -11,14 +11,29 @@ from .nondet._answer import decode_answer
 import typing_extensions
 _T = typing_extensions.TypeVar('_T')
 
-@lazy_api
-def strict_eq(fn: Callable[[], _T]) -> Lazy[_T]:
-    """Validators run ``fn`` too and must get an equal result; errors are equal by class and message."""
+class _StrictEq:
 
-@lazy_api
-def prompt_comparative(fn: Callable[[], _T], principle: str) -> Lazy[_T]:
-    """Validators run ``fn`` too; an LLM decides whether both answers agree under ``principle``."""
+    def __call__(self, fn: Callable[[], _T]) -> _T:
+        """Validators run ``fn`` too and must get an equal result; errors are equal by class and message."""
 
-@lazy_api
-def prompt_non_comparative(fn: Callable[[], str], *, task: str, criteria: str) -> Lazy[str]:
-    """An LLM does ``task`` on what ``fn`` returns; validators' LLMs judge the answer by ``criteria``."""
+    def lazy(self, fn: Callable[[], _T]) -> Lazy[_T]:
+        """Validators run ``fn`` too and must get an equal result; errors are equal by class and message."""
+strict_eq: _StrictEq
+
+class _PromptComparative:
+
+    def __call__(self, fn: Callable[[], _T], principle: str) -> _T:
+        """Validators run ``fn`` too; an LLM decides whether both answers agree under ``principle``."""
+
+    def lazy(self, fn: Callable[[], _T], principle: str) -> Lazy[_T]:
+        """Validators run ``fn`` too; an LLM decides whether both answers agree under ``principle``."""
+prompt_comparative: _PromptComparative
+
+class _PromptNonComparative:
+
+    def __call__(self, fn: Callable[[], str], *, task: str, criteria: str) -> str:
+        """An LLM does ``task`` on what ``fn`` returns; validators' LLMs judge the answer by ``criteria``."""
+
+    def lazy(self, fn: Callable[[], str], *, task: str, criteria: str) -> Lazy[str]:
+        """An LLM does ``task`` on what ``fn`` returns; validators' LLMs judge the answer by ``criteria``."""
+prompt_non_comparative: _PromptNonComparative

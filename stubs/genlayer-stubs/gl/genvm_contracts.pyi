@@ -12,11 +12,16 @@ from ..py.storage._internal.generate import _storage_build
 from ..py.types import Address, Lazy, u256
 from ._internal.gl_call import gl_call, gl_call_lazy
 from .annotations import public
+from ..py.evm.contract import ContractDeclaration
 import typing_extensions
+_V = typing_extensions.TypeVar('_V', default=typing.Any, covariant=True)
+_W = typing_extensions.TypeVar('_W', default=typing.Any, covariant=True)
+_V2 = typing_extensions.TypeVar('_V2')
+_W2 = typing_extensions.TypeVar('_W2')
 _F = typing_extensions.TypeVar('_F', bound=Callable[..., typing.Any])
 On: typing_extensions.TypeAlias = typing.Literal['accepted', 'finalized']
 
-class ContractProxy:
+class ContractProxy(typing.Generic[_V, _W]):
     """Another contract. Any method name is accepted; nothing is checked before the call."""
 
     def __init__(self, address: Address) -> None:
@@ -30,13 +35,13 @@ class ContractProxy:
     def balance(self) -> u256:
         """Balance as the host knows it, not reduced by what this execution has sent."""
 
-    def view(self, *, state: StorageType=...) -> typing.Any:
+    def view(self, *, state: StorageType=...) -> _V:
         """``proxy.view().<method>(…)`` calls and returns the value; ``.<method>.lazy(…)`` returns a Lazy.
 
         A user error of the callee is raised as ``gl.vm.UserError``.
         """
 
-    def emit(self, *, value: u256=..., on: On=...) -> typing.Any:
+    def emit(self, *, value: u256=..., on: On=...) -> _W:
         """``proxy.emit().<method>(…)`` posts a message."""
 
     def emit_transfer(self, *, value: u256, on: On=...) -> None:
@@ -45,7 +50,7 @@ class ContractProxy:
 def get_contract_at(address: Address) -> ContractProxy:
     """Proxy of the contract at ``address``. TypeError for anything but an Address."""
 
-def contract_interface(_interface: type, /) -> Callable[[Address], ContractProxy]:
+def contract_interface(_interface: type[ContractDeclaration[_V2, _W2]], /) -> Callable[[Address], ContractProxy[_V2, _W2]]:
     """Class decorator for a typed interface (nested classes View and Write). At run time it is ``get_contract_at``."""
 
 def deploy_contract(*, code: bytes, args: Sequence[calldata.Encodable]=..., kwargs: Mapping[str, calldata.Encodable]=..., salt_nonce: u256=..., value: u256=..., on: On=...) -> Address | None:

@@ -11,8 +11,7 @@ from ..py.types import Lazy
 from ._internal.gl_call import gl_call_lazy, lazy_api
 from ._internal.storage import STORAGE_MANAGER
 import typing_extensions
-_T = typing_extensions.TypeVar('_T', infer_variance=True)
-_T2 = typing_extensions.TypeVar('_T2')
+_T = typing_extensions.TypeVar('_T')
 
 @dataclasses.dataclass
 class Return(typing.Generic[_T]):
@@ -34,23 +33,42 @@ class UserError(Exception):
 
     def __reduce__(self) -> tuple[type[UserError], tuple[typing.Any, ...]]:
         ...
-Result: typing_extensions.TypeAlias = Return[_T2] | VMError | UserError
+Result: typing_extensions.TypeAlias = Return[_T] | VMError | UserError
 
-def unpack_result(res: Result[_T2], /) -> _T2:
+def unpack_result(res: Result[_T], /) -> _T:
     """The returned value; errors are raised as UserError."""
 
-@lazy_api
-def spawn_sandbox(fn: Callable[[], _T2], *, allow_write_ops: bool=...) -> Lazy[Result[_T2]]:
-    """Run ``fn`` in a VM of its own; errors are returned, never raised. It cannot read storage."""
+class _SpawnSandbox:
 
-@lazy_api
-def run_nondet_unsafe(leader_fn: Callable[[], _T2], validator_fn: Callable[[Result[_T2]], bool], /) -> Lazy[_T2]:
-    """Leader's value of a non-deterministic block. Any error inside ``validator_fn`` counts as disagreement."""
+    def __call__(self, fn: Callable[[], _T], *, allow_write_ops: bool=...) -> Result[_T]:
+        """Run ``fn`` in a VM of its own; errors are returned, never raised. It cannot read storage."""
 
-@lazy_api
-def run_nondet(leader_fn: Callable[[], _T2], validator_fn: Callable[[Result[_T2]], bool], /, *, compare_user_errors: Callable[[UserError, UserError], bool]=..., compare_vm_errors: Callable[[VMError, VMError], bool]=...) -> Lazy[_T2]:
-    """Leader's value of a non-deterministic block.
+    def lazy(self, fn: Callable[[], _T], *, allow_write_ops: bool=...) -> Lazy[Result[_T]]:
+        """Run ``fn`` in a VM of its own; errors are returned, never raised. It cannot read storage."""
+spawn_sandbox: _SpawnSandbox
+
+class _RunNondetUnsafe:
+
+    def __call__(self, leader_fn: Callable[[], _T], validator_fn: Callable[[Result[_T]], bool], /) -> _T:
+        """Leader's value of a non-deterministic block. Any error inside ``validator_fn`` counts as disagreement."""
+
+    def lazy(self, leader_fn: Callable[[], _T], validator_fn: Callable[[Result[_T]], bool], /) -> Lazy[_T]:
+        """Leader's value of a non-deterministic block. Any error inside ``validator_fn`` counts as disagreement."""
+run_nondet_unsafe: _RunNondetUnsafe
+
+class _RunNondet:
+
+    def __call__(self, leader_fn: Callable[[], _T], validator_fn: Callable[[Result[_T]], bool], /, *, compare_user_errors: Callable[[UserError, UserError], bool]=..., compare_vm_errors: Callable[[VMError, VMError], bool]=...) -> _T:
+        """Leader's value of a non-deterministic block.
 
     ``validator_fn`` runs in a sandbox. Where the leader failed, a validator agrees only by failing in the same kind of
     way, which the comparers decide (leader's error first, then the own one).
     """
+
+    def lazy(self, leader_fn: Callable[[], _T], validator_fn: Callable[[Result[_T]], bool], /, *, compare_user_errors: Callable[[UserError, UserError], bool]=..., compare_vm_errors: Callable[[VMError, VMError], bool]=...) -> Lazy[_T]:
+        """Leader's value of a non-deterministic block.
+
+    ``validator_fn`` runs in a sandbox. Where the leader failed, a validator agrees only by failing in the same kind of
+    way, which the comparers decide (leader's error first, then the own one).
+    """
+run_nondet: _RunNondet

@@ -20,7 +20,6 @@ interpreter. Ships inside the sandbox too, so only the standard library is used.
 """
 from __future__ import annotations
 import abc
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import types
 import typing
+from ._internal.reflect import class_hints
 from .storage import DynArray, TreeMap
 from .types import Address
 import typing_extensions

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from .address import Address
 from .keccak import Keccak256
 import typing_extensions
-_T = typing_extensions.TypeVar('_T', infer_variance=True)
-_S = typing_extensions.TypeVar('_S', bound=int, infer_variance=True)
+_T = typing_extensions.TypeVar('_T', covariant=True)
+_S = typing_extensions.TypeVar('_S', bound=int, covariant=True)
 
 class SizedArray(typing.Protocol[_T, _S]):
     """Fixed-size sequence in EVM signatures: ``SizedArray[u8, typing.Literal[3]]`` is ``uint8[3]``."""

@@ -11,7 +11,7 @@ class Quiz(gl.Contract):
     answered: TreeMap[Address, u32]
     points: TreeMap[Address, u32]
 
-    def __init__(self):
+    def __init__(self) -> None:
         pass
 
     @gl.public.view

@@ -10,7 +10,7 @@ from ...py.types import Lazy
 import typing_extensions
 _T = typing_extensions.TypeVar('_T')
 _P = typing_extensions.ParamSpec('_P')
-_T2 = typing_extensions.TypeVar('_T2', infer_variance=True)
+_T2 = typing_extensions.TypeVar('_T2', covariant=True)
 NO_ANSWER = 4294967295
 
 def gl_call(request: calldata.Encodable) -> int:

@@ -2,13 +2,15 @@
 """Storage of the running contract, kept by the host."""
 __all__ = ('STORAGE_MANAGER', 'HostManager')
 import typing
-from collections.abc import Buffer, Callable
+from collections.abc import Callable
+from typing_extensions import Buffer
 import _genlayer_wasi as wasi
 from ...py.storage import Root
 from ...py.storage._internal.core import Manager, Slot
 
 class HostManager(Manager):
     """One access, one request."""
+    writes: int
 
     def __init__(self) -> None:
         ...

@@ -9,6 +9,21 @@ from . import web
 from ._answer import Image, decode_answer
 from ._answer import NondetException as NondetException
 
-@lazy_api
-def exec_prompt(prompt: str, *, response_format: typing.Literal['text', 'json']=..., images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> Lazy[typing.Any]:
-    """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
+class _ExecPrompt:
+
+    @typing.overload
+    def __call__(self, prompt: str, *, response_format: typing.Literal['text']=..., images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> str:
+        """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
+
+    @typing.overload
+    def __call__(self, prompt: str, *, response_format: typing.Literal['json'], images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> dict[str, typing.Any]:
+        """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
+
+    @typing.overload
+    def lazy(self, prompt: str, *, response_format: typing.Literal['text']=..., images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> Lazy[str]:
+        """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
+
+    @typing.overload
+    def lazy(self, prompt: str, *, response_format: typing.Literal['json'], images: Sequence[bytes | Image] | None=..., image: bytes | Image | None=..., **_ignored: typing.Any) -> Lazy[dict[str, typing.Any]]:
+        """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
+exec_prompt: _ExecPrompt

@@ -19,30 +19,75 @@ class Response:
     headers: dict[str, bytes]
     body: bytes | None
 
-@lazy_api
-def request(url: str, *, method: Method, body: Body=..., headers: Headers=...) -> Lazy[Response]:
-    """Send a request. Text in body and header values is UTF-8 encoded."""
+class _Request:
 
-@lazy_api
-def get(url: str, *, headers: Headers=...) -> Lazy[Response]:
-    ...
+    def __call__(self, url: str, *, method: Method, body: Body=..., headers: Headers=...) -> Response:
+        """Send a request. Text in body and header values is UTF-8 encoded."""
 
-@lazy_api
-def post(url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
-    ...
+    def lazy(self, url: str, *, method: Method, body: Body=..., headers: Headers=...) -> Lazy[Response]:
+        """Send a request. Text in body and header values is UTF-8 encoded."""
+request: _Request
 
-@lazy_api
-def delete(url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
-    ...
+class _Get:
 
-@lazy_api
-def head(url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
-    ...
+    def __call__(self, url: str, *, headers: Headers=...) -> Response:
+        ...
 
-@lazy_api
-def patch(url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
-    ...
+    def lazy(self, url: str, *, headers: Headers=...) -> Lazy[Response]:
+        ...
+get: _Get
 
-@lazy_api
-def render(url: str, *, mode: typing.Literal['html', 'text', 'screenshot']=..., wait_after_loaded: str | None=...) -> Lazy[typing.Any]:
-    """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
+class _Post:
+
+    def __call__(self, url: str, *, body: Body=..., headers: Headers=...) -> Response:
+        ...
+
+    def lazy(self, url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
+        ...
+post: _Post
+
+class _Delete:
+
+    def __call__(self, url: str, *, body: Body=..., headers: Headers=...) -> Response:
+        ...
+
+    def lazy(self, url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
+        ...
+delete: _Delete
+
+class _Head:
+
+    def __call__(self, url: str, *, body: Body=..., headers: Headers=...) -> Response:
+        ...
+
+    def lazy(self, url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
+        ...
+head: _Head
+
+class _Patch:
+
+    def __call__(self, url: str, *, body: Body=..., headers: Headers=...) -> Response:
+        ...
+
+    def lazy(self, url: str, *, body: Body=..., headers: Headers=...) -> Lazy[Response]:
+        ...
+patch: _Patch
+
+class _Render:
+
+    @typing.overload
+    def __call__(self, url: str, *, mode: typing.Literal['html', 'text']=..., wait_after_loaded: str | None=...) -> str:
+        """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
+
+    @typing.overload
+    def __call__(self, url: str, *, mode: typing.Literal['screenshot'], wait_after_loaded: str | None=...) -> Image:
+        """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
+
+    @typing.overload
+    def lazy(self, url: str, *, mode: typing.Literal['html', 'text']=..., wait_after_loaded: str | None=...) -> Lazy[str]:
+        """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
+
+    @typing.overload
+    def lazy(self, url: str, *, mode: typing.Literal['screenshot'], wait_after_loaded: str | None=...) -> Lazy[Image]:
+        """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
+render: _Render

@@ -5,7 +5,8 @@ import abc
 import collections.abc
 import types
 import typing
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
+from typing_extensions import Buffer
 from .. import types as sdk_types
 from ..keccak import Keccak256
 from ..storage import Array

@@ -7,15 +7,23 @@ from collections.abc import Callable
 from ..types import Address, u256
 from .abi import MethodEncoder
 import typing_extensions
-_V = typing_extensions.TypeVar('_V', infer_variance=True)
-_W = typing_extensions.TypeVar('_W', infer_variance=True)
-_V2 = typing_extensions.TypeVar('_V2')
-_W2 = typing_extensions.TypeVar('_W2')
+_V = typing_extensions.TypeVar('_V', covariant=True)
+_W = typing_extensions.TypeVar('_W', covariant=True)
+_V2 = typing_extensions.TypeVar('_V2', default=typing.Any, covariant=True)
+_W2 = typing_extensions.TypeVar('_W2', default=typing.Any, covariant=True)
+_V3 = typing_extensions.TypeVar('_V3')
+_W3 = typing_extensions.TypeVar('_W3')
 
 class ContractDeclaration(typing.Protocol[_V, _W]):
     """A class with two nested classes of method declarations."""
-    View: type[_V]
-    Write: type[_W]
+
+    @property
+    def View(self) -> type[_V]:
+        ...
+
+    @property
+    def Write(self) -> type[_W]:
+        ...
 
 class Backend(typing.Protocol):
     """How calls leave."""
@@ -29,21 +37,21 @@ class Backend(typing.Protocol):
     def balance(self, address: Address, /) -> u256:
         ...
 
-class ContractProxy(typing.Generic[_V, _W]):
+class ContractProxy(typing.Generic[_V2, _W2]):
     """An EVM contract at an address."""
     address: Address
 
-    def __init__(self, address: Address, backend: Backend, view: Callable[..., _V], write: Callable[..., _W]) -> None:
+    def __init__(self, address: Address, backend: Backend, view: Callable[..., _V2], write: Callable[..., _W2]) -> None:
         ...
 
     @property
     def balance(self) -> u256:
         ...
 
-    def view(self) -> _V:
+    def view(self) -> _V2:
         """Methods that read: each calls and returns the decoded answer."""
 
-    def emit(self, *, value: u256=...) -> _W:
+    def emit(self, *, value: u256=...) -> _W2:
         """Methods that write: each posts a call that carries ``value``."""
 
     def emit_transfer(self, *, value: u256=...) -> None:
@@ -55,5 +63,5 @@ def contract_generator(backend: Backend, /) -> Callable[[type[ContractDeclaratio
     Raises AssertionError, with notes, for method declarations that have no ABI form.
     """
 
-def contract_interface(_declaration: type[ContractDeclaration[_V2, _W2]], /) -> Callable[[Address], ContractProxy[_V2, _W2]]:
+def contract_interface(_declaration: type[ContractDeclaration[_V3, _W3]], /) -> Callable[[Address], ContractProxy[_V3, _W3]]:
     """Class decorator of ``contract_generator`` for the running VM; without ``gl`` there is none, and this is None."""

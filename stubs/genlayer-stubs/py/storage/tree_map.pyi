@@ -4,13 +4,13 @@ __all__ = ('TreeMap', 'TreeMapDesc')
 import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
 import typing_extensions
-_K = typing_extensions.TypeVar('_K', infer_variance=True)
-_V = typing_extensions.TypeVar('_V', infer_variance=True)
+_K = typing_extensions.TypeVar('_K')
+_V = typing_extensions.TypeVar('_V')
 _D = typing_extensions.TypeVar('_D')
 
 class _NodeDesc(TypeDesc):
@@ -65,9 +65,6 @@ class TreeMap(MutableMapping[_K, _V], typing.Generic[_K, _V]):
     @typing.overload
     def pop(self, key: _K, default: _V | _D) -> _V | _D:
         ...
-
-    def pop(self, key: _K, default: typing.Any=...) -> typing.Any:
-        """Remove a key and return its value; a record or container is returned as a copy in memory."""
 
     def popitem(self) -> tuple[_K, _V]:
         """Remove the smallest key."""

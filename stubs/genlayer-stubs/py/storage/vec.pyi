@@ -4,12 +4,12 @@ __all__ = ('VLA', 'Array', 'ArrayDesc', 'DynArray', 'DynArrayDesc', 'Indirection
 import operator
 import typing
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 import typing_extensions
-_T = typing_extensions.TypeVar('_T', infer_variance=True)
-_S = typing_extensions.TypeVar('_S', bound=int, infer_variance=True)
+_T = typing_extensions.TypeVar('_T')
+_S = typing_extensions.TypeVar('_S', bound=int, covariant=True)
 
 class DynArray(MutableSequence[_T], typing.Generic[_T]):
     """View of a growable array. u32 length in place, items packed in the indirect slot.
@@ -30,9 +30,6 @@ class DynArray(MutableSequence[_T], typing.Generic[_T]):
 
     @typing.overload
     def __getitem__(self, index: slice, /) -> list[_T]:
-        ...
-
-    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> _T | list[_T]:
         ...
 
     def __setitem__(self, index: typing.SupportsIndex | slice, value: typing.Any, /) -> None:
@@ -101,9 +98,6 @@ class Array(Sequence[_T], typing.Generic[_T, _S]):
 
     @typing.overload
     def __getitem__(self, index: slice, /) -> Array[_T, int]:
-        ...
-
-    def __getitem__(self, index: typing.SupportsIndex | slice, /) -> _T | Array[_T, int]:
         ...
 
     def __setitem__(self, index: typing.SupportsIndex, value: _T, /) -> None:

@@ -4,18 +4,22 @@
 A typed value lives at a pair (slot, offset). What does not fit in place lives at offset 0 of the slot derived from
 that pair. Every access is one call of the manager, hence one request to the host.
 """
-__all__ = ('ROOT_SLOT_ID', 'Copier', 'CopyAction', 'InmemManager', 'Manager', 'Slot', 'TypeDesc', 'copy_with', 'join_actions')
+__all__ = ('ROOT_SLOT_ID', 'Copier', 'CopyAction', 'InmemManager', 'Manager', 'Slot', 'TypeDesc', 'copy_with', 'join_actions', 'writes_of')
 import abc
 import typing
 from _sha3 import sha3_256
-from collections.abc import Buffer, Iterable
+from collections.abc import Iterable
+from typing_extensions import Buffer
 from ...types import u256
 import typing_extensions
 ROOT_SLOT_ID = bytes(32)
 
 class Manager(metaclass=abc.ABCMeta):
-    """Where slots are kept. Unwritten bytes read as zero."""
-    writes: int
+    """Where slots are kept. Unwritten bytes read as zero.
+
+    A manager that counts in an attribute ``writes`` how often it was written saves iterators from reading lengths and
+    links again at every step.
+    """
 
     @abc.abstractmethod
     def get_store_slot(self, slot_id: bytes, /) -> Slot:
@@ -66,6 +70,7 @@ class Slot:
 
 class InmemManager(Manager):
     """Storage of one process: records outside the contract's storage, tests, values sent to other VMs."""
+    writes: int
 
     def __init__(self) -> None:
         ...
@@ -81,6 +86,9 @@ class InmemManager(Manager):
 
     def debug(self) -> None:
         """Print every slot in creation order: id, new line, tab, content."""
+
+def writes_of(slot: Slot) -> int | None:
+    """How often the memory behind ``slot`` was written; None where nobody counts, so that it may have changed."""
 
 class Copier(typing.Protocol):
     """Copies a value that has content in other slots."""

@@ -5,7 +5,7 @@ import sys
 import typing
 from collections.abc import Callable
 from ... import types
-from ..._internal.reflect import type_name
+from ..._internal.reflect import class_hints, type_name
 from ..tree_map import TreeMap, TreeMapDesc
 from ..vec import VLA, Array, ArrayDesc, DynArray, DynArrayDesc, Indirection, IndirectionDesc, VLADesc
 from .core import ROOT_SLOT_ID, InmemManager, TypeDesc

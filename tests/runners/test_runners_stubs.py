@@ -1,0 +1,51 @@
+"""The stubs in the repository are those of the SDK, and what stands in for the SDK outside of the sandbox."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runners import stubs
+
+
+@pytest.mark.usefixtures("built_runners")
+def test_stubs_are_up_to_date() -> None:
+    """If this fails: `python -m runners.stubs`."""
+    committed = {
+        path.relative_to(stubs.FOLDER).as_posix(): path.read_text(encoding="utf-8")
+        for path in stubs.FOLDER.rglob("*.pyi")
+    }
+    assert committed == stubs.stub_files()
+
+
+def test_the_package_says_where_contracts_run(tmp_path: Path) -> None:
+    output = run("import genlayer", cwd=tmp_path)
+    assert "ImportError: contracts run in the sandbox" in output
+    assert "genvm local deploy" in output
+
+
+@pytest.mark.parametrize("place", ["sys.path.append", "sys.path.insert(0, "])
+def test_sources_of_the_sdk_are_preferred(tmp_path: Path, place: str) -> None:
+    """Tools of others put the SDK on the path, some in front and some behind."""
+    package = tmp_path / "genlayer"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .part import here\n")
+    (package / "part.py").write_text("here = __package__\n")
+    call = f"{place}(path)" if place.endswith("append") else f"{place}path)"
+    code = (
+        f"import sys; path = {str(tmp_path)!r}; {call}; import genlayer, genlayer.part; print(genlayer.here, genlayer)"
+    )
+    assert run(code, cwd=tmp_path.parent).startswith(f"genlayer <module 'genlayer' from '{package}")
+
+
+def test_a_folder_of_that_name_is_no_sdk(tmp_path: Path) -> None:
+    (tmp_path / "genlayer").mkdir()
+    assert "contracts run in the sandbox" in run("import sys; sys.path.append('.'); import genlayer", cwd=tmp_path)
+
+
+def run(code: str, *, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
