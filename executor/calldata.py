@@ -21,7 +21,6 @@ interpreter. Ships inside the sandbox too, so only the standard library is used.
 from __future__ import annotations
 
 import abc
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,12 +82,14 @@ EncodableWithDefault: TypeAlias = (
 
 # Unsigned LEB128
 #
-# Eight 7-bit groups are seven bytes. Long numbers change between the two forms in lanes of 64 bits, all lanes at once,
-# so that a number of a megabyte takes time in proportion to its length.
+# Eight 7-bit groups are seven bytes. Long numbers change between the two forms in lanes of 64 bits, many lanes at once,
+# so that a number of a megabyte takes time in proportion to its length; and in pieces, because other threads of the
+# executor have to wait while the interpreter is inside an operation on a huge integer.
 
 _ULEB_TAIL = re.compile(rb"[\x80-\xff]*+[\x00-\x7f]")
 _LOOP_GROUPS = 10
 """Up to this many groups a loop over bytes is faster than lanes."""
+_PIECE_LANES = 1 << 13
 
 
 def _masks(lanes: int) -> tuple[int, int, int, int]:
@@ -105,6 +106,16 @@ _FEW_LANES = tuple(_masks(lanes) for lanes in range(9))
 
 def _join_groups(groups: bytes) -> int:
     """Number with these 7-bit groups, least significant first; top bits are ignored."""
+    if len(groups) <= 8 * _PIECE_LANES:
+        return int.from_bytes(_joined(groups), "little")
+    packed = bytearray()
+    for start in range(0, len(groups), 8 * _PIECE_LANES):
+        packed += _joined(groups[start : start + 8 * _PIECE_LANES])
+    return int.from_bytes(packed, "little")
+
+
+def _joined(groups: bytes) -> bytearray:
+    """Seven bytes per eight groups."""
     lanes = (len(groups) + 7) // 8
     m7, m14, m28, _ = _FEW_LANES[lanes] if lanes < len(_FEW_LANES) else _masks(lanes)
     number = int.from_bytes(groups, "little")
@@ -113,15 +124,29 @@ def _join_groups(groups: bytes) -> int:
     number = (number & m28) | ((number >> 32) & m28) << 28
     packed = bytearray(number.to_bytes(8 * lanes, "little"))
     del packed[7::8]
-    return int.from_bytes(packed, "little")
+    return packed
 
 
 def _split_groups(number: int) -> bytearray:
     """Unsigned LEB128 of a positive number."""
     count = (number.bit_length() + 6) // 7
     lanes = (count + 7) // 8
-    m7, m14, m28, top = _FEW_LANES[lanes] if lanes < len(_FEW_LANES) else _masks(lanes)
     packed = number.to_bytes(7 * lanes, "little")
+    if lanes <= _PIECE_LANES:
+        out = _split(packed)
+    else:
+        out = bytearray()
+        for start in range(0, len(packed), 7 * _PIECE_LANES):
+            out += _split(packed[start : start + 7 * _PIECE_LANES])
+    del out[count:]
+    out[-1] &= 0x7F
+    return out
+
+
+def _split(packed: bytes) -> bytearray:
+    """Eight groups with their top bits set per seven bytes."""
+    lanes = len(packed) // 7
+    m7, m14, m28, top = _FEW_LANES[lanes] if lanes < len(_FEW_LANES) else _masks(lanes)
     wide = bytearray(8 * lanes)
     for index in range(7):
         wide[index::8] = packed[index::7]
@@ -129,10 +154,7 @@ def _split_groups(number: int) -> bytearray:
     spread = (spread & m28) | ((spread >> 28) & m28) << 32
     spread = (spread & m14) | ((spread >> 14) & m14) << 16
     spread = (spread & m7) | ((spread >> 7) & m7) << 8
-    out = bytearray((spread | top).to_bytes(8 * lanes, "little"))
-    del out[count:]
-    out[-1] &= 0x7F
-    return out
+    return bytearray((spread | top).to_bytes(8 * lanes, "little"))
 
 
 def _uleb(number: int) -> bytes | bytearray:
@@ -154,6 +176,7 @@ def _uleb(number: int) -> bytes | bytearray:
 def _read_uleb(data: bytes, pos: int) -> tuple[int, int]:
     """Number at ``pos`` and the position after it; ``IndexError`` when the input ends first."""
     number = shift = 0
+    start = pos
     while shift < 7 * _LOOP_GROUPS:
         group = data[pos]
         pos += 1
@@ -168,7 +191,7 @@ def _read_uleb(data: bytes, pos: int) -> tuple[int, int]:
         raise DecodingError("unexpected end of memory")
     if data[tail.end() - 1] == 0:
         raise DecodingError("most significant octet can not be zero")
-    return number | _join_groups(tail[0]) << shift, tail.end()
+    return _join_groups(data[start : tail.end()]), tail.end()
 
 
 # Encoding
@@ -176,13 +199,18 @@ def _read_uleb(data: bytes, pos: int) -> tuple[int, int]:
 
 def _dataclass_to_dict(value: Any) -> Any:
     """Fields of a dataclass instance by name; anything else as it is."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if hasattr(type(value), "__dataclass_fields__"):
+        # whoever has made the instance has paid for the import
+        import dataclasses
+
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return value
 
 
 _PLAIN_TYPES = frozenset((str, int, bool, type(None), dict, list, tuple, bytes, Address))
 """Types that are encoded without a look at their base classes."""
+_LONG: Final = 4096
+"""Bytes and texts of this length are copied only once, at the end."""
 
 
 def _to_plain(value: Any) -> Any:
@@ -232,6 +260,8 @@ def encode(x: Any, *, default: Callable[[Any], Any] = _dataclass_to_dict) -> byt
     """
     out = bytearray()
     push = out.append
+    # What comes before ``out``.
+    done: list[bytes] = []
     items_left = MAX_ITEMS
     standard = default is _dataclass_to_dict
     # The container being written: an iterator over its elements or sorted keys, and the mapping if it is one.
@@ -267,10 +297,17 @@ def encode(x: Any, *, default: Callable[[Any], Any] = _dataclass_to_dict) -> byt
                         push(length << 3 | 4)
                     else:
                         out += _uleb(_checked(length) << 3 | 4)
-                    out += raw
+                    if length < _LONG:
+                        out += raw
+                    else:
+                        done += (bytes(out), raw)
+                        out.clear()
                 elif kind is int:
                     header = value << 3 | 1 if value >= 0 else ~value << 3 | 2
-                    if header < 0x80:
+                    if header < 1 << 63:
+                        while header > 0x7F:
+                            push(header & 0x7F | 0x80)
+                            header >>= 7
                         push(header)
                     else:
                         out += _uleb(header)
@@ -302,13 +339,17 @@ def encode(x: Any, *, default: Callable[[Any], Any] = _dataclass_to_dict) -> byt
                         push(length << 3 | 3)
                     else:
                         out += _uleb(_checked(length) << 3 | 3)
-                    out += value
+                    if length < _LONG:
+                        out += value
+                    else:
+                        done += (bytes(out), value)
+                        out.clear()
                 else:
                     push(0x18)
                     out += value.as_bytes
             else:
                 if not parents:
-                    return bytes(out)
+                    return b"".join((*done, out)) if done else bytes(out)
                 rest, mapping, key = parents.pop()
     except Exception as error:
         if mapping is not None:

@@ -39,6 +39,11 @@ CLOSED_OUTPUT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 
+#: Largest request of gl_call; a host takes no larger one either.
+GL_CALL_REQUEST_BYTES = 256 << 20
+#: Copies out of a guest from this size on let other threads run.
+GUEST_COPY_BYTES = 1 << 20
+
 # --- host protocol --------------------------------------------------------------------------------
 
 #: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
@@ -47,6 +52,8 @@ HOST_REPLY_SLICE_BYTES = 256 << 20
 HOST_REQUEST_BYTES = 256 << 20
 #: What one read of a socket may bring; a buffer never grows by more at a time, whatever the other side announces.
 HOST_READ_BYTES = 256 << 10
+#: Longer data goes to the host from where it lies: a copy takes time in which the process cannot do anything else.
+HOST_COPY_BYTES = 1 << 20
 #: Seconds until a connection to the host must stand.
 HOST_CONNECT_SECONDS = 30.0
 

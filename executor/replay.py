@@ -277,14 +277,14 @@ class _Connection:
 
     def __init__(self, player: Player) -> None:
         self._player = player
+        self._requests = RequestDecoder(RECORD_BYTES)
         self._reply = memoryview(b"")
 
-    def sendall(self, data: bytes) -> None:
-        decoder = RequestDecoder(RECORD_BYTES)
-        decoder.feed(data)
-        request = decoder.next_request()
-        assert request is not None
-        self._reply = memoryview(self._player.host(request))
+    def sendall(self, data: bytes | memoryview) -> None:
+        self._requests.feed(data)
+        request = self._requests.next_request()
+        if request is not None:
+            self._reply = memoryview(self._player.host(request))
 
     def recv_into(self, buffer: memoryview) -> int:
         part = self._reply[: len(buffer)]

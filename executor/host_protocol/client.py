@@ -17,18 +17,19 @@ from executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
 from executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
 from executor.host_protocol.methods import METHODS, ReplyKind
 from executor.host_protocol.result import decode_leader_result
-from executor.limits import HOST_CONNECT_SECONDS, HOST_READ_BYTES
+from executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
 from executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
 
 Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
 
 _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
+_LENGTH = struct.Struct("<I")
 
 
 class Connection(Protocol):
     """What the client uses of a connected, blocking stream socket."""
 
-    def sendall(self, data: bytes, /) -> None: ...
+    def sendall(self, data: bytes | memoryview, /) -> None: ...
     def recv_into(self, buffer: memoryview, /) -> int: ...
     def settimeout(self, value: float | None, /) -> None: ...
     def shutdown(self, how: int, /) -> None: ...
@@ -107,7 +108,12 @@ class HostClient:
 
     def storage_write(self, slot: bytes, index: int, data: bytes | memoryview) -> None:
         """Writes ``data`` at byte ``index`` of the 32-byte ``slot``: exactly one request, also for no data."""
-        self._ask(HostMethod.STORAGE_WRITE, slot, index, data)
+        if len(data) <= HOST_COPY_BYTES:
+            self._ask(HostMethod.STORAGE_WRITE, slot, index, data)
+            return
+        # The length of the data is the last field in front of it.
+        head = codec.encode_request(HostMethod.STORAGE_WRITE, slot, index, b"")[:-4] + _LENGTH.pack(len(data))
+        self._exchange(HostMethod.STORAGE_WRITE, head, 0, data)
 
     def consume_result(self, result: bytes) -> None:
         """Sends the result of the run and waits for its acknowledgement. Only once, and the last request."""
@@ -216,14 +222,14 @@ class HostClient:
         value: int = self._ask(method, *values).value
         return value
 
-    def _exchange(self, method: HostMethod, request: bytes, length: int) -> Reply:
+    def _exchange(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview = b"") -> Reply:
         with self._mutex:
             self._admit(method)
             # Stands if anything below leaves the reply unread, an exception of the observer or a signal included.
             self._failure = "an earlier request was not completed"
             begun = time.perf_counter_ns()
             try:
-                reply = self._transfer(method, request, length)
+                reply = self._transfer(method, request, length, rest)
             except (OSError, ProtocolViolation) as error:
                 self._failure = "connection to host aborted" if self._aborted else f"host connection: {error}"
                 raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}") from error
@@ -246,10 +252,12 @@ class HostClient:
         elif method is HostMethod.NOTIFY_NONDET_DISAGREEMENT:
             self._disagreement_sent = True
 
-    def _transfer(self, method: HostMethod, request: bytes, length: int) -> Reply:
+    def _transfer(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview) -> Reply:
         self._socket.sendall(request)
+        if rest:
+            self._socket.sendall(rest)
         if self._observer is not None:
-            self._observer("sent", request)
+            self._observer("sent", b"".join((request, rest)))
         if METHODS[method].reply_kind is ReplyKind.NONE:
             return Reply(HostErrorCode.OK)
         received = self._receive()

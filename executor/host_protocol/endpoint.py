@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from executor.frozen import frozen
 
 UNIX_SCHEME = "unix://"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnixEndpoint:
     """A stream socket in the file system."""
 
@@ -18,7 +19,7 @@ class UnixEndpoint:
         return UNIX_SCHEME + self.path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpEndpoint:
     """A TCP address; ``host`` is a name, an IPv4 or an IPv6 address without brackets."""
 
@@ -43,7 +44,7 @@ def parse_endpoint(address: str) -> Endpoint:
             raise ValueError(f"host address {address!r}: no usable socket path after {UNIX_SCHEME}")
         return UnixEndpoint(path)
     host, colon, port = address.rpartition(":")
-    if not colon:
+    if not colon or "/" in address:
         raise ValueError(f"host address {address!r}: expected {UNIX_SCHEME}PATH or host:port")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 
+from executor import limits
 from executor.outcome import InternalErrorRaised
 from executor.subvm.wasmtime_c import Memory
 
@@ -50,7 +51,12 @@ class GuestMemory:
     def read(self, ptr: int, size: int) -> bytes:
         if ptr + size > self._size:
             self._refresh(ptr, size)
-        return bytes(self._view[ptr : ptr + size])
+        if size < limits.GUEST_COPY_BYTES:
+            return bytes(self._view[ptr : ptr + size])
+        # New and not yet known to anybody, so it may be filled; other threads of the executor go on meanwhile.
+        copy = bytes(size)
+        ctypes.memmove(copy, self._address + ptr, size)  # type: ignore[arg-type]
+        return copy
 
     def write(self, ptr: int, data: bytes | memoryview) -> None:
         end = ptr + len(data)

@@ -165,6 +165,22 @@ def test_integers_of_every_length(groups: int, low: int) -> None:
         assert decode(plain_encode(-number)) == -number
 
 
+@pytest.mark.parametrize("groups", [(1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1 << 17, (1 << 17) + 9])
+def test_integers_that_are_converted_in_pieces(groups: int) -> None:
+    source = random.Random(groups)
+    for number in ((1 << 7 * groups) - 1, 1 << 7 * groups, source.getrandbits(7 * groups) | 1 << 7 * groups - 1):
+        digits = bytearray()
+        rest = (number << 3 | 1).to_bytes(groups, "little")
+        # Eight groups at a time: the definition, group by group, would take minutes.
+        for at in range(0, len(rest), 7):
+            part = int.from_bytes(rest[at : at + 7], "little")
+            digits += bytes(part >> 7 * group & 0x7F | 0x80 for group in range(8))
+        digits = digits.rstrip(b"\x80")
+        digits[-1] &= 0x7F
+        assert encode(number) == digits
+        assert decode(bytes(digits)) == number
+
+
 @BOUNDED
 @given(st.integers(0, 400))
 def test_redundant_groups_are_refused(groups: int) -> None:

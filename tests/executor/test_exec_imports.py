@@ -225,6 +225,19 @@ def test_host_calls_need_the_memory_exported_under_its_name(memory: str) -> None
     assert "memory" in outcome.message
 
 
+@pytest.mark.parametrize(
+    ("function", "arity"),
+    [("storage_read", 4), ("storage_write", 4), ("get_balance", 2), ("get_self_balance", 1), ("gl_call", 3)],
+)
+def test_without_a_memory_no_call_has_an_errno(function: str, arity: int) -> None:
+    """Not even one that is forbidden."""
+    code = wat(
+        f"""(module (import "genlayer_sdk" "{function}" (func $f (param {"i32 " * arity}) (result i32)))
+        (func (export "_start") (drop (call $f {"(i32.const -1) " * arity}))))"""
+    )
+    assert isinstance(execute(code, permissions="").outcome, InternalError)
+
+
 def test_memory_of_the_calling_module_is_used_when_modules_call_each_other() -> None:
     """The library asks for the balance into its own memory, the program into its own."""
     library = wat(

@@ -264,6 +264,8 @@ def test_a_cache_that_cannot_be_made_only_disables_caching(tmp_path: Path) -> No
         ["run", "--message", "{}", "--host", "x:1", "extra"],
         ["--log-level", "loud", "run", "--message", "{}", "--host", "x:1"],
         ["--log-fd", "x", "run", "--message", "{}", "--host", "x:1"],
+        ["--log-fd=-1", "run", "--message", "{}", "--host", "x:1"],
+        ["--log-fd", "2147483648", "run", "--message", "{}", "--host", "x:1"],
     ],
 )
 def test_a_bad_command_line_exits_with_2(arguments: list[str]) -> None:
@@ -332,6 +334,28 @@ def test_contract_output_is_separate_from_logs_and_unbuffered() -> None:
     program = Script().write(1, b"a").write(2, b"b").write(1, b"c")
     done = run(program, global_options=("--log-level", "error"))
     assert (done.stdout, done.stderr) == (b"ac", b"b")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_do_not_become_the_connection(closed: str) -> None:
+    """Else the contract would speak to the host: `03…` is how a result begins."""
+    program = Script().write(1, b"\3\2\0\0\0\0\0").write(2, b"\3\2\0\0\0\0\0").storage_write(bytes(32), 0, b"x").exit(3)
+    host = InMemoryHost(calldata=program.code)
+    host.put_code(machine())
+    with serving(host) as node:
+        shell = ["bash", "-c", f'exec "$@" {closed}', "bash", *command(node.address, "--print=result")]
+        done = subprocess.run(shell, capture_output=True, check=False, timeout=60)
+        assert done.returncode == 0
+    assert host.outcome == VMError("exit_code 3")
+    assert host.methods[-2:] == [HostMethod.STORAGE_WRITE, HostMethod.CONSUME_RESULT]
+
+
+@pytest.mark.parametrize("number", [0, 3, 4, 5, 6, 1000, 2**31 - 1])
+def test_logs_to_a_descriptor_that_nobody_opened_go_nowhere(number: int) -> None:
+    program = Script().gl_call({"Trace": {"Message": "x"}}).leave()
+    done = run(program, "--print=result", global_options=(f"--log-fd={number}",))
+    assert (done.exit_code, done.outcome) == (0, Return(b"\0"))
+    assert (done.stdout, done.stderr) == (b'executed with `Return("\\x00")`\n', b"")
 
 
 # --- parse-version-pattern ----

@@ -10,7 +10,7 @@ from executor import calldata
 from executor.abi import HostMethod
 from executor.outcome import InternalError, Return, VMError
 from runners.registry import Registry
-from tests.support.execution import Execution, execute
+from tests.support.execution import Execution, execute, execute_process
 from tests.support.hosts import CONTRACT, InMemoryHost
 
 pytestmark = pytest.mark.usefixtures("built_runners")
@@ -149,3 +149,57 @@ def test_the_fingerprint_of_a_python_contract_is_the_same_every_time(python: Any
     first, second = python(script), python(script)
     assert first.payload == second.payload
     assert {"cpython", "softfloat"} <= first.fingerprint["module_instances"].keys()
+
+
+NESTING = """
+from genlayer import *
+
+class Nesting(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.view
+    def views(self, levels: int) -> int:
+        if levels == 0:
+            return 0
+        return gl.get_contract_at(gl.message.contract_address).view().views(levels - 1) + 1
+
+    @gl.public.view
+    def sandboxes(self, levels: int) -> list[int | str]:
+        # How deep it got, and what the innermost sandbox ended with.
+        def level(left):
+            def enter():
+                if left == 0:
+                    return [0, "all"]
+                result = gl.vm.spawn_sandbox(level(left - 1))
+                if not isinstance(result, gl.vm.Return):
+                    return [1, result.message]
+                depth, end = result.calldata
+                return [depth + 1, end]
+            return enter
+        return level(levels)()
+"""
+
+
+@pytest.mark.parametrize("method", ["views", "sandboxes"])
+def test_hundreds_of_nested_vms(method: str, built_runners: Registry) -> None:
+    """RAM ends it: every level has its own interpreter, and pays for its runners."""
+    header = f'# v0.2.16\n# {{ "Depends": "py-genlayer:{built_runners.latest["py-genlayer"]}" }}\n'
+
+    def run(levels: int) -> Execution:
+        host = InMemoryHost(calldata=calldata.encode({"method": method, "args": [levels]}))
+        done = execute_process((header + NESTING).encode(), host=host, built=True)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    few = 5 if method == "views" else [5, "all"]
+    assert run(5).outcome == Return(calldata.encode(few))
+    first, second = run(512), run(512)
+    assert first.payload == second.payload
+    if method == "views":
+        assert first.outcome == VMError("OOM")
+    else:
+        assert isinstance(first.outcome, Return)
+        depth, end = calldata.decode(first.outcome.calldata)
+        assert 10 < depth < 512
+        assert end == "OOM"

@@ -12,6 +12,7 @@ import pytest
 
 from executor.abi import HostErrorCode, HostMethod, StorageType
 from executor.host_protocol.client import HostClient
+from executor.limits import HOST_COPY_BYTES
 from executor.outcome import InternalErrorRaised, Return, UserError, VMError, VMErrorRaised
 from tests.support.host_vectors import CONSUMED, CONTRACT, EXAMPLES, Example
 from tests.support.hosts import Step, expect, expect_end, scripted_host, send, shut_down_writing, stall
@@ -127,6 +128,18 @@ def test_observer_sees_the_conversation() -> None:
         client.notify_nondet_disagreement(0)
         client.close()
     assert seen == [("sent", READ_4), ("received", b"\0abcd"), ("sent", b"\x0e" + bytes(4))]
+
+
+def test_observer_sees_long_data_in_one_piece() -> None:
+    """It goes out in two."""
+    seen: list[bytes] = []
+    data = bytes(HOST_COPY_BYTES + 1)
+    request = b"\2" + SLOT + bytes(4) + len(data).to_bytes(4, "little") + data
+    with scripted_host(expect(request), send(b"\0")) as address:
+        client = HostClient.connect(address, lambda _, data: seen.append(data))
+        client.storage_write(SLOT, 0, memoryview(data))
+        client.close()
+    assert seen == [request, b"\0"]
 
 
 # --- error bytes ----------------------------------------------------------------------------------

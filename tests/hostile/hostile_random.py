@@ -113,4 +113,3 @@ def _label(outcome: Outcome) -> str:
 
 RUNS: dict[str, Callable[[random.Random], str]] = {"blameless": blameless_run, "wild": wild_run, "lying": lying_run}
 """The three sorts; each gives a label of how the run ended."""
-

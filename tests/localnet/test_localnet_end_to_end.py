@@ -213,6 +213,62 @@ def test_failures_leave_the_database_as_it_was(tmp_path: Path) -> None:
     assert patient.view(contract, "get_touched").value == 0
 
 
+#: Takes 64 MiB at a time and keeps all of it, without ever touching it.
+HUNGRY = (
+    HEADER
+    + """
+from genlayer import *
+
+class Block:
+    def __iter__(self):
+        return self
+    def __length_hint__(self):
+        return 1 << 24
+    def __next__(self):
+        list(Block())
+        raise StopIteration
+
+class Hungry(gl.Contract):
+    eaten: u32
+
+    def __init__(self):
+        pass
+
+    @gl.public.write
+    def eat(self) -> None:
+        self.eaten = u32(1)
+        list(Block())
+"""
+)
+
+
+def test_a_contract_that_allocates_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    net = LocalNet(path)
+    contract = deploy(net, HUNGRY)
+    before = path.read_bytes()
+    receipt = net.call(contract, "eat").receipt
+    assert receipt.outcome == VMError("exit_code 1")
+    assert "MemoryError" in receipt.stderr.text()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 124, 125, 126, 255])
+def test_exits_with_any_code(tmp_path: Path, status: int) -> None:
+    """Only 0 is a success, and only a success is kept."""
+    path = tmp_path / "local.db"
+    net = LocalNet(path)
+    contract = deploy(net, (EXAMPLES / "failures.py").read_text())
+    before = path.read_bytes()
+    receipt = net.call(contract, "exit_with", [status]).receipt
+    if status == 0:
+        assert receipt.ok
+        assert net.view(contract, "get_touched").value == 1
+    else:
+        assert receipt.outcome == VMError(f"exit_code {min(status, 125)}")
+        assert path.read_bytes() == before
+
+
 def test_constructors_that_never_end(tmp_path: Path) -> None:
     net = LocalNet(tmp_path / "local.db", timeout=2.0)
     assert net.deploy((HEADER + "while True: pass\n").encode()).receipt.outcome == VMError("timeout")

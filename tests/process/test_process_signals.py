@@ -304,3 +304,4 @@ def test_errors_while_validators_run(tmp_path: Path, program: Script, outcome: o
             run.signal()
             assert run.ended() == 0
     assert run.host.outcome == outcome
+    assert run.host.fingerprint["module_instances"].keys() == {"machine"}

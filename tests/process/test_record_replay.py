@@ -10,40 +10,26 @@ from typing import Any
 
 import msgpack
 import pytest
-from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor import calldata, limits
 from executor.abi import HostErrorCode, HostMethod
-from executor.config import load_config
-from executor.log import Logger
 from executor.module_protocol import Ok, UserError
 from executor.outcome import Return
 from executor.outside import validated_block
-from executor.process import artefacts_dir
 from executor.record import RecordError, read_record, seeded_random
-from executor.replay import Player, Verdict, first_difference, replay
-from runners.registry import Registry
+from executor.replay import first_difference
+from tests.process.records import objects, replayed, write
 from tests.process.running import ROOT, genvm, running
-from tests.support.execution import Execution, config_file, execute_process, on_big_stack
+from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
-from tests.support.machine import Script, machine
+from tests.support.machine import SCRATCH, Script, machine
 from tests.support.module_server import Call, Reply, serving_module
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "contracts"
 PROMPT = {"ExecPrompt": {"prompt": "p", "images": [], "response_format": "text"}}
 RUNTIME = {"Trace": {"RuntimeMicroSec": None}}
 SLOT = bytes([7]) * 32
-
-
-def replayed(path: Path, config: Path) -> Verdict:
-    """A replay in this process."""
-    settings_ = load_config(str(config))
-    with open("/dev/null", "wb") as nothing:
-        log = Logger(fd=nothing.fileno(), level="error")
-        player = Player(read_record(path))
-        return on_big_stack(lambda: replay(player, settings_, log, artefacts_dir(settings_)))
 
 
 async def answers(call: Call) -> Reply:
@@ -57,39 +43,6 @@ async def answers(call: Call) -> Reply:
 
 
 # --- the same again -------------------------------------------------------------------------------
-
-#: Contract, arguments of its constructor, and the calls after it with sender's arguments.
-RUNS: dict[str, tuple[list[Any], list[tuple[str, list[Any]]]]] = {
-    "counter": ([5], [("add", [7]), ("multiply", [3]), ("get", [])]),
-    "failures": ([], [("user_error", []), ("exit_with", [3]), ("python_error", []), ("overspend", [])]),
-    "nested": ([], [("join", ["eve"]), ("add_task", ["t", 3]), ("finish_task", [0]), ("get", [])]),
-    "storage": (["hello"], [("update_storage", ["world"]), ("get_storage", [])]),
-    "token": ([100], [("transfer", [SENDER, 5]), ("transfer", [SENDER, 1000]), ("vault_balance", [])]),
-    "user_map": ([], [("set_note", ["n"]), ("get_all", []), ("remove_note", [])]),
-}
-
-
-def test_every_example_has_runs() -> None:
-    assert RUNS.keys() >= {"counter", "failures", "nested", "storage", "token", "user_map"}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_examples_do_the_same_again(name: str, tmp_path: Path, built_runners: Registry) -> None:
-    config = config_file(tmp_path, built=True)
-    arguments, calls = RUNS[name]
-    host = InMemoryHost()
-    host.put_code((EXAMPLES / f"{name}.py").read_bytes())
-    inputs: list[tuple[bool, Any]] = [(True, {"args": arguments})]
-    inputs += [(False, {"method": method, "args": call}) for method, call in calls]
-    for number, (is_init, value) in enumerate(inputs):
-        host.calldata = calldata.encode(value)
-        host.requests.clear()
-        path = tmp_path / f"{number}.record"
-        run = execute_process(None, "--record", str(path), host=host, config=config, message={"is_init": is_init})
-        assert run.exit_code == 0, run.stderr
-        verdict = replayed(path, config)
-        assert verdict == Verdict(True, "requests, result and fingerprint are the same", len(host.requests))
-        assert read_record(path).ended == "result"
 
 
 def everything() -> Script:
@@ -161,6 +114,16 @@ def test_validators_on_their_threads(tmp_path: Path) -> None:
         assert verdict.same, verdict
 
 
+def test_a_long_write(tmp_path: Path) -> None:
+    """Its data does not go out in one piece with what is in front of it."""
+    config, path = config_file(tmp_path), tmp_path / "record"
+    host = InMemoryHost(calldata=Script().storage_write_at(SCRATCH, 7, SCRATCH, limits.HOST_COPY_BYTES + 1).code)
+    execute_process(machine(), "--record", str(path), host=host, config=config)
+    assert len(host.slot(bytes(32))) == limits.HOST_COPY_BYTES + 8
+    verdict = replayed(path, config)
+    assert verdict.same, verdict
+
+
 def test_a_run_that_did_not_start(tmp_path: Path) -> None:
     config = config_file(tmp_path)
     host = InMemoryHost(refusals={HostMethod.STORAGE_READ: HostErrorCode.FORBIDDEN})
@@ -197,19 +160,6 @@ def test_a_killed_run_leaves_what_it_did(tmp_path: Path) -> None:
 
 
 # --- tampering ------------------------------------------------------------------------------------
-
-
-def objects(path: Path) -> list[Any]:
-    unpacker = msgpack.Unpacker()
-    unpacker.feed(path.read_bytes())
-    return list(unpacker)
-
-
-def write(path: Path, parts: list[Any]) -> None:
-    """The record with a right checksum again."""
-    body = b"".join(map(msgpack.packb, parts[:-1]))
-    end = {**parts[-1], "events": len(parts) - 2, "blake3": blake3(body).digest()}
-    path.write_bytes(body + msgpack.packb(end))
 
 
 def variants(value: Any) -> Iterator[Any]:

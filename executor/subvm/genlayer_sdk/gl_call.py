@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
+from executor import calldata, limits
 from executor.abi import GlErrno
 from executor.subvm.genlayer_sdk import calls, control, events, messages, modules, nondet, sandbox
 from executor.subvm.genlayer_sdk.request import Refused
@@ -44,6 +44,9 @@ HANDLERS: dict[str, Handler] = {
 def gl_call(vm: SubVM, request: int, length: int, result_fd: int) -> int:
     """Handle the request; the u32 at ``result_fd`` is written only on success."""
     memory = vm.memory
+    if length > limits.GL_CALL_REQUEST_BYTES:
+        memory.view(request, length)
+        return GlErrno.INVAL
     try:
         message = calldata.decode(memory.read(request, length))
     except ValueError:

@@ -40,5 +40,5 @@ def storage_write(vm: SubVM, slot: int, index: int, buffer: int, length: int) ->
     slot_id = memory.read(slot, 32)
     if slot_id in vm.services.locked_slots:
         return GlErrno.FORBIDDEN
-    vm.services.host.storage_write(slot_id, index, memory.read(buffer, length))
+    vm.services.host.storage_write(slot_id, index, memory.view(buffer, length))
     return GlErrno.SUCCESS
