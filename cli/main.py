@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("cli.run", "execute one message for a host (what nodes call)"),
+    "pool": ("cli.pool", "keep executors ready for another process of ours"),
     "precompile": ("cli.precompile", "compile the installed runners ahead of the first run"),
     "parse-version-pattern": ("cli.parse_version", "print the version that contract code on stdin declares"),
     "runners": ("runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
@@ -47,6 +51,12 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
             print(f"genvm {program_version()}")
             parser.exit()
 
+    def descriptor(text: str) -> int:
+        number = int(text)
+        if not 0 <= number < 1 << 31:
+            raise ValueError
+        return number
+
     parser = argparse.ArgumentParser(
         prog="genvm",
         description="Executor for intelligent contracts.",
@@ -56,7 +66,9 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
     parser.add_argument("--config", metavar="PATH", help="YAML configuration (default: ${exeDir}/../config/genvm.yaml)")
-    parser.add_argument("--log-fd", type=int, default=2, metavar="N", help="descriptor for log lines (default: 2)")
+    parser.add_argument(
+        "--log-fd", type=descriptor, default=2, metavar="N", help="descriptor for log lines (default: 2)"
+    )
     parser.add_argument("--log-level", choices=["trace", "debug", "info", "warn", "error"], help="overrides the config")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
@@ -70,6 +82,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code (2 for a bad command line)."""
+    _take_closed((0, 1, 2))
     arguments = sys.argv[1:] if argv is None else argv
     command = _command_of(arguments)
     if command == "run":
@@ -78,8 +91,23 @@ def main(argv: list[str] | None = None) -> int:
 
         termination.install()
     options = _parser(command).parse_args(arguments)
+    _take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
     return int(module.run(options))
+
+
+def _take_closed(descriptors: Iterable[int]) -> None:
+    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written."""
+    for number in descriptors:
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                # Above what the process may open, where no socket comes either.
+                with contextlib.suppress(OSError):
+                    os.dup2(nothing, number)
+                os.close(nothing)
 
 
 def _command_of(arguments: list[str]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +46,20 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from executor.config import ConfigError, load_config
-    from executor.log import Logger
-    from executor.process import RunArguments, StartError, run_process
+    from executor.config import load_config
+    from executor.process import RunArguments, run_command
 
-    try:
-        config = load_config(options.config)
-        log = Logger.from_config(config, fd=options.log_fd, level=options.log_level)
-        arguments = RunArguments(
-            message=options.message,
-            host=options.host,
-            host_data=options.host_data,
-            permissions=options.permissions,
-            sync=options.sync,
-            debug_mode=options.debug_mode,
-            printed=frozenset(options.printed),
-            record=options.record,
-            **({} if options.cookie is None else {"cookie": options.cookie}),
-        )
-        return run_process(arguments, config, log)
-    except (ConfigError, StartError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    arguments = RunArguments(
+        message=options.message,
+        host=options.host,
+        host_data=options.host_data,
+        permissions=options.permissions,
+        sync=options.sync,
+        debug_mode=options.debug_mode,
+        printed=frozenset(options.printed),
+        record=options.record,
+        **({} if options.cookie is None else {"cookie": options.cookie}),
+    )
+    return run_command(
+        arguments, lambda: load_config(options.config), log_fd=options.log_fd, log_level=options.log_level
+    )

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from executor.config import Config
     from executor.log import Logger
     from executor.record import Recorder
+    from executor.runner.archive import Archive
+    from executor.subvm.artefacts import ArtefactStore
     from executor.supervisor import Supervisor
 
 
@@ -56,7 +58,36 @@ class RunArguments:
     """File for a record of the run (:mod:`executor.record`)."""
 
 
-def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a process that was started before its run has got ready (:mod:`executor.pool`)."""
+
+    artefacts: ArtefactStore
+    archives: Mapping[str, Archive]
+
+
+def run_command(
+    arguments: RunArguments,
+    configure: Callable[[], Config],
+    *,
+    log_fd: int,
+    log_level: str | None,
+    prepared: Prepared | None = None,
+) -> int:
+    """:func:`run_process` as ``genvm run`` has it: what keeps it from starting is told on stderr, with exit code 1."""
+    from executor.config import ConfigError
+    from executor.log import Logger
+
+    try:
+        config = configure()
+        log = Logger.from_config(config, fd=log_fd, level=log_level)
+        return run_process(arguments, config, log, prepared)
+    except (ConfigError, StartError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: Prepared | None = None) -> int:
     """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
 
     :func:`executor.termination.install` must have been called. Only from the main thread, once per process.
@@ -67,7 +98,7 @@ def run_process(arguments: RunArguments, config: Config, log: Logger) -> int:
         message = Message.parse(arguments.message)
     except ValueError as error:
         raise StartError(f"--message: {error}") from None
-    return _Run(arguments, message, config, log, _recorder(arguments)).execute()
+    return _Run(arguments, message, config, log, _recorder(arguments), prepared).execute()
 
 
 def parse_host_data(text: str) -> dict[str, Any]:
@@ -123,13 +154,20 @@ class _Run:
     """One execution."""
 
     def __init__(
-        self, arguments: RunArguments, message: Message, config: Config, log: Logger, recorder: Recorder | None
+        self,
+        arguments: RunArguments,
+        message: Message,
+        config: Config,
+        log: Logger,
+        recorder: Recorder | None,
+        prepared: Prepared | None,
     ) -> None:
         self._arguments = arguments
         self._message = message
         self._config = config
         self._log = log
         self._recorder = recorder
+        self._prepared = prepared
         self._host: HostClient | None = None
         self._supervisor: Supervisor | None = None
         #: Taken for good by the thread that delivers the result.
@@ -202,6 +240,7 @@ class _Run:
             raise StartError(str(error)) from None
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
         addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
+        prepared = self._prepared
         registry_of: Callable[..., Registry] = Registry
         if self._recorder is None:
             modules, outside = Modules(**addresses, hello=hello), Outside()
@@ -211,9 +250,11 @@ class _Run:
             modules = RecordingModules(**addresses, hello=hello, recorder=self._recorder)
             outside = RecordingOutside(self._recorder)
             registry_of = partial(RecordingRegistry, self._recorder)
+        folders = config.runners_dir, config.registry_dir
+        known = prepared.archives if prepared else None
         supervisor = Supervisor(
             host=host,
-            artefacts=ArtefactStore(artefacts_dir(config)),
+            artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
             modules=modules,
             message=self._message,
             options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
@@ -226,7 +267,7 @@ class _Run:
         if termination.requested():
             supervisor.interrupted.set()
         try:
-            supervisor.start_up(lambda: registry_of(config.runners_dir, config.registry_dir, arguments.debug_mode))
+            supervisor.start_up(lambda: registry_of(*folders, arguments.debug_mode, known))
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
             raise StartError(str(error)) from None
         return supervisor.run()

@@ -35,7 +35,7 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -62,6 +62,7 @@ from executor.subvm.random import RandomSource
 if TYPE_CHECKING:
     from executor.module_protocol import AnswerReader
     from executor.process import RunArguments
+    from executor.runner.archive import Archive
 
 FORMAT = "pygenvm record"
 VERSION = 1
@@ -384,8 +385,15 @@ class _RecordingModule(ModuleClient):
 class RecordingRegistry(Registry):
     """The installed runners; what references mean is noted."""
 
-    def __init__(self, recorder: Recorder, runners_dir: Path, registry_dir: Path, debug: bool) -> None:
-        super().__init__(runners_dir, registry_dir, debug)
+    def __init__(
+        self,
+        recorder: Recorder,
+        runners_dir: Path,
+        registry_dir: Path,
+        debug: bool,
+        known: Mapping[str, Archive] | None = None,
+    ) -> None:
+        super().__init__(runners_dir, registry_dir, debug, known)
         self._recorder = recorder
 
     def resolve(self, reference: str) -> str:

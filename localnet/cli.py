@@ -35,6 +35,7 @@ examples:
   genvm local call update_storage --args '["world"]'
   genvm local call token transfer --args '[{"$addr": "bob"}, 25]' --from alice
   genvm local call 0x5b38 donate --value 1000           the start of an address is enough
+  genvm local lint storage.py                           look for mistakes before anything runs
   genvm local schema storage.py
   genvm local state token
   genvm local log --last 5 --json
@@ -59,6 +60,7 @@ programs (--json):
   no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
   outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.
+  lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -72,8 +74,8 @@ messages:
   Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One
   that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
 
-exit codes: 0 done; 1 the contract failed, nothing changed; 2 bad command line or arguments, nothing was run;
-            3 the executor or the database failed; 130 interrupted
+exit codes: 0 done; 1 the contract failed, nothing changed (lint: there are errors); 2 bad command line or arguments,
+            nothing was run; 3 the executor or the database failed; 130 interrupted
 """
 
 
@@ -152,17 +154,29 @@ def add_parser(commands: Any) -> None:
 
     _command(actions, "accounts", "list accounts and contracts with their balances", "accounts --json")
 
+    check = _command(actions, "lint", "look for mistakes in contracts without running them", "lint storage.py")
+    check.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="a Python file, or a folder",
+    )
+    check.add_argument("--rules", action="store_true", help="list what is looked for")
+
     log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
     log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
-    from localnet.documents import error_document
     from localnet.errors import BadRequest, LocalNetError
+    from localnet.executor_process import few_runs
 
+    global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     try:
-        return _ACTIONS[options.action](options)
+        with few_runs(global_options) as options.executor:
+            return _ACTIONS[options.action](options)
     except BadRequest as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
     except LocalNetError as error:
@@ -178,6 +192,8 @@ def run(options: argparse.Namespace) -> int:
         traceback.print_exc()
         kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
     if options.json:
+        from localnet.documents import error_document
+
         _print_json(error_document(kind, message))
     else:
         from localnet.render import visible
@@ -263,6 +279,32 @@ def _accounts(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _lint(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from localnet.errors import BadRequest
+    from localnet.lint import Level, Settings, find_contracts, lint, report
+    from localnet.lint.sandbox import ask_sandbox, installed_runners
+
+    out = Console(highlight=False)
+    if options.rules:
+        if options.json:
+            _print_json(report.rules_document())
+        else:
+            report.print_rules(out)
+        return EXIT_OK
+    if not options.paths:
+        raise BadRequest("name the files or folders to check, or ask for --rules")
+    settings = Settings(installed_runners(), lambda code: ask_sandbox(_net(options), code))
+    contracts = [contract for path in options.paths for contract in find_contracts(path)]
+    findings = [finding for contract in dict.fromkeys(contracts) for finding in lint(contract, settings)]
+    if options.json:
+        _print_json(report.document(findings, [str(contract) for contract in contracts]))
+    else:
+        report.print_findings(out, findings, len(contracts))
+    return EXIT_CONTRACT if any(finding.level is Level.ERROR for finding in findings) else EXIT_OK
+
+
 def _log(options: argparse.Namespace) -> int:
     from localnet.documents import log_document
 
@@ -279,6 +321,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "schema": _schema,
     "state": _state,
     "accounts": _accounts,
+    "lint": _lint,
     "log": _log,
 }
 
@@ -288,10 +331,8 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def _net(options: argparse.Namespace) -> LocalNet:
     from localnet import limits
-    from localnet.executor_process import ExecutorProcess
     from localnet.net import LocalNet
 
-    global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     path = options.db or default_database()
 
     def on_wait() -> None:
@@ -299,7 +340,7 @@ def _net(options: argparse.Namespace) -> LocalNet:
         print(f"waiting for another genvm local command on {path} (at most {seconds})", file=sys.stderr)
 
     timeout = getattr(options, "timeout", limits.RUN_SECONDS)
-    return LocalNet(path, executor=ExecutorProcess(options=global_options), timeout=timeout, on_wait=on_wait)
+    return LocalNet(path, executor=options.executor, timeout=timeout, on_wait=on_wait)
 
 
 def _names(net: LocalNet) -> Any:

@@ -1,6 +1,7 @@
 """Runs one executor process against a host and brings back what it printed.
 
-:class:`Executor` is all that the rest knows of executors; a pool of started processes fits behind it too.
+:class:`Executor` is all that the rest knows of executors. :class:`ExecutorProcess` starts one for each run;
+:mod:`localnet.pooled_executor` takes them from a pool.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,7 @@ from typing import Protocol
 from executor.host_protocol.endpoint import UnixEndpoint
 from executor.host_protocol.host import Host
 from executor.host_protocol.server import Listener, listen
+from executor.process import RunArguments
 from localnet import limits
 from localnet.errors import ExecutorError
 from localnet.model import Captured
@@ -70,7 +73,103 @@ class Executor(Protocol):
         ...
 
 
-class ExecutorProcess:
+class StartedExecutor(Protocol):
+    """An executor that has been started for one run."""
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM); does nothing once it has ended."""
+
+    def kill(self) -> None:
+        """End it and everything that it has started, at once."""
+
+    async def wait(self) -> int:
+        """Exit code, or minus the number of the signal that ended it.
+
+        :raises ExecutorError: nobody knows.
+        """
+        ...
+
+
+class StartingExecutor(ABC):
+    """An :class:`Executor`; how one is started is left to subclasses."""
+
+    def __init__(self, grace: float) -> None:
+        """:param grace: seconds between SIGTERM and SIGKILL."""
+        self._grace = grace
+
+    @abstractmethod
+    async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:
+        """An executor that writes to copies of the three descriptors.
+
+        :raises ExecutorError: it cannot be started.
+        """
+
+    async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        with tempfile.TemporaryDirectory(prefix="genvm-local-") as folder:
+            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
+            try:
+                async with listen(lambda: host, address) as listener:
+                    return await self._run(listener, _arguments(address, request), request.timeout)
+            except OSError as error:
+                raise ExecutorError(f"cannot listen for the executor at {address!s}: {error}") from error
+
+    async def _run(self, listener: Listener[Host], arguments: RunArguments, timeout: float) -> RunReport:
+        started = time.monotonic()
+        # Pipes of our own: asyncio's would make the end of the process wait for everybody who holds them.
+        async with _output_pipe() as stdout, _output_pipe() as stderr, _output_pipe() as log:
+            try:
+                executor = await self._start(arguments, stdout.write_fd, stderr.write_fd, log.write_fd)
+            finally:
+                for pipe in (stdout, stderr, log):
+                    os.close(pipe.write_fd)
+            streams = [asyncio.create_task(_capture(pipe.reader)) for pipe in (stdout, stderr, log)]
+            session = asyncio.create_task(listener.session())
+            try:
+                status, timed_out = await self._wait(executor, timeout)
+                executor.kill()  # what it left behind would keep the pipes open
+                captured = await asyncio.gather(*streams)
+                consumed = await _consumed(session)
+            finally:
+                executor.kill()
+                for task in (*streams, session):
+                    task.cancel()
+                await asyncio.gather(*streams, session, return_exceptions=True)
+                with contextlib.suppress(ExecutorError):
+                    await executor.wait()
+        seconds = time.monotonic() - started
+        return RunReport(status, consumed, timed_out, captured[0], captured[1], captured[2], seconds)
+
+    async def _wait(self, executor: StartedExecutor, timeout: float) -> tuple[int, bool]:
+        """Waits for the end of the executor, ending it after ``timeout``; its status, and whether that was needed."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(executor.wait(), timeout), False
+        executor.terminate()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(executor.wait(), self._grace), True
+        executor.kill()
+        return await executor.wait(), True
+
+
+def _arguments(address: str, request: RunRequest) -> RunArguments:
+    return RunArguments(
+        message=json.dumps(request.message),
+        host=address,
+        host_data=json.dumps({"node_address": request.node_address, "tx_id": request.tx_id}),
+        permissions=request.permissions,
+        sync=request.sync,
+        # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.
+        debug_mode=True,
+        printed=frozenset(["result"]),
+    )
+
+
+def own_command(options: Sequence[str] = ()) -> list[str]:
+    """This installation's own ``genvm`` with global ``options`` (spec executor/10), such as ``--config=PATH``."""
+    # -P: a folder named `cli` in the author's project must not be taken for ours.
+    return [sys.executable, "-P", "-m", "cli.main", *options]
+
+
+class ExecutorProcess(StartingExecutor):
     """``genvm run`` as a process of its own, in its own process group, that ends when we end."""
 
     def __init__(
@@ -83,78 +182,76 @@ class ExecutorProcess:
         """
         :param command: an executor; by default this installation's own ``genvm``.
         :param options: global options for it (spec executor/10), such as ``--config=PATH``.
-        :param grace: seconds between SIGTERM and SIGKILL.
         """
-        # -P: a folder named `cli` in the author's project must not be taken for ours.
-        self._command = [*(command or [sys.executable, "-P", "-m", "cli.main"]), *options]
-        self._grace = grace
+        super().__init__(grace)
+        self._command = [*command, *options] if command else own_command(options)
 
-    async def __call__(self, host: Host, request: RunRequest) -> RunReport:
-        with tempfile.TemporaryDirectory(prefix="genvm-local-") as folder:
-            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
-            try:
-                async with listen(lambda: host, address) as listener:
-                    return await self._run(listener, address, request)
-            except OSError as error:
-                raise ExecutorError(f"cannot listen for the executor at {address!s}: {error}") from error
+    async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                f"--log-fd={log}",
+                *_command_line(arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(log,),
+                env=own_environment(),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        except OSError as error:
+            raise ExecutorError(f"cannot start the executor: {error}") from error
+        return _Process(process)
 
-    async def _run(self, listener: Listener[Host], address: str, request: RunRequest) -> RunReport:
-        started = time.monotonic()
-        # Pipes of our own: asyncio's would make the end of the process wait for everybody who holds them.
-        async with _output_pipe() as stdout, _output_pipe() as stderr, _output_pipe() as log:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *self._arguments(address, request, log.write_fd),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=stdout.write_fd,
-                    stderr=stderr.write_fd,
-                    pass_fds=(log.write_fd,),
-                    env=_environment(),
-                    start_new_session=True,
-                    preexec_fn=_die_with_parent,
-                )
-            except OSError as error:
-                raise ExecutorError(f"cannot start the executor: {error}") from error
-            finally:
-                for pipe in (stdout, stderr, log):
-                    os.close(pipe.write_fd)
-            streams = [asyncio.create_task(_capture(pipe.reader)) for pipe in (stdout, stderr, log)]
-            session = asyncio.create_task(listener.session())
-            try:
-                timed_out = await self._wait(process, request.timeout)
-                _kill_group(process)  # what it left behind would keep the pipes open
-                captured = await asyncio.gather(*streams)
-                consumed = await _consumed(session)
-            finally:
-                _kill_group(process)
-                for task in (*streams, session):
-                    task.cancel()
-                await asyncio.gather(*streams, session, return_exceptions=True)
-                await process.wait()
-        seconds = time.monotonic() - started
-        return RunReport(process.returncode or 0, consumed, timed_out, captured[0], captured[1], captured[2], seconds)
 
-    def _arguments(self, address: str, request: RunRequest, log_fd: int) -> list[str]:
-        arguments = [*self._command, f"--log-fd={log_fd}", "run", "--host", address]
-        arguments += ["--message", json.dumps(request.message), "--permissions", request.permissions]
-        arguments += ["--host-data", json.dumps({"node_address": request.node_address, "tx_id": request.tx_id})]
-        # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.
-        arguments += ["--debug-mode", "--print=result"]
-        return [*arguments, "--sync"] if request.sync else arguments
+@contextlib.contextmanager
+def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
+    """The executor for one run and perhaps some more: the first is a process of its own, the others come from a pool.
 
-    async def _wait(self, process: asyncio.subprocess.Process, timeout: float) -> bool:
-        """Waits for the end of the process, ending it after ``timeout``; True if that was necessary."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), timeout)
-            return False
+    A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
+    """
+    with contextlib.ExitStack() as stack:
+        executors = _executors(options, stack)
+
+        async def run(host: Host, request: RunRequest) -> RunReport:
+            return await next(executors)(host, request)
+
+        yield run
+
+
+def _executors(options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
+    yield ExecutorProcess(options=options)
+    from localnet.pooled_executor import many_runs
+
+    pooled = stack.enter_context(many_runs(options))
+    while True:
+        yield pooled
+
+
+class _Process:
+    """A :class:`StartedExecutor` that is a child of ours."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    def terminate(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), self._grace)
-            return True
-        _kill_group(process)
-        await process.wait()
-        return True
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        return await self._process.wait()
+
+
+def _command_line(arguments: RunArguments) -> list[str]:
+    words = ["run", "--host", arguments.host, "--message", arguments.message]
+    words += ["--permissions", arguments.permissions, "--host-data", arguments.host_data]
+    words += ["--debug-mode"] * arguments.debug_mode + ["--sync"] * arguments.sync
+    return words + [f"--print={what}" for what in sorted(arguments.printed)]
 
 
 class _Output:
@@ -214,7 +311,7 @@ async def _consumed(session: asyncio.Task[object]) -> bool:
     return False
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Ours, with this very package importable whatever the working directory is."""
     environment = dict(os.environ)
     if _PACKAGE_ROOT.name not in ("site-packages", "dist-packages"):
@@ -231,8 +328,3 @@ def _die_with_parent() -> None:
 
 # Looked up before any fork: the child must not load libraries.
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)

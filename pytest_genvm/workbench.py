@@ -10,9 +10,10 @@ from typing import Any
 
 from executor.config import load_config
 from executor.module_protocol import FatalError, decode_hello
-from localnet.executor_process import Executor, ExecutorProcess
+from localnet.executor_process import Executor
 from localnet.module_server import Call, ModuleServer, Reply, serving_module
 from localnet.net import LocalNet, NoSchema
+from localnet.pooled_executor import many_runs
 from pytest_genvm.mocks import Mocks
 
 
@@ -53,10 +54,11 @@ class Workbench:
 def open_workbench(folder: Path) -> Iterator[Workbench]:
     """Serves modules while the context lasts; the configuration is written into ``folder``."""
     config_file = folder / "genvm.yaml"
-    workbench = Workbench(ExecutorProcess(options=[f"--config={config_file}"]))
-    with serving_module(workbench.answer) as server:
-        config_file.write_text(_config(server))
-        yield workbench
+    with many_runs([f"--config={config_file}"]) as executor:
+        workbench = Workbench(executor)
+        with serving_module(workbench.answer) as server:
+            config_file.write_text(_config(server))
+            yield workbench
 
 
 def _config(server: ModuleServer) -> str:

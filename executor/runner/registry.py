@@ -6,12 +6,13 @@ used; otherwise the reference means the current archive of the same id in this r
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ class Registry:
     Archives are mapped into memory and kept for the life of the process. Safe to use from several threads.
     """
 
-    def __init__(self, runners_dir: Path, registry_dir: Path, debug: bool) -> None:
-        """Read the lists.
+    def __init__(
+        self, runners_dir: Path, registry_dir: Path, debug: bool, known: Mapping[str, Archive] | None = None
+    ) -> None:
+        """Read the lists. Archives among ``known`` whose files are still the same are not read again.
 
         :raises RegistryError: a folder or list is missing or malformed.
         """
@@ -50,11 +53,13 @@ class Registry:
         self._hashes = _read_lists(registry_dir / "all.json")
         self._latest = _read_latest(registry_dir / "latest.json") if debug else None
         self._archives: dict[str, Archive] = {}
+        self._known = known or {}
         self._lock = threading.Lock()
 
-    @cached_property
-    def _published(self) -> Mapping[str, list[str]]:
-        return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
+    @property
+    def archives(self) -> Mapping[str, Archive]:
+        """What has been loaded, by ``<id>:<hash>``."""
+        return self._archives
 
     def runners(self) -> Iterator[RunnerId]:
         """Everything that all.json lists."""
@@ -74,7 +79,9 @@ class Registry:
         if runner.hash in LATEST:
             runner = self._latest_of(runner)
         hashes = self._hashes.get(runner.name, [])
-        if runner.hash in self._published.get(runner.name, ()):
+        if runner.hash in hashes and self.archive_path(runner).exists():
+            return str(runner)
+        if runner.hash in published_hashes().get(runner.name, ()):
             if hashes and not self.archive_path(runner).exists():
                 # all.json is sorted by age: its last entry is the current one.
                 runner = RunnerId(runner.name, hashes[-1])
@@ -91,7 +98,8 @@ class Registry:
         with self._lock:
             archive = self._archives.get(resolved)
             if archive is None:
-                archive = self._archives[resolved] = self._map(RunnerId.parse(resolved))
+                runner = RunnerId.parse(resolved)
+                archive = self._archives[resolved] = self._still_known(runner) or self._map(runner)
             return archive
 
     def _latest_of(self, runner: RunnerId) -> RunnerId:
@@ -101,6 +109,14 @@ class Registry:
         if runner.name not in self._latest:
             raise InvalidContract(f"runner {runner.name} is not in latest.json")
         return RunnerId(runner.name, self._latest[runner.name])
+
+    def _still_known(self, runner: RunnerId) -> Archive | None:
+        archive = self._known.get(str(runner))
+        if archive is not None:
+            with contextlib.suppress(OSError):
+                if file_state(os.stat(self.archive_path(runner))) == archive.state:
+                    return archive
+        return None
 
     def _map(self, runner: RunnerId) -> Archive:
         path = self.archive_path(runner)
@@ -118,6 +134,12 @@ class Registry:
         except OSError as error:
             raise InternalErrorRaised(f"the archive of {runner} cannot be read: {error}") from error
         return Archive(str(runner), read_tar(data), len(data), file_state(status))
+
+
+@cache
+def published_hashes() -> Mapping[str, list[str]]:
+    """Hashes of archives that contracts in the wild name, by runner."""
+    return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
 
 
 def _read_lists(path: Path) -> dict[str, list[str]]:

@@ -1,0 +1,14 @@
+"""Executors that are started before there is anything to run (design §1).
+
+A *template* process loads once what every run needs and forks idle executors from there; each carries out one job in a
+process of its own and is gone. The client starts the template and hands it jobs:
+
+client (:mod:`executor.pool.client`)          template (:mod:`executor.pool.template`)
+     │  control channel: frames, descriptors       │  forks, reaps
+     ├─────────────────────────────────────────────┤
+     │                                             ├── idle executor (:mod:`executor.pool.worker`)
+     │                                             ├── idle executor
+     └──────────── stdout, stderr, log ────────────┴── executor with a job
+
+Only for Linux: elsewhere system libraries do not survive a fork.
+"""

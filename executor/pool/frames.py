@@ -1,0 +1,201 @@
+"""What client, template and executors of a pool tell each other (sans-IO).
+
+A frame is its length in 4 bytes, little-endian, and that many bytes of msgpack: an array of the kind and the fields.
+
+=========  =====================  ============================================================================
+kind       from, to               fields
+=========  =====================  ============================================================================
+job        client, template       number of the job, log level or nil, map of the arguments; with the
+           template, executor     descriptors for stdout, stderr and log, in this order
+signal     client, template       number of the job, number of the signal
+ready      template, client       version of this protocol
+started    template, client       number of the job, process id
+ended      template, client       number of the job, exit code or minus the number of the signal
+refused    template, client       number of the job, why no executor could be started
+=========  =====================  ============================================================================
+
+A job is answered with refused, or with started and later ended. Both sides are our own programs, perhaps of different
+versions: whoever gets anything else stops.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import msgpack
+
+from executor import limits
+from executor.config import LOG_LEVELS
+from executor.process import RunArguments
+
+VERSION = 1
+
+_LENGTH = struct.Struct("<I")
+#: Texts of a command line may hold what is no Unicode.
+_SURROGATES = "surrogatepass"
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame, or something that does not fit into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run."""
+
+    descriptors: ClassVar = 3
+    number: int
+    log_level: str | None
+    arguments: RunArguments
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal to the executor of a job; SIGKILL also to everything that it has started."""
+
+    descriptors: ClassVar = 0
+    number: int
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Everything is loaded."""
+
+    descriptors: ClassVar = 0
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An executor has the job."""
+
+    descriptors: ClassVar = 0
+    number: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The executor of a job is gone, with everything that it had started."""
+
+    descriptors: ClassVar = 0
+    number: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A job could not be started; others can."""
+
+    descriptors: ClassVar = 0
+    number: int
+    why: str
+
+
+Frame: TypeAlias = Job | Signal | Ready | Started | Ended | Refused
+
+_KINDS: dict[str, type[Frame]] = {
+    "job": Job,
+    "signal": Signal,
+    "ready": Ready,
+    "started": Started,
+    "ended": Ended,
+    "refused": Refused,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+#: Types of the members of RunArguments in a frame.
+_ARGUMENTS = {
+    "message": str,
+    "host": str,
+    "host_data": str,
+    "cookie": str,
+    "permissions": str,
+    "sync": bool,
+    "debug_mode": bool,
+    "printed": list,
+    "record": str | None,
+}
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """:raises FrameError: it would be too long."""
+    values = [getattr(frame, item.name) for item in fields(frame)]
+    if isinstance(frame, Job):
+        values[-1] = _pack_arguments(frame.arguments)
+    data: bytes = msgpack.packb([_NAMES[type(frame)], *values], unicode_errors=_SURROGATES)
+    if len(data) > limits.POOL_FRAME_BYTES:
+        raise FrameError(f"a frame of {len(data)} bytes, at most {limits.POOL_FRAME_BYTES} are sent")
+    return _LENGTH.pack(len(data)) + data
+
+
+class FrameDecoder:
+    """Frames out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next_frame(self) -> Frame | None:
+        """The next frame, None as long as it is not complete.
+
+        :raises FrameError: these bytes are none; the stream is of no use any more.
+        """
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > limits.POOL_FRAME_BYTES:
+            raise FrameError(f"a frame of {length} bytes, at most {limits.POOL_FRAME_BYTES} are accepted")
+        end = _LENGTH.size + length
+        if len(self._buffer) < end:
+            return None
+        data = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
+        return _decode(data)
+
+
+def _decode(data: bytes) -> Frame:
+    try:
+        kind, *values = msgpack.unpackb(data, unicode_errors=_SURROGATES)
+        match _KINDS[kind], values:
+            case kind, [number, level, arguments] if kind is Job:
+                if level is not None and level not in LOG_LEVELS:
+                    raise ValueError(f"no log level: {level!r}")
+                return Job(_typed(number, int), level, _unpack_arguments(arguments))
+            case kind, [version] if kind is Ready:
+                return Ready(_typed(version, int))
+            case kind, [number, why] if kind is Refused:
+                return Refused(_typed(number, int), _typed(why, str))
+            case kind, [number, value] if kind in (Signal, Started, Ended):
+                return kind(_typed(number, int), _typed(value, int))
+        raise ValueError(f"{len(values)} fields")
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise FrameError(f"not a frame: {type(error).__name__}: {error}") from error
+
+
+def _pack_arguments(arguments: RunArguments) -> dict[str, Any]:
+    packed = {name: getattr(arguments, name) for name in _ARGUMENTS}
+    packed["printed"] = sorted(arguments.printed)
+    # The template has a working directory of its own.
+    packed["record"] = None if arguments.record is None else str(arguments.record.absolute())
+    return packed
+
+
+def _unpack_arguments(packed: Any) -> RunArguments:
+    if _typed(packed, dict).keys() != _ARGUMENTS.keys():
+        raise ValueError(f"arguments {sorted(map(str, packed))}")
+    values = {name: _typed(packed[name], kind) for name, kind in _ARGUMENTS.items()}
+    values["printed"] = frozenset(_typed(text, str) for text in values["printed"])
+    values["record"] = None if values["record"] is None else Path(values["record"])
+    return RunArguments(**values)
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"a {type(value).__name__} instead of {kind}")
+    return value

@@ -1,0 +1,99 @@
+"""What a template loads before it forks: every run of a Python contract needs it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+# Everything that a run imports sooner or later, so that its executor has it already.
+import executor.module_client
+import executor.record
+import executor.subvm.compiler
+import executor.supervisor  # noqa: F401
+from executor.config import Config
+from executor.outcome import InternalErrorRaised, VMErrorRaised
+from executor.process import Prepared, artefacts_dir
+from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from executor.runner.archive import Archive, Folder
+from executor.runner.ids import RUNNER_JSON, RunnerId
+from executor.runner.registry import Registry, RegistryError, published_hashes
+from executor.subvm.artefacts import ArtefactStore
+from executor.subvm.engine import engine
+from executor.subvm.linking import host_linker
+from executor.subvm.wasip1.fs import FileSystem
+from executor.version import highest_version
+
+_log = logging.getLogger(__name__)
+
+#: Runners that contracts name, in the order in which they are loaded; each brings what it depends on.
+RUNNERS = ("py-genlayer", "py-genlayer-multi")
+
+
+def prepare(config: Config) -> Prepared:
+    """Load engine, host functions, archives and compiled modules; modules that are not compiled yet are compiled.
+
+    What cannot be loaded is left to the runs that need it: they report it.
+    """
+    engine()
+    host_linker()
+    published_hashes()
+    highest_version(0)
+    artefacts = ArtefactStore(artefacts_dir(config))
+    try:
+        registry = Registry(config.runners_dir, config.registry_dir, debug=False)
+    except RegistryError as error:
+        _log.warning("no runners are prepared: %s", error)
+        return Prepared(artefacts, {})
+    # The last one that all.json lists under a name is the current one.
+    current = {runner.name: runner for runner in registry.runners()}
+    for name in RUNNERS:
+        if name in current:
+            for deterministic in (True, False):
+                _load(current[name], registry, artefacts, deterministic)
+    # A run counts its own.
+    artefacts.hits = artefacts.compiled = artefacts.compile_time_ns = 0
+    return Prepared(artefacts, registry.archives)
+
+
+def _load(runner: RunnerId, registry: Registry, artefacts: ArtefactStore, deterministic: bool) -> None:
+    contract = Archive("nothing", {RUNNER_JSON: json.dumps({"Depends": str(runner)}).encode()}, data_size=0)
+    try:
+        run_actions(contract, _Loader(artefacts, deterministic), registry, lambda: None)
+    except (VMErrorRaised, InternalErrorRaised) as error:
+        _log.warning("%s is not prepared: %s", runner, error)
+
+
+class _Loader:
+    """A builder of VMs that only makes what VMs share: compiled modules, and the trees of folders."""
+
+    def __init__(self, artefacts: ArtefactStore, deterministic: bool) -> None:
+        self.deterministic = deterministic
+        self._artefacts = artefacts
+        self._files = FileSystem()
+
+    def charge(self, amount: int) -> None:
+        """Nothing is used up."""
+
+    def map_file(self, path: str, content: bytes | memoryview) -> None:
+        self._files.map_file(path, content)
+
+    def map_folder(self, to: str, folder: Folder) -> None:
+        self._files.graft(to, folder)
+
+    def is_free(self, path: str) -> bool:
+        return True
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        return {}  # That is the contract's.
+
+    def append_args(self, args: list[str]) -> None:
+        """Nobody reads them."""
+
+    def link_wasm(self, archive: Archive, name: str) -> None:
+        self._artefacts.load(
+            archive.file(name), deterministic=self.deterministic, counts_depth=False, origin=archive.origin(name)
+        )
+
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
+        self.link_wasm(archive, name)

@@ -1,0 +1,265 @@
+"""The template of a pool: the process from which executors are forked.
+
+It has one thread, so that a fork copies all of it. It does nothing that takes long once it is ready, holds nothing
+that belongs to a job, and reads nothing from executors: a hostile one has no way to it.
+
+It ends when the control channel does, and takes its executors with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from executor import limits, termination
+from executor.config import Config, ConfigError, load_config
+from executor.log import Logger
+from executor.pool import frames, worker
+from executor.pool.channel import Channel
+from executor.pool.frames import Frame, FrameError
+from executor.pool.prepare import prepare
+from executor.process import Prepared
+
+
+@dataclass(eq=False)
+class _Executor:
+    """A child. ``door`` is where it waits for its job, None once it has one."""
+
+    pid: int
+    pidfd: int
+    door: Channel | None
+    job: int | None = None
+    born: float = field(default_factory=time.monotonic)
+
+    def kill(self) -> None:
+        """Kill it and everything that it has started. Only before it is reaped."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class _ClientGone(Exception):
+    """The control channel is closed."""
+
+
+class Template:
+    """One template, from its start to its end."""
+
+    def __init__(self, control: socket.socket, config_path: str | None, log_level: str | None, idle: int) -> None:
+        self._control = Channel(control)
+        self._config_path = config_path
+        self._log_level = log_level
+        self._wanted = idle
+        self._idle: list[_Executor] = []
+        self._working: dict[int, _Executor] = {}
+        #: Descriptors of the job that is being handed over.
+        self._in_hand: tuple[int, ...] = ()
+        self._selector = selectors.DefaultSelector()
+        self._configure: Callable[[], Config] = lambda: load_config(config_path)
+        self._prepared: Prepared | None = None
+
+    def serve(self) -> NoReturn:
+        """Prepare, then fork executors for jobs until the client is gone; leaves the process with 0, or 1 on errors."""
+        status = 1
+        try:
+            self._serve()
+        except _ClientGone:
+            status = 0
+        except FrameError as error:
+            print(f"Error: {error}", file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for executor in (*self._idle, *self._working.values()):
+                executor.kill()
+            # Nothing needs a shut down interpreter, and somebody may be waiting for the end.
+            worker.leave(status)
+
+    def _serve(self) -> None:
+        # Whoever ends it gets what its end means: no code of ours runs in between.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._prepare()
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._send(frames.Ready(frames.VERSION))
+        self._refill()
+        while True:
+            for key, _ in self._selector.select():
+                if isinstance(key.fileobj, Channel):
+                    self._hear()
+                else:
+                    self._bury(key.data)
+
+    def _prepare(self) -> None:
+        try:
+            config = load_config(self._config_path)
+        except ConfigError:
+            return  # Left to the runs: each reports it.
+        self._configure = lambda: config
+        Logger.from_config(config, fd=2, level=self._log_level)
+        self._prepared = prepare(config)
+        # What is there stays: collections of the executors need not look at it, which would copy its memory.
+        gc.collect()
+        gc.freeze()
+
+    # --- the client ----------------------------------------------------------------------------------
+
+    def _send(self, frame: Frame) -> None:
+        try:
+            self._control.send(frame)
+        except OSError as error:
+            raise _ClientGone from error
+
+    def _hear(self) -> None:
+        try:
+            if not self._control.fill():
+                raise _ClientGone
+        except OSError as error:
+            raise _ClientGone from error
+        while (received := self._control.next()) is not None:
+            match received.frame:
+                case frames.Job() as job:
+                    self._in_hand = received.descriptors
+                    self._start(job)
+                    self._refill()
+                case frames.Signal(number, signal_number):
+                    self._signal(number, signal_number)
+                case frame:
+                    raise FrameError(f"a template takes no {type(frame).__name__}")
+
+    def _start(self, job: frames.Job) -> None:
+        if job.number in self._working:
+            raise FrameError(f"job {job.number} is running")
+        try:
+            executor = self._hand_over(job)
+        except OSError as error:
+            self._send(frames.Refused(job.number, f"cannot start an executor: {error}"))
+            return
+        finally:
+            self._empty_hand()
+        executor.job = job.number
+        self._working[job.number] = executor
+        self._send(frames.Started(job.number, executor.pid))
+
+    def _empty_hand(self) -> None:
+        for descriptor in self._in_hand:
+            os.close(descriptor)
+        self._in_hand = ()
+
+    def _hand_over(self, job: frames.Job) -> _Executor:
+        """Give a job to an executor, a new one if none is idle.
+
+        :raises OSError: there cannot be one more.
+        """
+        if len(self._working) >= limits.POOL_JOBS_MAX:
+            raise OSError(f"{limits.POOL_JOBS_MAX} are running")
+        while True:
+            is_new = not self._idle
+            executor = self._fork() if is_new else self._idle.pop(0)
+            assert executor.door is not None
+            try:
+                executor.door.send(job, self._in_hand)
+            except OSError:
+                # It is dead, and will be buried. One that never lived is a sign of something worse.
+                if is_new:
+                    raise
+                continue
+            finally:
+                executor.door.close()
+                executor.door = None
+            return executor
+
+    def _signal(self, number: int, signal_number: int) -> None:
+        executor = self._working.get(number)
+        if executor is None:
+            return  # It has ended; the client will hear of it.
+        if signal_number == signal.SIGKILL:
+            executor.kill()
+            return
+        try:
+            signal.pidfd_send_signal(executor.pidfd, signal_number)
+        except ProcessLookupError:
+            return
+        except (OSError, OverflowError) as error:
+            raise FrameError(f"signal {signal_number}: {error}") from error
+
+    # --- executors -----------------------------------------------------------------------------------
+
+    def _refill(self) -> None:
+        # Without enough memory there are fewer, or none: then a job says so.
+        with contextlib.suppress(OSError):
+            while len(self._idle) < self._wanted:
+                self._idle.append(self._fork())
+
+    def _fork(self) -> _Executor:
+        """:raises OSError: the system has no room for it."""
+        _check_single_thread()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ours, theirs:
+            template = os.getpid()
+            # A signal that comes before the child has its handlers waits for them.
+            with termination.held_back():
+                pid = os.fork()
+                if pid == 0:
+                    self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template)
+            door = Channel(socket.socket(fileno=ours.detach()))
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            door.close()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        executor = _Executor(pid, pidfd, door)
+        self._selector.register(pidfd, selectors.EVENT_READ, executor)
+        return executor
+
+    def _become_executor(self, door: Channel, ours: socket.socket, template: int) -> NoReturn:
+        """In the child: let go of everything that belongs to the template, and wait for a job."""
+        try:
+            ours.close()
+            self._empty_hand()
+            self._control.close()
+            self._selector.close()
+            for other in (*self._idle, *self._working.values()):
+                os.close(other.pidfd)
+                if other.door is not None:
+                    other.door.close()
+        except BaseException:
+            os._exit(1)
+        worker.work(door, template, worker.Outfit(self._configure, self._log_level, self._prepared))
+
+    def _bury(self, executor: _Executor) -> None:
+        """An executor is dead: take its exit code, and with it goes what it had started."""
+        # As long as nobody has asked for the exit code, its number is not given to another process or group.
+        os.waitid(os.P_PID, executor.pid, os.WEXITED | os.WNOWAIT)
+        executor.kill()
+        _, wait_status = os.waitpid(executor.pid, 0)
+        self._selector.unregister(executor.pidfd)
+        os.close(executor.pidfd)
+        if executor.door is not None:
+            executor.door.close()
+        if executor.job is not None:
+            del self._working[executor.job]
+            self._send(frames.Ended(executor.job, os.waitstatus_to_exitcode(wait_status)))
+        elif executor in self._idle:
+            self._idle.remove(executor)
+            if time.monotonic() - executor.born >= limits.POOL_IDLE_SECONDS_MIN:
+                self._refill()
+
+
+def _check_single_thread() -> None:
+    """A fork copies one thread only; locks that others hold would stay locked for ever."""
+    if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
+        raise RuntimeError("a template must not have threads")

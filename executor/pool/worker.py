@@ -1,0 +1,81 @@
+"""An executor of a pool: a fork of the template that waits for one job and carries it out.
+
+Everything here happens in a new process. It never returns to the template's code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from executor import termination
+from executor.config import Config
+from executor.pool.channel import Channel
+from executor.pool.frames import Job
+from executor.process import Prepared, run_command
+
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+#: Like an unhandled exception in a fresh process.
+_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What executors get from their template. ``log_level`` is for jobs that name none."""
+
+    configure: Callable[[], Config]
+    log_level: str | None
+    prepared: Prepared | None
+
+
+def work(door: Channel, template: int, outfit: Outfit) -> NoReturn:
+    """Wait at ``door`` for the job, carry it out as ``genvm run`` would, and leave the process.
+
+    ``template`` is the process id of the template; this process ends with it, and in any case when ``door`` closes.
+    Termination signals are held back until this is called.
+    """
+    status = _FAILED
+    try:
+        # A session of its own, so that what it starts can be ended with it, and a terminal's signals do not reach it.
+        os.setsid()
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == template:
+            termination.install()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
+            status = _carry_out(door, outfit)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # The interpreter is not shut down: its memory is shared with the template, and touching it would copy it.
+        leave(status)
+
+
+def _carry_out(door: Channel, outfit: Outfit) -> int:
+    received = door.receive()
+    if received is None:
+        return 0
+    job, (stdout, stderr, log) = received
+    assert isinstance(job, Job)
+    door.close()
+    for descriptor, standard in ((stdout, 1), (stderr, 2)):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    level = job.log_level or outfit.log_level
+    return run_command(job.arguments, outfit.configure, log_fd=log, log_level=level, prepared=outfit.prepared)
+
+
+def leave(status: int) -> NoReturn:
+    """Leave the process without shutting down the interpreter."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
