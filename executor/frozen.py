@@ -6,6 +6,7 @@ run imports: its module brings ``inspect`` along, and it compiles the methods of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
@@ -19,16 +20,33 @@ class _Uncompared:
         self.default = default
 
 
+class _Fresh:
+    """Default of a field that is made anew for each record."""
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        self.factory = factory
+
+
+def fresh(*, factory: Callable[[], Any]) -> Any:
+    """A field whose default is what ``factory`` returns each time."""
+    return _Fresh(factory)
+
+
 def uncompared(*, default: Any) -> Any:
     """A field with a default that plays no role in comparisons and hashes."""
     return _Uncompared(default)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(uncompared,))
+@dataclass_transform(frozen_default=True, field_specifiers=(uncompared, fresh))
 def frozen(cls: type[_T]) -> type[_T]:
-    """Class decorator: a record of the annotated attributes, in their order."""
+    """Class decorator: a record of the annotated attributes, in their order.
+
+    Only for classes without bases, in modules with ``from __future__ import annotations``.
+    """
+    assert cls.__bases__ == (object,)
     body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
-    names: tuple[str, ...] = tuple(body.get("__annotations__", ()))
+    # Annotations are texts here: nothing is evaluated.
+    names = tuple(name for name, hint in body.get("__annotations__", {}).items() if not hint.startswith("ClassVar"))
     defaults = {name: body.pop(name) for name in names if name in body}
     compared = tuple(name for name in names if not isinstance(defaults.get(name), _Uncompared))
     defaults = {name: value.default if isinstance(value, _Uncompared) else value for name, value in defaults.items()}
@@ -44,6 +62,8 @@ def frozen(cls: type[_T]) -> type[_T]:
                 value = defaults.get(name, _MISSING)
                 if value is _MISSING:
                     raise TypeError(f"{cls.__name__} lacks the argument {name!r}")
+                if isinstance(value, _Fresh):
+                    value = value.factory()
             set_value(self, value)
         if kwargs:
             raise TypeError(f"{cls.__name__} has no argument {next(iter(kwargs))!r} left")

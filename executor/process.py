@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor import limits, termination
+from executor.frozen import fresh, frozen
 from executor.host_protocol.client import HostClient
 from executor.json_text import parse_json
 from executor.message import Message
@@ -42,14 +42,14 @@ class StartError(Exception):
     """The run cannot start; reported as ``Error: …`` with exit code 1, and no result is sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunArguments:
     """What ``genvm run`` was asked for, as text (spec executor/10 "run")."""
 
     message: str
     host: str
     host_data: str = "{}"
-    cookie: str = field(default_factory=lambda: "".join(f"{byte:x}" for byte in os.urandom(8)))
+    cookie: str = fresh(factory=lambda: "".join(f"{byte:x}" for byte in os.urandom(8)))
     permissions: str = "rwscn"
     sync: bool = False
     debug_mode: bool = False
@@ -58,7 +58,7 @@ class RunArguments:
     """File for a record of the run (:mod:`executor.record`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """What a process that was started before its run has got ready (:mod:`executor.pool`)."""
 

@@ -21,7 +21,6 @@ versions: whoever gets anything else stops.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -29,6 +28,7 @@ import msgpack
 
 from executor import limits
 from executor.config import LOG_LEVELS
+from executor.frozen import frozen
 from executor.process import RunArguments
 
 VERSION = 1
@@ -42,7 +42,7 @@ class FrameError(ValueError):
     """Bytes that are no frame, or something that does not fit into one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One run."""
 
@@ -52,7 +52,7 @@ class Job:
     arguments: RunArguments
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signal:
     """Send a signal to the executor of a job; SIGKILL also to everything that it has started."""
 
@@ -61,7 +61,7 @@ class Signal:
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """Everything is loaded."""
 
@@ -69,7 +69,7 @@ class Ready:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """An executor has the job."""
 
@@ -78,7 +78,7 @@ class Started:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """The executor of a job is gone, with everything that it had started."""
 
@@ -87,7 +87,7 @@ class Ended:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """A job could not be started; others can."""
 
@@ -123,7 +123,7 @@ _ARGUMENTS = {
 
 def encode_frame(frame: Frame) -> bytes:
     """:raises FrameError: it would be too long."""
-    values = [getattr(frame, item.name) for item in fields(frame)]
+    values = [getattr(frame, name) for name in type(frame).__match_args__]
     if isinstance(frame, Job):
         values[-1] = _pack_arguments(frame.arguments)
     data: bytes = msgpack.packb([_NAMES[type(frame)], *values], unicode_errors=_SURROGATES)

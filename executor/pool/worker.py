@@ -11,11 +11,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from executor import termination
 from executor.config import Config
+from executor.frozen import frozen
 from executor.pool.channel import Channel
 from executor.pool.frames import Job
 from executor.process import Prepared, run_command
@@ -27,7 +27,7 @@ _prctl = ctypes.CDLL(None).prctl
 _FAILED = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outfit:
     """What executors get from their template. ``log_level`` is for jobs that name none."""
 

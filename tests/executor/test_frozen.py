@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import ClassVar
 
 import pytest
 
-from executor.frozen import frozen, replaced, uncompared
+from executor.frozen import fresh, frozen, replaced, uncompared
 
 
 @frozen
 class Point:
     """Docstring."""
 
+    kind: ClassVar = "point"
     x: int
     y: int = 2
     note: str = uncompared(default="n")
@@ -33,7 +35,7 @@ def test_construction() -> None:
     assert repr(Point(1)) == "Point(x=1, y=2, note='n')"
     assert Point(1, note="m").note == "m"
     assert Point(x=3, y=4).total() == 7
-    assert Point.__doc__ == "Docstring."
+    assert (Point.__doc__, Point.kind) == ("Docstring.", "point")
     for arguments, named in (((), {}), ((1, 2, "n", 4), {}), ((1,), {"x": 1}), ((1,), {"z": 1})):
         with pytest.raises(TypeError, match="Point"):
             Point(*arguments, **named)  # type: ignore[arg-type]
@@ -64,6 +66,16 @@ def test_copies() -> None:
         replaced(Point(1), z=1)
     assert copy.deepcopy(Point(1, 3, "m")).note == "m"
     assert pickle.loads(pickle.dumps(Point(1, 3, "m"))).note == "m"
+
+
+def test_defaults_that_are_made_anew() -> None:
+    @frozen
+    class Bag:
+        items: list[int] = fresh(factory=list)
+
+    first = Bag()
+    first.items.append(1)
+    assert (first.items, Bag().items, Bag([2]).items) == ([1], [], [2])
 
 
 def test_patterns() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ import pytest
 
 from executor import limits
 from executor.abi import HostMethod
+from executor.frozen import replaced
 from executor.outcome import Return, VMError
 from executor.pool import frames
 from executor.pool.client import ExecutorPool, PoolError
@@ -103,7 +103,7 @@ def failure(config: Path | None, **changes: Any) -> tuple[int, bytes]:
     """Exit code and stderr of a run that cannot start."""
 
     async def run(address: str) -> tuple[int, bytes]:
-        given = dataclasses.replace(arguments(address), **changes)
+        given = replaced(arguments(address), **changes)
         with pool(config) as executors, contextlib.closing(Streams()) as streams:
             status = await (await executors.run(given, **streams.numbers())).wait()
             return status, streams["stderr"]
