@@ -70,7 +70,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         "--log-fd", type=descriptor, default=2, metavar="N", help="descriptor for log lines (default: 2)"
     )
     parser.add_argument("--log-level", choices=["trace", "debug", "info", "warn", "error"], help="overrides the config")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # With a name given argparse need not make up one, for which it would import half of the library.
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=parser.prog)
     for name, (module, text) in COMMANDS.items():
         if name == command:
             __import__(module)

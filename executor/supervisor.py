@@ -9,8 +9,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executor import limits, metrics
 from executor.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT, EntryKind, StorageType, VmError
@@ -39,6 +38,9 @@ from executor.subvm.artefacts import ArtefactStore
 from executor.subvm.budget import RamPool
 from executor.subvm.fingerprint import EMPTY
 from executor.subvm.vm import Permissions, SubVM, VmSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _U32 = struct.Struct("<I")
 
@@ -346,6 +348,9 @@ class ValidatorTasks:
     def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
         """Queue a task; waits for space if too many are pending."""
         if self._pool is None:
+            # Most runs have no nondet block.
+            from concurrent.futures import ThreadPoolExecutor
+
             self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
         self._slots.acquire()
         self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))

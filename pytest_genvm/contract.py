@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from executor.address import Address
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class DirectContract(CalldataEncodable):
-    """``contract.method(…)`` is a view or a transaction, as the contract's schema says.
+    """``contract.method(…)`` is a view or a transaction, as the contract's schema says; ``contract.field`` is what the
+    contract has in storage.
 
     As an argument of another call it stands for its address.
     """
@@ -28,15 +28,23 @@ class DirectContract(CalldataEncodable):
         """The contract's native value."""
         return self._vm.net.balance(self.address)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
         if self._methods is None:
             raise AttributeError(
                 f"{self!r} has no schema, so {name!r} may be anything: use direct_vm.view(contract, {name!r}, …)"
                 f" or direct_vm.call(contract, {name!r}, …)"
             )
         if name not in self._methods:
-            known = ", ".join(self._methods) or "none"
-            raise AttributeError(f"{self!r} has no public method {name!r}; it has {known}")
+            try:
+                fields = self._vm.storage(self)
+            except RuntimeError:
+                fields = {}
+            if name in fields:
+                return fields[name]
+            known = ", ".join([*self._methods, *fields]) or "none"
+            raise AttributeError(f"{self!r} has no public method and no field {name!r}; it has {known}")
         readonly = self._methods[name]["readonly"]
 
         def method(*args: Any, **kwargs: Any) -> Any:

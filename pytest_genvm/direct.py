@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 
@@ -16,6 +16,7 @@ from executor import calldata
 from executor.abi import CODE_SLOT
 from executor.address import Address
 from executor.outcome import InternalError, Return, UserError, VMError
+from localnet import accounts
 from localnet.contract_file import read_contract
 from localnet.model import Execution, Receipt, Verdict
 from localnet.net import LocalNet
@@ -29,6 +30,10 @@ from pytest_genvm.workbench import Workbench
 
 #: The time of every test until it says otherwise.
 START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+#: What names an account or a contract: the contract as it was deployed, an address, its hex text or its 20 bytes, or
+#: the name of one of the network's accounts, such as ``"alice"``.
+Account: TypeAlias = DirectContract | Address | str | bytes
 
 _UNCHANGED: Final[Any] = object()
 
@@ -68,13 +73,13 @@ class DirectVM:
 
     def __init__(self, net: LocalNet, mocks: Mocks, clock: Clock, workbench: Workbench, owner: Address) -> None:
         self.net = net
-        self.sender = owner
-        self.origin: Address | None = None
         self.value = 0
         self.strict_mocks = False
         self._mocks = mocks
         self._clock = clock
         self._workbench = workbench
+        self._sender = owner
+        self._origin: Address | None = None
         self._pranks: list[Address] = []
         self._snapshots: list[_Past] = []
         self._before = b""
@@ -97,7 +102,7 @@ class DirectVM:
         address = execution.receipt.transaction.contract
         return DirectContract(self, address, self._workbench.methods(self.net, code))
 
-    def call(self, contract: DirectContract | Address, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
+    def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A transaction, whatever the schema says of the method; None calls ``__receive__``.
 
         Messages that the contract sends are delivered before this returns, see :attr:`last`.
@@ -110,7 +115,7 @@ class DirectVM:
         )
         return self._transaction(execution)
 
-    def view(self, contract: DirectContract | Address, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
+    def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
 
         :raises ContractReverted: the contract failed.
@@ -119,7 +124,7 @@ class DirectVM:
         self._check(receipt)
         return receipt.value
 
-    def transfer(self, to: DirectContract | Address, value: int) -> Any:
+    def transfer(self, to: Account, value: int) -> Any:
         """Sends ``value`` to a contract without naming a method: its ``__receive__``."""
         before, self.value = self.value, value
         try:
@@ -127,8 +132,9 @@ class DirectVM:
         finally:
             self.value = before
 
-    def contract_at(self, address: Address) -> DirectContract:
+    def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
+        address = _address(address)
         with self.net.open_contract(address) as (store, _):
             overlay = Overlay(store)
             length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
@@ -153,8 +159,26 @@ class DirectVM:
 
     # --- who, when, how much ----------------------------------------------------------------------
 
+    @property
+    def sender(self) -> Address:
+        """Who calls. Whatever names an account may be assigned: see :data:`Account`."""
+        return self._sender
+
+    @sender.setter
+    def sender(self, account: Account) -> None:
+        self._sender = _address(account)
+
+    @property
+    def origin(self) -> Address | None:
+        """Who started it all, if that is not the sender."""
+        return self._origin
+
+    @origin.setter
+    def origin(self, account: Account | None) -> None:
+        self._origin = None if account is None else _address(account)
+
     @contextlib.contextmanager
-    def prank(self, address: DirectContract | Address) -> Iterator[None]:
+    def prank(self, address: Account) -> Iterator[None]:
         """Another sender inside the block."""
         self.start_prank(address)
         try:
@@ -162,16 +186,20 @@ class DirectVM:
         finally:
             self.stop_prank()
 
-    def start_prank(self, address: DirectContract | Address) -> None:
+    def start_prank(self, address: Account) -> None:
         """Another sender until :meth:`stop_prank`."""
-        self._pranks.append(self.sender)
-        self.sender = _address(address)
+        self._pranks.append(self._sender)
+        self._sender = _address(address)
 
     def stop_prank(self) -> None:
         """The sender before the last :meth:`start_prank`."""
         if not self._pranks:
             raise RuntimeError("stop_prank without start_prank")
-        self.sender = self._pranks.pop()
+        self._sender = self._pranks.pop()
+
+    # as the cheat codes of EVM test tools are spelt
+    startPrank = start_prank
+    stopPrank = stop_prank
 
     def warp(self, when: datetime | str) -> None:
         """Sets the time of the next calls: a datetime (UTC if it has no zone) or ISO 8601 text."""
@@ -183,11 +211,11 @@ class DirectVM:
         """The time of the next call."""
         return self._clock.now
 
-    def deal(self, address: DirectContract | Address, amount: int) -> None:
+    def deal(self, address: Account, amount: int) -> None:
         """Sets the balance of an account or contract."""
         self.net.deal(_address(address), amount)
 
-    def balance(self, address: DirectContract | Address) -> int:
+    def balance(self, address: Account) -> int:
         """Balance of an account or contract."""
         return self.net.balance(_address(address))
 
@@ -215,9 +243,9 @@ class DirectVM:
         """Answers prompts in which ``pattern`` is found (:meth:`pytest_genvm.mocks.Mocks.llm`)."""
         self._mocks.llm(pattern, response)
 
-    def mock_evm(self, address: Address, signature: str, response: Any) -> None:
+    def mock_evm(self, address: Account, signature: str, response: Any) -> None:
         """Answers calls of an EVM contract's method (:meth:`pytest_genvm.mocks.Mocks.evm`)."""
-        self._mocks.evm(address, signature, response)
+        self._mocks.evm(_address(address), signature, response)
 
     def clear_mocks(self) -> None:
         """Forgets all mocks, and the requests that there were."""
@@ -285,7 +313,7 @@ class DirectVM:
         receipt = self.last.receipt
         return [decode_message(receipt.transaction.contract, posted) for posted in receipt.messages]
 
-    def storage(self, contract: DirectContract | Address) -> dict[str, Any]:
+    def storage(self, contract: Account) -> dict[str, Any]:
         """The fields of a contract as Python values."""
         dump = read_state(self.net, _address(contract))
         if dump.fields is None:
@@ -322,5 +350,9 @@ class DirectVM:
         sys.stderr.write(receipt.stderr.text())
 
 
-def _address(contract: DirectContract | Address) -> Address:
-    return contract.address if isinstance(contract, DirectContract) else contract
+def _address(account: Account) -> Address:
+    if isinstance(account, DirectContract):
+        return account.address
+    if isinstance(account, Address):
+        return account
+    return accounts.named().get(account) or Address(account) if isinstance(account, str) else Address(account)

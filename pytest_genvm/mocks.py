@@ -307,4 +307,5 @@ def _title(request: Request) -> str:
             what, text = "the contract uses a template of gl.eq_principle", _template_text(payload["payload"])
         case _:
             return f"the contract sends {request.name}"
-    return f"{what}:\n  " + text[:_SHOWN_CHARACTERS].replace("\n", "\n  ")
+    shown = text[:_SHOWN_CHARACTERS].replace("\n", "\n  ")
+    return f"{what}:\n  {shown}"

@@ -22,8 +22,8 @@ _NEWER = ("Buffer",)
 # Decorator of functions that also have a method `lazy`, and the type that they are written with.
 _LAZY_API, _LAZY = "lazy_api", "Lazy"
 _OVERLOAD = "typing.overload"
-# Classes that annotations also name without their type parameters, which are Any then. (Defaults in the brackets would need
-# Python 3.13, and tools of other projects import the SDK's sources into 3.12.)
+# Classes that annotations also name without their type parameters, which are Any then. (Defaults in the brackets would
+# need Python 3.13, and tools of other projects import the SDK's sources into 3.12.)
 _OFTEN_BARE = ("ContractProxy",)
 # Generic bases that only give out what they are generic in.
 _READ_ONLY = ("Collection", "Iterable", "Iterator", "Protocol", "Sequence")

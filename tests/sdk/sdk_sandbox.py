@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -16,8 +17,19 @@ TIMEOUT_S = 120
 DATETIME = "2025-12-26T06:42:42.424242Z"
 
 
-def call(host: InMemoryHost, calldata: Any, *, is_init: bool = False, value: int = 0) -> Outcome:
-    """Runs the contract that ``host`` holds; ``calldata`` is a value."""
+def call(
+    host: InMemoryHost,
+    calldata: Any,
+    *,
+    is_init: bool = False,
+    value: int = 0,
+    when: str = DATETIME,
+    environment: dict[str, str] | None = None,
+) -> Outcome:
+    """Runs the contract that ``host`` holds; ``calldata`` is a value.
+
+    :param environment: more variables for the executor.
+    """
     host.calldata = encode(calldata)
     host.result = None
     host.requests.clear()
@@ -29,12 +41,19 @@ def call(host: InMemoryHost, calldata: Any, *, is_init: bool = False, value: int
         "chain_id": "0",
         "value": value,
         "is_init": is_init,
-        "datetime": DATETIME,
+        "datetime": when,
     }
     with serving(host) as node:
         command = [sys.executable, "-m", "cli.main", "run", "--message", json.dumps(message), "--host", node.address]
         command += ["--host-data", json.dumps({"node_address": "0x", "tx_id": "0x"}), "--print", "stderr-full"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            env=os.environ | (environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     assert host.result is not None, done.stdout + done.stderr
     if not isinstance(host.outcome, Return):
         # shown by pytest if the test fails

@@ -1,21 +1,22 @@
 """The SDK's cases of `native/group_*.py`, run by the interpreter of the sandbox, one VM per group.
 
 A group is sent as a contract. It puts stand-ins for the native module and the message in place, runs its cases, and
-returns what became of them through the real module.
+tells what became of them through the real module, as a user error: such a result has a fingerprint of the memory.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sdk_sandbox import call
 
-from executor.calldata import decode
-from executor.outcome import Return
+from executor.outcome import UserError
 from runners.registry import Registry
 from tests.support.hosts import InMemoryHost
 
@@ -33,7 +34,7 @@ harness = sys.modules["harness"]
 results = harness.run_group(vars(sys.modules[{group!r}]))
 harness.fresh()
 from genlayer.py import calldata
-_genlayer_wasi.gl_call(calldata.encode({{"Return": results}}))
+_genlayer_wasi.gl_call(calldata.encode({{"Rollback": results}}))
 """
 
 
@@ -46,17 +47,48 @@ def _cases() -> list[tuple[str, str]]:
     return found
 
 
-@cache
-def _results(group: str, runner: str) -> dict[str, str]:
-    sources = {name: (NATIVE / f"{name}.py").read_text(encoding="utf-8") for name in ("harness", group)}
+@dataclass(frozen=True)
+class Run:
+    results: dict[str, str]
+    fingerprint: dict[str, Any]
+
+
+def _run(group: str, runner: str, **how: Any) -> Run:
+    sources = {name: (NATIVE / f"{name}.py").read_text(encoding="utf-8") for name in ("harness", "tool_storage", group)}
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=runner, sources=sources, group=group).encode())
-    outcome = call(host, {})
-    assert isinstance(outcome, Return), outcome
-    results: dict[str, str] = json.loads(decode(outcome.calldata))
-    return results
+    outcome = call(host, {}, **how)
+    assert isinstance(outcome, UserError), outcome
+    return Run(json.loads(outcome.message), host.fingerprint)
+
+
+_first_run = cache(_run)
 
 
 @pytest.mark.parametrize(("group", "case"), _cases())
 def test_case(built_runners: Registry, group: str, case: str) -> None:
-    assert _results(group, built_runners.latest["py-genlayer"])[case] == "ok"
+    assert _first_run(group, built_runners.latest["py-genlayer"]).results[case] == "ok"
+
+
+# --- the whole suite twice ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_same_memory_on_another_host(built_runners: Registry, group: str) -> None:
+    runner = built_runners.latest["py-genlayer"]
+    elsewhere = {"PYTHONHASHSEED": "77", "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "COLUMNS": "7", "MORE": "x" * 5000}
+    again = _run(group, runner, environment=elsewhere)
+    assert again == _first_run(group, runner)
+    assert sorted(again.results) == sorted(case for owner, case in _cases() if owner == group)
+
+
+def test_fingerprints_tell_runs_apart(built_runners: Registry) -> None:
+    """They are of the interpreter's whole memory: every group and every message leaves another."""
+    runner = built_runners.latest["py-genlayer"]
+    later = _run(GROUPS[0], runner, when="2026-01-01T00:00:00Z")
+    fingerprints = [_first_run(group, runner).fingerprint for group in GROUPS]
+    memories = [fingerprint["module_instances"]["cpython"]["memories"] for fingerprint in fingerprints]
+    assert all(memories)
+    assert all(memories.count(memory) == 1 for memory in memories)
+    assert later.results == _first_run(GROUPS[0], runner).results
+    assert later.fingerprint["module_instances"]["cpython"]["memories"] not in memories

@@ -306,8 +306,82 @@ def case_lazy_gl():
         gl.ContractAt  # noqa: B018
     except AttributeError as exc:
         equal(str(exc), "module 'genlayer.gl' has no attribute 'ContractAt'")
+        equal(exc.__notes__, ["`gl.ContractAt` is from an earlier release; now it is gl.get_contract_at(address)"])
     else:
         raise AssertionError("old names are not kept")
+    assert not hasattr(gl, "never_there") and not hasattr(gl, "__wrapped__")
+
+
+def case_gl_is_patched_like_the_module():
+    from genlayer import gl
+
+    before = gl.message
+    gl.message = before._replace(value=99)
+    import genlayer.gl as module
+
+    equal((gl.message.value, module.message.value), (99, 99))
+    module.message = before
+    assert gl.message is before
+    gl.extra = 5
+    assert module.extra == 5 and "extra" in dir(gl)
+    del gl.extra
+    assert not hasattr(module, "extra")
+    assert {"vm", "nondet", "eq_principle", "evm", "advanced", "Contract", "message"} <= set(dir(gl)) & set(dir(module))
+
+
+def case_every_import_path_of_outside_tools():
+    names = {
+        "genlayer.py.types": ("Address", "u256", "Lazy", "SizedArray", "Keccak256", "bigint"),
+        "genlayer.py.keccak": ("Keccak256", "KeccakHash"),
+        "genlayer.py.calldata": (
+            *("encode", "decode", "to_str", "CalldataEncodable", "DecodingError"),
+            *("Encodable", "EncodableWithDefault", "Decoded"),
+        ),
+        "genlayer.py.storage": (
+            *("DynArray", "Array", "TreeMap", "allow_storage", "inmem_allocate", "Root", "ROOT_SLOT_ID", "Slot"),
+            *("Manager", "Indirection", "VLA", "copy_to_memory", "InmemManager", "generate_storage"),
+        ),
+        "genlayer.py.storage._internal.generate": (
+            *("generate_storage", "_known_descs", "_storage_build", "ORIGINAL_INIT_ATTR", "Lit", "IntDesc"),
+            *("_DynArrayDesc", "_Instantiation"),
+        ),
+        "genlayer.py.evm": (
+            *("contract_interface", "signature_of", "type_name_of", "selector_of", "MethodEncoder", "encode", "decode"),
+            *("ContractProxy", "ContractDeclaration", "InplaceTuple", "contract_generator", "bytes1", "bytes32"),
+        ),
+        "genlayer.py.get_schema": ("get_schema",),
+        "genlayer.py.public_abi": (
+            *("ResultCode", "StorageType", "EntryKind", "MemoryLimiterConsts", "SpecialMethod", "VmError"),
+            *("EVENT_MAX_TOPICS", "ABSENT_VERSION", "CODE_SLOT_OFFSET"),
+        ),
+        "genlayer.py._internal": ("create2_address", "event", "reflect"),
+        "genlayer.py._internal.event": ("Event",),
+        "genlayer._internal.msg": ("message", "message_raw", "MessageType", "MessageRawType"),
+        "genlayer.gl": (
+            *("Lazy", "Event", "MessageType", "MessageRawType", "message", "message_raw", "private", "public", "wasi"),
+            *("calldata", "storage", "contract_interface", "deploy_contract", "Contract", "get_contract_at", "vm"),
+            *("BaseContract", "ContractProxy", "trace", "trace_time_micro", "nondet", "eq_principle", "evm"),
+            *("advanced", "events", "annotations", "genvm_contracts"),
+        ),
+        "genlayer.gl.vm": (
+            *("Return", "VMError", "UserError", "Result", "unpack_result", "spawn_sandbox"),
+            *("run_nondet", "run_nondet_unsafe"),
+        ),
+        "genlayer.gl.nondet": ("exec_prompt", "Image", "NondetException", "web"),
+        "genlayer.gl.nondet.web": ("Response", "request", "get", "post", "delete", "head", "patch", "render"),
+        "genlayer.gl.eq_principle": ("strict_eq", "prompt_comparative", "prompt_non_comparative"),
+        "genlayer.gl.advanced": ("user_error_immediate", "emit_raw_event"),
+        "genlayer.gl.events": ("Event",),
+        "genlayer.gl.annotations": ("private", "public"),
+        "genlayer.gl.genvm_contracts": ("Contract", "BaseContract", "ContractProxy", "__known_contract__"),
+    }
+    # a package shows its submodules once something has imported them
+    for module in names:
+        importlib.import_module(module)
+    missing = [f"{m}.{n}" for m, every in names.items() for n in every if not hasattr(importlib.import_module(m), n)]
+    equal(missing, [])
+    for name in ("run_nondet", "run_nondet_unsafe", "spawn_sandbox"):
+        assert callable(getattr(importlib.import_module("genlayer.gl.vm"), name).lazy)
 
 
 def case_decorators():

@@ -5,6 +5,7 @@
 import random
 
 from harness import dump, equal, hexs, raises, start
+from tool_storage import ToolManager, ToolSlot
 
 ROOT = "00" * 32
 IND = {
@@ -622,6 +623,49 @@ def case_treemap_written_while_iterated():
         if i == 2:
             d.x.pop()
     equal(seen, [1, 2, 9])
+
+
+def case_storage_of_outside_tools():
+    """Views work on anything that looks like a slot, and notice what is written beside them."""
+    from genlayer.py.storage import ROOT_SLOT_ID, Root, Slot
+    from genlayer.py.storage._internal.generate import ORIGINAL_INIT_ATTR, _storage_build
+
+    m = build(
+        "import dataclasses\n@allow_storage\n@dataclasses.dataclass\nclass P:\n    n: str\n    t: DynArray[u8]\n"
+        "@allow_storage\nclass R:\n    x: DynArray[u16]\n    m: TreeMap[u8, P]\n    u: bigint\n"
+        "    def __init__(self, first):\n        self.x.append(first)\n"
+    )
+    for slot_class in (ToolSlot, Slot):
+        manager = ToolManager(slot_class)
+        desc = _storage_build(m.R, {})
+        r = desc.get(manager.get_store_slot(ROOT_SLOT_ID), 0)
+        getattr(m.R.__init__, ORIGINAL_INIT_ATTR)(r, 1)
+        seen = []
+        for value in r.x:
+            seen.append(value)
+            if value < 5:
+                r.x.append(value + 1)
+        equal(seen, [1, 2, 3, 4, 5])
+        for key in range(6):
+            r.m[key] = m.P(f"p{key}", [key])
+        seen = []
+        for key, value in r.m.items():
+            seen.append((key, value.n, list(value.t)))
+            if key == 1:
+                del r.m[2]
+            if key == 3:
+                r.m[9] = m.P("nine", [])
+        equal(seen, [(k, f"p{k}", [k]) for k in (0, 1, 3, 4, 5)] + [(9, "nine", [])])
+        r.u = -5
+        del r.x[1:3]
+        equal((list(r.x), r.u, sorted(r.m.keys())), ([1, 4, 5], -5, [0, 1, 3, 4, 5, 9]))
+        kept, Root.MANAGER = Root.MANAGER, manager
+        try:
+            assert Root.get().get_contract_instance(m.R).x is not None
+            Root.get().code.get().extend(b"new")
+        finally:
+            Root.MANAGER = kept
+        equal(manager.memories[bytes.fromhex(IND[1])], b"\3\0\0\0new")
 
 
 def case_nested_example():

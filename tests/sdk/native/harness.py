@@ -189,8 +189,12 @@ def start(source, call, *, host=None, **message):
     fresh(host, **{"entry_data": call, **message})
     _finder.source = source
     error = None
+    boot = importlib.import_module("genlayer._internal.boot")
+    # in the sandbox its own would find the contract that runs the cases
+    boot._ContractFinder = _finder
+    finders = sys.meta_path[:]
     try:
-        importlib.import_module("genlayer._internal.boot").main()
+        boot.main()
     except Left:
         pass
     except (Exception, SystemExit) as exc:
@@ -198,6 +202,7 @@ def start(source, call, *, host=None, **message):
     finally:
         _finder.source = None
         sys.path.remove("/")
+        sys.meta_path[:] = finders
     return Outcome(host, error)
 
 

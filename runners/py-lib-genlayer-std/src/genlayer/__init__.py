@@ -152,10 +152,15 @@ if typing.TYPE_CHECKING:
     from . import gl
 else:
 
-    def _import_gl():
-        import genlayer.gl
+    _gl = None
 
-        return genlayer.gl
+    def _import_gl():
+        global _gl
+        if _gl is None:
+            import genlayer.gl
+
+            _gl = genlayer.gl
+        return _gl
 
     class _GlProxy:
         """Stands for ``genlayer.gl`` until something is asked of it: importing that module reads the message."""
@@ -164,6 +169,15 @@ else:
 
         def __getattr__(self, name):
             return getattr(_import_gl(), name)
+
+        def __setattr__(self, name, value):
+            setattr(_import_gl(), name, value)
+
+        def __delattr__(self, name):
+            delattr(_import_gl(), name)
+
+        def __dir__(self):
+            return dir(_import_gl())
 
         def __reduce__(self):
             # a function sent to another VM carries the module, never this object

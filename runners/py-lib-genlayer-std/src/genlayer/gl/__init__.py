@@ -70,7 +70,12 @@ _LAZY = ("advanced", "eq_principle", "evm", "nondet", "vm")
 
 def __getattr__(name: str) -> typing.Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'genlayer.gl' has no attribute '{name}'")
+        from ._internal.renamed import NOW
+
+        error = AttributeError(f"module 'genlayer.gl' has no attribute '{name}'")
+        if name in NOW:
+            error.add_note(f"`gl.{name}` is from an earlier release; now it is {NOW[name]}")
+        raise error
     import importlib
 
     module = importlib.import_module("genlayer.gl._internal.evm" if name == "evm" else f"genlayer.gl.{name}")
@@ -78,3 +83,7 @@ def __getattr__(name: str) -> typing.Any:
         module = module.evm
     globals()[name] = module
     return module
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -16,6 +16,9 @@ from ..py.types import Address, Lazy, u256
 from ._internal.gl_call import gl_call, gl_call_lazy
 from .annotations import public
 
+if typing.TYPE_CHECKING:
+    from ..py.evm.contract import ContractDeclaration
+
 type On = typing.Literal["accepted", "finalized"]
 
 
@@ -92,7 +95,7 @@ class _Emit:
         return emit
 
 
-class ContractProxy:
+class ContractProxy[V, W]:
     """Another contract. Any method name is accepted; nothing is checked before the call."""
 
     __slots__ = ("_address",)
@@ -113,16 +116,16 @@ class ContractProxy:
         """Balance as the host knows it, not reduced by what this execution has sent."""
         return u256(wasi.get_balance(self._address.as_bytes))
 
-    def view(self, *, state: StorageType = StorageType.LATEST_NON_FINAL) -> typing.Any:
+    def view(self, *, state: StorageType = StorageType.LATEST_NON_FINAL) -> V:
         """``proxy.view().<method>(…)`` calls and returns the value; ``.<method>.lazy(…)`` returns a Lazy.
 
         A user error of the callee is raised as ``gl.vm.UserError``.
         """
-        return _View(self._address, state)
+        return typing.cast(V, _View(self._address, state))
 
-    def emit(self, *, value: u256 = u256(0), on: On = "finalized") -> typing.Any:  # noqa: B008
+    def emit(self, *, value: u256 = u256(0), on: On = "finalized") -> W:  # noqa: B008
         """``proxy.emit().<method>(…)`` posts a message."""
-        return _Emit(self._address, value, on)
+        return typing.cast(W, _Emit(self._address, value, on))
 
     def emit_transfer(self, *, value: u256, on: On = "finalized") -> None:
         """Post a message that carries value and names no method. ValueError for no value."""
@@ -136,7 +139,9 @@ def get_contract_at(address: Address) -> ContractProxy:
     return ContractProxy(address)
 
 
-def contract_interface(_interface: type, /) -> Callable[[Address], ContractProxy]:
+def contract_interface[V, W](
+    _interface: "type[ContractDeclaration[V, W]]", /
+) -> Callable[[Address], ContractProxy[V, W]]:
     """Class decorator for a typed interface (nested classes View and Write). At run time it is ``get_contract_at``."""
     return get_contract_at
 

@@ -8,6 +8,7 @@ import inspect
 import types
 import typing
 
+from ._internal.reflect import class_hints
 from .storage import DynArray, TreeMap
 from .types import Address
 
@@ -71,7 +72,7 @@ def _schema_of_class(annotation: typing.Any) -> Schema:
         if issubclass(annotation, collections.abc.Mapping):
             return "dict"
         if dataclasses.is_dataclass(annotation):
-            hints = typing.get_type_hints(annotation)
+            hints = class_hints(annotation)
             return {field.name: _schema_of(hints[field.name]) for field in dataclasses.fields(annotation)}
     raise TypeError("type is not supported", annotation)
 

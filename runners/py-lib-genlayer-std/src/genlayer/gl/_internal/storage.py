@@ -14,9 +14,11 @@ from ...py.storage._internal.core import Manager, Slot
 class HostManager(Manager):
     """One access, one request."""
 
+    writes: int
     _slots: dict[bytes, Slot]
 
     def __init__(self) -> None:
+        self.writes = 0
         self._slots = {}
 
     def get_store_slot(self, slot_id: bytes, /) -> Slot:
@@ -31,6 +33,7 @@ class HostManager(Manager):
         return bytes(buf)
 
     def do_write(self, slot_id: bytes, off: int, what: Buffer, /) -> None:
+        self.writes += 1
         wasi.storage_write(slot_id, off, what)
 
     def __reduce__(self) -> tuple[Callable[[], typing.Any], tuple[()]]:

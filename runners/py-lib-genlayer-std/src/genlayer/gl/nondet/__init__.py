@@ -12,6 +12,24 @@ from ._answer import Image, decode_answer
 from ._answer import NondetException as NondetException
 
 
+@typing.overload
+def exec_prompt(
+    prompt: str,
+    *,
+    response_format: typing.Literal["text"] = "text",
+    images: Sequence[bytes | Image] | None = None,
+    image: bytes | Image | None = None,
+    **_ignored: typing.Any,
+) -> Lazy[str]: ...
+@typing.overload
+def exec_prompt(
+    prompt: str,
+    *,
+    response_format: typing.Literal["json"],
+    images: Sequence[bytes | Image] | None = None,
+    image: bytes | Image | None = None,
+    **_ignored: typing.Any,
+) -> Lazy[dict[str, typing.Any]]: ...
 @lazy_api
 def exec_prompt(
     prompt: str,

@@ -88,6 +88,14 @@ def _decode_render(data: bytes) -> typing.Any:
     return Image(raw=raw, pil=PIL.Image.open(io.BytesIO(raw)))
 
 
+@typing.overload
+def render(
+    url: str, *, mode: typing.Literal["html", "text"] = "text", wait_after_loaded: str | None = None
+) -> Lazy[str]: ...
+@typing.overload
+def render(
+    url: str, *, mode: typing.Literal["screenshot"], wait_after_loaded: str | None = None
+) -> Lazy[Image]: ...
 @lazy_api
 def render(
     url: str,

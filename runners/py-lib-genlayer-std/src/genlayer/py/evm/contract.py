@@ -13,8 +13,11 @@ from .abi import MethodEncoder
 class ContractDeclaration[V, W](typing.Protocol):
     """A class with two nested classes of method declarations."""
 
-    View: type[V]
-    Write: type[W]
+    @property
+    def View(self) -> type[V]: ...
+
+    @property
+    def Write(self) -> type[W]: ...
 
 
 class Backend(typing.Protocol):

@@ -6,7 +6,7 @@ import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
@@ -283,8 +283,7 @@ class TreeMap[K, V](MutableMapping[K, V]):
 
     def _walk(self) -> Iterator[_Node]:
         """Nodes in ascending order. After a write between two steps it continues behind the last key."""
-        manager = self._slab.manager
-        seen = manager.writes
+        seen = writes_of(self._slab)
         stack: list[_Node] = []
         no = self._root()
         while True:
@@ -296,10 +295,11 @@ class TreeMap[K, V](MutableMapping[K, V]):
                 return
             last = stack.pop()
             yield last
-            if manager.writes == seen:
+            writes = writes_of(self._slab)
+            if writes is not None and writes == seen:
                 no = last.right
                 continue
-            seen = manager.writes
+            seen = writes
             stack.clear()
             no = self._root()
             while no:

@@ -6,7 +6,7 @@ import operator
 import typing
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions
+from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 
@@ -123,14 +123,15 @@ class DynArray[T](MutableSequence[T]):
 
     def __iter__(self) -> Iterator[T]:
         item, items = self.__type_desc__.item, self._items
-        size, manager = item.size, items.manager
+        size = item.size
         per_chunk = max(1, _CHUNK_BYTES // size) if item.scalar and size else 0
         chunk, start, end = b"", 0, 0
-        length, seen = 0, -1
+        length, seen = 0, None
         i = 0
         while True:
-            if manager.writes != seen:
-                seen = manager.writes
+            writes = writes_of(items)
+            if writes is None or writes != seen:
+                seen = writes
                 length = len(self)
                 end = 0
             if i >= length:
@@ -245,6 +246,10 @@ class DynArrayDesc(TypeDesc):
                 for i in range(length):
                     copy_with(actions, frm_items, i * size, to_items, i * size)
         return 4
+
+
+# name that the reference has for it
+_DynArrayDesc = DynArrayDesc
 
 
 class Array[T, S: int](Sequence[T]):

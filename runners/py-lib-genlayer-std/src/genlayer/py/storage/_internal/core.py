@@ -14,6 +14,7 @@ __all__ = (
     "TypeDesc",
     "copy_with",
     "join_actions",
+    "writes_of",
 )
 
 import abc
@@ -27,10 +28,11 @@ ROOT_SLOT_ID = bytes(32)
 
 
 class Manager(metaclass=abc.ABCMeta):
-    """Where slots are kept. Unwritten bytes read as zero."""
+    """Where slots are kept. Unwritten bytes read as zero.
 
-    # Number of writes so far: iterators re-read lengths and links only when it has changed.
-    writes: int = 0
+    A manager that counts in an attribute ``writes`` how often it was written saves iterators from reading lengths and
+    links again at every step.
+    """
 
     @abc.abstractmethod
     def get_store_slot(self, slot_id: bytes, /) -> "Slot": ...
@@ -58,9 +60,7 @@ class Slot:
         return self.manager.do_read(self.id, off, length)
 
     def write(self, off: int, what: Buffer, /) -> None:
-        manager = self.manager
-        manager.writes += 1
-        manager.do_write(self.id, off, what)
+        self.manager.do_write(self.id, off, what)
 
     def indirect(self, off: int, /) -> "Slot":
         """Slot of what the value at ``off`` does not hold in place: SHA3-256(id ‖ off as u32 little-endian)."""
@@ -92,9 +92,11 @@ class Slot:
 class InmemManager(Manager):
     """Storage of one process: records outside the contract's storage, tests, values sent to other VMs."""
 
+    writes: int
     _slots: dict[bytes, tuple[Slot, bytearray]]
 
     def __init__(self) -> None:
+        self.writes = 0
         self._slots = {}
 
     def get_store_slot(self, slot_id: bytes, /) -> Slot:
@@ -111,6 +113,7 @@ class InmemManager(Manager):
         return bytes(self._memory(slot_id)[off : off + length]).ljust(length, b"\0")
 
     def do_write(self, slot_id: bytes, off: int, what: Buffer, /) -> None:
+        self.writes += 1
         memory = self._memory(slot_id)
         data = memoryview(what).cast("B")
         if len(memory) < off + len(data):
@@ -122,6 +125,11 @@ class InmemManager(Manager):
         print("=== fake storage ===")
         for slot_id, (_slot, memory) in self._slots.items():
             print(f"{slot_id.hex()}\n\t{memory}")
+
+
+def writes_of(slot: Slot) -> int | None:
+    """How often the memory behind ``slot`` was written; None where nobody counts, so that it may have changed."""
+    return getattr(slot.manager, "writes", None)
 
 
 class Copier(typing.Protocol):

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable
 
 from ... import types
-from ..._internal.reflect import type_name
+from ..._internal.reflect import class_hints, type_name
 from ..tree_map import TreeMap, TreeMapDesc
 from ..vec import VLA, Array, ArrayDesc, DynArray, DynArrayDesc, Indirection, IndirectionDesc, VLADesc
 from .core import ROOT_SLOT_ID, InmemManager, TypeDesc
@@ -248,7 +248,7 @@ def _build_record(cls: typing.Any, generics_map: dict[str, TypeDesc | Lit], gene
     try:
         fields: dict[str, TypeDesc] = {}
         direct_generic: tuple[str, str] | None = None
-        for name, annotation in typing.get_type_hints(cls).items():
+        for name, annotation in class_hints(cls).items():
             if annotation is typing.ClassVar or typing.get_origin(annotation) is typing.ClassVar:
                 continue
             try:
