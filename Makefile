@@ -1,10 +1,10 @@
-# Two commands: `make demo` and `make test`. Everything they need is installed into .venv and a cache
-# folder outside the clone ($PYGENVM_CACHE, default ~/.cache/pygenvm).
+# `make demo`, `make test` and `make bench`. Everything they need is installed into .venv and a cache folder
+# outside the clone ($PYGENVM_CACHE, default ~/.cache/pygenvm).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -30,6 +30,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@$(BIN)/genvm runners build
 	@$(BIN)/python -m tests.run
+
+# Prints tables; JSON and a picture are left in build/benchmarks. `python -m benchmarks --help` has more.
+bench: $(VENV)/.installed-dev
+	@$(BIN)/genvm runners build
+	@$(BIN)/python -m benchmarks
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

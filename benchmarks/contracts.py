@@ -1,0 +1,200 @@
+"""The contracts that are measured."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import wasmtime
+
+from executor.config import cache_root
+from runners.registry import read_latest
+
+VERSION = "v0.2.16"
+
+_HELLO = """
+class Hello(gl.Contract):
+    @gl.public.view
+    def hello(self) -> str:
+        return "Hello, world!"
+"""
+
+_STORAGE = """
+class Storage(gl.Contract):
+    text: str
+
+    @gl.public.write
+    def update(self, new: str) -> None:
+        self.text = new
+"""
+
+#: As _STORAGE; each look at the clock is a host call, by which an observer sees where the contract is.
+_MARKED = """
+import time
+
+
+class Storage(gl.Contract):
+    text: str
+
+    @gl.public.write
+    def update(self, new: str) -> None:
+        time.time()
+        self.text = new
+        time.time()
+
+
+time.time()
+"""
+
+#: Each method does something ``n`` times.
+_OPERATIONS = """
+class Written(gl.Event):
+    def __init__(self, number: u256, /): ...
+
+
+class Operations(gl.Contract):
+    number: u256
+    text: str
+    numbers: TreeMap[u256, u256]
+    people: TreeMap[Address, u256]
+    items: DynArray[u256]
+
+    @gl.public.write
+    def nothing(self, n: int) -> None:
+        for _ in range(n):
+            pass
+
+    @gl.public.write
+    def read_int(self, n: int) -> None:
+        for _ in range(n):
+            self.number
+
+    @gl.public.write
+    def write_int(self, n: int) -> None:
+        for i in range(n):
+            self.number = u256(i)
+
+    @gl.public.write
+    def write_text(self, n: int) -> None:
+        for _ in range(n):
+            self.text = "another text"
+
+    @gl.public.write
+    def append(self, n: int) -> None:
+        for i in range(n):
+            self.items.append(u256(i))
+
+    @gl.public.write
+    def insert_int(self, n: int) -> None:
+        for i in range(n):
+            self.numbers[u256(i)] = u256(i)
+
+    @gl.public.write
+    def insert_address(self, n: int) -> None:
+        for i in range(n):
+            self.people[Address(i.to_bytes(20, "big"))] = u256(i)
+
+    @gl.public.write
+    def event(self, n: int) -> None:
+        for i in range(n):
+            Written(u256(i)).emit()
+"""
+
+#: The same work in a deterministic and in a non-deterministic sub-VM, both started from the main one.
+_FLOATS = """
+import json
+
+
+def loop(n):
+    x, total = 1.5, 0.0
+    for i in range(n):
+        x = x * 1.0000003 + 0.25
+        total += x / (1.0 + i) - 0.5
+    return repr(total)
+
+
+def as_json(n):
+    values = [(i + 0.5) / 7.0 for i in range(1000)]
+    for _ in range(n):
+        values = json.loads(json.dumps(values))
+    return repr(sum(values))
+
+
+class Floats(gl.Contract):
+    @gl.public.view
+    def det(self, work: str, n: int) -> str:
+        function = loop if work == "loop" else as_json
+        return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: function(n)))
+
+    @gl.public.view
+    def nondet(self, work: str, n: int) -> str:
+        function = loop if work == "loop" else as_json
+        return gl.vm.run_nondet_unsafe(lambda: function(n), lambda _: True)
+"""
+
+_READS = """
+(module
+  (import "genlayer_sdk" "storage_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 0) "{slot}")
+  (func (export "_start") (local $left i32)
+    (local.set $left (i32.const {reads}))
+    (loop $next
+      (if (local.get $left) (then
+        (if (call $read (i32.const 0) (i32.const 0) (i32.const 64) (i32.const {length})) (then unreachable))
+        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+        (br $next))))))
+"""
+
+
+@cache
+def runner_hash(runner: str) -> str:
+    """Hash of the current archive of a built-in runner. ``genvm runners build`` makes them."""
+    latest = read_latest(cache_root() / "registry")
+    if runner not in latest:
+        raise SystemExit(f"the runner {runner} is not built; run: genvm runners build")
+    return latest[runner]
+
+
+def _depends(runner: str) -> dict[str, str]:
+    return {"Depends": f"{runner}:{runner_hash(runner)}"}
+
+
+def _python(body: str, action: object) -> bytes:
+    return f"# {VERSION}\n# {json.dumps(action)}\n\nfrom genlayer import *\n\n{body}".encode()
+
+
+def hello() -> bytes:
+    return _python(_HELLO, _depends("py-genlayer"))
+
+
+def hello_without_snapshot() -> bytes:
+    """:func:`hello` on the interpreter that starts up in every VM; its header does what py-genlayer does."""
+    actions = [
+        {"MapFile": {"file": "file", "to": "/contract.py"}},
+        {"SetArgs": ["py", "-u", "-B", "/py/libs/_genlayer_runner.py"]},
+        *(_depends(runner) for runner in ("py-lib-cloudpickle", "py-lib-genlayer-std", "cpython")),
+    ]
+    return _python(_HELLO, {"Seq": actions})
+
+
+def storage() -> bytes:
+    return _python(_STORAGE, _depends("py-genlayer"))
+
+
+def marked_storage() -> bytes:
+    return _python(_MARKED, _depends("py-genlayer"))
+
+
+def operations() -> bytes:
+    return _python(_OPERATIONS, _depends("py-genlayer"))
+
+
+def floats() -> bytes:
+    return _python(_FLOATS, _depends("py-genlayer"))
+
+
+def reads(slot: bytes, count: int, length: int) -> bytes:
+    """A wasm contract that reads the first ``length`` bytes of ``slot`` ``count`` times."""
+    text = _READS.format(slot="".join(f"\\{byte:02x}" for byte in slot), reads=count, length=length)
+    return bytes(wasmtime.wat2wasm(text))
