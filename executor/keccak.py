@@ -15,6 +15,7 @@ _Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _MASK = (1 << 64) - 1
 _STATE_BITS = 1600
+_LANES = struct.Struct("<25Q")
 
 _ROUND_CONSTANTS = (
     0x0000000000000001, 0x0000000000008082, 0x800000000000808A, 0x8000000080008000, 0x000000000000808B,
@@ -25,12 +26,12 @@ _ROUND_CONSTANTS = (
 )  # fmt: skip
 
 
-def _permute(lanes: list[int]) -> list[int]:
-    """Keccak-f[1600] on 25 lanes of 64 bits; lane ``x + 5 * y`` holds column x, row y."""
+def _permute(state: bytes) -> bytes:
+    """Keccak-f[1600] on 25 little-endian lanes of 64 bits; lane ``x + 5 * y`` holds column x, row y."""
     (
         a00, a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12,
         a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
-    ) = lanes  # fmt: skip
+    ) = _LANES.unpack(state)  # fmt: skip
     for constant in _ROUND_CONSTANTS:
         c0 = a00 ^ a05 ^ a10 ^ a15 ^ a20
         c1 = a01 ^ a06 ^ a11 ^ a16 ^ a21
@@ -116,10 +117,20 @@ def _permute(lanes: list[int]) -> list[int]:
         a22 = b22 ^ b23 ^ (b23 | b24)
         a23 = b23 ^ b24 ^ (b24 | b20)
         a24 = b24 ^ b20 ^ (b20 | b21)
-    return [
+    return _LANES.pack(
         a00, a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12,
         a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
-    ]  # fmt: skip
+    )  # fmt: skip
+
+
+permute: Callable[[bytes], bytes]
+try:
+    # the interpreter of the sandbox has it in C
+    import _genlayer_keccak  # type: ignore[import-not-found]
+
+    permute = _genlayer_keccak.permute
+except ImportError:
+    permute = _permute
 
 
 class KeccakHash:
@@ -128,7 +139,7 @@ class KeccakHash:
     Raises ``ValueError`` for other parameters.
     """
 
-    __slots__ = ("_lanes", "_output", "_pending", "_rate")
+    __slots__ = ("_output", "_pending", "_rate", "_state")
 
     def __init__(self, bitrate_bits: int, capacity_bits: int, output_bits: int) -> None:
         if bitrate_bits + capacity_bits != _STATE_BITS or not 0 < bitrate_bits < _STATE_BITS or bitrate_bits % 64:
@@ -137,7 +148,7 @@ class KeccakHash:
             raise ValueError("the output must be a positive multiple of 8 bits")
         self._rate = bitrate_bits // 8
         self._output = output_bits // 8
-        self._lanes = [0] * 25
+        self._state = bytes(_LANES.size)
         self._pending = b""
 
     @classmethod
@@ -167,7 +178,7 @@ class KeccakHash:
         buffer = self._pending + bytes(data)
         whole = len(buffer) - len(buffer) % self._rate
         for start in range(0, whole, self._rate):
-            self._lanes = self._absorb(self._lanes, buffer, start)
+            self._state = self._absorb(self._state, buffer[start : start + self._rate])
         self._pending = buffer[whole:]
 
     def digest(self) -> bytes:
@@ -175,11 +186,11 @@ class KeccakHash:
         padded = bytearray(self._pending.ljust(self._rate, b"\0"))
         padded[len(self._pending)] ^= 0x01
         padded[-1] ^= 0x80
-        lanes = self._absorb(self._lanes, padded, 0)
-        out = struct.pack("<25Q", *lanes)[: self._rate]
+        state = self._absorb(self._state, padded)
+        out = state[: self._rate]
         while len(out) < self._output:
-            lanes = _permute(lanes)
-            out += struct.pack("<25Q", *lanes)[: self._rate]
+            state = permute(state)
+            out += state[: self._rate]
         return out[: self._output]
 
     def hexdigest(self) -> str:
@@ -190,14 +201,12 @@ class KeccakHash:
         """An independent hash in the same state."""
         other = object.__new__(type(self))
         other._rate, other._output = self._rate, self._output
-        other._lanes, other._pending = self._lanes, self._pending
+        other._state, other._pending = self._state, self._pending
         return other
 
-    def _absorb(self, lanes: list[int], buffer: bytes | bytearray, start: int) -> list[int]:
-        mixed = list(lanes)
-        for index, lane in enumerate(struct.unpack_from(f"<{self._rate // 8}Q", buffer, start)):
-            mixed[index] ^= lane
-        return _permute(mixed)
+    def _absorb(self, state: bytes, block: bytes | bytearray) -> bytes:
+        mixed = int.from_bytes(state[: self._rate], "little") ^ int.from_bytes(block, "little")
+        return permute(mixed.to_bytes(self._rate, "little") + state[self._rate :])
 
 
 class Keccak256(KeccakHash):

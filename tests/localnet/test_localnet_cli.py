@@ -224,7 +224,7 @@ def test_state_that_cannot_be_decoded(deployed: Path, capsys: pytest.CaptureFixt
 _BAD: list[tuple[list[str], str]] = [
     (["deploy"], "required: FILE"),
     (["deploy", "missing.py"], "cannot read missing.py"),
-    (["deploy", "."], "cannot read ."),
+    (["deploy", "."], ". is no contract: a folder needs a runner.json"),
     (["deploy", "thing.py", "--args", "{}"], "args must be a JSON array"),
     (["deploy", "thing.py", "--args", "[1"], "not JSON"),
     (["deploy", "thing.py", "--kwargs", "[]"], "kwargs must be a JSON object"),

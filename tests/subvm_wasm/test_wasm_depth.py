@@ -12,13 +12,14 @@ from wasm_support import define_memory_counter, is_valid, wat
 
 from executor import limits
 from executor.outcome import InvalidContract
-from executor.subvm import engine as engine_module
+from executor.subvm.engine import SETTINGS
 from executor.subvm.wasm.binary import HEADER, encode_section, encode_sized, encode_u32, encode_vector
 from executor.subvm.wasm.depth import DEPTH_GLOBAL
 from executor.subvm.wasm.module import read_module
 from executor.subvm.wasm.prepare import PreparedModule, prepare
 from executor.subvm.wasm.validate import COUNTERS_MODULE
-from tests.support.package_engine import engine
+from executor.subvm.wasmtime_c import Engine
+from tests.support.package_engine import engine, view_of
 
 
 def counting(wasm: bytes, *, deterministic: bool = False) -> PreparedModule:
@@ -79,9 +80,8 @@ class Vm:
 @pytest.fixture(scope="module")
 def engines() -> list[wasmtime.Engine]:
     """The engine, and one whose code generator makes other frames."""
-    config = engine_module._config()
-    config.cranelift_opt_level = "none"
-    return [engine(), wasmtime.Engine(config)]
+    unoptimised = 0
+    return [engine(), view_of(Engine({**SETTINGS, "cranelift_opt_level": unoptimised}))]
 
 
 def test_same_values_on_the_module_with_every_index() -> None:

@@ -9,12 +9,18 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from executor.subvm.engine import engine as own_engine
+from executor.subvm.wasmtime_c import Engine
 
 
 @cache
 def engine() -> wasmtime.Engine:
-    """One object for the life of the process: the engine is not its own to free."""
-    pointer = ctypes.cast(own_engine().pointer, ctypes.POINTER(ffi.wasm_engine_t))
+    """The executor's one engine."""
+    return view_of(own_engine())
+
+
+def view_of(own: Engine) -> wasmtime.Engine:
+    """The same engine, which is not the view's to free."""
+    pointer = ctypes.cast(own.pointer, ctypes.POINTER(ffi.wasm_engine_t))
     view = wasmtime.Engine.__new__(wasmtime.Engine)
     view._set_ptr(pointer)
     view._delete = lambda _pointer: None  # type: ignore[method-assign]

@@ -2,10 +2,12 @@
 #include <Python.h>
 
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
+PyMODINIT_FUNC PyInit__genlayer_keccak(void);
 
 int main(int argc, char **argv)
 {
-    if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0)
+    if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
+        PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0)
         return 1;
     return Py_BytesMain(argc, argv);
 }

@@ -19,6 +19,7 @@ static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs"};
 
 extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
+PyMODINIT_FUNC PyInit__genlayer_keccak(void);
 
 /* The arguments or the environment of the VM, as a list of bytes. */
 static PyObject *texts(__wasi_errno_t (*sizes)(__wasi_size_t *, __wasi_size_t *),
@@ -144,6 +145,7 @@ EXPORT("preinit") void preinit(void)
 {
     __wasm_call_ctors();
     if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
+        PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0 ||
         PyImport_AppendInittab("_genlayer_vm", init_module) != 0)
         fail("no memory");
     initialize();
