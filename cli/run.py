@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _EPILOG = """\
 The message is JSON text: contract_address, sender_address, origin_address (base64 of 20 bytes), chain_id (decimal
@@ -45,9 +45,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the host and module traffic to FILE")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> NoReturn:
+    """Carries out the run and leaves the process with its exit code."""
     from executor.config import load_config
-    from executor.process import RunArguments, run_command
+    from executor.process import RunArguments, leave, run_command
 
     arguments = RunArguments(
         message=options.message,
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
         record=options.record,
         **({} if options.cookie is None else {"cookie": options.cookie}),
     )
-    return run_command(
+    status = run_command(
         arguments, lambda: load_config(options.config), log_fd=options.log_fd, log_level=options.log_level
     )
+    leave(status)

@@ -57,7 +57,8 @@ def prepare(config: Config) -> Prepared:
 
 
 def _load(runner: RunnerId, registry: Registry, artefacts: ArtefactStore, deterministic: bool) -> None:
-    contract = Archive("nothing", {RUNNER_JSON: json.dumps({"Depends": str(runner)}).encode()}, data_size=0)
+    files = {RUNNER_JSON: json.dumps({"Depends": str(runner)}).encode(), "file": b"", "contract/__init__.py": b""}
+    contract = Archive("nothing", files, data_size=0)
     try:
         run_actions(contract, _Loader(artefacts, deterministic), registry, lambda: None)
     except (VMErrorRaised, InternalErrorRaised) as error:

@@ -29,7 +29,7 @@ from executor.pool import frames, worker
 from executor.pool.channel import Channel
 from executor.pool.frames import Frame, FrameError
 from executor.pool.prepare import prepare
-from executor.process import Prepared
+from executor.process import Prepared, leave
 
 
 @dataclass(eq=False)
@@ -85,7 +85,7 @@ class Template:
             for executor in (*self._idle, *self._working.values()):
                 executor.kill()
             # Nothing needs a shut down interpreter, and somebody may be waiting for the end.
-            worker.leave(status)
+            leave(status)
 
     def _serve(self) -> None:
         # Whoever ends it gets what its end means: no code of ours runs in between.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -18,7 +17,7 @@ from executor.config import Config
 from executor.frozen import frozen
 from executor.pool.channel import Channel
 from executor.pool.frames import Job
-from executor.process import Prepared, run_command
+from executor.process import Prepared, leave, run_command
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
@@ -70,12 +69,3 @@ def _carry_out(door: Channel, outfit: Outfit) -> int:
         os.close(descriptor)
     level = job.log_level or outfit.log_level
     return run_command(job.arguments, outfit.configure, log_fd=log, log_level=level, prepared=outfit.prepared)
-
-
-def leave(status: int) -> NoReturn:
-    """Leave the process without shutting down the interpreter."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
