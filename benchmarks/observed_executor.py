@@ -19,11 +19,11 @@ from benchmarks.observing import OTHER, Timeline, observed
 from cli.main import main
 from executor.pool import template, worker
 from executor.pool.channel import Channel
-from executor.process import _Run
+from executor.process import _Run, leave
 
 
 def observe(folder: Path, timeline: Timeline) -> None:
-    receive, leave, hand_over = Channel.receive, worker.leave, template.Template._hand_over
+    receive, hand_over = Channel.receive, template.Template._hand_over
 
     def watched_receive(channel: Channel) -> Any:
         received = receive(channel)

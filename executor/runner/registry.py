@@ -53,6 +53,7 @@ class Registry:
         self._hashes = _read_lists(registry_dir / "all.json")
         self._latest = _read_latest(registry_dir / "latest.json") if debug else None
         self._archives: dict[str, Archive] = {}
+        self._resolved: dict[str, str] = {}
         self._known = known or {}
         self._lock = threading.Lock()
 
@@ -75,19 +76,22 @@ class Registry:
 
         :raises InvalidContract: not a runner id, unknown, or ``latest``/``test`` outside debug mode.
         """
-        runner = RunnerId.parse(reference)
+        resolved = self._resolved.get(reference)
+        if resolved is None:
+            resolved = self._resolved[reference] = str(self._resolve(RunnerId.parse(reference)))
+        return resolved
+
+    def _resolve(self, runner: RunnerId) -> RunnerId:
         if runner.hash in LATEST:
             runner = self._latest_of(runner)
         hashes = self._hashes.get(runner.name, [])
-        if runner.hash in hashes and self.archive_path(runner).exists():
-            return str(runner)
         if runner.hash in published_hashes().get(runner.name, ()):
             if hashes and not self.archive_path(runner).exists():
                 # all.json is sorted by age: its last entry is the current one.
-                runner = RunnerId(runner.name, hashes[-1])
+                return RunnerId(runner.name, hashes[-1])
         elif runner.hash not in hashes:
             raise InvalidContract(f"runner {runner} is not in all.json")
-        return str(runner)
+        return runner
 
     def load(self, resolved: str) -> Archive:
         """The archive of an id that :meth:`resolve` gave.

@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import io
 import json
+import os
 import sys
 import traceback
 import types
@@ -98,20 +99,23 @@ class _RawBytes(io.BytesIO):
         return self.read()
 
 
-_real_open = builtins.open
-_message = b""
+_real_open, _real_read = builtins.open, os.read
+_message = io.BytesIO()
 _host = Host()
 
 
+def _read(descriptor, length):
+    return _message.read(length) if descriptor == MESSAGE_FD else _real_read(descriptor, length)
+
+
 def _open(file, *args, **kwargs):
-    if file == MESSAGE_FD and isinstance(file, int):
-        return _RawBytes(_message)
     if isinstance(file, int) and file in _host._fds:
         return _RawBytes(_host._fds[file])
     return _real_open(file, *args, **kwargs)
 
 
 builtins.open = _open
+os.read = _read
 
 
 class _ContractFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -156,7 +160,7 @@ def fresh(host=None, *, raw=None, **message):
             **message,
         }
         raw = importlib.import_module("genlayer.py.calldata").encode(fields)
-    _message = raw
+    _message = io.BytesIO(raw)
     return _host
 
 

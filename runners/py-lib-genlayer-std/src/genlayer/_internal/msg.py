@@ -38,12 +38,16 @@ class MessageRawType(typing.TypedDict):
 message_raw: MessageRawType
 message: MessageType
 
+_PIECE_BYTES = 1 << 16
+
 
 def load() -> None:
     """Read the message; the descriptor stays open."""
     global message, message_raw
-    with open(0, "rb", buffering=0, closefd=False) as stdin:
-        message_raw = calldata.decode(stdin.readall())
+    pieces = []
+    while piece := os.read(0, _PIECE_BYTES):
+        pieces.append(piece)
+    message_raw = calldata.decode(b"".join(pieces))
     message = MessageType(
         contract_address=message_raw["contract_address"],
         sender_address=message_raw["sender_address"],
