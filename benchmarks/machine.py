@@ -15,7 +15,7 @@ def machine() -> dict[str, str]:
     return {
         "processor": _processor(),
         "cores": str(cores),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "wasmtime": version("wasmtime"),
         "pygenvm": version("pygenvm"),

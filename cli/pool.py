@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         control = socket.socket(fileno=options.fd)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:
         print(f"Error: --fd: {error}", file=sys.stderr)
         return 1
     control.set_inheritable(False)

@@ -36,7 +36,8 @@ class CacheFolder:
             path = self.path / name
             os.replace(unfinished, path)
         except BaseException:
-            os.unlink(unfinished)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(unfinished)
             raise
         return path
 
@@ -49,3 +50,15 @@ class CacheFolder:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > limits.UNFINISHED_FILE_SECONDS:
                     path.unlink()
+
+    def trim(self, files: int) -> None:
+        """Remove the older half if there are more than ``files``.
+
+        :raises OSError: the folder cannot be changed.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            found = [entry.path for entry in os.scandir(self.path)]
+            if len(found) > files:
+                found.sort(key=lambda path: (os.stat(path).st_mtime_ns, path))
+                for path in found[: len(found) // 2]:
+                    os.unlink(path)

@@ -6,9 +6,10 @@ a digest of both. Whether it was made now or earlier cannot be seen: neither the
 charged to the run, and what the program prints is dropped.
 
 The program finds the paths of the files in its message (``entry_data``, an array of texts) and returns a map from
-paths to bytes. If it fails, or makes too much, nothing is derived.
+paths to bytes. If it ends in another way, or makes too much, nothing is derived.
 
-In the cache folder, ``<key>.derived`` holds the BLAKE3 (32 bytes) of the map's calldata, and the calldata.
+In a folder of its own, ``<key>.derived`` holds the BLAKE3 (32 bytes) of the map's calldata, and the calldata. The
+folder forgets its oldest files when it has too many.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from blake3 import blake3
 
 from executor import calldata, limits
 from executor.abi import VmError
-from executor.outcome import InternalError, InternalErrorRaised, Return, VMErrorRaised
+from executor.cache_folder import CacheFolder
+from executor.outcome import InternalError, InternalErrorRaised, OutOfMemory, Return, VMErrorRaised
 from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Deriver:
 
     def __init__(self, artefacts: ArtefactStore, registry: Registry, check_interrupted: Callable[[], None]) -> None:
         self._artefacts = artefacts
+        self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
         self._check_interrupted = check_interrupted
         self._known: dict[str, DerivedFiles] = {}
@@ -56,14 +59,15 @@ class Deriver:
             found = self._read(name)
         if found is None:
             made = self._make(by, files)
-            self._keep(name, made)
-            found = _decoded(made)
+            if made is not None:
+                self._keep(name, made)
+            found = _decoded(made or _NOTHING)
         self._known[name] = found
         return found
 
     def _read(self, name: str) -> DerivedFiles | None:
         try:
-            content = (self._artefacts.folder.path / name).read_bytes()
+            content = (self._folder.path / name).read_bytes()
             digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if blake3(made).digest() != digest:
                 raise ValueError("it is damaged")
@@ -76,33 +80,38 @@ class Deriver:
 
     def _keep(self, name: str, made: bytes) -> None:
         try:
-            self._artefacts.folder.sweep()
-            self._artefacts.folder.write(name, blake3(made).digest() + made)
+            self._folder.sweep()
+            self._folder.trim(limits.DERIVED_FILES_MAX)
+            self._folder.write(name, blake3(made).digest() + made)
         except OSError as error:
             _log.warning("%s is not kept: %s", name, error)
 
-    def _make(self, by: str, files: Sequence[PathAndContent]) -> bytes:
-        """Calldata of the map."""
+    def _make(self, by: str, files: Sequence[PathAndContent]) -> bytes | None:
+        """Calldata of the map; None if the program did not return."""
         from executor.subvm.closed import ClosedWorld
 
+        runner = self._registry.load(by)
         world = ClosedWorld(self._artefacts, self._check_interrupted)
         vm = world.vm(calldata.encode([path for path, _ in files]))
         try:
             for path, content in files:
                 vm.map_file(path, content)
-            run_actions(self._registry.load(by), vm, self._registry, self._check_interrupted)
+            run_actions(runner, vm, self._registry, self._check_interrupted)
             outcome = vm.outcome
+        except OutOfMemory as error:
+            outcome = error.error
         except VMErrorRaised as error:
             if error.error.message == VmError.TIMEOUT:
                 raise
-            outcome = error.error
+            # That is about this installation, and no verdict on the contract.
+            raise InternalErrorRaised(f"{by}: {error}") from None
         finally:
             vm.close()
         if isinstance(outcome, InternalError):
             raise InternalErrorRaised(f"{by}: {outcome.message}")
         if not isinstance(outcome, Return):
             _log.warning("%s derives nothing: %s\n%s", by, outcome, world.output.decode("utf-8", "replace"))
-            return _NOTHING
+            return None
         try:
             _decoded(outcome.calldata)
         except ValueError as error:

@@ -30,8 +30,11 @@ COMPILED_BYTES = 1 << 30
 COMPILE_LOCK_POLL_SECONDS = 0.02
 #: When a file that is being written into a cache folder has been forgotten.
 UNFINISHED_FILE_SECONDS = 3600
-#: Most that a MapDerived action may add to a VM: contents and paths.
+#: Most that a MapDerived action may add to a VM: contents and paths. Files of such results that are kept on disk.
 DERIVED_BYTES_MAX = 64 << 20
+DERIVED_FILES_MAX = 10_000
+#: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
+CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's complaint is kept.
 COMPILER_TEXT_BYTES = 2000
 #: How much is kept of what a program prints that sees nothing but its files.
@@ -192,6 +195,8 @@ POOL_DESCRIPTORS_AT_ONCE = 253
 POOL_READY_SECONDS = 4.0 * COMPILE_SECONDS
 #: Seconds that a template which was told to end, or whose channel broke, may take for that.
 POOL_END_SECONDS = 5.0
+#: How much of the end of what a template complained of is looked at.
+POOL_COMPLAINT_BYTES = 4096
 #: An executor that dies idle at less than this age is only replaced when the next job comes.
 POOL_IDLE_SECONDS_MIN = 1.0
 

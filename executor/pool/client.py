@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -33,8 +34,20 @@ from executor.process import RunArguments
 
 T = TypeVar("T")
 
-#: Forks of a process that has loaded system libraries are only safe there.
-SUPPORTED = sys.platform == "linux"
+
+def _is_supported() -> bool:
+    # Only there forks of a process that has loaded system libraries are safe.
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:  # an old kernel, or a sandbox that does not let us
+        return False
+    return True
+
+
+#: Whether there can be pools on this machine.
+SUPPORTED = _is_supported()
 
 
 class PoolError(Exception):
@@ -236,7 +249,9 @@ class _Template:
                 self._hear(received.frame)
         except (OSError, FrameError) as error:
             why = str(error)
-        self._bury(why)
+        finally:
+            # Whatever happened: nobody may wait for ever.
+            self._bury(why)
 
     def _hear(self, frame: frames.Frame) -> None:
         """:raises FrameError: it makes no sense."""
@@ -244,8 +259,10 @@ class _Template:
             case frames.Ready(version):
                 if version != frames.VERSION:
                     raise FrameError(f"the executor has version {version} of pools, this program {frames.VERSION}")
+                if self.ready.done():
+                    raise FrameError("the template is ready a second time")
                 self.ready.set_result(None)
-            case frames.Started(number, pid) if number in self._jobs:
+            case frames.Started(number, pid) if number in self._jobs and not self._jobs[number].started.done():
                 self._jobs[number].started.set_result(pid)
             case frames.Ended(number, status) if number in self._jobs:
                 if not self._jobs[number].started.done():
@@ -277,8 +294,8 @@ class _Template:
 
 
 def _last_line(file: IO[bytes]) -> str:
-    file.seek(0)
-    lines = file.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace").strip().splitlines()
+    file.seek(max(0, file.seek(0, os.SEEK_END) - limits.POOL_COMPLAINT_BYTES))
+    lines = file.read().decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else ""
 
 

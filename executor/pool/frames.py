@@ -122,11 +122,14 @@ _ARGUMENTS = {
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """:raises FrameError: it would be too long."""
+    """:raises FrameError: it would be too long, or holds too large a number."""
     values = [getattr(frame, name) for name in type(frame).__match_args__]
     if isinstance(frame, Job):
         values[-1] = _pack_arguments(frame.arguments)
-    data: bytes = msgpack.packb([_NAMES[type(frame)], *values], unicode_errors=_SURROGATES)
+    try:
+        data: bytes = msgpack.packb([_NAMES[type(frame)], *values], unicode_errors=_SURROGATES)
+    except OverflowError as error:
+        raise FrameError(f"a number is too large for a frame: {error}") from error
     if len(data) > limits.POOL_FRAME_BYTES:
         raise FrameError(f"a frame of {len(data)} bytes, at most {limits.POOL_FRAME_BYTES} are sent")
     return _LENGTH.pack(len(data)) + data

@@ -95,7 +95,7 @@ class ArtefactStore:
         mode = _Mode(deterministic, counts_depth)
         if origin is None:
             return self._load(wasm, mode)
-        place = _digest_of(origin.encode(), mode)
+        place = _digest_of(origin.encode(), mode, "place")
         with self._lock_of(place):
             loaded = self._loaded.get(place)
             if loaded is None:
@@ -106,7 +106,7 @@ class ArtefactStore:
     def _load(self, wasm: bytes | memoryview, mode: _Mode, place: str | None = None) -> LoadedModule:
         if len(wasm) > limits.WASM_MODULE_BYTES:
             raise InvalidContract(f"module of {len(wasm)} bytes, at most {limits.WASM_MODULE_BYTES} are accepted")
-        key = _digest_of(wasm, mode)
+        key = _digest_of(wasm, mode, "wasm")
         with self._lock_of(key):
             loaded = self._loaded.get(key)
             if loaded is None:
@@ -209,9 +209,10 @@ def _mapped(artefact: Path) -> Module:
     return Module.deserialize_file(engine(), str(artefact))
 
 
-def _digest_of(content: bytes | memoryview, mode: _Mode) -> str:
-    """Digest of ``content`` and of everything else that an artefact is made from."""
+def _digest_of(content: bytes | memoryview, mode: _Mode, kind: str) -> str:
+    """Digest of ``content``, which is of some ``kind``, and of everything else that an artefact is made from."""
     digest = blake3(content)
+    digest.update(kind.encode())
     digest.update(fingerprint())
     digest.update(_changes())
     digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())

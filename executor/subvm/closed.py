@@ -35,7 +35,7 @@ class ClosedWorld:
         self.debug_mode = False
         self.outside = Outside()
         self.output = b""
-        self._pool = RamPool()
+        self._pool = RamPool(limits.CLOSED_RAM_BYTES)
 
     def vm(self, entry_data: bytes) -> SubVM:
         """The VM, whose message holds ``entry_data`` and is otherwise empty."""

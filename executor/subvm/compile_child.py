@@ -1,4 +1,4 @@
-"""Compiles one module; run as a child process by :mod:`executor.subvm.artefacts`.
+"""Compiles one module; run as a child process by :mod:`executor.subvm.compiler`.
 
 Usage: ``python -m executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``, three numbers of inherited descriptors.
 The compiler can neither be interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a

@@ -295,6 +295,8 @@ class SubVM:
             raise InvalidContract(f"{type(pending).__name__} in {what}")
         if pending is not None:
             raise InternalErrorRaised(_describe(pending)) from pending
+        if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
+            raise InternalErrorRaised(f"{what}: {failure}")
         if isinstance(failure, Trap) and self._error_of_function(failure.frames) == VmError.OOM:
             raise OutOfMemory(f"{what}: {failure}")
         if failure is not None:

@@ -4,14 +4,15 @@ The package itself defines the whole interface when it is imported, which takes 
 run does. Names and layouts are those of its version 50 (``pyproject.toml`` pins it; ``tests/subvm_wasm`` compares the
 layouts with the package's). Pointers are plain integers.
 
-Objects of the engine are freed by ``close``, and not before what was made from them. A store belongs to one thread at a
-time.
+Stores and linkers are freed by ``close``, modules with their last reference, and what there is one of never. A store
+belongs to one thread at a time.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Mapping
 from ctypes import byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
@@ -100,8 +101,8 @@ ALLOCATION_TOO_LARGE = 15
 
 # --- the library ------------------------------------------------------------------------------------
 
-_LIBRARIES = {"linux": "_libwasmtime.so", "darwin": "_libwasmtime.dylib", "win32": "_wasmtime.dll"}
-_MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}
+_LIBRARIES = {"linux": "_libwasmtime.so", "darwin": "_libwasmtime.dylib"}
+_MACHINES = {"arm64": "aarch64"}
 
 
 @cache
@@ -112,7 +113,7 @@ def library_path() -> str:
     """
     spec = PathFinder.find_spec("wasmtime")
     folders = spec.submodule_search_locations if spec is not None else None
-    machine = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    machine = os.uname().machine
     name = os.path.join(f"{sys.platform}-{_MACHINES.get(machine, machine)}", _LIBRARIES.get(sys.platform, "-"))
     for folder in folders or ():
         path = os.path.join(folder, name)
@@ -131,6 +132,8 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
     return function
 
 
+#: How the engine ends its account of a refusal of the operating system.
+_OS_ERROR = re.compile(r"\(os error \d+\)\s*\Z")
 #: Any pointer of the engine's own, and any structure of the caller's.
 _P, _S = c_void_p, c_void_p
 
@@ -141,6 +144,9 @@ _config_new = _function("wasm_config_new", _P)
 _engine_new = _function("wasm_engine_new_with_config", _P, _P)
 _module_deserialize = _function("wasmtime_module_deserialize", _P, _P, c_char_p, c_size_t, _S)
 _module_deserialize_file = _function("wasmtime_module_deserialize_file", _P, _P, c_char_p, _S)
+_module_new = _function("wasmtime_module_new", _P, _P, c_char_p, c_size_t, _S)
+_module_validate = _function("wasmtime_module_validate", _P, _P, c_char_p, c_size_t)
+_module_serialize = _function("wasmtime_module_serialize", _P, _P, _S)
 _module_delete = _function("wasmtime_module_delete", None, _P)
 _store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
 _store_context = _function("wasmtime_store_context", _P, _P)
@@ -182,7 +188,7 @@ _frame_vec_delete = _function("wasm_frame_vec_delete", None, _S)
 
 #: ``wasm_trap_t* (void* env, wasmtime_caller_t*, wasmtime_val_raw_t* args, size_t count)``, all as integers.
 Callback = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 4)
-_new_trap = _function("wasmtime_trap_new_code", c_size_t, c_uint8)
+_new_trap = _function("wasmtime_trap_new_code", _P, c_uint8)
 
 
 def new_trap(code: int) -> int:
@@ -195,6 +201,11 @@ def new_trap(code: int) -> int:
 
 class WasmtimeError(Exception):
     """The engine refuses something, or a callback's trap without a code came back."""
+
+    @property
+    def is_of_the_machine(self) -> bool:
+        """Whether the operating system refused, for want of memory or mappings: that says nothing of the module."""
+        return _OS_ERROR.search(str(self)) is not None
 
 
 class Trap(Exception):
@@ -287,19 +298,18 @@ class Module:
     def compile(cls, engine: Engine, wasm: bytes) -> Module:
         """:raises WasmtimeError: the module is not valid."""
         pointer = c_void_p()
-        new = _function("wasmtime_module_new", _P, _P, c_char_p, c_size_t, _S)
-        _check(new(engine.pointer, wasm, len(wasm), byref(pointer)))
+        _check(_module_new(engine.pointer, wasm, len(wasm), byref(pointer)))
         return cls(pointer.value or 0)
 
     @staticmethod
     def validate(engine: Engine, wasm: bytes) -> None:
         """:raises WasmtimeError: the module is not valid."""
-        _check(_function("wasmtime_module_validate", _P, _P, c_char_p, c_size_t)(engine.pointer, wasm, len(wasm)))
+        _check(_module_validate(engine.pointer, wasm, len(wasm)))
 
     def serialize(self) -> bytes:
         """The artefact."""
         content = Bytes()
-        _check(_function("wasmtime_module_serialize", _P, _P, _S)(self.pointer, byref(content)))
+        _check(_module_serialize(self.pointer, byref(content)))
         artefact = ctypes.string_at(content.data, content.size)
         _byte_vec_delete(byref(content))
         return artefact

@@ -60,7 +60,7 @@ def test_what_an_executor_is_given_and_what_it_prints(net: LocalNet, own_tempora
 def test_only_the_last_result_line_is_taken_off(net: LocalNet) -> None:
     assert net.view("fake", "unfinished_line").stdout.text() == "no newline"
     receipt = net.view("fake", "long_result")
-    assert receipt.stdout.text() == 'before executed with `Return("' + receipt.stdout.text()[30:] or True
+    assert receipt.stdout.text().startswith("before")
     assert isinstance(receipt.outcome, Return)
     assert len(receipt.value) == 300_015
 

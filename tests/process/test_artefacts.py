@@ -190,7 +190,7 @@ def test_a_lock_that_nobody_gives_back(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.3)
     monkeypatch.setattr(compiler, "compile_module", compile_module)
     store = ArtefactStore(tmp_path)
-    key = artefacts._digest_of(ANSWER, artefacts._Mode(True, True))
+    key = artefacts._digest_of(ANSWER, artefacts._Mode(True, True), "wasm")
     with (tmp_path / f"{key}.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InvalidContract, match="compiled"):

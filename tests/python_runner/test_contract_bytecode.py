@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The compiled interpreter is there, but nothing of any contract."""
     shared = execution._built_artefacts().folder.path
     for path in shared.iterdir():
-        if path.suffix != ".derived":
-            (tmp_path / path.name).symlink_to(path)
-    own = execution.ArtefactStore(tmp_path)
+        (tmp_path / "artefacts").mkdir(exist_ok=True)
+        (tmp_path / "artefacts" / path.name).symlink_to(path)
+    own = execution.ArtefactStore(tmp_path / "artefacts")
     monkeypatch.setattr(execution, "_built_artefacts", lambda: own)
-    return tmp_path
+    return tmp_path / "derived"
 
 
 def call(code: bytes, method: str = "f") -> Execution:
@@ -119,6 +120,46 @@ def test_what_is_damaged_is_made_again(store: Path) -> None:
         path.write_bytes(damaged)
         assert value(call(code, "look")) == seen
         assert path.read_bytes() == whole
+
+
+def test_what_does_not_end_is_not_kept(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little memory for the compiler, such as it is, is nobody's verdict on the contract."""
+    monkeypatch.setattr("executor.limits.CLOSED_RAM_BYTES", 30 << 20)
+    run = call(contract(_LOOKS), "look")
+    assert run.outcome == VMError("exit_code 1")
+    assert b"No such file or directory" in run.stderr  # of the bytecode
+    assert kept(store) == []
+    monkeypatch.undo()
+
+
+def test_an_installation_without_the_compiler(store: Path, built_runners: Registry, tmp_path: Path) -> None:
+    """The run says what is missing, and the contract has its bytecode as soon as that is repaired."""
+    root = tmp_path / "installed"
+    (root / "runners").mkdir(parents=True)
+    (root / "registry").symlink_to(built_runners.root / "registry")
+    for folder in (built_runners.root / "runners").iterdir():
+        if folder.name != "py-compiler":
+            (root / "runners" / folder.name).symlink_to(folder)
+    host = InMemoryHost(calldata=calldata.encode({"method": "look"}))
+    host.put_code(contract(_LOOKS))
+    run = execute(host=host, registry=root)
+    assert run.outcome == VMError("invalid_contract")
+    assert "py-compiler" in run.cause
+    assert kept(store) == []
+    (root / "runners" / "py-compiler").symlink_to(built_runners.root / "runners" / "py-compiler")
+    assert value(call(contract(_LOOKS), "look"))["bytecode"]
+
+
+def test_the_oldest_results_are_forgotten(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("executor.limits.DERIVED_FILES_MAX", 4)
+    store.mkdir()
+    for number in range(8):
+        path = store / f"{number}.derived"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    call(contract(_LOOKS), "look")
+    assert [path.name for path in kept(store) if len(path.name) == 9] == [f"{number}.derived" for number in range(4, 8)]
+    assert len(kept(store)) == 5
 
 
 def test_a_store_that_cannot_be_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,11 +282,15 @@ def test_time_stands_still_at_the_message(plain: Seen) -> None:
     assert "('UTC', 'UTC'), 0, " in clocks
 
 
+#: Where CPython looks by default; a contract may map files there.
+DEFAULT_PATHS = ("python313.zip", "python3.13", "python3.13/lib-dynload")
+
+
 def test_environment_and_arguments(plain: Seen) -> None:
     environ, argv, _, path, folder, *_ = plain.value("environment")
     assert environ == {"PYTHONHOME": "/py/std", "PYTHONPATH": "/py/std:/py/libs", "pwd": "/"}
     assert argv == ["/py/libs/_genlayer_runner.py"]
-    assert path == ["/py/libs", "/py/std", "/py/libs", "/"]
+    assert path == ["/py/libs", "/py/std", "/py/libs", *(f"/py/std/lib/{name}" for name in DEFAULT_PATHS), "/"]
     assert folder == "/"
 
 

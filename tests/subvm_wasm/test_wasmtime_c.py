@@ -10,7 +10,7 @@ import pytest
 from wasmtime import _bindings as package
 
 from executor.subvm import wasmtime_c
-from executor.subvm.engine import engine
+from executor.subvm.engine import SETTINGS, engine
 from executor.subvm.wasmtime_c import I32, I64, Global, Instance, Linker, Module, Store, Trap, WasmtimeError
 from tests.subvm_wasm.wasm_support import wat
 
@@ -34,8 +34,12 @@ def test_layouts(ours: Any, theirs: Any) -> None:
         assert (mine.offset, mine.size) == (other.offset, other.size), name
 
 
-def _size(kind: Any) -> int:
-    return 0 if kind is None else ctypes.sizeof(kind)
+def _kind(kind: Any) -> str:
+    """Size, and whether it is a pointer, a truth value or an integer, and of which sign."""
+    if kind is None:
+        return "nothing"
+    pointer = issubclass(kind, ctypes.c_void_p | ctypes.c_char_p | ctypes._Pointer | ctypes._CFuncPtr)
+    return f"{ctypes.sizeof(kind)} {'pointer' if pointer else kind._type_}"
 
 
 def test_every_function_has_the_arguments_that_the_package_gives_it() -> None:
@@ -43,20 +47,32 @@ def test_every_function_has_the_arguments_that_the_package_gives_it() -> None:
     for function in vars(wasmtime_c).values():
         if isinstance(function, ctypes._CFuncPtr) and hasattr(function, "__name__"):
             theirs = getattr(package, f"_{function.__name__}")
-            assert [_size(kind) for kind in function.argtypes] == [_size(kind) for kind in theirs.argtypes]
-            assert _size(function.restype) == _size(theirs.restype), function.__name__
+            name = function.__name__
+            assert [_kind(kind) for kind in function.argtypes] == [_kind(kind) for kind in theirs.argtypes], name
+            assert _kind(function.restype) == _kind(theirs.restype), name
             checked += 1
-    assert checked > 40
+    assert checked > 45
+
+
+def test_every_setting_has_the_type_that_the_package_gives_it() -> None:
+    for name, value in SETTINGS.items():
+        theirs = getattr(package, f"_wasmtime_config_{name}_set").argtypes[1]
+        assert _kind(theirs) == _kind(ctypes.c_bool if isinstance(value, bool) else ctypes.c_size_t), name
 
 
 def test_trap_codes() -> None:
-    names = {name: value for name, value in vars(wasmtime_c).items() if name.isupper() and isinstance(value, int)}
-    for member in package.wasmtime_trap_code_enum:
-        name = member.name.removeprefix("WASMTIME_TRAP_CODE_").replace("UNREACHABLE_CODE_REACHED", "UNREACHABLE")
-        assert names.get(name, member.value) == member.value
-    assert (
-        names["ALLOCATION_TOO_LARGE"] == package.wasmtime_trap_code_enum.WASMTIME_TRAP_CODE_ALLOCATION_TOO_LARGE.value
-    )
+    names = {
+        name: value
+        for name, value in vars(wasmtime_c).items()
+        if name[0].isupper() and name.isupper() and isinstance(value, int)
+    }
+    theirs = {
+        member.name.removeprefix("WASMTIME_TRAP_CODE_").replace("UNREACHABLE_CODE_REACHED", "UNREACHABLE"): member.value
+        for member in package.wasmtime_trap_code_enum
+    }
+    ours = names.keys() - {"I32", "I64", "EXTERN_FUNC", "EXTERN_GLOBAL", "EXTERN_MEMORY"}
+    assert len(ours) == 12
+    assert {name: names[name] for name in ours} == {name: theirs[name] for name in ours}
 
 
 def instance_of(text: str, linker: Linker, store: Store) -> Instance:
@@ -124,6 +140,17 @@ def test_what_cannot_be_linked_or_read() -> None:
     Module.validate(engine(), wat("(module)"))
     with pytest.raises(WasmtimeError):
         Module.validate(engine(), b"\0asm\1\0\0\0\xff")
+    linker.close()
+    store.close()
+
+
+def test_refusals_of_the_operating_system_are_told_from_those_of_the_engine() -> None:
+    text = "mmap failed to reserve 0x104000000 bytes\n\nCaused by:\n    Cannot allocate memory (os error 12)"
+    assert WasmtimeError(text).is_of_the_machine
+    store, linker = Store(engine()), Linker(engine())
+    with pytest.raises(WasmtimeError) as error:
+        instance_of('(module (import "x" "(os error 12)" (func)))', linker, store)
+    assert not error.value.is_of_the_machine
     linker.close()
     store.close()
 

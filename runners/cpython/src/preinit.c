@@ -15,7 +15,9 @@
 
 static const char MODULE[] = "_genlayer_snapshot";
 static const wchar_t HOME[] = L"/py/std";
-static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs"};
+/* Those after the first two are CPython's own defaults; a contract may map files there. */
+static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs", L"/py/std/lib/python313.zip",
+                                              L"/py/std/lib/python3.13", L"/py/std/lib/python3.13/lib-dynload"};
 
 extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);

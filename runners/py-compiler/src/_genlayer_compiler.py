@@ -17,8 +17,8 @@ for path in calldata.decode(msg.message_raw["entry_data"]):
             source = file.read()
         try:
             code = compile(source, path, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            bytecode = _bootstrap_external._code_to_hash_pyc(code, importlib.util.source_hash(source), checked=False)
+        except (SyntaxError, ValueError, RecursionError, OverflowError):
             continue
-        bytecode = _bootstrap_external._code_to_hash_pyc(code, importlib.util.source_hash(source), checked=False)
         compiled[importlib.util.cache_from_source(path)] = bytes(bytecode)
 _genlayer_wasi.gl_call(calldata.encode({"Return": compiled}))
