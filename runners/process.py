@@ -7,9 +7,11 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runners.errors import BuildError, ToolFailed
 
@@ -69,6 +71,7 @@ def run_tool(
     with log.open("ab") as output:
         output.write(f"\n$ cd {shlex.quote(str(cwd))} && {shlex.join(words)}\n".encode())
         output.flush()
+        interruptions = _Interruptions()
         try:
             process = subprocess.Popen(
                 words,
@@ -80,8 +83,10 @@ def run_tool(
                 start_new_session=True,  # its children end with it
             )
         except OSError as error:
+            interruptions.let_through()
             raise ToolFailed(failure_text(title, words, f"cannot be started: {error}", log)) from error
         try:
+            interruptions.let_through()
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             reason = f"did not end within {timeout_s:.0f} s"
@@ -90,6 +95,25 @@ def run_tool(
             _end_group(process)
     if code != 0:
         raise ToolFailed(failure_text(title, words, f"ended with {code}", log))
+
+
+class _Interruptions:
+    """Holds signals back that would end us, from its making to :meth:`let_through`: a program that is being started
+    when one arrives would be left behind."""
+
+    def __init__(self) -> None:
+        self._arrived: list[int] = []
+        self._before: dict[int, Any] = {}
+        # Handlers run on the main thread, so only there they come in between.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, lambda number, _: self._arrived.append(number))
+
+    def let_through(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._arrived:
+            signal.raise_signal(self._arrived[0])
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
