@@ -1,1 +1,1 @@
-"""Measures what design §7 promises, each row beside its yardstick in the same run (`python -m benchmarks --help`)."""
+"""Measures what docs/performance.md promises, each row beside its yardstick (`python -m benchmarks --help`)."""

@@ -1,4 +1,4 @@
-"""The rows of design §7, one function each; it takes the number of rounds and gives what the table shows."""
+"""The rows of docs/performance.md, one function each; it takes the number of rounds and gives what the table shows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """``genvm precompile``: compile the installed runners ahead of the first run (spec executor/07 and 10).
 
 The specification names one file per archive entry (``<cache_dir>/pc/<id>/…/<H>.det``). Ours stand in the
-artefact store under a digest of what they were made from (design §3): the same module in two archives is
+artefact store under a digest of what they were made from: the same module in two archives is
 compiled once, and an artefact of another engine, machine or version of ours is never taken.
 """
 

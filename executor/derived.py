@@ -1,4 +1,4 @@
-"""Files that a runner's program makes from those of a contract, such as bytecode (design §4).
+"""Files that a runner's program makes from those of a contract, such as bytecode.
 
 The program runs in a deterministic VM of its own, which sees nothing but the files that it is given
 (:mod:`executor.subvm.closed`): what it makes depends on them and on the runner only. So it is made once and kept under

@@ -1,9 +1,9 @@
-"""The executor process: two threads, signals, and the final result (design §1, spec executor/10).
+"""The executor process: two threads, signals, and the final result (spec executor/10).
 
 The VM thread has a big stack and does everything, delivering the result included. The main thread only
 waits. When a termination signal wakes it, it takes the connection to the host away from the VM thread,
 delivers ``timeout`` (or what the contract had already returned) and leaves the process, whatever the VM
-thread is doing: running wasm cannot be interrupted any cheaper (design §3). Exactly one of the two
+thread is doing: running wasm cannot be interrupted any cheaper. Exactly one of the two
 threads delivers: the one that claims the ending first.
 
 The main thread never does anything that can take long: a manager allows it a tenth of a second.

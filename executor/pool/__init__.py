@@ -1,4 +1,4 @@
-"""Executors that are started before there is anything to run (design §1).
+"""Executors that are started before there is anything to run.
 
 A *template* process loads once what every run needs and forks idle executors from there; each carries out one job in a
 process of its own and is gone. The client starts the template and hands it jobs:

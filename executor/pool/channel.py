@@ -97,7 +97,8 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give back the socket, and the descriptors that nobody has taken."""
+        """Give back the socket, and the bytes and descriptors that nobody has taken."""
         self._socket.close()
+        self._decoder = FrameDecoder()
         while self._descriptors:
             os.close(self._descriptors.popleft())

@@ -20,6 +20,7 @@ versions: whoever gets anything else stops.
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -29,6 +30,7 @@ import msgpack
 from executor import limits
 from executor.config import LOG_LEVELS
 from executor.frozen import frozen
+from executor.host_protocol.endpoint import UNIX_SCHEME
 from executor.process import RunArguments
 
 VERSION = 1
@@ -185,6 +187,9 @@ def _pack_arguments(arguments: RunArguments) -> dict[str, Any]:
     packed = {name: getattr(arguments, name) for name in _ARGUMENTS}
     packed["printed"] = sorted(arguments.printed)
     # The template has a working directory of its own.
+    scheme, path = arguments.host[: len(UNIX_SCHEME)], arguments.host[len(UNIX_SCHEME) :]
+    if scheme == UNIX_SCHEME and path:
+        packed["host"] = UNIX_SCHEME + os.path.abspath(path)
     packed["record"] = None if arguments.record is None else str(arguments.record.absolute())
     return packed
 

@@ -1,4 +1,4 @@
-"""Compiled modules on disk (design §3).
+"""Compiled modules on disk.
 
 An artefact is native code: the engine checks neither its integrity nor most of the settings it was
 compiled with. So it is stored under the BLAKE3 of its own bytes, and found through a note whose name is

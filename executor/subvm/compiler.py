@@ -1,4 +1,4 @@
-"""Compiles a module in a child process with limits (design §3). Imported only when something has to be compiled."""
+"""Compiles a module in a child process with limits. Imported only when something has to be compiled."""
 
 from __future__ import annotations
 

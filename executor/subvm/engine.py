@@ -1,4 +1,4 @@
-"""The one engine of the process, with one constant configuration (design §3).
+"""The one engine of the process, with one constant configuration.
 
 A contradictory Wasmtime configuration aborts the process and several engine settings are accepted
 silently in stored artefacts, so nothing here depends on the environment, and :func:`fingerprint`

@@ -1,4 +1,4 @@
-"""Pre-initialised interpreter: its memory after start-up and imports, as the data of a new module (design §4).
+"""Pre-initialised interpreter: its memory after start-up and imports, as the data of a new module.
 
 The interpreter of `cpython.det.wasm` runs `preinit` in a deterministic VM of the executor itself. What its memory holds
 then becomes the data section of two modules, with soft and with hardware floats: both have the same code but for the

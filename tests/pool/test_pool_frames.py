@@ -51,6 +51,11 @@ FRAMES: list[Frame] = [
 ]
 
 
+def test_numbers_that_do_not_fit() -> None:
+    with pytest.raises(FrameError, match="too large"):
+        encode_frame(Signal(1, 1 << 70))
+
+
 def framed(value: Any) -> bytes:
     data = msgpack.packb(value)
     return len(data).to_bytes(4, "little") + data
@@ -76,11 +81,12 @@ def test_byte_by_byte() -> None:
     assert found == FRAMES
 
 
-def test_a_record_is_written_where_the_client_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_relative_paths_are_those_of_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    frame = decoded(encode_frame(Job(1, None, RunArguments(message="", host="", record=Path("r")))))
+    frame = decoded(encode_frame(Job(1, None, RunArguments(message="", host="unix://h", record=Path("r")))))
     assert isinstance(frame, Job)
     assert frame.arguments.record == tmp_path / "r"
+    assert frame.arguments.host == f"unix://{tmp_path}/h"
 
 
 def test_too_long_to_be_sent() -> None:

@@ -1,4 +1,4 @@
-"""A contract is compiled once, in a VM that sees nothing else, and always runs from its bytecode (design §4)."""
+"""A contract is compiled once, in a VM that sees nothing else, and always runs from its bytecode."""
 
 from __future__ import annotations
 

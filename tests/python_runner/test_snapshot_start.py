@@ -1,4 +1,4 @@
-"""A start from the snapshot looks like a start of the interpreter (design §4), to a program that looks around."""
+"""A start from the snapshot looks like a start of the interpreter, to a program that looks around."""
 
 from __future__ import annotations
 
