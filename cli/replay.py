@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 #: How long an interrupted run may go on behind its last recorded reply.
 _EPILOGUE_SECONDS = 1.0
+#: Unless the command line says otherwise: the verdict is the output, not the metrics of the run.
+_LOG_LEVEL = "warn"
 _UNUSABLE = 3
 _INTERRUPTED = 130
 
 _EPILOG = """\
 `genvm run --record FILE …` makes a record. A replay needs no host and no modules; contract output appears again.
+Log lines are those of warnings and errors; `genvm --log-level info replay FILE` shows more.
 
 exit codes: 0 the same; 1 something differs; 2 bad command line; 3 a record or the installation cannot be used
 """
@@ -67,7 +70,7 @@ def _replay(options: argparse.Namespace) -> int:
     from executor.replay import Player, replay
 
     config = load_config(options.config)
-    log = Logger.from_config(config, fd=options.log_fd, level=options.log_level)
+    log = Logger.from_config(config, fd=options.log_fd, level=options.log_level or _LOG_LEVEL)
     player = Player(read_record(options.file))
     finished = threading.Event()
     outcome: list[Verdict | BaseException] = []

@@ -9,7 +9,6 @@ from executor import calldata
 from executor.address import Address
 from executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from localnet import accounts
-from localnet.explain import explain
 from localnet.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
 from localnet.state import StateDump
 from localnet.values import to_json
@@ -183,6 +182,6 @@ def _outcome(outcome: Outcome) -> Document:
 def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
         return {"kind": str(receipt.status), "message": "not delivered"}
-    explanation = explain(receipt.outcome, receipt.stderr.text())
+    explanation = receipt.explanation
     details = {} if explanation is None else {"meaning": explanation.meaning, "advice": explanation.advice}
     return {**_outcome(receipt.outcome), **details}

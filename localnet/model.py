@@ -12,6 +12,9 @@ from executor.abi import ResultCode
 from executor.address import Address
 from executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from localnet import values
+from localnet.explain import Explanation, explain
+
+_TRACEBACK = "Traceback (most recent call last):\n"
 
 
 class Kind(StrEnum):
@@ -129,6 +132,8 @@ class Receipt:
     stdout: Captured = field(default_factory=Captured)
     stderr: Captured = field(default_factory=Captured)
     seconds: float = 0.0
+    cause: Explanation | None = None
+    """Of a failure: what the local network knows better than :func:`localnet.explain.explain`."""
 
     @property
     def ok(self) -> bool:
@@ -139,6 +144,17 @@ class Receipt:
     def value(self) -> values.Value:
         """The returned value; None for everything but a Return."""
         return calldata.decode(self.outcome.calldata) if isinstance(self.outcome, Return) else None
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What a failure means; None for a success."""
+        return self.cause or (explain(self.outcome, self.stderr.text()) if self.outcome else None)
+
+    @property
+    def complaints(self) -> str:
+        """What people need of stderr: a traceback through the SDK adds nothing to a ``cause``."""
+        text = self.stderr.text()
+        return text.partition(_TRACEBACK)[0] if self.cause else text
 
 
 @dataclass(frozen=True, slots=True)

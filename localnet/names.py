@@ -14,9 +14,12 @@ from executor.address import Address
 from localnet import accounts, limits
 from localnet.errors import BadValue, NotFound
 from localnet.model import ContractInfo
+from localnet.shorten import shorten
 from localnet.store import Store
 from localnet.values import ADDRESS_TEXT, address_from_text
 
+#: Characters of an address in a message.
+_SHORT_ADDRESS = 10
 _PREFIX = re.compile(r"0x[0-9a-f]{1,40}")
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{limits.NAME_CHARACTERS - 1}}}")
 
@@ -63,9 +66,9 @@ def find_contract(store: Store, word: str | Address | None) -> ContractInfo:
     else:
         found = [info for info in contracts if info.name == word][-1:]
     if not found:
-        raise NotFound(f"no contract {str(word)[:80]!r}; there are {_list(contracts)}")
+        raise NotFound(f"no contract {str(word)[:80]!r}; there are {_names(contracts)}")
     if len(found) > 1:
-        raise NotFound(f"{word!r} starts several addresses: {_list(found)}")
+        raise NotFound(f"{word!r} starts several addresses: {_addresses(found)}")
     return found[0]
 
 
@@ -78,7 +81,15 @@ def find_address(store: Store, word: str) -> Address:
         return accounts.named()[word]
     if ADDRESS_TEXT.fullmatch(word):
         return address_from_text(word)
-    return find_contract(store, word).address
+    try:
+        return find_contract(store, word).address
+    except NotFound as error:
+        if word.startswith("0x"):
+            raise
+        raise NotFound(
+            f"no account and no contract {word[:80]!r}; accounts are {', '.join(accounts.NAMES)};"
+            f" contracts are {_names(store.contracts()) or 'none'}"
+        ) from error
 
 
 def find_sender(store: Store, word: str | Address, *, contracts_too: bool = False) -> Address:
@@ -100,7 +111,15 @@ def find_sender(store: Store, word: str | Address, *, contracts_too: bool = Fals
     return address
 
 
-def _list(contracts: list[ContractInfo]) -> str:
-    shown = [f"{info.address!s}{f' ({info.name})' if info.name else ''}" for info in contracts[-10:]]
-    more = [f"{len(contracts) - len(shown)} more"] if len(contracts) > len(shown) else []
-    return ", ".join(shown + more)
+def short_name(contract: ContractInfo) -> str:
+    """Name and start of the address, for people."""
+    return f"{contract.name} {contract.address.as_hex[:_SHORT_ADDRESS]}…".lstrip()
+
+
+def _names(contracts: list[ContractInfo]) -> str:
+    """Every name once; a contract without one by the start of its address."""
+    return shorten(dict.fromkeys(info.name or short_name(info) for info in contracts), last=True)
+
+
+def _addresses(contracts: list[ContractInfo]) -> str:
+    return shorten([f"{info.address!s}{f' ({info.name})' if info.name else ''}" for info in contracts], last=True)

@@ -40,6 +40,7 @@ from executor.printing import result_line
 from localnet import accounts, limits, values
 from localnet.errors import BadRequest, BadValue, InsufficientBalance
 from localnet.executor_process import Executor, ExecutorProcess, RunReport, RunRequest
+from localnet.explain import explain_method, may_be_wrong_method
 from localnet.model import (
     AccountInfo,
     BalanceChange,
@@ -55,7 +56,7 @@ from localnet.model import (
     Verdict,
     calldata_of_call,
 )
-from localnet.names import check_contract_name, find_address, find_contract, find_sender
+from localnet.names import check_contract_name, find_address, find_contract, find_sender, short_name
 from localnet.node import EthCall, RunHost
 from localnet.overlay import Overlay
 from localnet.store import Changes, Store, open_store
@@ -177,9 +178,11 @@ class LocalNet:
             self.contract(contract)  # fails, and leaves no folder behind
         with self._open(write=True) as store:
             account, started_by = self._check_sender(store, sender, origin, value)
-            address = find_contract(store, contract).address
-            data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
-            return self._command(store, Transaction(Kind.CALL, account, started_by, address, value, data))
+            info = find_contract(store, contract)
+            schema = self._method_of(store, info.address, method)
+            data = self._call_data(store, method or None, args, kwargs or {}, schema)
+            execution = self._command(store, Transaction(Kind.CALL, account, started_by, info.address, value, data))
+            return dataclasses.replace(execution, receipt=self._with_cause(store, execution.receipt, info, method))
 
     def restore(self, snapshot: bytes) -> None:
         """Goes back, or forward, to the state of a :meth:`snapshot`.
@@ -218,10 +221,12 @@ class LocalNet:
         """
         with self._open() as store:
             account, started_by = self._check_sender(store, sender, origin, 0)
-            address = find_contract(store, contract).address
-            data = self._call_data(store, method or None, args, kwargs or {}, self._method_of(store, address, method))
-            transaction = Transaction(Kind.VIEW, account, started_by, address, 0, data)
-            return self.read(store, Overlay(store), transaction, permissions=_VIEW_PERMISSIONS)
+            info = find_contract(store, contract)
+            schema = self._method_of(store, info.address, method)
+            data = self._call_data(store, method or None, args, kwargs or {}, schema)
+            transaction = Transaction(Kind.VIEW, account, started_by, info.address, 0, data)
+            receipt = self.read(store, Overlay(store), transaction, permissions=_VIEW_PERMISSIONS)
+            return self._with_cause(store, receipt, info, method)
 
     def validate(
         self, receipt: Receipt, before: bytes, *, code: bytes = b"", leader_results: Sequence[bytes] | None = None
@@ -550,6 +555,19 @@ class LocalNet:
             raise NoSchema("the contract answers #get-schema with something else than a schema")
         schema: SchemaDocument = document
         return schema
+
+    def _with_cause(self, store: Store, receipt: Receipt, contract: ContractInfo, method: str | None) -> Receipt:
+        """The receipt, with a cause if the contract has no such method."""
+        stderr = receipt.stderr.text()
+        if not may_be_wrong_method(receipt.outcome, stderr):
+            return receipt
+        try:
+            methods = self._schema(store, Overlay(store), contract.address)["methods"]
+        except NoSchema:
+            return receipt
+        is_view = receipt.transaction.kind is Kind.VIEW
+        cause = explain_method(stderr, short_name(contract), method or "", methods, is_view=is_view)
+        return dataclasses.replace(receipt, cause=cause)
 
     def _identity(self, store: Store, transaction: Transaction, queued: int) -> tuple[bytes, str]:
         """Id and datetime of a transaction that is about to be executed."""

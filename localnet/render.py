@@ -20,8 +20,7 @@ from executor.address import Address
 from executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from localnet import accounts
 from localnet.documents import Names, call_document, event_document
-from localnet.explain import explain
-from localnet.model import AccountInfo, Captured, Execution, Kind, Posted, PostedKind, Receipt, Status
+from localnet.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
 from localnet.state import StateDump
 from localnet.values import to_json
 
@@ -88,16 +87,16 @@ class Printer:
 
     def failure(self, receipt: Receipt) -> None:
         """A run that did not return: its output, the error, what it means and what to do."""
-        self._stream("stdout", receipt.stdout)
-        self._stream("stderr", receipt.stderr)
+        self._stream("stdout", receipt.stdout.text())
+        self._stream("stderr", receipt.complaints)
         outcome = receipt.outcome
         assert outcome is not None
         self._err.print(Text(_error_text(outcome), "bold red"), soft_wrap=True)
-        explanation = explain(outcome, receipt.stderr.text())
+        explanation = receipt.explanation
         if explanation:
             # A terminal gets whole words, a file whole lines.
             for sentence in (explanation.meaning, explanation.advice):
-                self._err.print(Text(sentence), soft_wrap=not self._err.is_terminal)
+                self._err.print(Text(visible(sentence)), soft_wrap=not self._err.is_terminal)
         self._err.print(Text("Nothing was changed.", "dim"))
 
     def schema(self, schema: dict[str, Any]) -> None:
@@ -204,11 +203,11 @@ class Printer:
         self._out.print(Text(f"{indent}{label:<12}", "dim").append_text(text), soft_wrap=True)
 
     def _streams(self, receipt: Receipt) -> None:
-        self._stream("stdout", receipt.stdout)
-        self._stream("stderr", receipt.stderr)
+        self._stream("stdout", receipt.stdout.text())
+        self._stream("stderr", receipt.stderr.text())
 
-    def _stream(self, label: str, captured: Captured) -> None:
-        lines = visible(captured.text().replace("\r\n", "\n")).rstrip().splitlines()
+    def _stream(self, label: str, text: str) -> None:
+        lines = visible(text.replace("\r\n", "\n")).rstrip().splitlines()
         if not lines:
             return
         self._err.print(Text(f"{label}:", "dim"))

@@ -21,7 +21,12 @@ class DirectContract(CalldataEncodable):
     def __init__(self, vm: DirectVM, address: Address, methods: dict[str, Any] | None) -> None:
         self._vm = vm
         self._methods = methods
-        self.address = address
+        self._address = address
+
+    @property
+    def address(self) -> Address:
+        """The contract's address."""
+        return self._address
 
     @property
     def balance(self) -> int:
@@ -53,6 +58,14 @@ class DirectContract(CalldataEncodable):
 
         method.__name__ = name
         return method
+
+    if not TYPE_CHECKING:  # or else no type checker would see such an assignment either
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name not in ("_vm", "_methods", "_address"):
+                way = "use direct_vm.deal(contract, amount)" if name == "balance" else "call a method that changes it"
+                raise AttributeError(f"{name!r} of {self!r} cannot be assigned: a test cannot write storage, {way}")
+            super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(self._methods or ())]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
@@ -18,6 +19,7 @@ from executor.address import Address
 from executor.outcome import InternalError, Return, UserError, VMError
 from localnet import accounts
 from localnet.contract_file import read_contract
+from localnet.errors import NotFound
 from localnet.model import Execution, Receipt, Verdict
 from localnet.net import LocalNet
 from localnet.overlay import Overlay
@@ -34,6 +36,9 @@ START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 #: What names an account or a contract: the contract as it was deployed, an address, its hex text or its 20 bytes, or
 #: the name of one of the network's accounts, such as ``"alice"``.
 Account: TypeAlias = DirectContract | Address | str | bytes
+
+#: What a test may assign to attributes of :class:`DirectVM`.
+_ASSIGNABLE: Final = ("sender", "origin", "value", "strict_mocks")
 
 _UNCHANGED: Final[Any] = object()
 
@@ -71,13 +76,16 @@ class DirectVM:
     fails.)
     """
 
-    def __init__(self, net: LocalNet, mocks: Mocks, clock: Clock, workbench: Workbench, owner: Address) -> None:
-        self.net = net
+    def __init__(
+        self, net: LocalNet, mocks: Mocks, clock: Clock, workbench: Workbench, owner: Address, test_folder: Path
+    ) -> None:
+        self._net = net
         self.value = 0
         self.strict_mocks = False
         self._mocks = mocks
         self._clock = clock
         self._workbench = workbench
+        self._test_folder = test_folder
         self._sender = owner
         self._origin: Address | None = None
         self._pranks: list[Address] = []
@@ -86,19 +94,33 @@ class DirectVM:
         self._code = b""
         self._last: Execution | None = None
 
+    if not TYPE_CHECKING:  # or else no type checker would see a misspelt name either
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name not in _ASSIGNABLE and not name.startswith("_"):
+                raise AttributeError(_not_assignable(name))
+            super().__setattr__(name, value)
+
+    @property
+    def net(self) -> LocalNet:
+        """The local network of this test."""
+        return self._net
+
     # --- calls ------------------------------------------------------------------------------------
 
     def deploy(self, path: str | Path, *args: Any, **kwargs: Any) -> DirectContract:
-        """Deploys the contract in a file or folder (:func:`localnet.contract_file.read_contract`)."""
-        path = Path(path)
-        return self.deploy_code(read_contract(path), *args, **kwargs)
+        """Deploys the contract in a file or folder (:func:`localnet.contract_file.read_contract`).
+
+        A relative path is one from the working directory, or else from the folder of the test file.
+        """
+        return self.deploy_code(read_contract(self._find(Path(path))), *args, **kwargs)
 
     def deploy_code(self, code: bytes | str, /, *args: Any, **kwargs: Any) -> DirectContract:
         """Deploys a contract that the test has as text or bytes."""
         code = code.encode() if isinstance(code, str) else code
-        self._before, self._code = self.net.snapshot(), code
+        before = self.net.snapshot()
         execution = self.net.deploy(code, args, kwargs, value=self.value, sender=self.sender, origin=self.origin)
-        self._transaction(execution)
+        self._transaction(execution, before, code)
         address = execution.receipt.transaction.contract
         return DirectContract(self, address, self._workbench.methods(self.net, code))
 
@@ -109,11 +131,11 @@ class DirectVM:
 
         :raises ContractReverted: the contract failed. (That of a delivered message does not count.)
         """
-        self._before, self._code = self.net.snapshot(), b""
+        before = self.net.snapshot()
         execution = self.net.call(
             _address(contract), method, args, kwargs, value=self.value, sender=self.sender, origin=self.origin
         )
-        return self._transaction(execution)
+        return self._transaction(execution, before)
 
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
@@ -188,8 +210,9 @@ class DirectVM:
 
     def start_prank(self, address: Account) -> None:
         """Another sender until :meth:`stop_prank`."""
+        sender = _address(address)
         self._pranks.append(self._sender)
-        self._sender = _address(address)
+        self._sender = sender
 
     def stop_prank(self) -> None:
         """The sender before the last :meth:`start_prank`."""
@@ -323,8 +346,8 @@ class DirectVM:
 
     # --- parts ------------------------------------------------------------------------------------
 
-    def _transaction(self, execution: Execution) -> Any:
-        self._last = execution
+    def _transaction(self, execution: Execution, before: bytes, code: bytes = b"") -> Any:
+        self._last, self._before, self._code = execution, before, code
         for receipt in execution.delivered:
             self._echo(receipt)
             self._check_executor(receipt)
@@ -344,6 +367,13 @@ class DirectVM:
         if isinstance(receipt.outcome, InternalError):
             raise ExecutorFailed(receipt, receipt.outcome)
 
+    def _find(self, path: Path) -> Path:
+        tried = [(folder / path).absolute() for folder in (Path(), self._test_folder)]
+        for found in tried:
+            if found.exists():
+                return found
+        raise NotFound(f"there is no {' and no '.join(map(str, dict.fromkeys(tried)))}")
+
     def _echo(self, receipt: Receipt) -> None:
         """Lets pytest show what the contract printed."""
         sys.stdout.write(receipt.stdout.text())
@@ -355,4 +385,21 @@ def _address(account: Account) -> Address:
         return account.address
     if isinstance(account, Address):
         return account
-    return accounts.named().get(account) or Address(account) if isinstance(account, str) else Address(account)
+    if not isinstance(account, str):
+        return Address(account)
+    if account in accounts.named():
+        return accounts.named()[account]
+    try:
+        return Address(account)
+    except Exception as error:  # Address raises no narrower one
+        names = ", ".join(accounts.NAMES)
+        raise ValueError(f"no account is called {account[:80]!r}, and it is no address; there are {names}") from error
+
+
+def _not_assignable(name: str) -> str:
+    can_be = f"only {', '.join(_ASSIGNABLE)} can be assigned"
+    if hasattr(DirectVM, name):
+        is_method = callable(getattr(DirectVM, name))
+        return f"direct_vm.{name} is {'a method, call it' if is_method else 'for reading'}; {can_be}"
+    close = difflib.get_close_matches(name, _ASSIGNABLE, 1)
+    return f"direct_vm has no attribute {name!r}" + (f", did you mean {close[0]!r}?" if close else f"; {can_be}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from executor.outcome import InternalError, Outcome, UserError, VMError
-from localnet.explain import explain
 from localnet.model import Receipt
 
 #: Lines of a contract's traceback that a failed test shows.
@@ -17,7 +16,7 @@ class ContractReverted(Exception):
         self.receipt = receipt
         self.outcome = outcome
         self.stderr = receipt.stderr.text()
-        super().__init__(_describe(outcome, self.stderr))
+        super().__init__(_describe(receipt, outcome))
 
     @property
     def message(self) -> str:
@@ -35,17 +34,17 @@ class ExecutorFailed(Exception):
     def __init__(self, receipt: Receipt, outcome: InternalError) -> None:
         self.receipt = receipt
         self.message = outcome.message
-        super().__init__(_describe(outcome, receipt.stderr.text()))
+        super().__init__(_describe(receipt, outcome))
 
 
 class UnansweredRequest(Exception):
     """The contract asked the web or an LLM for something that no mock of the test answers."""
 
 
-def _describe(outcome: Outcome, stderr: str) -> str:
+def _describe(receipt: Receipt, outcome: Outcome) -> str:
     lines = [f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"]
     if not isinstance(outcome, UserError):
-        explanation = explain(outcome, stderr)
+        explanation = receipt.explanation
         lines += [explanation.meaning, explanation.advice] if explanation else []
-        lines += stderr.rstrip().splitlines()[-_STDERR_LINES:]
+        lines += receipt.complaints.rstrip().splitlines()[-_STDERR_LINES:]
     return "\n".join(lines)

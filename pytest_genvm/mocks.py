@@ -23,6 +23,7 @@ _ABI_WORD_BYTES = 32
 #: Characters of a prompt that a message of ours shows.
 _SHOWN_CHARACTERS = 2000
 _WEB_RESPONSE_KEYS = frozenset({"status", "headers", "body", "method"})
+_EVM_RESPONSES = (int, Address, bytes)
 _OK_STATUS = 200
 _FIRST_ERROR_STATUS = 400
 
@@ -110,6 +111,8 @@ class Mocks:
         :param response: an ``int``, ``bool`` or ``Address``, or the ABI-encoded result as bytes, or a function that
             gets the ABI-encoded arguments and returns one of these.
         """
+        if not isinstance(response, _EVM_RESPONSES) and not callable(response):
+            raise TypeError(f"an EVM response cannot be a {type(response).__name__}")
         mock = _EvmMock(address, signature, Keccak256(signature.encode()).digest()[:_SELECTOR_BYTES], response)
         self._evm = [old for old in self._evm if (old.address, old.signature) != (address, signature)] + [mock]
 
@@ -142,27 +145,35 @@ class Mocks:
             answer = self._answer(request)
             encode_answer(answer)
         except Exception as error:
-            # Also what a function of the test raises: it must reach the test, not only this thread.
-            text = str(error) if isinstance(error, _BadMock) else f"{type(error).__name__}: {error}"
-            problem = f"{_title(request)}\n{text}"
-            self._problems.append(problem)
-            return FatalError(problem)
+            return FatalError(self._problem(_title(request), error))
         return answer
 
     def eth_call(self, address: Address, data: bytes) -> bytes:
         """The ABI-encoded result of a call of an EVM contract."""
         selector, arguments = data[:_SELECTOR_BYTES], data[_SELECTOR_BYTES:]
+        try:
+            return self._evm_response(address, selector, arguments)
+        except Exception as error:
+            self._problem(f"the contract calls the method 0x{selector.hex()} of the EVM contract {address!s}", error)
+            raise HostErrorReply(HostErrorCode.FORBIDDEN) from error
+
+    def _problem(self, title: str, error: Exception) -> str:
+        """Keeps what could not be answered. Also what a function of the test raises: it must reach the test."""
+        text = str(error) if isinstance(error, _BadMock) else f"{type(error).__name__}: {error}"
+        problem = f"{title}\n{text}"
+        self._problems.append(problem)
+        return problem
+
+    def _evm_response(self, address: Address, selector: bytes, arguments: bytes) -> bytes:
         for mock in self._evm:
             if (mock.address, mock.selector) == (address, selector):
                 mock.uses += 1
                 response = mock.response(arguments) if callable(mock.response) else mock.response
+                if not isinstance(response, _EVM_RESPONSES):
+                    raise _BadMock(f"an EVM response cannot be a {type(response).__name__}")
                 return _abi_word(response)
         known = "".join(f"\n  {mock.address!s} {mock.signature}" for mock in self._evm) or " none"
-        self._problems.append(
-            f"the contract calls the method 0x{selector.hex()} of the EVM contract {address!s}, which no mock answers;"
-            f" there are:{known}"
-        )
-        raise HostErrorReply(HostErrorCode.FORBIDDEN)
+        raise _BadMock(f"no mock answers it; there are:{known}")
 
     def _answer(self, request: Request) -> Answer:
         try:
@@ -217,12 +228,12 @@ def _respond(mocks: list[_Mock], text: str, argument: Any, method: str | None = 
 # --- EVM ------------------------------------------------------------------------------------------
 
 
-def _abi_word(response: Any) -> bytes:
+def _abi_word(response: int | Address | bytes) -> bytes:
     if isinstance(response, int):
         return (response % (1 << 8 * _ABI_WORD_BYTES)).to_bytes(_ABI_WORD_BYTES, "big")
     if isinstance(response, Address):
         return response.as_bytes.rjust(_ABI_WORD_BYTES, b"\0")
-    return bytes(response)
+    return response
 
 
 # --- web ------------------------------------------------------------------------------------------

@@ -64,11 +64,12 @@ def direct_vm(
     genvm_clock: Clock,
     genvm_workbench: Workbench,
     direct_owner: Address,
+    request: pytest.FixtureRequest,
 ) -> Iterator[DirectVM]:
     """Cheat codes over ``local_net`` (:class:`pytest_genvm.direct.DirectVM`)."""
     from pytest_genvm.direct import DirectVM
 
-    vm = DirectVM(local_net, genvm_mocks, genvm_clock, genvm_workbench, direct_owner)
+    vm = DirectVM(local_net, genvm_mocks, genvm_clock, genvm_workbench, direct_owner, request.path.parent)
     yield vm
     unused = genvm_mocks.unused() if vm.strict_mocks else []
     if unused:

@@ -7,7 +7,7 @@ from genlayer import *
 
 
 class Auction(gl.Contract):
-    """Takes bids between two moments; those who are outbid get their value back at once."""
+    """Takes bids between two moments; those who are outbid get their value back at once, or with `withdraw`."""
 
     seller: Address
     opens: datetime.datetime
@@ -15,6 +15,7 @@ class Auction(gl.Contract):
     bidder: Address
     bid: u256
     collected: bool
+    returned: TreeMap[Address, u256]
 
     def __init__(self, opens: str, closes: str):
         self.seller = gl.message.sender_address
@@ -46,6 +47,24 @@ class Auction(gl.Contract):
     @gl.public.view
     def leader(self) -> Address | None:
         return self.bidder if self.bid else None
+
+    @gl.public.view
+    def returned_by(self, receiver: Address) -> int:
+        return self.returned.get(receiver, u256(0))
+
+    @gl.public.write
+    def withdraw(self, to: Address) -> None:
+        """Whoever could not take their value back says where it goes instead."""
+        value = self.returned.pop(gl.message.sender_address, u256(0))
+        if not value:
+            raise gl.vm.UserError("nothing of yours came back")
+        gl.get_contract_at(to).emit_transfer(value=value)
+
+    @gl.public.write.payable
+    def __on_errored_message__(self) -> None:
+        # Value comes back from a bidder or seller that refused it, to whom it still belongs.
+        receiver = gl.message.sender_address
+        self.returned[receiver] = u256(self.returned_by(receiver) + gl.message.value)
 
     @staticmethod
     def _now() -> datetime.datetime:

@@ -12,7 +12,7 @@ class Escrow(gl.Contract):
     arbiter: Address
     price: u256
     state: str
-    returned: u256
+    returned: TreeMap[Address, u256]
 
     def __init__(self, seller: Address, arbiter: Address, price: int):
         self.buyer = gl.message.sender_address
@@ -43,12 +43,25 @@ class Escrow(gl.Contract):
 
     @gl.public.view
     def get(self) -> dict[str, int | str]:
-        return {"state": self.state, "holds": self.balance, "returned": self.returned}
+        return {"state": self.state, "holds": self.balance}
+
+    @gl.public.view
+    def returned_by(self, receiver: Address) -> int:
+        return self.returned.get(receiver, u256(0))
+
+    @gl.public.write
+    def withdraw(self, to: Address) -> None:
+        """Whoever could not take a payment says where it goes instead."""
+        value = self.returned.pop(gl.message.sender_address, u256(0))
+        if not value:
+            raise gl.vm.UserError("nothing of yours came back")
+        gl.get_contract_at(to).emit_transfer(value=value)
 
     @gl.public.write.payable
     def __on_errored_message__(self) -> None:
-        # A payment that its receiver refused comes back: remember, so that nobody takes it for the price.
-        self.returned = u256(self.returned + gl.message.value)
+        # A payment comes back from the receiver that refused it, to whom it still belongs.
+        receiver = gl.message.sender_address
+        self.returned[receiver] = u256(self.returned_by(receiver) + gl.message.value)
 
     def _settle(self, state: str, receiver: Address) -> None:
         self._expect("paid")

@@ -72,6 +72,12 @@ class TestCommand:
             main(["nonsense"])
         assert "there are in-process, pooled" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
+    def test_rounds_are_a_number_above_0(self, rounds: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit, match="2"):
+            main([f"--rounds={rounds}"])
+        assert f"'{rounds}' is not a number above 0" in capsys.readouterr().err
+
     def test_help_names_every_benchmark(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit, match="0"):
             main(["--help"])

@@ -57,3 +57,24 @@ def test_a_branch_of_history(direct_vm: DirectVM, auction: DirectContract, direc
     direct_vm.revert(before)
     assert auction.leader() is None
     offer(direct_vm, auction, direct_alice, 1)
+
+
+def test_a_bidder_that_takes_no_value_withdraws_it(
+    direct_vm: DirectVM, auction: DirectContract, direct_alice: Address, direct_bob: Address
+) -> None:
+    direct_vm.warp(OPENS)
+    bidder = direct_vm.deploy(CONTRACTS / "storage.py", "takes no value")
+    direct_vm.deal(bidder, 10)
+    direct_vm.origin = direct_alice
+    offer(direct_vm, auction, bidder.address, 10)
+    offer(direct_vm, auction, direct_alice, 25)
+    assert (auction.leader(), auction.balance) == (direct_alice, 35)
+    assert auction.returned_by(bidder) == 10
+    with direct_vm.expect_revert("nothing of yours"):
+        auction.withdraw(direct_bob)
+
+    before = direct_vm.balance(direct_bob)
+    with direct_vm.prank(bidder):
+        auction.withdraw(direct_bob)
+    assert direct_vm.balance(direct_bob) == before + 10
+    assert (auction.returned_by(bidder), auction.balance) == (0, 25)

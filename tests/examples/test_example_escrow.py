@@ -21,11 +21,11 @@ def escrow(direct_vm: DirectVM, direct_alice: Address, direct_bob: Address, dire
 
 
 def test_the_buyer_releases(direct_vm: DirectVM, escrow: DirectContract, direct_bob: Address) -> None:
-    assert escrow.get() == {"state": "paid", "holds": 100, "returned": 0}
+    assert escrow.get() == {"state": "paid", "holds": 100}
     before = direct_vm.balance(direct_bob)
     escrow.release()
     assert direct_vm.balance(direct_bob) == before + 100
-    assert escrow.get() == {"state": "released", "holds": 0, "returned": 0}
+    assert escrow.get() == {"state": "released", "holds": 0}
     with direct_vm.expect_revert("the escrow is released"):
         escrow.release()
 
@@ -55,11 +55,38 @@ def test_only_the_exact_price_is_taken(direct_vm: DirectVM, direct_bob: Address)
     assert contract.balance == 0
 
 
-def test_a_refused_payment_comes_back(direct_vm: DirectVM, direct_alice: Address) -> None:
+def test_a_refused_payment_comes_back_and_can_be_withdrawn(
+    direct_vm: DirectVM, direct_alice: Address, direct_bob: Address
+) -> None:
     seller = direct_vm.deploy(CONTRACTS / "storage.py", "takes no value")
     contract = direct_vm.deploy(CONTRACTS / "escrow.py", seller, direct_alice, 100)
     direct_vm.value = 100
     contract.pay()
     direct_vm.value = 0
     contract.release()
-    assert contract.get() == {"state": "released", "holds": 100, "returned": 100}
+    assert contract.get() == {"state": "released", "holds": 100}
+    assert contract.returned_by(seller) == 100
+    with direct_vm.expect_revert("nothing of yours"):
+        contract.withdraw(direct_bob)
+
+    before = direct_vm.balance(direct_bob)
+    direct_vm.origin = direct_alice
+    with direct_vm.prank(seller):
+        contract.withdraw(direct_bob)
+        assert direct_vm.balance(direct_bob) == before + 100
+        assert contract.returned_by(seller) == contract.balance == 0
+        with direct_vm.expect_revert("nothing of yours"):
+            contract.withdraw(direct_bob)
+
+
+def test_what_came_back_is_never_more_than_what_was_sent(
+    direct_vm: DirectVM, escrow: DirectContract, direct_charlie: Address
+) -> None:
+    """Anybody may say that a message failed: it gives them only what they bring."""
+    direct_vm.value = 7
+    with direct_vm.prank(direct_charlie):
+        direct_vm.call(escrow, "#error")
+        direct_vm.value = 0
+        direct_vm.call(escrow, "#error")
+        escrow.withdraw(direct_charlie)
+    assert escrow.get() == {"state": "paid", "holds": 100}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -185,6 +186,28 @@ def test_a_contract_that_fails_shows_traceback_error_and_advice(tmp_path: Path) 
     assert "VM error: exit_code 1" in done.stderr
     assert "gl.vm.UserError" in done.stderr
     assert (tmp_path / ".pygenvm" / "local.db").read_bytes() == before
+
+
+def test_methods_that_cannot_be_called_like_that(tmp_path: Path) -> None:
+    assert genvm(tmp_path, "deploy", str(EXAMPLES / "storage.py"), "--args", '["hello"]').returncode == 0
+    it_has = r"storage 0x[0-9a-fA-F]{8}….*; it has get_storage, update_storage\.\n"
+    for arguments, text in (
+        (["call", "big"], "There is no public method `big` in " + it_has),
+        (["view", "__init__"], "There is no public method `__init__` in " + it_has),
+        (["view", "storage", ""], "`__receive__` is called, which " + it_has),
+        (
+            ["view", "storage", "update_storage", "--args", '["x"]'],
+            "`update_storage` is a write method, .*\nUse `genvm local call`",
+        ),
+    ):
+        done = genvm(tmp_path, *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.search(text, done.stderr), done.stderr
+        assert "Traceback" not in done.stderr
+        assert "<function" not in done.stderr
+    document = json.loads(genvm(tmp_path, "call", "big", "--json").stdout)
+    assert "`big`" in document["error"]["meaning"]
+    assert "Traceback" in document["transaction"]["stderr"]
 
 
 _FAILURES: list[tuple[str, list[Any], Outcome]] = [

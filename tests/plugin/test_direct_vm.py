@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pytest_genvm.plugin
 from executor.address import Address
+from localnet.errors import BadValue, InsufficientBalance, NotFound
 from pytest_genvm import ContractReverted, DirectContract, DirectVM, ModuleFailure, UnansweredRequest
 
 LEDGER = Path(__file__).with_name("ledger_contract.py")
+EXAMPLES = LEDGER.parents[2] / "examples" / "contracts"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
@@ -162,6 +165,95 @@ def test_events(direct_vm: DirectVM, ledger: DirectContract, direct_owner: Addre
     assert event.fields == {"payer": direct_owner, "amount": 4}
     assert direct_vm.events("Paid(payer)") == [event]
     assert direct_vm.events("Stolen") == []
+
+
+def test_a_refused_call_leaves_the_last_transaction_alone(direct_vm: DirectVM) -> None:
+    """Its validator starts from the state that it had, not from that of the call which never ran."""
+    direct_vm.mock_web("example", "about bees")
+    direct_vm.mock_llm("A title", "Bees")
+    without_contract = direct_vm.snapshot()
+    ledger = direct_vm.deploy(LEDGER, "rent")
+    ledger.name_after("https://example.com/a")
+    last = direct_vm.last
+    direct_vm.revert(without_contract)
+    for value, refusal in ((2 * 10**18, InsufficientBalance), (2**64, BadValue)):
+        direct_vm.value = value
+        with pytest.raises(refusal):
+            ledger.rename("x")
+        assert (direct_vm.last, direct_vm.run_validator()) == (last, True)
+        with pytest.raises(refusal):
+            direct_vm.deploy(LEDGER, "x")
+        assert (direct_vm.last, direct_vm.run_validator()) == (last, True)
+
+
+def test_mocks_of_evm_contracts_that_do_not_work(direct_vm: DirectVM) -> None:
+    token = Address(bytes(20))
+    vault = direct_vm.deploy(EXAMPLES / "evm_vault.py", token)
+    wrong: Any
+    for wrong in ("500", None, 0.5, [1]):
+        with pytest.raises(TypeError, match=f"an EVM response cannot be a {type(wrong).__name__}"):
+            direct_vm.mock_evm(token, "balanceOf(address)", wrong)
+    with pytest.raises(UnansweredRequest, match=r"0x70a08231 of the EVM contract 0x0{40}\nno mock answers it; .* none"):
+        vault.tokens()
+    direct_vm.mock_evm(token, "balanceOf(address)", lambda arguments: "500")
+    with pytest.raises(UnansweredRequest, match="an EVM response cannot be a str"):
+        vault.tokens()
+    direct_vm.mock_evm(token, "balanceOf(address)", lambda arguments: 1 // 0)
+    with pytest.raises(UnansweredRequest, match="ZeroDivisionError"):
+        vault.tokens()
+    direct_vm.mock_evm(token, "balanceOf(address)", lambda arguments: 500)
+    assert vault.tokens() == 500
+
+
+def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) -> None:
+    with pytest.raises(AttributeError, match=r"'title' of <contract 0x.*> cannot be assigned: .* call a method"):
+        ledger.title = "mine"
+    with pytest.raises(AttributeError, match=r"direct_vm\.deal"):
+        ledger.balance = 4  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="call a method"):
+        ledger.address = Address(bytes(20))  # type: ignore[misc]
+    assert ledger.title == "rent"
+    with pytest.raises(AttributeError, match="no attribute 'valeu', did you mean 'value'"):
+        direct_vm.valeu = 4  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no attribute 'gas'; only sender, origin, value, strict_mocks can"):
+        direct_vm.gas = 4  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="warp is a method, call it"):
+        direct_vm.warp = "2027-01-01"  # type: ignore[method-assign, assignment]
+    with pytest.raises(AttributeError, match="now is for reading"):
+        direct_vm.now = datetime.now(UTC)  # type: ignore[misc]
+    direct_vm.strict_mocks = True
+
+
+def test_accounts_that_there_are_not(direct_vm: DirectVM) -> None:
+    for wrong in ("zed", "0x12", "z" * 50):
+        with pytest.raises(ValueError, match=f"no account is called '{wrong}', .*; there are alice, bob, .*, judy"):
+            direct_vm.start_prank(wrong)
+    with pytest.raises(RuntimeError, match="stop_prank without start_prank"):
+        direct_vm.stop_prank()
+
+
+def test_paths_are_found_from_both_folders(
+    direct_deploy: Callable[..., DirectContract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert direct_deploy("ledger_contract.py", "beside the test").title == "beside the test"
+    Path("mine.py").write_bytes(LEDGER.read_bytes())
+    assert direct_deploy("mine.py", "in the working directory").title == "in the working directory"
+    with pytest.raises(NotFound) as error:
+        direct_deploy("missing.py")
+    assert str(error.value) == f"there is no {tmp_path}/missing.py and no {LEDGER.parent}/missing.py"
+    with pytest.raises(NotFound, match=r"^there is no /missing\.py$"):
+        direct_deploy("/missing.py")
+
+
+def test_methods_that_there_are_not(direct_vm: DirectVM, ledger: DirectContract) -> None:
+    with pytest.raises(ContractReverted) as error:
+        direct_vm.call(ledger, "payed")
+    assert "There is no public method `payed` in 0x" in str(error.value)
+    assert "it has called_by, name_after, paid_by, pay" in str(error.value)
+    assert "Traceback" not in str(error.value)
+    with pytest.raises(ContractReverted, match=r"`rename` is a write method, .*\n.* direct_vm\.call"):
+        direct_vm.view(ledger, "rename", "x")
 
 
 def test_document_names_every_fixture_and_cheat_code() -> None:

@@ -88,6 +88,7 @@ def test_every_kind_of_request(recorded: tuple[Path, Path, Execution]) -> None:
         0,
         f"same: requests, result and fingerprint are the same ({len(run.host.requests) + 1} exchanges)\n",
     )
+    assert '"level"' not in done.stderr, "the verdict, not the log"
 
 
 def test_validators_on_their_threads(tmp_path: Path) -> None:
