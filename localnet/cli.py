@@ -296,8 +296,8 @@ def _lint(options: argparse.Namespace) -> int:
     if not options.paths:
         raise BadRequest("name the files or folders to check, or ask for --rules")
     settings = Settings(installed_runners(), lambda code: ask_sandbox(_net(options), code))
-    contracts = [contract for path in options.paths for contract in find_contracts(path)]
-    findings = [finding for contract in dict.fromkeys(contracts) for finding in lint(contract, settings)]
+    contracts = list(dict.fromkeys(contract for path in options.paths for contract in find_contracts(path)))
+    findings = [finding for contract in contracts for finding in lint(contract, settings)]
     if options.json:
         _print_json(report.document(findings, [str(contract) for contract in contracts]))
     else:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import schemas
 from executor.outcome import InternalError, Outcome, UserError, VMError
+from localnet.shorten import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,9 @@ _USER_ERROR = Explanation(
     "The contract itself refused, with a text of its own choice.",
     "Look for the condition that raises gl.vm.UserError with this text.",
 )
+
+#: The newest published runner for contracts of one file.
+_RUNNER = f"py-genlayer:{schemas.load('runner-aliases')['py-genlayer'][-1]}"
 
 # Exact strings first, then what a string may start with.
 _VM_ERRORS: dict[str, Explanation] = {
@@ -58,7 +65,7 @@ _VM_ERRORS: dict[str, Explanation] = {
     "i_am_leader": Explanation("A nondet block asked for a leader that there is not.", "Please report it."),
     "invalid_contract absent_runner_comment": Explanation(
         "There is no contract at the address, or the code does not start with the comment that names its runner.",
-        'Start the file, at its very first byte, with:  # { "Depends": "py-genlayer:test" }  Nothing may stand above it'
+        f'Start the file, at its very first byte, with:  # {{ "Depends": "{_RUNNER}" }}  Nothing may stand above it'
         " but a version line such as `# v0.2.16`.",
     ),
     "invalid_contract not_utf8_text": Explanation(
@@ -96,9 +103,12 @@ _VM_ERROR_STARTS: dict[str, Explanation] = {
     ),
 }
 
+_FORBIDDEN = r"SystemError: 6: forbidden"
+_NOT_PUBLIC = r"call to private method|starts? with __ is forbidden|unknown special method"
+
 # The last line of a traceback, and what it usually means.
 _PYTHON_HINTS: tuple[tuple[str, str], ...] = (
-    (r"SystemError: 6: forbidden", "Not allowed here: a view that writes or sends, storage inside a nondet block or"
+    (_FORBIDDEN, "Not allowed here: a view that writes or sends, storage inside a nondet block or"
      " sandbox, a slot that is locked, or web and LLM calls outside of a nondet block."),
     (r"SystemError: 7: inbalance", "The contract tried to send more than it has. Give it value with --value, in a"
      " payable method."),
@@ -138,9 +148,38 @@ def explain(outcome: Outcome, stderr: str = "") -> Explanation | None:
     return None
 
 
+def may_be_wrong_method(outcome: Outcome | None, stderr: str) -> bool:
+    """Whether it is worth asking :func:`explain_method`, for which the schema of the contract is needed."""
+    return outcome == VMError("exit_code 1") and _ends_with(stderr, f"{_NOT_PUBLIC}|{_FORBIDDEN}")
+
+
+def explain_method(
+    stderr: str, contract: str, method: str, methods: Mapping[str, Any], *, is_view: bool
+) -> Explanation | None:
+    """The explanation where the contract cannot be called like that, as its ``methods`` say (spec sdk/03 §4)."""
+    if method not in methods and _ends_with(stderr, _NOT_PUBLIC):
+        if method:
+            missing = f"There is no public method `{method}` in {contract}"
+        else:
+            missing = f"Without a method `__receive__` is called, which {contract} does not have"
+    elif is_view and method in methods and not methods[method].get("readonly") and _ends_with(stderr, _FORBIDDEN):
+        return Explanation(
+            f"`{method}` is a write method, and a view can neither write nor send.",
+            "Use `genvm local call`, or direct_vm.call in a test.",
+        )
+    else:
+        return None
+    return Explanation(
+        f"{missing}; it has {shorten(methods) or 'none'}.", "`genvm local schema` shows what parameters they take."
+    )
+
+
 def _python_hint(stderr: str) -> str | None:
-    lines = stderr.rstrip().splitlines()[-3:]
-    return next((hint for pattern, hint in _PYTHON_HINTS if any(re.search(pattern, line) for line in lines)), None)
+    return next((hint for pattern, hint in _PYTHON_HINTS if _ends_with(stderr, pattern)), None)
+
+
+def _ends_with(stderr: str, pattern: str) -> bool:
+    return any(re.search(pattern, line) for line in stderr.rstrip().splitlines()[-3:])
 
 
 def _internal(message: str) -> Explanation:

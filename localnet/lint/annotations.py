@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from localnet.lint.names import INTEGERS
-from localnet.lint.source import ClassInfo, Contract, Module, methods
+from localnet.lint.source import ClassInfo, Contract, Method, Module, methods
 
 ENUMS = frozenset({"enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag"})
 DATACLASS = "dataclasses.dataclass"
@@ -21,6 +21,9 @@ SCALARS = INTEGERS | {
     "builtins.float",
     "datetime.datetime",
 }
+#: Methods that have no ``self``: by their decorators, and by their names.
+_NO_SELF = frozenset({"builtins.staticmethod", "builtins.classmethod"})
+_CLASS_METHODS = frozenset({"__new__", "__init_subclass__", "__class_getitem__"})
 #: Methods of containers that give an item.
 _GIVE_ITEM = frozenset({"get", "append_new_get", "get_or_insert_default", "setdefault", "compute_if_absent"})
 
@@ -56,9 +59,17 @@ def arguments(node: ast.Subscript) -> list[ast.expr]:
     return [unquoted(item) for item in items]
 
 
-def decorators(contract_module: Module, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+def decorators(contract_module: Module, node: ast.ClassDef | Method) -> list[str]:
     """What the decorators stand for, calls without their arguments."""
     return [contract_module.dotted(item.func if isinstance(item, ast.Call) else item) for item in node.decorator_list]
+
+
+def self_name(module: Module, method: Method) -> str:
+    """What the method calls its object; empty if it gets none."""
+    given = [*method.args.posonlyargs, *method.args.args]
+    if not given or method.name in _CLASS_METHODS or _NO_SELF.intersection(decorators(module, method)):
+        return ""
+    return given[0].arg
 
 
 def is_dataclass(info: ClassInfo) -> bool:
@@ -74,9 +85,16 @@ def own_fields(info: ClassInfo) -> Iterator[Field]:
     for node in info.node.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             annotation = unquoted(node.annotation)
-            outer = annotation.value if isinstance(annotation, ast.Subscript) else annotation
-            if info.module.dotted(outer) not in ("typing.ClassVar", "typing_extensions.ClassVar"):
+            if not _is_class_variable(info.module, annotation):
                 yield Field(node.target.id, annotation, node.value, node, info.module)
+
+
+def _is_class_variable(module: Module, annotation: ast.expr) -> bool:
+    outer = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+    meaning = module.dotted(outer)
+    # A name that some star import brought is what it is called.
+    written = outer.id if isinstance(outer, ast.Name) and not meaning else meaning.rpartition(".")[2]
+    return written == "ClassVar"
 
 
 def fields(contract: Contract, info: ClassInfo) -> dict[str, Field]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import warnings
@@ -47,6 +48,9 @@ FAMILIES: tuple[Rules, ...] = (
     events.RULES,
 )
 _CHECKS = (contract_class.check, storage.check, methods.check, nondet.check, old_names.check, events.check)
+_HEADER = re.compile(r"\ufeff?\s*(?:#|//|--)[ \t]*(?:\{|v\d)")
+_CONTRACT_BASE = re.compile(r"(?:\w+\.)*gl\.Contract")
+_CONTRACT_CLASS = re.compile(r"^[ \t]*class\s+\w+[^:]*\bgl\.Contract\b", re.MULTILINE)
 _ALLOWED = re.compile(r"#\s*lint:\s*allow\[([A-Z0-9,\s]+)\]")
 
 
@@ -83,10 +87,38 @@ def find_contracts(path: Path) -> list[Path]:
     """
     if not path.is_dir() or (path / "runner.json").is_file():
         return [path]
-    found = sorted([*path.glob("*.py"), *(one.parent for one in path.glob("*/runner.json"))])
+    found = sorted(_contracts_in(path))
     if not found:
-        raise NotFound(f"{path} has no contracts: neither files *.py nor folders with a runner.json")
+        raise NotFound(f"{path} has no contracts: neither files *.py that look like one nor folders with a runner.json")
     return found
+
+
+def _contracts_in(root: Path) -> Iterator[Path]:
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        if "runner.json" in files:
+            yield folder
+            folders.clear()
+        else:
+            folders[:] = [one for one in folders if not one.startswith(".") and one != "__pycache__"]
+            yield from (folder / one for one in files if one.endswith(".py") and _is_contract(folder / one))
+
+
+def _is_contract(path: Path) -> bool:
+    """Whether the file starts like a contract, or has a class of one; tests and the like do not."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return False
+    if _HEADER.match(text):
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            classes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return bool(_CONTRACT_CLASS.search(text))
+    return any(_CONTRACT_BASE.fullmatch(ast.unparse(base)) for node in classes for base in node.bases)
 
 
 def lint(path: Path, settings: Settings) -> list[Finding]:

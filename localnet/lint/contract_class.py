@@ -49,26 +49,32 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     found_any = contract.contract_classes
     if not found_any:
         if not any(_may_hide_contract(contract, module) for module in contract.modules):
-            first = contract.modules[0]
-            yield first, fault(NO_CONTRACT, Place(1, 0, len(first.line(1))), "no class derives from `gl.Contract`")
+            start = contract.modules[0]
+            yield start, fault(NO_CONTRACT, Place(1, 0, len(start.line(1))), "no class derives from `gl.Contract`")
         return
+    first = next((info for info in found_any if _is_certain(info)), None)
     for info in found_any:
         direct = any(info.module.dotted(base) == "gl.Contract" for base in info.node.bases)
         bases = [base.node.name for base in contract.bases(info) if base.node in {other.node for other in found_any}]
-        if bases:
+        if bases and _is_certain(info):
             message = f"`{info.node.name}` derives from `{bases[-1]}`, which is a contract itself; only one is allowed"
             yield info.module, fault(INDIRECT_CONTRACT, info.node, message)
-        elif direct and info.node is not found_any[0].node:
-            message = f"`{info.node.name}` is a second contract class, after `{found_any[0].node.name}`"
+        elif direct and first and info.node is not first.node and _is_certain(info):
+            message = f"`{info.node.name}` is a second contract class, after `{first.node.name}`"
             yield info.module, fault(SECOND_CONTRACT, info.node, message)
         yield from _members(contract, info)
 
 
+def _is_certain(info: ClassInfo) -> bool:
+    """Whether the class is made whenever its module is loaded: no condition decides on it."""
+    return info.module.parents[info.node] is info.module.tree
+
+
 def _may_hide_contract(contract: Contract, module: Module) -> bool:
-    """Whether some class has a base that may be ``gl.Contract`` under another name."""
+    """Whether some class has a base that may be ``gl.Contract`` under another name, or is made by a function."""
     return any(
-        not module.dotted(base) and contract.resolve_class(module, base) is None
-        for node in ast.walk(module.tree)
+        module.dotted(base) in ("", "gl.Contract") and contract.resolve_class(module, base) is None
+        for node in module.nodes
         if isinstance(node, ast.ClassDef)
         for base in node.bases
     )
@@ -76,7 +82,7 @@ def _may_hide_contract(contract: Contract, module: Module) -> bool:
 
 def _imports(module: Module) -> Iterator[Fault]:
     wrong = False
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name == "genlayer" and alias.asname == "gl":
@@ -84,14 +90,13 @@ def _imports(module: Module) -> Iterator[Fault]:
                     message = "`import genlayer as gl` gives the package, which has no `Contract`, `public` and so on"
                     yield fault(WRONG_IMPORT, node, message)
     others = any(
-        isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
-        for node in ast.walk(module.tree)
+        isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in module.nodes
     )
     if wrong or others:
         # After a star import of anything any name may be there.
         return
     reported: set[str] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if (
             isinstance(node, ast.Name)
             and node.id in EXPORTED

@@ -92,7 +92,7 @@ def _version(contract: Contract, module: Module) -> Iterator[tuple[Module, Fault
     if version is None or version >= max(_EVENTS, _TRACE):
         return
     fix = f"Write `# {highest_version(-1)}` as the first line of the file."
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue
         name = module.dotted(node.func)

@@ -16,6 +16,19 @@ from localnet.lint.model import Fault, Place, Rules, fault
 
 RULES = Rules("Header")
 
+_SINGLE, _MULTI = "py-genlayer", "py-genlayer-multi"
+
+
+def published() -> Mapping[str, Sequence[str]]:
+    """Hashes of the published runners by id, the newest last."""
+    return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
+
+
+def depends_line(runner: str = _SINGLE) -> str:
+    """JSON that names the newest published runner."""
+    return f'{{ "Depends": "{runner}:{published()[runner][-1]}" }}'
+
+
 _EXAMPLE = '`# { "Depends": "py-genlayer:HASH" }`'
 
 NO_HEADER = RULES.error(
@@ -45,10 +58,13 @@ UNKNOWN_RUNNER = RULES.error("GL108", "no such runner", "`genvm runners list` sh
 DEBUG_RUNNER = RULES.warning(
     "GL109",
     "`:test` and `:latest` mean something only on a local network and in debug mode",
-    "Name a hash; `genvm local lint` shows the current one.",
+    f"Name the hash: `# {depends_line()}`.",
 )
-
-_SINGLE, _MULTI = "py-genlayer", "py-genlayer-multi"
+NOT_INSTALLED = RULES.info(
+    "GL110",
+    "a runner that is published but not built here, so that the contract runs on nodes only",
+    "`genvm runners list` shows what is installed.",
+)
 
 
 @dataclass
@@ -57,16 +73,6 @@ class Header:
 
     version: Version | None
     faults: list[Fault] = field(default_factory=list)
-
-
-def published() -> Mapping[str, Sequence[str]]:
-    """Hashes of the published runners by id, the newest last."""
-    return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
-
-
-def depends_line(runner: str = _SINGLE) -> str:
-    """JSON that names the newest published runner."""
-    return f'{{ "Depends": "{runner}:{published()[runner][-1]}" }}'
 
 
 def check_text(text: str, installed: Mapping[str, Collection[str]]) -> Header:
@@ -234,6 +240,8 @@ def _runners(
         if runner.name not in known and runner.name not in installed:
             every = ", ".join(sorted({*known, *installed}))
             yield fault(UNKNOWN_RUNNER, place, f"there is no runner `{runner.name}`", f"Known runners: {every}.")
+        elif installed and runner.name not in installed:
+            yield fault(NOT_INSTALLED, place, f"the runner `{runner.name}` is not built here")
         elif runner.hash in LATEST:
             if runner.name in known:
                 message = f"`:{runner.hash}` works on a local network only; nodes refuse the contract"

@@ -18,7 +18,7 @@ from localnet.lint.annotations import (
 from localnet.lint.model import Fault, Rules, fault
 from localnet.lint.names import HOOKS
 from localnet.lint.publicity import Publicity, of_method, publicity
-from localnet.lint.source import ClassInfo, Contract, Module, methods, own_nodes, parameters, shown
+from localnet.lint.source import ClassInfo, Contract, Method, Module, methods, parameters, shown
 
 RULES = Rules("Public methods")
 
@@ -115,7 +115,7 @@ def _method(
         yield fault(NO_SELF, where, f"the first parameter of `{method.name}` must be called `self`")
         return
     if mark is Publicity.VIEW:
-        yield from _writes(method, types, "self")
+        yield from _writes(module, method, types, "self")
     if method.name in HOOKS:
         return
     yield from _signature(contract, module, method, is_init=is_init)
@@ -160,16 +160,17 @@ def _signature(
         return
     if method.returns is None:
         message = f"`{method.name}` does not say what it returns, so callers see `any`"
-        fix = None if _returned(method) else "It returns nothing: write `-> None`."
+        fix = None if _returned(module, method) else "It returns nothing: write `-> None`."
         yield fault(NO_RETURN_TYPE, method, message, fix)
     else:
         yield from checker.faults(method.returns)
-    for value in _returned(method):
+    for value in _returned(module, method):
         yield from _floats(module, value)
 
 
-def _returned(method: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
-    return [node.value for node in own_nodes(method) if isinstance(node, ast.Return) and node.value is not None]
+def _returned(module: Module, method: Method) -> list[ast.expr]:
+    nodes = module.scope(method).nodes
+    return [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
 
 
 def _floats(module: Module, node: ast.expr) -> Iterator[Fault]:
@@ -192,9 +193,9 @@ def _floats(module: Module, node: ast.expr) -> Iterator[Fault]:
             yield from _floats(module, other)
 
 
-def _writes(method: ast.FunctionDef | ast.AsyncFunctionDef, types: StorageTypes, self_name: str) -> Iterator[Fault]:
+def _writes(module: Module, method: Method, types: StorageTypes, self_name: str) -> Iterator[Fault]:
     reported: set[str] = set()
-    for node in own_nodes(method):
+    for node in module.scope(method).nodes:
         match node:
             case ast.Assign(targets=targets) | ast.Delete(targets=targets):
                 pass

@@ -54,5 +54,9 @@ BLOCKS = {
 }
 SANDBOX = "gl.vm.spawn_sandbox"
 
+PROMPT = "gl.nondet.exec_prompt"
+#: What it takes; it ignores everything else.
+PROMPT_PARAMETERS = ("prompt", "response_format", "images", "image")
+
 #: Bases of a contract class that bring no fields and no methods of their own.
 PLAIN_BASES = frozenset({"gl.Contract", "builtins.object", "typing.Generic", "typing.Protocol", "abc.ABC"})

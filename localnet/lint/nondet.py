@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import ast
+import difflib
+from collections import deque
 from collections.abc import Iterator
 
-from localnet.lint.annotations import StorageTypes
-from localnet.lint.calls import Calls, HandedOver, Role, Unit
+from localnet.lint.annotations import self_name
+from localnet.lint.calls import Calls, Role, Unit, calls_in, interfaces, is_proxy
 from localnet.lint.model import Fault, Rules, fault
-from localnet.lint.names import BLOCKS, HOOKS, SANDBOX
+from localnet.lint.names import BLOCKS, HOOKS, PROMPT, PROMPT_PARAMETERS, SANDBOX
 from localnet.lint.publicity import Publicity, of_method
-from localnet.lint.source import (
-    ClassInfo,
-    Contract,
-    FunctionNode,
-    Module,
-    bound_in,
-    methods,
-    own_nodes,
-    parameters,
-    shown,
-)
+from localnet.lint.source import ClassInfo, Contract, FunctionNode, Method, Module, shown
 
 RULES = Rules("Non-determinism")
 
@@ -54,11 +46,17 @@ NO_VERDICT = RULES.error(
 )
 DETERMINISTIC = RULES.info(
     "GL507",
-    "what is random or depends on the clock elsewhere is the same for every validator here",
+    "what is random elsewhere is the same for every validator here",
     "Know that anybody can foresee it.",
 )
 
-_NONDET = frozenset({"gl.nondet.exec_prompt"}) | {
+IGNORED_PARAMETER = RULES.warning(
+    "GL508",
+    "`gl.nondet.exec_prompt` ignores parameters that it does not know",
+    f"It takes {', '.join(f'`{name}`' for name in PROMPT_PARAMETERS)}.",
+)
+
+_NONDET = frozenset({PROMPT}) | {
     f"gl.nondet.web.{name}" for name in ("delete", "get", "head", "patch", "post", "render", "request")
 }
 _EFFECTS = {
@@ -71,13 +69,8 @@ _OF_PROXY = {
     "emit": "a message",
     "emit_transfer": "a transfer",
 }
-_INTERFACES = frozenset({"gl.contract_interface", "gl.evm.contract_interface"})
 
 # What a function gives, and what to do if that is not what one wants.
-_CLOCK = (
-    "gives the time of the transaction, wherever and however often it is asked",
-    "That is right for deadlines. `gl.message_raw['datetime']` has the same time as text.",
-)
 _SEEDED = (
     "gives the same numbers in every run, so that anybody can foresee them (but in non-deterministic blocks)",
     "Let nothing of value depend on them.",
@@ -86,21 +79,13 @@ _OS = (
     "gives the same bytes in every run, so that anybody can foresee them (but in non-deterministic blocks)",
     "Keep no secrets in a contract: everything in it can be read.",
 )
-_SAME_EVERYWHERE = {
-    "time.time": _CLOCK,
-    "time.time_ns": _CLOCK,
-    "time.monotonic": _CLOCK,
-    "time.perf_counter": _CLOCK,
-    "datetime.datetime.now": _CLOCK,
-    "datetime.datetime.utcnow": _CLOCK,
-    "datetime.datetime.today": _CLOCK,
-    "datetime.date.today": _CLOCK,
-    "os.urandom": _OS,
-    "uuid.uuid1": _OS,
-    "uuid.uuid4": _OS,
-}
-_OS_MODULES = ("secrets.",)
+_FROM_OS = frozenset(
+    f"secrets.{name}"
+    for name in ("choice", "randbelow", "randbits", "token_bytes", "token_hex", "token_urlsafe", "SystemRandom")
+) | {"os.urandom", "uuid.uuid1", "uuid.uuid4", "random.SystemRandom"}
 _SEEDED_MODULES = ("random.", "numpy.random.")
+#: With an argument these are meant to give the same numbers again.
+_SEEDS = frozenset({"Random", "seed", "default_rng", "RandomState", "SeedSequence", "setstate", "set_state"})
 _NO_BOOL_CALLS = frozenset(f"builtins.{name}" for name in ("str", "int", "float", "len", "list", "dict", "repr", "abs"))
 
 
@@ -110,7 +95,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     yield from _outside(contract, calls)
     yield from _handed_over(contract, calls)
     for module in contract.modules:
-        for found in _same_everywhere(module):
+        for found in (*_same_everywhere(module), *_ignored_parameters(calls, module)):
             yield module, found
 
 
@@ -120,28 +105,28 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
 def _outside(contract: Contract, calls: Calls) -> Iterator[tuple[Module, Fault]]:
     """Follows the calls from everything that certainly runs in a deterministic VM."""
     for module in contract.modules:
-        for node in own_nodes(module.tree):
-            if isinstance(node, ast.Call) and calls.called(module, node) in _NONDET:
-                yield module, _used_outside(node, " when the contract is loaded")
+        for call in module.scope(module.tree).certain_calls:
+            if calls.called(module, call) in _NONDET:
+                yield module, _used_outside(call, " when the contract is loaded")
+    entries = {start.node: start for info in contract.contract_classes for start in _entries(calls, info)}
     seen: set[FunctionNode] = set()
-    for info in contract.contract_classes:
-        for start in _entries(contract, info):
-            waiting = [start]
-            while waiting:
-                unit = waiting.pop(0)
-                if unit.node in seen:
-                    continue
-                seen.add(unit.node)
-                for call in calls.calls_in(unit):
-                    name = calls.called(unit.module, call)
-                    if name in _NONDET:
-                        where = "" if unit.node is start.node else f", in the deterministic part of `{start.name}`"
-                        yield unit.module, _used_outside(call, where)
-                    if name == SANDBOX:
-                        # As deterministic as what starts it.
-                        waiting += [one.unit for one in calls.handed_over_by(unit.module, call) if one.unit]
-                    elif name not in BLOCKS and (found := calls.target(unit.module, call.func)):
-                        waiting.append(found)
+    for start in entries.values():
+        waiting = deque([start])
+        while waiting:
+            unit = waiting.popleft()
+            if unit.node in seen or (unit is not start and unit.node in entries):
+                continue
+            seen.add(unit.node)
+            for call in calls_in(unit, first=unit is start):
+                name = calls.called(unit.module, call)
+                if name in _NONDET:
+                    where = "" if unit.node is start.node else f", in the deterministic part of `{start.name}`"
+                    yield unit.module, _used_outside(call, where)
+                if name == SANDBOX:
+                    # As deterministic as what starts it.
+                    waiting += [one.unit for one in calls.handed_over_by(unit.module, call)]
+                elif name not in BLOCKS and (found := calls.target(unit.module, call.func)):
+                    waiting.append(found)
 
 
 def _used_outside(call: ast.Call, where: str) -> Fault:
@@ -149,63 +134,75 @@ def _used_outside(call: ast.Call, where: str) -> Fault:
     return fault(OUTSIDE_BLOCK, call.func, f"{called}{where}: the VM refuses it (`6: forbidden`)")
 
 
-def _entries(contract: Contract, info: ClassInfo) -> Iterator[Unit]:
-    for one in (info, *contract.bases(info)):
-        for method in methods(one.node):
-            public = of_method(one.module, method) in (Publicity.VIEW, Publicity.WRITE)
-            if public or method.name == "__init__" or method.name in HOOKS:
-                yield Unit(method, one.module, info)
+def _entries(calls: Calls, info: ClassInfo) -> Iterator[Unit]:
+    for name, unit in calls.methods(info).items():
+        if unit and isinstance(unit.node, Method):
+            public = of_method(unit.module, unit.node) in (Publicity.VIEW, Publicity.WRITE)
+            if public or name == "__init__" or name in HOOKS:
+                yield unit
 
 
 # --- functions that run in VMs of their own -------------------------------------------------------
 
 
 def _handed_over(contract: Contract, calls: Calls) -> Iterator[tuple[Module, Fault]]:
-    proxies = _proxies(contract)
+    known = {module: interfaces(module) for module in contract.modules}
+    done: set[tuple[FunctionNode, Role]] = set()
+    # What has been looked at already, in sandboxes and in blocks; as the first function of one and further on.
+    seen: set[tuple[FunctionNode, bool, bool]] = set()
     for one in calls.handed_over():
-        if one.unit is None:
+        if (one.unit.node, one.role) in done:
             continue
-        yield from _captured(calls, contract, one)
+        done.add((one.unit.node, one.role))
+        yield from _captured(calls, one.unit, one.role)
         if one.role is Role.VALIDATOR and (found := _verdict(one.unit)):
             yield one.unit.module, found
-        for unit in calls.reached(one.unit):
-            for call in calls.calls_in(unit):
+        sandboxed = one.role is Role.SANDBOX
+        what = "a sandbox" if sandboxed else "a non-deterministic block"
+        waiting = deque([one.unit])
+        while waiting:
+            unit = waiting.popleft()
+            first = unit is one.unit
+            if (unit.node, sandboxed, first) in seen:
+                continue
+            seen.add((unit.node, sandboxed, first))
+            for call in calls_in(unit, first=first):
                 name = calls.called(unit.module, call)
                 if name in BLOCKS:
-                    what = "a sandbox" if one.role is Role.SANDBOX else "a non-deterministic block"
                     yield unit.module, fault(NESTED_BLOCK, call.func, f"`{shown(call.func)}` inside of {what}")
-                elif one.role is not Role.SANDBOX and (effect := _effect(contract, unit, call, proxies)):
+                elif not sandboxed and (effect := _effect(contract, unit, call, known[unit.module])):
                     message = f"{effect} in a non-deterministic block: the VM refuses it (`6: forbidden`)"
                     yield unit.module, fault(EFFECT_IN_BLOCK, call.func, message)
+                if called := calls.target(unit.module, call.func):
+                    waiting.append(called)
 
 
-def _captured(calls: Calls, contract: Contract, one: HandedOver) -> Iterator[tuple[Module, Fault]]:
+def _captured(calls: Calls, unit: Unit, role: Role) -> Iterator[tuple[Module, Fault]]:
     """Uses of ``self``, and of views of storage, in the function."""
-    unit = one.unit
-    assert unit is not None
-    where = "a sandbox" if one.role is Role.SANDBOX else "a non-deterministic block"
-    if unit.owner is not None:
+    where = "a sandbox" if role is Role.SANDBOX else "a non-deterministic block"
+    if unit.owner is not None and isinstance(unit.node, Method):
         # A method: given as `self.method`, it takes the contract along.
-        if not parameters(unit.node):
-            return
-        yield from _self_uses(calls, contract, unit, unit.owner, parameters(unit.node)[0].arg, where, one)
+        name = self_name(unit.module, unit.node)
+        yield from _self_uses(calls, unit, unit.owner, name, where, role)
         return
-    for node in _free_names(unit.node):
+    for node in _free_names(unit):
         owner = calls.owner_of_self(unit.module, node, node.id)
         if owner is not None:
-            yield from _self_uses(calls, contract, unit, owner, node.id, where, one)
+            yield from _self_uses(calls, unit, owner, node.id, where, role)
             break
-    yield from _views(calls, contract, unit, where)
+    yield from _views(calls, unit, where)
 
 
 def _self_uses(
-    calls: Calls, contract: Contract, unit: Unit, owner: ClassInfo, self_name: str, where: str, one: HandedOver
+    calls: Calls, unit: Unit, owner: ClassInfo, name: str, where: str, role: Role
 ) -> Iterator[tuple[Module, Fault]]:
-    types = StorageTypes(contract, owner)
+    types = calls.types(owner)
     found_any = False
     reported: set[str] = set()
     first: ast.AST | None = None
-    names = [node for node in _names_in(unit.node) if node.id == self_name and _sees(unit, node)]
+    module = unit.module
+    home = unit.node if name in module.scope(unit.node).bound else module.binder(unit.node, name)
+    names = [node for node in _names_in(unit.node) if node.id == name and module.binder(node, name) is home]
     for node in names:
         parent = unit.module.parents.get(node)
         attr = parent.attr if isinstance(parent, ast.Attribute) and parent.value is node else ""
@@ -217,25 +214,23 @@ def _self_uses(
         if attr in types.fields or attr == "balance":
             stored = isinstance(parent, ast.Attribute) and isinstance(parent.ctx, ast.Store)
             found_any = True
-            if stored and one.role is Role.SANDBOX:
+            if stored and role is Role.SANDBOX:
                 continue  # a sandbox may write, if it is allowed to
-            message = (
-                f"`{self_name}.{attr}` is {'written' if stored else 'read'} in {where}, which has no access to storage"
-            )
+            message = f"`{name}.{attr}` is {'written' if stored else 'read'} in {where}, which has no access to storage"
             fix = None
             if stored:
                 fix = "Return the value from the function, and assign it afterwards."
-            elif not types.is_view(place, self_name):
-                fix = f"Write `{attr} = {self_name}.{attr}` before the function, and use `{attr}` in it."
+            elif not types.is_view(place, name):
+                fix = f"Write `{attr} = {name}.{attr}` before the function, and use `{attr}` in it."
             yield unit.module, fault(STORAGE_IN_BLOCK, place, message, fix)
         elif method := calls.method(owner, attr):
-            field = _used_field(calls, types, method, or_written=True)
+            field = calls.used_field(method, or_written=True)
             found_any |= bool(field)
-            if field and (one.role is not Role.SANDBOX or _used_field(calls, types, method, or_written=False)):
-                message = f"`{self_name}.{attr}()` uses the field `{field}`, and {where} has no access to storage"
+            if field and (role is not Role.SANDBOX or calls.used_field(method, or_written=False)):
+                message = f"`{name}.{attr}()` uses the field `{field}`, and {where} has no access to storage"
                 yield unit.module, fault(STORAGE_IN_BLOCK, place, message)
     if first is not None and not found_any and any(_takes_contract_along(unit, node) for node in names):
-        message = f"`{self_name}` is taken into {where}, where its storage cannot be read"
+        message = f"`{name}` is taken into {where}, where its storage cannot be read"
         yield unit.module, fault(SELF_IN_BLOCK, first, message)
 
 
@@ -245,40 +240,21 @@ def _takes_contract_along(unit: Unit, node: ast.Name) -> bool:
     return not (isinstance(parent, ast.Attribute) and parent.attr == "address")
 
 
-def _used_field(calls: Calls, types: StorageTypes, method: Unit, *, or_written: bool) -> str:
-    """Name of a field that the method, or a method it calls, certainly reads (or writes)."""
-    for unit in calls.reached(method):
-        given = parameters(unit.node)
-        if unit.owner is None or not given:
-            continue
-        for node in own_nodes(unit.node):
-            match node:
-                case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ctx) if name == given[0].arg:
-                    if attr in types.fields and (or_written or isinstance(ctx, ast.Load)):
-                        return attr
-    return ""
-
-
-def _views(calls: Calls, contract: Contract, unit: Unit, where: str) -> Iterator[tuple[Module, Fault]]:
+def _views(calls: Calls, unit: Unit, where: str) -> Iterator[tuple[Module, Fault]]:
     """Local variables of the enclosing functions that hold views of storage."""
-    reported: set[str] = set()
-    for node in _free_names(unit.node):
-        if node.id in reported:
-            continue
-        for outer in unit.module.enclosing(unit.node):
-            if isinstance(outer, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) and node.id in bound_in(outer):
-                value = _only_value(outer, node.id)
-                if value is not None and (source := _view_source(calls, contract, unit.module, value)):
-                    reported.add(node.id)
-                    message = f"`{node.id}` is a view of the field `{source}`, and {where} has no access to storage"
-                    fix = f"Copy it before: `gl.storage.copy_to_memory({node.id})` for a record, `list({node.id})`, …"
-                    yield unit.module, fault(STORAGE_IN_BLOCK, node, message, fix)
-                break
+    module = unit.module
+    for node in {node.id: node for node in reversed(_free_names(unit))}.values():
+        outer = module.binder(unit.node, node.id)
+        value = module.scope(outer).only_value(node.id) if outer else None
+        if value is not None and (source := _view_source(calls, module, value)):
+            message = f"`{node.id}` is a view of the field `{source}`, and {where} has no access to storage"
+            fix = f"Copy it before: `gl.storage.copy_to_memory({node.id})` for a record, `list({node.id})`, …"
+            yield module, fault(STORAGE_IN_BLOCK, node, message, fix)
 
 
-def _view_source(calls: Calls, contract: Contract, module: Module, value: ast.expr) -> str:
+def _view_source(calls: Calls, module: Module, value: ast.AST) -> str:
     """Field that the expression is a view of; empty if it is not certainly one."""
-    inner: ast.AST = value
+    inner = value
     field = ""
     while isinstance(inner, ast.Attribute | ast.Subscript | ast.Call):
         field = inner.attr if isinstance(inner, ast.Attribute) else field
@@ -286,27 +262,14 @@ def _view_source(calls: Calls, contract: Contract, module: Module, value: ast.ex
     if not isinstance(inner, ast.Name):
         return ""
     owner = calls.owner_of_self(module, inner, inner.id)
-    return field if owner and StorageTypes(contract, owner).is_view(value, inner.id) else ""
+    return field if owner and calls.types(owner).is_view(value, inner.id) else ""
 
 
-def _only_value(function: FunctionNode, name: str) -> ast.expr | None:
-    """The one expression that is assigned to a local variable."""
-    values: list[ast.expr] = []
-    stores = 0
-    for node in own_nodes(function):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=given)], value=value) if given == name:
-                values.append(value)
-            case ast.AnnAssign(target=ast.Name(id=given), value=ast.expr() as value) if given == name:
-                values.append(value)
-        stores += isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store | ast.Del)
-    return values[0] if len(values) == 1 and stores == 1 else None
-
-
-def _free_names(function: FunctionNode) -> list[ast.Name]:
-    """Names that the function takes from around it."""
-    local = bound_in(function)
-    return [node for node in _names_in(function) if isinstance(node.ctx, ast.Load) and node.id not in local]
+def _free_names(unit: Unit) -> list[ast.Name]:
+    """Names that the function takes from around it, in the order of the file."""
+    local = unit.module.scope(unit.node).bound
+    found = [node for node in _names_in(unit.node) if isinstance(node.ctx, ast.Load) and node.id not in local]
+    return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
 
 def _names_in(function: FunctionNode) -> Iterator[ast.Name]:
@@ -314,45 +277,18 @@ def _names_in(function: FunctionNode) -> Iterator[ast.Name]:
     return (node for part in body for node in ast.walk(part) if isinstance(node, ast.Name))
 
 
-def _sees(unit: Unit, node: ast.Name) -> bool:
-    """Whether no function between gives the name another meaning."""
-    for outer in unit.module.enclosing(node):
-        if outer is unit.node:
-            return True
-        if isinstance(outer, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) and node.id in bound_in(outer):
-            return False
-    return True
-
-
 # --- what they do ---------------------------------------------------------------------------------
 
 
-def _proxies(contract: Contract) -> dict[Module, set[str]]:
-    """Names of interfaces of other contracts, by module."""
-    found: dict[Module, set[str]] = {module: set() for module in contract.modules}
-    for module in contract.modules:
-        for node in module.tree.body:
-            match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)):
-                    if module.dotted(func) in _INTERFACES:
-                        found[module].add(name)
-                case ast.ClassDef(name=name, decorator_list=given):
-                    if any(module.dotted(item) in _INTERFACES for item in given):
-                        found[module].add(name)
-    return found
-
-
-def _effect(contract: Contract, unit: Unit, call: ast.Call, proxies: dict[Module, set[str]]) -> str:
+def _effect(contract: Contract, unit: Unit, call: ast.Call, known: set[str]) -> str:
     """What the call does that a non-deterministic VM may not, in words."""
     module = unit.module
     name = module.dotted(call.func)
     if name in _EFFECTS and name != "gl.get_contract_at":
         return _EFFECTS[name]
     match call.func:
-        case ast.Attribute(value=ast.Call(func=made), attr=attr):
-            if module.dotted(made) == "gl.get_contract_at" or (
-                isinstance(made, ast.Name) and made.id in proxies[module]
-            ):
+        case ast.Attribute(value=ast.Call(func=made) as owner, attr=attr):
+            if is_proxy(module, owner, known):
                 return _OF_PROXY.get(attr, "")
             event = contract.resolve_class(module, made)
             if attr == "emit" and event and contract.derives_from(event, "gl.Event"):
@@ -364,10 +300,11 @@ def _verdict(unit: Unit) -> Fault | None:
     if isinstance(unit.node, ast.Lambda):
         values: list[ast.expr | None] = [unit.node.body]
     else:
-        returns = [node for node in own_nodes(unit.node) if isinstance(node, ast.Return)]
+        nodes = unit.module.scope(unit.node).nodes
+        returns = [node for node in nodes if isinstance(node, ast.Return)]
         values = [node.value for node in returns]
-        if not values and not any(isinstance(node, ast.Raise | ast.While) for node in own_nodes(unit.node)):
-            if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(unit.node)) or _is_stub(unit.node):
+        if not values and not any(isinstance(node, ast.Raise | ast.While) for node in nodes):
+            if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes) or _is_stub(unit.node):
                 return None
             return fault(NO_VERDICT, unit.node, f"the validator `{unit.name}` returns nothing")
         for node in returns:
@@ -404,14 +341,26 @@ def _is_no_bool(module: Module, node: ast.expr) -> bool:
 
 def _same_everywhere(module: Module) -> Iterator[Fault]:
     reported: set[str] = set()
-    nodes = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    nodes = [node for node in module.nodes if isinstance(node, ast.Call)]
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
         name = module.dotted(node.func)
-        gives = _SAME_EVERYWHERE.get(name)
-        if name.startswith(_SEEDED_MODULES):
+        gives = _OS if name in _FROM_OS else None
+        if gives is None and name.startswith(_SEEDED_MODULES) and not _is_seeded(name, node):
             gives = _SEEDED
-        elif name.startswith(_OS_MODULES):
-            gives = _OS
         if gives and name not in reported:
             reported.add(name)
             yield fault(DETERMINISTIC, node.func, f"`{name}` {gives[0]}", gives[1])
+
+
+def _is_seeded(name: str, call: ast.Call) -> bool:
+    return name.rpartition(".")[2] in _SEEDS and bool(call.args or call.keywords)
+
+
+def _ignored_parameters(calls: Calls, module: Module) -> Iterator[Fault]:
+    for node in module.nodes:
+        if isinstance(node, ast.Call) and calls.called(module, node) == PROMPT:
+            for keyword in node.keywords:
+                if keyword.arg and keyword.arg not in PROMPT_PARAMETERS:
+                    meant = difflib.get_close_matches(keyword.arg, PROMPT_PARAMETERS, 1)
+                    fix = f"Write `{meant[0]}=…`." if meant else None
+                    yield fault(IGNORED_PARAMETER, keyword, f"`{shown(node.func)}` ignores `{keyword.arg}`", fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from localnet.lint.calls import interfaces, is_proxy
 from localnet.lint.model import Fault, Rules, fault
 from localnet.lint.names import MEMBERS, MESSAGE_RAW
 from localnet.lint.source import Contract, Module, shown
@@ -64,12 +65,21 @@ _RENAMED_MODULES = {
     "genlayer.py.eth": "genlayer.py.evm",
     "genlayer.gl.msg": "gl.message and gl.message_raw",
 }
+#: `gl.message` is a NamedTuple.
+_OF_TUPLES = frozenset({*dir(tuple), "_asdict", "_field_defaults", "_fields", "_make", "_replace"})
+#: Exceptions by which contracts find out what the SDK has.
+_ABSENT = frozenset(
+    f"builtins.{name}" for name in ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError")
+)
 
 
 def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Every use of a name that is not there."""
     for module in contract.modules:
-        for node in ast.walk(module.tree):
+        known, expected = interfaces(module), _expected_absent(module)
+        for node in module.nodes:
+            if node in expected or (isinstance(node, ast.Attribute) and node.attr in expected):
+                continue
             match node:
                 case ast.Import() | ast.ImportFrom():
                     found = _import(node)
@@ -82,12 +92,31 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                 ):
                     every = ", ".join(sorted(MESSAGE_RAW))
                     found = fault(UNKNOWN, node, f"`gl.message_raw` has no key `{key}`", f"It has: {every}.")
-                case ast.Call(func=ast.Attribute(attr="emit"), keywords=keywords):
+                case ast.Call(func=ast.Attribute(value=owner, attr="emit"), keywords=keywords) if is_proxy(
+                    module, owner, known
+                ):
                     found = next((_emit(item) for item in keywords if item.arg in ("gas", "code")), None)
                 case _:
                     continue
             if found:
                 yield module, found
+
+
+def _expected_absent(module: Module) -> set[ast.AST | str]:
+    """What the contract knows may be missing: names it asks `hasattr` for, and all in a `try` for missing names."""
+    found: set[ast.AST | str] = set()
+    for node in module.nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="hasattr"), args=[_, ast.Constant(value=str(name))]):
+                found.add(name)
+            case ast.Try(body=body, handlers=handlers) if any(_is_for_absent(module, item.type) for item in handlers):
+                found.update(inner for part in body for inner in ast.walk(part))
+    return found
+
+
+def _is_for_absent(module: Module, caught: ast.expr | None) -> bool:
+    every = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(module.dotted(item) in _ABSENT for item in every)
 
 
 def _renamed(node: ast.AST, name: str, written: str) -> Fault | None:
@@ -108,6 +137,8 @@ def _attribute(module: Module, node: ast.Attribute) -> Fault | None:
         return None
     if owner.startswith("gl.public"):
         return None  # the decorators have a rule of their own
+    if owner == "gl.message" and attr in _OF_TUPLES:
+        return None
     every = ", ".join(sorted(members)) if len(members) < 20 else ""
     fix = f"`{owner}` has: {every}." if every else None
     return fault(UNKNOWN, node, f"`{owner}` has no `{attr}`", fix)

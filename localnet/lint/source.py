@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
+import typing
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +17,13 @@ from localnet.lint.model import Place
 from localnet.lint.names import EXPORTED, STAR
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Method = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _GENLAYER = "genlayer"
 _GL = "gl"
+_TYPING = frozenset({"typing", "typing_extensions"})
+#: Names that mean the same whatever is imported with a star.
+_BUILTINS = frozenset(dir(builtins))
 _SHOWN_CHARACTERS = 60
 
 
@@ -34,22 +40,23 @@ class Module:
         self.path = path
         self.tree = tree
         self.lines = split_lines(text)
+        self.nodes = list(ast.walk(tree))
         self.parents: dict[ast.AST, ast.AST] = {}
-        for parent in ast.walk(tree):
+        self._function_around: dict[ast.AST, FunctionNode] = {}
+        for parent in self.nodes:
+            around = parent if isinstance(parent, _FUNCTIONS) else self._function_around.get(parent)
             for child in ast.iter_child_nodes(parent):
                 self.parents[child] = parent
-        self._star = False
+                if around is not None:
+                    self._function_around[child] = around
+        self._scopes: dict[ast.AST, Scope] = {}
+        self._star = self._typing_star = self._other_star = False
         self._imported: dict[str, str] = {}
         self._import_all()
-        self._bound = Counter(_bindings(tree))
+        self._bound = Counter(name for node in self.nodes for name in _bindings(node))
         self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     # --- names ------------------------------------------------------------------------------------
-
-    @property
-    def has_star_import(self) -> bool:
-        """Whether everything of the SDK is imported."""
-        return self._star
 
     def is_bound(self, name: str) -> bool:
         """Whether the file itself gives the name a meaning, by an import or otherwise."""
@@ -67,7 +74,9 @@ class Module:
             return self._imported[name]
         if self._star and name in EXPORTED:
             return name
-        return f"builtins.{name}"
+        if self._typing_star and name in typing.__all__:
+            return f"typing.{name}"
+        return "" if self._other_star and name not in _BUILTINS else f"builtins.{name}"
 
     def dotted(self, node: ast.AST | None) -> str:
         """What ``a.b.c`` stands for; empty for anything else."""
@@ -87,7 +96,7 @@ class Module:
 
     def _import_all(self) -> None:
         package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             match node:
                 case ast.Import(names=aliases):
                     for alias in aliases:
@@ -103,6 +112,8 @@ class Module:
                         if alias.name == "*":
                             # A module of the contract hands on what it imported itself.
                             self._star |= source == _GENLAYER or bool(level)
+                            self._typing_star |= source in _TYPING
+                            self._other_star |= source not in {_GENLAYER, *_TYPING}
                         else:
                             self._imported[alias.asname or alias.name] = _canonical(f"{source}.{alias.name}")
 
@@ -128,20 +139,77 @@ class Module:
 
     # --- structure --------------------------------------------------------------------------------
 
-    def enclosing(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What the node is in, the innermost first."""
-        while node in self.parents:
-            node = self.parents[node]
-            yield node
+    def scope(self, function: FunctionNode | ast.Module) -> Scope:
+        """What the function itself does."""
+        if function not in self._scopes:
+            self._scopes[function] = Scope(function)
+        return self._scopes[function]
 
-    def function_of(self, node: ast.AST) -> FunctionNode | None:
-        """The innermost function that the node is a part of (its decorators and defaults belong to the outer one)."""
-        inner: ast.AST = node
-        for outer in self.enclosing(node):
-            if isinstance(outer, _FUNCTIONS) and in_body(outer, inner):
-                return outer
-            inner = outer
-        return None
+    def binder(self, node: ast.AST, name: str) -> FunctionNode | None:
+        """The innermost function around the node that the name is local to."""
+        outer = self._function_around.get(node)
+        while outer is not None and name not in self.scope(outer).bound:
+            outer = self._function_around.get(outer)
+        return outer
+
+    @cached_property
+    def given_to(self) -> dict[str, set[str]]:
+        """For names that calls take as they are, the meaning of what is called."""
+        found: dict[str, set[str]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                for item in node.args:
+                    if isinstance(item, ast.Name):
+                        found.setdefault(item.id, set()).add(self.dotted(node.func))
+        return found
+
+
+class Scope:
+    """What runs when a function, or a module, itself runs: not the functions that it defines."""
+
+    def __init__(self, function: FunctionNode | ast.Module) -> None:
+        #: All nodes in the order of the file.
+        self.nodes: list[ast.AST] = []
+        self.calls: list[ast.Call] = []
+        #: Those that happen in every run that does not raise.
+        self.certain_calls: list[ast.Call] = []
+        #: Names that are local.
+        self.bound: set[str] = set()
+        self._values: dict[str, ast.expr | Method] = {}
+        self._count: Counter[str] = Counter()
+        if not isinstance(function, ast.Module):
+            given = function.args
+            every = (*parameters(function), given.vararg, given.kwarg)
+            self._count.update(item.arg for item in every if item)
+        self._walk(function)
+
+    def only_value(self, name: str) -> ast.expr | Method | None:
+        """The one thing that the local name is bound to: a function, or an expression that is assigned."""
+        return self._values.get(name) if self._count[name] == 1 else None
+
+    def _walk(self, function: FunctionNode | ast.Module) -> None:
+        outside: set[str] = set()
+        may_have_returned = False
+        for node, certain in own_nodes(function):
+            self.nodes.append(node)
+            self._count.update(_binding(node))
+            match node:
+                case ast.Global(names=given) | ast.Nonlocal(names=given):
+                    outside.update(given)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    self._values[name] = node
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    self._values[name] = value
+                case ast.Return():
+                    may_have_returned |= not certain
+                case ast.Call():
+                    self.calls.append(node)
+                    if certain and not may_have_returned:
+                        self.certain_calls.append(node)
+        self.bound = set(self._count) - outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +228,7 @@ class Contract:
     modules: Sequence[Module]
     version: Version | None = None
     _by_name: dict[str, Module] = field(init=False, repr=False)
+    _bases: dict[ast.ClassDef, list[ClassInfo]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_name = {module.name: module for module in self.modules}
@@ -183,17 +252,17 @@ class Contract:
                 return self.resolve_class(module, value)
         return None
 
-    def bases(self, info: ClassInfo) -> Iterator[ClassInfo]:
+    def bases(self, info: ClassInfo) -> Sequence[ClassInfo]:
         """Known bases, the nearest first; without the class itself."""
-        waiting, seen = [info], {info.node}
-        while waiting:
-            current = waiting.pop(0)
-            for base in current.node.bases:
-                found = self.resolve_class(current.module, base)
-                if found and found.node not in seen:
-                    seen.add(found.node)
-                    waiting.append(found)
-                    yield found
+        if info.node not in self._bases:
+            found = [info]
+            for current in found:
+                for base in current.node.bases:
+                    one = self.resolve_class(current.module, base)
+                    if one and one not in found:
+                        found.append(one)
+            self._bases[info.node] = found[1:]
+        return self._bases[info.node]
 
     def derives_from(self, info: ClassInfo, name: str) -> bool:
         """Whether one of the bases, of whatever depth, is the one of that meaning."""
@@ -214,56 +283,52 @@ class Contract:
         return [
             info
             for module in self.modules
-            for node in ast.walk(module.tree)
+            for node in module.scope(module.tree).nodes
             if isinstance(node, ast.ClassDef)
             and (info := ClassInfo(node, module))
             and self.derives_from(info, "gl.Contract")
         ]
 
 
-def methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def methods(node: ast.ClassDef) -> Iterator[Method]:
     """The functions in the body of a class."""
-    return (item for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (item for item in node.body if isinstance(item, Method))
 
 
-def in_body(function: FunctionNode, child: ast.AST) -> bool:
-    """Whether a direct child of a function belongs to what runs when it is called."""
-    return child is function.body if isinstance(function, ast.Lambda) else child in function.body
-
-
-def own_nodes(function: FunctionNode | ast.Module | ast.ClassDef) -> Iterator[ast.AST]:
-    """What runs when the function itself runs: not the bodies of functions and classes that it defines."""
-    waiting: list[ast.AST] = [function.body] if isinstance(function, ast.Lambda) else list(function.body)
+def own_nodes(function: FunctionNode | ast.Module) -> Iterator[tuple[ast.AST, bool]]:
+    """What runs when the function itself runs, in the order of the file, and whether no condition decides on it."""
+    body = [function.body] if isinstance(function, ast.Lambda) else function.body
+    waiting: list[tuple[ast.AST, bool]] = [(node, True) for node in reversed(body)]
     while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            waiting += [*node.decorator_list, *node.args.defaults, *(item for item in node.args.kw_defaults if item)]
-        elif isinstance(node, ast.Lambda):
-            waiting += [*node.args.defaults, *(item for item in node.args.kw_defaults if item)]
-        elif isinstance(node, ast.ClassDef):
-            waiting += [*node.decorator_list, *node.bases, *node.keywords, *node.body]
-        else:
-            waiting += ast.iter_child_nodes(node)
+        node, certain = waiting.pop()
+        yield node, certain
+        always, sometimes = _parts(node)
+        waiting += ((part, False) for part in reversed(sometimes))
+        waiting += ((part, certain) for part in reversed(always))
+
+
+def _parts(node: ast.AST) -> tuple[Sequence[ast.AST], Sequence[ast.AST]]:
+    """Children that run whenever the node does, and the rest of those that run with it."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+            defaults = [*node.args.defaults, *(item for item in node.args.kw_defaults if item)]
+            return [*getattr(node, "decorator_list", ()), *defaults], []
+        case ast.ClassDef():
+            return [*node.decorator_list, *node.bases, *node.keywords, *node.body], []
+        case ast.If(test=test, body=body, orelse=orelse):
+            return [test], [*body, *orelse]
+        case ast.IfExp(test=test, body=one, orelse=other):
+            return [test], [one, other]
+        case ast.BoolOp(values=[first, *rest]):
+            return [first], rest
+        case ast.ExceptHandler() | ast.match_case():
+            return [], list(ast.iter_child_nodes(node))
+    return list(ast.iter_child_nodes(node)), []
 
 
 def parameters(function: FunctionNode) -> list[ast.arg]:
     """All of them but ``*args`` and ``**kwargs``, in order."""
     return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-
-
-def bound_in(function: FunctionNode) -> set[str]:
-    """Names that are local to the function."""
-    arguments = function.args
-    names = {item.arg for item in (*parameters(function), arguments.vararg, arguments.kwarg) if item}
-    outside: set[str] = set()
-    for node in own_nodes(function):
-        match node:
-            case ast.Global(names=given) | ast.Nonlocal(names=given):
-                outside.update(given)
-            case _:
-                names.update(_binding(node))
-    return names - outside
 
 
 def shown(node: ast.AST) -> str:
@@ -296,11 +361,10 @@ def _canonical(name: str) -> str:
     return name.replace("collections.abc.", "typing.", 1) if name.startswith("collections.abc.") else name
 
 
-def _bindings(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        yield from _binding(node)
-        if isinstance(node, ast.arg):
-            yield node.arg
+def _bindings(node: ast.AST) -> Iterator[str]:
+    yield from _binding(node)
+    if isinstance(node, ast.arg):
+        yield node.arg
 
 
 def _binding(node: ast.AST) -> Iterator[str]:

@@ -17,11 +17,12 @@ from localnet.lint.annotations import (
     is_dataclass,
     is_enum,
     own_fields,
+    self_name,
     unquoted,
 )
 from localnet.lint.model import Fault, Rules, fault
 from localnet.lint.names import PLAIN_BASES
-from localnet.lint.source import ClassInfo, Contract, Module, methods, parameters, shown
+from localnet.lint.source import ClassInfo, Contract, Module, methods, shown
 
 RULES = Rules("Storage")
 
@@ -160,15 +161,12 @@ def _holders(contract: Contract) -> Iterator[ClassInfo]:
 def _is_allowed(contract: Contract, info: ClassInfo) -> bool:
     """Whether the class, or one it derives from, is marked with ``allow_storage`` or ``generate_storage``."""
     for one in (info, *contract.bases(info)):
-        if any(name == _ALLOW or name.endswith("generate_storage") for name in decorators(one.module, one.node)):
+        given_to = one.module.given_to.get(one.node.name, ())
+        if any(
+            name == _ALLOW or name.endswith("generate_storage")
+            for name in (*decorators(one.module, one.node), *given_to)
+        ):
             return True
-        for node in ast.walk(one.module.tree):
-            if isinstance(node, ast.Call) and any(
-                isinstance(item, ast.Name) and item.id == one.node.name for item in node.args
-            ):
-                name = one.module.dotted(node.func)
-                if name == _ALLOW or name.endswith("generate_storage"):
-                    return True
     return False
 
 
@@ -347,7 +345,7 @@ def _records_in(contract: Contract, field: Field) -> Iterator[ClassInfo]:
 def _assignments(contract: Contract, info: ClassInfo) -> Iterator[Fault]:
     """``self.field = {…}`` where the field takes no such thing."""
     known = fields(contract, info)
-    for name, target, value in _self_assignments(info.node):
+    for name, target, value in _self_assignments(info):
         field = known.get(name)
         given = _literal_kind(info.module, value)
         if field is None or given is None:
@@ -399,7 +397,7 @@ def _undeclared(contract: Contract, info: ClassInfo) -> Iterator[tuple[Module, F
     if known & {"__setattr__", "__getattr__", "__getattribute__", "__slots__"}:
         return
     for one in (info, *contract.bases(info)):
-        for name, target, _ in _self_assignments(one.node):
+        for name, target, _ in _self_assignments(one):
             if name not in known and not name.startswith("__"):
                 known.add(name)
                 message = (
@@ -408,12 +406,11 @@ def _undeclared(contract: Contract, info: ClassInfo) -> Iterator[tuple[Module, F
                 yield one.module, fault(UNDECLARED, target, message, f"Write `{name}: TYPE` in the body of the class.")
 
 
-def _self_assignments(node: ast.ClassDef) -> Iterator[tuple[str, ast.Attribute, ast.expr]]:
+def _self_assignments(info: ClassInfo) -> Iterator[tuple[str, ast.Attribute, ast.expr]]:
     """Name, target and value of every ``self.name = value`` in the methods of a class."""
-    for method in methods(node):
-        given = parameters(method)
-        if not given or any(isinstance(item, ast.Name) and item.id == "staticmethod" for item in method.decorator_list):
-            continue
+    module = info.module
+    for method in methods(info.node):
+        own = self_name(module, method)
         for part in ast.walk(method):
             match part:
                 case ast.Assign(targets=targets, value=value):
@@ -424,12 +421,13 @@ def _self_assignments(node: ast.ClassDef) -> Iterator[tuple[str, ast.Attribute, 
                     continue
             for target in targets:
                 match target:
-                    case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner == given[0].arg:
-                        yield name, target, value
+                    case ast.Attribute(value=ast.Name(id=owner) as named, attr=name) if owner == own:
+                        if module.binder(named, own) is method:  # not the `self` of a class in the method
+                            yield name, target, value
 
 
 def _constructions(module: Module) -> Iterator[Fault]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call):
             func = node.func.value if isinstance(node.func, ast.Subscript) else node.func
             name = module.dotted(func)

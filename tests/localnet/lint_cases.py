@@ -297,10 +297,15 @@ CASES: dict[str, tuple[str, str]] = {
             before="import os\nclass random:\n    random = str",
         ),
     ),
+    "GL508": (
+        contract("def f(self) -> object: return gl.nondet.exec_prompt('x', respose_format='json')  #! GL508"),
+        contract("def f(self, **more) -> object: return gl.nondet.exec_prompt('x', response_format='json', **more)"),
+    ),
     # --- names
     "GL601": (
         contract(
-            "def f(self) -> None:\n    gl.get_webpage('x')  #! GL601\n    raise Rollback('x')  #! GL601\n"
+            "def f(self) -> None:\n    gl.get_contract_at(a).emit(gas=3)  #! GL601\n"
+            "    gl.get_webpage('x')  #! GL601\n    raise Rollback('x')  #! GL601\n"
             "def g(self) -> Address: return gl.message.sender_account  #! GL601",
             before="import genlayer.std  #! GL601",
         ),
@@ -338,4 +343,80 @@ CASES: dict[str, tuple[str, str]] = {
         ),
         contract("x: u8", before="class E(gl.Event):\n    def __init__(self, a: u8, b: u8, c: u8, /): ..."),
     ),
+}
+
+_ASK = "def ask(x: str) -> str:\n    return gl.nondet.exec_prompt(x)"
+_STATIC = (
+    "@gl.public.write\ndef f(self) -> None:\n    gl.vm.run_nondet(self._lead, self._agree)\n"
+    "    gl.eq_principle.strict_eq(self._ask)\n"
+    "@staticmethod\ndef _lead() -> int: return 1\n"
+    "@staticmethod\ndef _agree(leader: object) -> bool: return leader.a == 1\n"
+    "@classmethod\ndef _ask(cls) -> int: return cls.LIMIT\n"
+)
+
+#: More that only looks wrong, by the rule that it is not to break and what it is about.
+PASSES: dict[str, str] = {
+    "GL202 one of two": contract("x: u8").replace("class C(", "if True:\n  class C(").replace("\n    ", "\n      ")
+    + "else:\n  class D(gl.Contract):\n      def __init__(self) -> None: ...\n",
+    "GL202 one of two in a try": HEADER
+    + "from genlayer import *\n\ntry:\n    import numpy\n\n    class C(gl.Contract):\n        x: u8\n"
+    + "except ImportError:\n\n    class C(gl.Contract):\n        y: u8\n",
+    "GL202 in a function": contract("x: u8") + "\ndef make() -> type:\n    class D(gl.Contract): ...\n    return D\n",
+    "GL201 in a function": HEADER + "from genlayer import *\n\ndef make():\n    class C(gl.Contract): ...\n\nmake()\n",
+    "GL310 star import of typing": contract("LIMIT: ClassVar[int] = 5\nx: u8", before="from typing import *"),
+    "GL310 star import of another module": contract("LIMIT: ClassVar[int] = 5\nx: u8", before="from shared import *"),
+    "GL311 self of another class": contract(
+        "a: TreeMap[str, u8]\ndef f(self) -> None:\n    class Seen:\n        def __init__(self) -> None:\n"
+        "            self.a = {}\n    Seen()"
+    ),
+    "GL313 self of another class": contract(
+        "a: u8\ndef f(self) -> None:\n    class Seen:\n        def __init__(self) -> None:\n            self.b = 1\n"
+        "    def helper(self: Seen) -> None:\n        self.c = 1\n"
+        "@classmethod\ndef g(cls) -> None: cls.d = 1"
+    ),
+    "GL501 block by a decorator": contract(
+        "@gl.public.write\ndef f(self) -> str: return fetch('x') + self._fetch('x')\n"
+        "@agreed\ndef _fetch(self, url: str) -> str: return gl.nondet.web.get(url).body.decode()\n"
+        "@gl.public.write\n@agreed\ndef g(self, url: str) -> str: return gl.nondet.web.get(url).body.decode()",
+        before="def agreed(f):\n    return lambda *a: gl.eq_principle.strict_eq(lambda: f(*a))\n\n"
+        "@agreed\ndef fetch(url: str) -> str:\n    return gl.nondet.web.get(url).body.decode()",
+    ),
+    "GL501 under a condition": contract(
+        "@gl.public.write\ndef f(self) -> str: return fetch('x', False) + get('x', False)",
+        before="def fetch(url: str, inside: bool) -> str:\n    if inside:\n        return gl.nondet.exec_prompt(url)\n"
+        "    return gl.eq_principle.strict_eq(lambda: fetch(url, True))\n\n"
+        "def get(url: str, inside: bool) -> str:\n    if not inside:\n"
+        "        return gl.eq_principle.strict_eq(lambda: get(url, True))\n    return gl.nondet.exec_prompt(url)",
+    ),
+    "GL501 main": contract("x: u8") + f"\n\n{_ASK}\n\nif __name__ == '__main__':\n    gl.nondet.exec_prompt('x')\n",
+    "GL501 replaced by a subclass": contract(
+        "def __init__(self) -> None: ...",
+        before="class M:\n    def __init__(self) -> None:\n        gl.nondet.exec_prompt('x')",
+    ).replace("C(gl.", "C(M, gl."),
+    "GL502 static": contract("a: u8\n" + _STATIC),
+    "GL503 static": contract(_STATIC),
+    "GL505 under a condition": contract(
+        "@gl.public.write\ndef f(self) -> int: return gl.eq_principle.strict_eq(lambda: count(True))",
+        before="def count(inside: bool) -> int:\n    return 1 if inside else gl.eq_principle.strict_eq(lambda: 1)",
+    ),
+    "GL506 decorated": contract(
+        "@gl.public.write\ndef f(self) -> None:\n    @judge\n    def validator(r: object): return 'yes'\n"
+        "    gl.vm.run_nondet(lambda: 1, validator)",
+        before="def judge(f):\n    return lambda r: f(r) == 'yes'",
+    ),
+    "GL507 not random": contract(
+        "def f(self, key: str) -> None:\n    secrets.compare_digest(key, 'x')\n    random.Random(7).random()\n"
+        "    random.seed(7)\n    datetime.datetime.now(datetime.UTC)\n    time.time()",
+        before="import datetime, random, secrets, time",
+    ),
+    "GL601 star import": contract("def f(self) -> None: raise Rollback('x')", before="from errors import *"),
+    "GL601 emit of something else": contract(
+        "def f(self, out: Log) -> None: out.emit(code=3)", before="from logs import Log"
+    ),
+    "GL601 asked for": contract(
+        "def f(self) -> None:\n    if hasattr(gl, 'get_webpage'):\n        gl.get_webpage('x')\n    try:\n"
+        "        gl.call_llm('x')\n    except AttributeError:\n        pass\n    try:\n        gl.exec_prompt('x')\n"
+        "    except (NameError, AttributeError):\n        pass"
+    ),
+    "GL602 of a NamedTuple": contract("def f(self) -> object: return gl.message._asdict(), gl.message._fields"),
 }

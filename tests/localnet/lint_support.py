@@ -11,7 +11,7 @@ from localnet.lint import Finding, Settings, lint
 RUNNER = "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
 HEADER = f'# v0.2.16\n# {{ "Depends": "{RUNNER}" }}\n\n'
 IMPORTS = "from genlayer import *\n"
-SETTINGS = Settings({"py-genlayer": ["built"], "cpython": ["built"]})
+SETTINGS = Settings({"py-genlayer": ["built"], "py-genlayer-multi": [], "cpython": ["built"]})
 
 _MARK = re.compile(r"#! ?(GL\d{3}(?: GL\d{3})*)$")
 

@@ -143,6 +143,35 @@ def test_what_is_no_python_contract(tmp_path: Path) -> None:
         find_contracts(tmp_path / "empty")
 
 
+def test_contracts_of_a_folder(tmp_path: Path, folder: Path) -> None:
+    texts = {
+        "wallet.py": contract("x: u8"),
+        "no_header.py": contract("x: u8", header=""),
+        "no_class.py": HEADER,
+        "broken.py": "class C(gl.Contract:\n",
+        "deep/er/token.py": contract("x: u8"),
+        "conftest.py": "import pytest\n",
+        "tests/test_wallet.py": f"TEXT = {contract('x: u8', header='')!r}\n",
+        ".venv/lib/wallet.py": contract("x: u8"),
+        "deep/__pycache__/wallet.py": contract("x: u8"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    names = [*list(texts)[:5], folder.name]
+    assert find_contracts(tmp_path) == sorted(tmp_path / name for name in names)
+
+
+def test_names_of_a_star_import_within_a_folder(folder: Path) -> None:
+    (folder / "contract" / "ask.py").write_text("def ask() -> str: return 'x'\n")
+    (folder / "contract" / "errors.py").write_text("class Rollback(Exception): ...\n")
+    (folder / "contract" / "records.py").write_text(
+        "from genlayer import *\nfrom .errors import *\n\nKind = u8\n\n@allow_storage\nclass Item:\n    size: u8\n"
+        "    def check(self) -> None:\n        raise Rollback('x')\n"
+    )
+    assert lint(folder, SETTINGS) == []
+
+
 def test_columns_count_characters(tmp_path: Path) -> None:
     [finding] = found(tmp_path, contract("x: u8; é: int"))
     assert finding.source[finding.place.column : finding.place.end] == "int"
@@ -191,7 +220,9 @@ def test_command_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "message": "a `list` cannot be stored",
         "fix": "Write `DynArray[bigint]`.",
     }
-    assert [finding["level"] for finding in document["findings"]] == ["error", "info"]
+    assert [finding["level"] for finding in document["findings"]] == ["error"]
+    code, out, _ = run(capsys, str(path), str(path), str(tmp_path), "--json")
+    assert json.loads(out)["checked"] == [str(path)]
     code, out, _ = run(capsys, "--rules", "--json")
     assert ("GL303", "error") in [(rule["code"], rule["level"]) for rule in json.loads(out)["rules"]]
     code, out, _ = run(capsys, "--json")

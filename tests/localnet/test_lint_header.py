@@ -24,6 +24,7 @@ HEADERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "GL107": (("# v0.2.16", '# { "SetArgs": ["x"] }'), 2, ("# v0.2.16", f'# {{ "Seq": [{JSON}] }}')),
     "GL108": (("# v0.2.16", '# { "Depends": "py-genlayer:nonsense" }'), 2, OK),
     "GL109": (("# v0.2.16", '# { "Depends": "py-genlayer:test" }'), 2, OK),
+    "GL110": (("# v0.2.16", f'# {{ "Seq": [{JSON}, {{ "Depends": "softfloat:test" }}] }}'), 2, OK),
 }
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lint_cases import CASES
+from lint_cases import CASES, PASSES
 from lint_support import SETTINGS
 
 from localnet.lint import lint, names
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples" / "contracts").glob("*.py"))]
-SOURCES += [text for pair in CASES.values() for text in pair]
+SOURCES += [text for pair in CASES.values() for text in pair] + list(PASSES.values())
 LINES = sorted({line for text in SOURCES for line in text.splitlines()})
 STUBS = ROOT / "stubs" / "genlayer-stubs"
 _FOLDER = tempfile.TemporaryDirectory(prefix="genvm-lint-")
@@ -73,6 +73,18 @@ def test_names_are_those_of_the_sdk() -> None:
     fields = fields_of("_internal/msg.pyi")
     assert names.MEMBERS["gl.message"] == fields["MessageType"]
     assert fields["MessageRawType"] == names.MESSAGE_RAW
+
+
+def test_parameters_of_prompts_are_those_of_the_sdk() -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse((STUBS / "gl/nondet/__init__.pyi").read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name in ("__call__", "lazy")
+    ]
+    assert calls
+    for call in calls:
+        given = [parameter.arg for parameter in (*call.args.args, *call.args.kwonlyargs)]
+        assert tuple(given) == ("self", *names.PROMPT_PARAMETERS)
 
 
 def fields_of(file: str) -> dict[str, set[str]]:
