@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import compileall
 import subprocess
 import sys
-from pathlib import Path
 
-#: Packages that every started process imports.
-PACKAGES = ("cli", "executor", "localnet", "schemas")
+from benchmarks.support import compile_own_packages
+
 #: Code whose tests must reach this many per cent of the lines, and where it is.
 COVERAGE_PERCENT = 90
 COVERED = {
@@ -28,9 +26,8 @@ def _run(title: str, *command: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    for package in PACKAGES:
-        # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
-        compileall.compile_dir(Path(__file__).parents[1] / package, quiet=2)
+    # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
+    compile_own_packages()
     if arguments:
         return 0 if _run("tests", "pytest", *arguments) else 1
     passed = _run("ruff check", "ruff", "check", ".")
