@@ -7,8 +7,8 @@ from functools import cache
 
 import wasmtime
 
-from executor.config import cache_root
-from runners.registry import read_latest
+from pygenvm.executor.config import cache_root
+from pygenvm.runners.registry import read_latest
 
 VERSION = "v0.2.16"
 

@@ -18,15 +18,15 @@ from typing import Any
 from benchmarks import contracts
 from benchmarks.observing import replaced, watched_linker
 from benchmarks.support import InProcess, call, node, on_vm_thread
-from executor.config import cache_root
-from executor.subvm import compiler, linking, wasmtime_c
-from executor.subvm import engine as engines
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.facts import ModuleFacts
-from executor.subvm.vm import SubVM
-from executor.subvm.wasm.prepare import prepare
-from executor.subvm.wasmtime_c import Linker, Module, Store, library_path
-from localnet.executor_process import own_environment
+from pygenvm.executor.config import cache_root
+from pygenvm.executor.subvm import compiler, linking, wasmtime_c
+from pygenvm.executor.subvm import engine as engines
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.vm import SubVM
+from pygenvm.executor.subvm.wasm.prepare import prepare
+from pygenvm.executor.subvm.wasmtime_c import Linker, Module, Store, library_path
+from pygenvm.localnet.executor_process import own_environment
 
 _TANK = 1 << 62
 #: Repetitions whose difference gives the price of one; the first ones also pay for what is made once.

@@ -20,8 +20,8 @@ import time
 from typing import Any
 
 from benchmarks.memory_of import memory_of
-from executor.abi import HostErrorCode, HostMethod
-from executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
+from pygenvm.executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 
 _READ_BYTES = 256 << 10
 _PEER = struct.Struct("3i")

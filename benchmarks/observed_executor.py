@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmarks.observing import OTHER, Timeline, observed
-from cli.main import main
-from executor.pool import template, worker
-from executor.pool.channel import Channel
-from executor.process import _Run, leave
+from pygenvm.cli.main import main
+from pygenvm.executor.pool import template, worker
+from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.run.process import _Run, leave
 
 
 def observe(folder: Path, timeline: Timeline) -> None:

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from executor.subvm import linking
-from executor.subvm.engine import engine
-from executor.subvm.wasmtime_c import Linker
+from pygenvm.executor.subvm import linking
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.wasmtime_c import Linker
 
 OTHER = "other code of the executor"
 
@@ -40,24 +40,24 @@ PHASES = (
 
 #: Module, function, and the stage that it is.
 FUNCTIONS = (
-    ("executor.message", "Message.parse", "message"),
-    ("executor.host_protocol.client", "HostClient.connect", "connect to the node"),
-    ("executor.supervisor", "Supervisor._read_locked_slots", "start-up reads and calldata (4 requests)"),
-    ("executor.host_protocol.client", "HostClient.get_calldata", "start-up reads and calldata (4 requests)"),
-    ("executor.supervisor", "Supervisor.start_up", "open the registry"),
-    ("executor.supervisor", "Supervisor._contract", "read the code (2 requests) and parse it"),
-    ("executor.subvm.vm", "SubVM.__init__", "new VM: store and linker"),
-    ("executor.supervisor", "run_actions", "runner actions, map files"),
-    ("executor.derived", "Deriver.derive", "bytecode of the contract from disk"),
-    ("executor.subvm.artefacts", "ArtefactStore.load", "find compiled modules"),
-    ("executor.subvm.vm", "SubVM._instantiate", "instantiate"),
-    ("executor.subvm.vm", "SubVM.close", "close the VM"),
-    ("executor.host_protocol.client", "HostClient.storage_write", HOST_REQUESTS),
-    ("executor.log", "Logger.from_config", "log"),
-    ("executor.log", "Logger.info", "log"),
-    ("executor.process", "start_vm_thread", "start the VM thread"),
-    ("executor.process", "_Run._deliver", "deliver: a thread that prints"),
-    ("executor.host_protocol.client", "HostClient.consume_result", "deliver: the result to the node"),
+    ("pygenvm.executor.message", "Message.parse", "message"),
+    ("pygenvm.executor.host_protocol.client", "HostClient.connect", "connect to the node"),
+    ("pygenvm.executor.run.supervisor", "Supervisor._read_locked_slots", "start-up reads and calldata (4 requests)"),
+    ("pygenvm.executor.host_protocol.client", "HostClient.get_calldata", "start-up reads and calldata (4 requests)"),
+    ("pygenvm.executor.run.supervisor", "Supervisor.start_up", "open the registry"),
+    ("pygenvm.executor.run.supervisor", "Supervisor._contract", "read the code (2 requests) and parse it"),
+    ("pygenvm.executor.subvm.vm", "SubVM.__init__", "new VM: store and linker"),
+    ("pygenvm.executor.run.supervisor", "run_actions", "runner actions, map files"),
+    ("pygenvm.executor.run.derived", "Deriver.derive", "bytecode of the contract from disk"),
+    ("pygenvm.executor.subvm.artefacts", "ArtefactStore.load", "find compiled modules"),
+    ("pygenvm.executor.subvm.vm", "SubVM._instantiate", "instantiate"),
+    ("pygenvm.executor.subvm.vm", "SubVM.close", "close the VM"),
+    ("pygenvm.executor.host_protocol.client", "HostClient.storage_write", HOST_REQUESTS),
+    ("pygenvm.executor.log", "Logger.from_config", "log"),
+    ("pygenvm.executor.log", "Logger.info", "log"),
+    ("pygenvm.executor.run.process", "start_vm_thread", "start the VM thread"),
+    ("pygenvm.executor.run.process", "_Run._deliver", "deliver: a thread that prints"),
+    ("pygenvm.executor.host_protocol.client", "HostClient.consume_result", "deliver: the result to the node"),
 )
 
 
@@ -182,7 +182,7 @@ def observed(timeline: Timeline) -> Iterator[None]:
             stack.enter_context(replaced(owner, name, _staged(owner.__dict__[name], timeline, stage)))
         linker = watched_linker(phases.before, phases.after)
         stack.enter_context(replaced(linking, "vm_linker", lambda: Linker(None, like=linker)))
-        from executor.subvm.vm import SubVM
+        from pygenvm.executor.subvm.vm import SubVM
 
         run_entry = SubVM.__dict__["_run_entry"]
 

@@ -27,12 +27,12 @@ from benchmarks.support import (
     python_seconds,
     run_words,
 )
-from executor import calldata
-from executor.abi import StorageType
-from executor.host_protocol.client import HostClient
-from localnet.executor_process import ExecutorProcess
-from localnet.net import LocalNet
-from localnet.pooled_executor import PooledExecutor
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.localnet.executor_process import ExecutorProcess
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.pooled_executor import PooledExecutor
 
 MS, US, MB = 1e3, 1e6, 1e-6
 _WARM_UP = 2

@@ -19,26 +19,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from executor import calldata
-from executor.abi import CODE_SLOT
-from executor.address import Address
-from executor.config import cache_root
-from executor.host_protocol.client import HostClient
-from executor.host_protocol.result import decode_result
-from executor.log import Logger
-from executor.message import Message
-from executor.module_client import Modules
-from executor.module_protocol import Hello
-from executor.outcome import Return
-from executor.pool.client import ExecutorPool
-from executor.process import RunArguments, start_vm_thread
-from executor.result import RunResult
-from executor.runner.archive import Archive
-from executor.runner.registry import Registry
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.vm import Permissions, VmSpec
-from executor.supervisor import RunOptions, Supervisor
-from localnet.executor_process import own_command, own_environment
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.config import cache_root
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.log import Logger
+from pygenvm.executor.message import Message
+from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.codec import Hello
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.pool.client import ExecutorPool
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import CODE_SLOT
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.process import start_vm_thread
+from pygenvm.executor.run.result import RunResult
+from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.vm import Permissions, VmSpec
+from pygenvm.localnet.executor_process import own_command, own_environment
 
 T = TypeVar("T")
 
@@ -237,8 +238,8 @@ def compile_own_packages() -> None:
     Python does that itself, but not under PYTHONDONTWRITEBYTECODE.
     """
     root = Path(__file__).parents[1]
-    for package in ("benchmarks", "cli", "executor", "localnet", "runners", "schemas"):
-        compileall.compile_dir(root / package, quiet=2, maxlevels=6)
+    for package in ("benchmarks", "pygenvm"):
+        compileall.compile_dir(root / package, quiet=2, maxlevels=7)
 
 
 def process_seconds(command: Sequence[str]) -> float:

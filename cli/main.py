@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("cli.run", "execute one message for a host (what nodes call)"),
-    "pool": ("cli.pool", "keep executors ready for another process of ours"),
-    "precompile": ("cli.precompile", "compile the installed runners ahead of the first run"),
-    "parse-version-pattern": ("cli.parse_version", "print the version that contract code on stdin declares"),
-    "runners": ("runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
-    "replay": ("cli.replay", "run a recorded execution again, or compare two records"),
-    "local": ("localnet.cli", "deploy and call contracts on this machine, without a node"),
+    "run": ("pygenvm.cli.run", "execute one message for a host (what nodes call)"),
+    "pool": ("pygenvm.cli.pool", "keep executors ready for another process of ours"),
+    "precompile": ("pygenvm.cli.precompile", "compile the installed runners ahead of the first run"),
+    "parse-version-pattern": ("pygenvm.cli.parse_version", "print the version that contract code on stdin declares"),
+    "runners": ("pygenvm.runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
+    "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
+    "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
 }
 
 EPILOG = """\
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     command = _command_of(arguments)
     if command == "run":
         # Before anything that takes time: a run that is told to end still has a result to deliver.
-        from executor import termination
+        from pygenvm.executor.run import termination
 
         termination.install()
     options = _parser(command).parse_args(arguments)

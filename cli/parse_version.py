@@ -18,10 +18,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from executor import limits
-    from executor.config import ConfigError, load_config
-    from executor.outcome import VMErrorRaised
-    from executor.runner.contract import parse_contract, version_text
+    from pygenvm.executor import limits
+    from pygenvm.executor.config import ConfigError, load_config
+    from pygenvm.executor.outcome import VMErrorRaised
+    from pygenvm.executor.runner.contract import parse_contract, version_text
 
     try:
         load_config(options.config)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def add_parser(commands: Any) -> None:
-    from executor import limits
+    from pygenvm.executor import limits
 
     parser = commands.add_parser(
         "pool",
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if sys.platform != "linux":
         print("Error: a pool of executors needs Linux", file=sys.stderr)
         return 1
-    from executor.pool.template import Template
+    from pygenvm.executor.pool.template import Template
 
     try:
         control = socket.socket(fileno=options.fd)

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from executor.runner.archive import FileContent
-    from executor.runner.registry import Registry
+    from pygenvm.executor.runner.archive import FileContent
+    from pygenvm.executor.runner.registry import Registry
 
 _MODES = {"det": True, "non-det": False}
 _SUFFIXES = (".wasm", ".so")
@@ -36,13 +36,13 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from executor.config import ConfigError, load_config
-    from executor.log import Logger
-    from executor.outcome import InternalErrorRaised, InvalidContract
-    from executor.process import artefacts_dir
-    from executor.runner.registry import Registry, RegistryError
-    from executor.subvm.artefacts import ArtefactStore
-    from runners.progress import shown_progress
+    from pygenvm.executor.config import ConfigError, load_config
+    from pygenvm.executor.log import Logger
+    from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+    from pygenvm.executor.run.process import artefacts_dir
+    from pygenvm.executor.runner.registry import Registry, RegistryError
+    from pygenvm.executor.subvm.artefacts import ArtefactStore
+    from pygenvm.runners.progress import shown_progress
 
     try:
         config = load_config(options.config)

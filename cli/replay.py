@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from executor.replay import Verdict
+    from pygenvm.executor.replay.player import Verdict
 
 #: How long an interrupted run may go on behind its last recorded reply.
 _EPILOGUE_SECONDS = 1.0
@@ -43,8 +43,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from executor.config import ConfigError
-    from executor.record import RecordError
+    from pygenvm.executor.config import ConfigError
+    from pygenvm.executor.record.format import RecordError
 
     try:
         return _diff(*options.diff) if options.diff else _replay(options)
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _diff(a: Path, b: Path) -> int:
-    from executor.record import read_record
-    from executor.replay import first_difference
+    from pygenvm.executor.record.format import read_record
+    from pygenvm.executor.replay.player import first_difference
 
     difference = first_difference(read_record(a), read_record(b))
     print(difference or "the same")
@@ -63,11 +63,11 @@ def _diff(a: Path, b: Path) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from executor.config import load_config
-    from executor.log import Logger
-    from executor.process import artefacts_dir, start_vm_thread
-    from executor.record import read_record
-    from executor.replay import Player, replay
+    from pygenvm.executor.config import load_config
+    from pygenvm.executor.log import Logger
+    from pygenvm.executor.record.format import read_record
+    from pygenvm.executor.replay.player import Player, replay
+    from pygenvm.executor.run.process import artefacts_dir, start_vm_thread
 
     config = load_config(options.config)
     log = Logger.from_config(config, fd=options.log_fd, level=options.log_level or _LOG_LEVEL)

@@ -47,8 +47,9 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Carries out the run and leaves the process with its exit code."""
-    from executor.config import load_config
-    from executor.process import RunArguments, leave, run_command
+    from pygenvm.executor.arguments import RunArguments
+    from pygenvm.executor.config import load_config
+    from pygenvm.executor.run.process import leave, run_command
 
     arguments = RunArguments(
         message=options.message,

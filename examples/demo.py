@@ -61,7 +61,15 @@ def main() -> int:
             console.print(Text(f"{number}. {step.why}", style="bold cyan"))
             console.print(Text(f"   $ genvm local {shlex.join(step.command)}", style="dim"))
             command = [str(CONTRACTS / word) if word.endswith(".py") else word for word in step.command]
-            arguments = [sys.executable, "-m", "cli.main", "local", "--db", str(Path(folder) / "demo.db"), *command]
+            arguments = [
+                sys.executable,
+                "-m",
+                "pygenvm.cli.main",
+                "local",
+                "--db",
+                str(Path(folder) / "demo.db"),
+                *command,
+            ]
             status = subprocess.run(arguments, check=False).returncode
             if status != step.exit_code:
                 console.print(f"[red]The command ended with exit code {status}, expected {step.exit_code}.[/red]")

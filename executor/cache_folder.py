@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from executor import limits
+from pygenvm.executor import limits
 
 _UNFINISHED = "new-"
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from executor.frozen import frozen
-from executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 

@@ -133,6 +133,11 @@ OUTPUT_CHUNK_BYTES = 1 << 16
 #: How long a termination waits for a host request that is under way, until it gives up sending the result.
 HOST_SEIZE_SECONDS = 10.0
 
+# --- files of authors ------------------------------------------------------------------------------
+
+#: Code of a contract, or a folder of it when it is packed.
+CONTRACT_FILE_BYTES = 64 << 20
+
 # --- message, configuration, log ------------------------------------------------------------------
 
 #: JSON text of --message, and arrays and objects inside each other in it.

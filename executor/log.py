@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from executor.address import Address
-from executor.config import LOG_LEVELS, Config
-from executor.limits import LOG_BYTES_SHOWN, LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
+from pygenvm.executor.config import LOG_LEVELS, Config
+from pygenvm.executor.limits import LOG_BYTES_SHOWN, LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
+from pygenvm.executor.primitives.address import Address
 
 _SOURCES = str(Path(__file__).parent.parent) + os.sep
 
@@ -25,8 +25,9 @@ _SOURCES = str(Path(__file__).parent.parent) + os.sep
 class Logger:
     """Writes one JSON object per record to a descriptor, in one piece, from any thread.
 
-    The keys are ``level``, ``target`` (the calling module, ``executor::supervisor``), ``message``, those of the record,
-    ``file`` and ``ts`` in this order. Nothing is raised when the descriptor is closed or full: a log is never
+    The keys are ``level``, ``target``, ``message``, those of the record, ``file`` and ``ts`` in this order. The target
+    is the ``LOG_TARGET`` of the calling module (``executor::supervisor``): a name for operators' filters, which stays
+    when the code moves. Nothing is raised when the descriptor is closed or full: a log is never
     worth a run.
     """
 
@@ -84,7 +85,7 @@ class Logger:
         if level < self._lowest:
             return
         frame = sys._getframe(2)
-        target = str(frame.f_globals.get("__name__", "")).replace(".", "::")
+        target = str(frame.f_globals.get("LOG_TARGET") or frame.f_globals.get("__name__", "")).replace(".", "::")
         self.write(level, target, message, extras, _place(frame))
 
     def _is_disabled(self, target: str) -> bool:

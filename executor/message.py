@@ -8,12 +8,12 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from executor import calldata
-from executor.abi import EntryKind
-from executor.address import Address
-from executor.frozen import frozen, replaced
-from executor.json_text import parse_json
-from executor.limits import MESSAGE_JSON_CHARS_MAX, MESSAGE_JSON_DEPTH_MAX
+from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import MESSAGE_JSON_CHARS_MAX, MESSAGE_JSON_DEPTH_MAX
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import EntryKind
+from pygenvm.executor.primitives.address import Address
 
 DEFAULT_DATETIME = "2024-11-26T06:42:42.424242Z"
 

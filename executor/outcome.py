@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from executor.abi import ResultCode, VmError
-from executor.frozen import frozen, uncompared
+from pygenvm.executor.frozen import frozen, uncompared
+from pygenvm.executor.primitives.abi import ResultCode, VmError
 
 
 @frozen

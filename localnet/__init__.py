@@ -2,7 +2,7 @@
 
 As a library::
 
-    from localnet import LocalNet
+    from pygenvm.localnet import LocalNet
 
     net = LocalNet("local.db")
     contract = net.deploy(Path("storage.py").read_bytes(), ["hello"]).receipt.transaction.contract
@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localnet.net import LocalNet
-    from localnet.state import read_state
+    from pygenvm.localnet.net import LocalNet
+    from pygenvm.localnet.state import read_state
 
 __all__ = ["LocalNet", "read_state"]
 
@@ -27,11 +27,11 @@ __all__ = ["LocalNet", "read_state"]
 def __getattr__(name: str) -> Any:
     # Imported on first use: every start of `genvm` passes through this package.
     if name == "LocalNet":
-        from localnet.net import LocalNet
+        from pygenvm.localnet.net import LocalNet
 
         return LocalNet
     if name == "read_state":
-        from localnet.state import read_state
+        from pygenvm.localnet.state import read_state
 
         return read_state
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

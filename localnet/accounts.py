@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from executor.address import Address
-from executor.keccak import Keccak256
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.primitives.keccak import Keccak256
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 START_BALANCE = 10**18

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from localnet.documents import Document
-    from localnet.model import Receipt
-    from localnet.net import LocalNet
-    from localnet.render import Printer
+    from pygenvm.localnet.documents import Document
+    from pygenvm.localnet.model import Receipt
+    from pygenvm.localnet.net import LocalNet
+    from pygenvm.localnet.render import Printer
 
 EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -170,14 +170,15 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
-    from localnet.errors import BadRequest, LocalNetError
-    from localnet.executor_process import few_runs
+    from pygenvm.executor.runner.contract_file import ContractFileError
+    from pygenvm.localnet.errors import BadRequest, LocalNetError
+    from pygenvm.localnet.executor_process import few_runs
 
     global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     try:
         with few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
-    except BadRequest as error:
+    except (BadRequest, ContractFileError) as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
     except LocalNetError as error:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
@@ -192,11 +193,11 @@ def run(options: argparse.Namespace) -> int:
         traceback.print_exc()
         kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
     if options.json:
-        from localnet.documents import error_document
+        from pygenvm.localnet.documents import error_document
 
         _print_json(error_document(kind, message))
     else:
-        from localnet.render import visible
+        from pygenvm.executor.terminal_text import visible
 
         print(f"genvm local: {visible(message)}", file=sys.stderr)
     return code
@@ -206,8 +207,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    from localnet.contract_file import read_contract
-    from localnet.names import check_contract_name, name_from_file
+    from pygenvm.executor.runner.contract_file import read_contract
+    from pygenvm.localnet.names import check_contract_name, name_from_file
 
     name = name_from_file(options.file.stem) if options.name is None else check_contract_name(options.name)
     execution = _net(options).deploy(
@@ -231,7 +232,7 @@ def _call(options: argparse.Namespace) -> int:
 
 
 def _view(options: argparse.Namespace) -> int:
-    from localnet.documents import view_document
+    from pygenvm.localnet.documents import view_document
 
     contract, method = _words(options)
     net = _net(options)
@@ -242,9 +243,9 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    from localnet.contract_file import read_contract
-    from localnet.documents import failure_document, schema_document
-    from localnet.net import NoSchema
+    from pygenvm.executor.runner.contract_file import read_contract
+    from pygenvm.localnet.documents import failure_document, schema_document
+    from pygenvm.localnet.net import NoSchema
 
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
@@ -262,8 +263,8 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _state(options: argparse.Namespace) -> int:
-    from localnet.documents import state_document
-    from localnet.state import read_state
+    from pygenvm.localnet.documents import state_document
+    from pygenvm.localnet.state import read_state
 
     net = _net(options)
     dump = read_state(net, options.contract)
@@ -272,7 +273,7 @@ def _state(options: argparse.Namespace) -> int:
 
 
 def _accounts(options: argparse.Namespace) -> int:
-    from localnet.documents import accounts_document
+    from pygenvm.localnet.documents import accounts_document
 
     infos = _net(options).accounts()
     _report(options, {}, accounts_document(infos), lambda printer: printer.accounts(infos))
@@ -282,9 +283,9 @@ def _accounts(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from localnet.errors import BadRequest
-    from localnet.lint import Level, Settings, find_contracts, lint, report
-    from localnet.lint.sandbox import ask_sandbox, installed_runners
+    from pygenvm.lint import Level, Settings, find_contracts, lint, report
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.localnet.lint_settings import ask_sandbox, installed_runners
 
     out = Console(highlight=False)
     if options.rules:
@@ -306,7 +307,7 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> int:
-    from localnet.documents import log_document
+    from pygenvm.localnet.documents import log_document
 
     net = _net(options)
     receipts, names = net.log(options.last), _names(net)
@@ -330,8 +331,8 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _net(options: argparse.Namespace) -> LocalNet:
-    from localnet import limits
-    from localnet.net import LocalNet
+    from pygenvm.localnet import limits
+    from pygenvm.localnet.net import LocalNet
 
     path = options.db or default_database()
 
@@ -344,14 +345,14 @@ def _net(options: argparse.Namespace) -> LocalNet:
 
 
 def _names(net: LocalNet) -> Any:
-    from localnet.documents import contract_names
+    from pygenvm.localnet.documents import contract_names
 
     return contract_names(net.contracts())
 
 
 def _words(options: argparse.Namespace) -> tuple[str | None, str]:
     """CONTRACT, None where it was left out, and METHOD."""
-    from localnet.errors import BadRequest
+    from pygenvm.localnet.errors import BadRequest
 
     words: list[str] = options.words
     if len(words) > 2:
@@ -363,7 +364,7 @@ def _words(options: argparse.Namespace) -> tuple[str | None, str]:
 
 
 def _exit_code(receipt: Receipt) -> int:
-    from executor.outcome import InternalError
+    from pygenvm.executor.outcome import InternalError
 
     if receipt.ok:
         return EXIT_OK
@@ -371,7 +372,7 @@ def _exit_code(receipt: Receipt) -> int:
 
 
 def _report_execution(options: argparse.Namespace, execution: Any) -> int:
-    from localnet.documents import execution_document
+    from pygenvm.localnet.documents import execution_document
 
     names = _names(_net(options))
     _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
@@ -384,7 +385,7 @@ def _report(options: argparse.Namespace, names: Any, document: Document, for_peo
         return
     from rich.console import Console
 
-    from localnet.render import Printer
+    from pygenvm.localnet.render import Printer
 
     for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
 

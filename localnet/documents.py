@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from executor import calldata
-from executor.address import Address
-from executor.outcome import InternalError, Outcome, Return, UserError, VMError
-from localnet import accounts
-from localnet.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
-from localnet.state import StateDump
-from localnet.values import to_json
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts
+from pygenvm.localnet.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
+from pygenvm.localnet.state import StateDump
+from pygenvm.localnet.values import to_json
 
 Document: TypeAlias = dict[str, Any]
 #: Names of contracts.

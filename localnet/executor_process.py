@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from executor.host_protocol.endpoint import UnixEndpoint
-from executor.host_protocol.host import Host
-from executor.host_protocol.server import Listener, listen
-from executor.process import RunArguments
-from localnet import limits
-from localnet.errors import ExecutorError
-from localnet.model import Captured
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.endpoint import UnixEndpoint
+from pygenvm.executor.host_protocol.host import Host
+from pygenvm.executor.host_protocol.server import Listener, listen
+from pygenvm.localnet import limits
+from pygenvm.localnet.errors import ExecutorError
+from pygenvm.localnet.model import Captured
 
 _PR_SET_PDEATHSIG = 1
-_PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE_ROOT = Path(__file__).absolute().parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,8 @@ def _arguments(address: str, request: RunRequest) -> RunArguments:
 
 def own_command(options: Sequence[str] = ()) -> list[str]:
     """This installation's own ``genvm`` with global ``options`` (spec executor/10), such as ``--config=PATH``."""
-    # -P: a folder named `cli` in the author's project must not be taken for ours.
-    return [sys.executable, "-P", "-m", "cli.main", *options]
+    # -P: nothing of the author's project must be taken for ours.
+    return [sys.executable, "-P", "-m", "pygenvm.cli.main", *options]
 
 
 class ExecutorProcess(StartingExecutor):
@@ -222,7 +222,7 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
 
 def _executors(options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
     yield ExecutorProcess(options=options)
-    from localnet.pooled_executor import many_runs
+    from pygenvm.localnet.pooled_executor import many_runs
 
     pooled = stack.enter_context(many_runs(options))
     while True:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import schemas
-from executor.outcome import InternalError, Outcome, UserError, VMError
-from localnet.shorten import shorten
+from pygenvm import schemas
+from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
+from pygenvm.localnet.shorten import shorten
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,6 @@ DELIVERIES = 100
 
 # --- input ----------------------------------------------------------------------------------------
 
-#: Contract file.
-CODE_BYTES = 64 << 20
 #: ``--args`` and ``--kwargs``, and arrays and objects inside each other in them.
 ARGUMENT_TEXT_BYTES = 16 << 20
 ARGUMENT_DEPTH = 100

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from executor import calldata
-from executor.abi import ResultCode
-from executor.address import Address
-from executor.outcome import InternalError, Outcome, Return, UserError, VMError
-from localnet import values
-from localnet.explain import Explanation, explain
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import ResultCode
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import values
+from pygenvm.localnet.explain import Explanation, explain
 
 _TRACEBACK = "Traceback (most recent call last):\n"
 

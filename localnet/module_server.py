@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from executor.limits import MODULE_MESSAGE_BYTES
-from executor.module_protocol import (
+from pygenvm.executor.limits import MODULE_MESSAGE_BYTES
+from pygenvm.executor.module_protocol.codec import (
     GET_STATS,
     Answer,
     FatalError,

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 
-from executor.address import Address
-from localnet import accounts, limits
-from localnet.errors import BadValue, NotFound
-from localnet.model import ContractInfo
-from localnet.shorten import shorten
-from localnet.store import Store
-from localnet.values import ADDRESS_TEXT, address_from_text
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.errors import BadValue, NotFound
+from pygenvm.localnet.model import ContractInfo
+from pygenvm.localnet.shorten import shorten
+from pygenvm.localnet.store import Store
+from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 
 #: Characters of an address in a message.
 _SHORT_ADDRESS = 10

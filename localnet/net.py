@@ -29,19 +29,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from executor import calldata
-from executor.abi import CODE_SLOT, SpecialMethod
-from executor.address import Address
-from executor.host_protocol.codec import ProtocolViolation
-from executor.host_protocol.result import decode_result
-from executor.json_text import parse_json
-from executor.outcome import InternalError, Outcome, Return, VMError
-from executor.printing import result_line
-from localnet import accounts, limits, values
-from localnet.errors import BadRequest, BadValue, InsufficientBalance
-from localnet.executor_process import Executor, ExecutorProcess, RunReport, RunRequest
-from localnet.explain import explain_method, may_be_wrong_method
-from localnet.model import (
+from pygenvm.executor.host_protocol.codec import ProtocolViolation
+from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.outcome import InternalError, Outcome, Return, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import CODE_SLOT, SpecialMethod
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.printing import result_line
+from pygenvm.localnet import accounts, limits, values
+from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance
+from pygenvm.localnet.executor_process import Executor, ExecutorProcess, RunReport, RunRequest
+from pygenvm.localnet.explain import explain_method, may_be_wrong_method
+from pygenvm.localnet.model import (
     AccountInfo,
     BalanceChange,
     Captured,
@@ -56,10 +57,10 @@ from localnet.model import (
     Verdict,
     calldata_of_call,
 )
-from localnet.names import check_contract_name, find_address, find_contract, find_sender, short_name
-from localnet.node import EthCall, RunHost
-from localnet.overlay import Overlay
-from localnet.store import Changes, Store, open_store
+from pygenvm.localnet.names import check_contract_name, find_address, find_contract, find_sender, short_name
+from pygenvm.localnet.node import EthCall, RunHost
+from pygenvm.localnet.overlay import Overlay
+from pygenvm.localnet.store import Changes, Store, open_store
 
 #: Arguments as values, or as JSON text in the notation of :mod:`localnet.values`.
 Arguments = Sequence[values.Value] | str
@@ -137,8 +138,8 @@ class LocalNet:
             check_contract_name(name)
         if not 0 <= salt < 1 << 256:
             raise BadValue("the salt must be from 0 to 2^256 - 1")
-        if len(code) > limits.CODE_BYTES:
-            raise BadValue(f"the contract has {len(code)} bytes, the limit is {limits.CODE_BYTES}")
+        if len(code) > CONTRACT_FILE_BYTES:
+            raise BadValue(f"the contract has {len(code)} bytes, the limit is {CONTRACT_FILE_BYTES}")
         with self._open(write=True) as store:
             account, started_by = self._check_sender(store, sender, origin, value)
             address = accounts.contract_address(account, salt=salt, nonce=store.nonce(account))
@@ -269,8 +270,8 @@ class LocalNet:
 
         :raises NoSchema: the contract has none.
         """
-        if len(code) > limits.CODE_BYTES:
-            raise BadValue(f"the contract has {len(code)} bytes, the limit is {limits.CODE_BYTES}")
+        if len(code) > CONTRACT_FILE_BYTES:
+            raise BadValue(f"the contract has {len(code)} bytes, the limit is {CONTRACT_FILE_BYTES}")
         with closing(Store(None)) as store:
             overlay = Overlay(store)
             address = accounts.contract_address(accounts.named()[accounts.DEFAULT_SENDER], salt=0, nonce=0)

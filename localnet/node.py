@@ -19,13 +19,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from executor.abi import HostErrorCode, StorageType
-from executor.address import Address
-from executor.host_protocol.host import HostErrorReply
-from localnet import accounts, limits
-from localnet.model import Event, Posted, PostedKind
-from localnet.overlay import Overlay
-from localnet.store import Store
+from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.primitives.abi import HostErrorCode, StorageType
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.model import Event, Posted, PostedKind
+from pygenvm.localnet.overlay import Overlay
+from pygenvm.localnet.store import Store
 
 #: What an EVM contract answers: address and ABI-encoded call to the ABI-encoded result, or raises HostErrorReply.
 EthCall: TypeAlias = Callable[[Address, bytes], bytes]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from executor.abi import HostErrorCode
-from executor.address import Address
-from executor.host_protocol.host import HostErrorReply
-from localnet import limits
-from localnet.store import Store
+from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.primitives.abi import HostErrorCode
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
+from pygenvm.localnet.store import Store
 
 PAGE_BYTES = 4096
 SLOT_SPACE = 1 << 32

@@ -6,11 +6,11 @@ import contextlib
 import signal
 from collections.abc import Iterator, Sequence
 
-from executor.pool.client import SUPPORTED, ExecutorPool, PooledRun, PoolError
-from executor.process import RunArguments
-from localnet import limits
-from localnet.errors import ExecutorError
-from localnet.executor_process import (
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PooledRun, PoolError
+from pygenvm.localnet import limits
+from pygenvm.localnet.errors import ExecutorError
+from pygenvm.localnet.executor_process import (
     Executor,
     ExecutorProcess,
     StartedExecutor,

@@ -7,7 +7,6 @@ that it cannot drive the terminal.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,26 +14,21 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from executor.abi import SpecialMethod
-from executor.address import Address
-from executor.outcome import InternalError, Outcome, Return, UserError, VMError
-from localnet import accounts
-from localnet.documents import Names, call_document, event_document
-from localnet.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
-from localnet.state import StateDump
-from localnet.values import to_json
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives.abi import SpecialMethod
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.terminal_text import visible
+from pygenvm.localnet import accounts
+from pygenvm.localnet.documents import Names, call_document, event_document
+from pygenvm.localnet.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
+from pygenvm.localnet.state import StateDump
+from pygenvm.localnet.values import to_json
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _OUTPUT_LINES = 60
 _VALUE_CHARACTERS = 2_000
 _LINE_CHARACTERS = 100
 
 _STATUS_STYLE = {Status.OK: "green", Status.FAILED: "red", Status.UNDELIVERED: "yellow"}
-
-
-def visible(text: str) -> str:
-    """``text`` with control characters, but for newlines and tabs, as ``\\xNN``."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class Printer:

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from executor.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
-from executor.address import Address
-from executor.json_text import parse_json
-from executor.outcome import InternalError, InvalidContract, UserError, VMError
-from executor.runner.contract import parse_contract
-from localnet import accounts, limits
-from localnet.model import ContractInfo, Kind, Transaction, calldata_of_call
-from localnet.net import READ_PERMISSIONS, LocalNet, write_code
-from localnet.overlay import PAGE_BYTES, Overlay
-from localnet.store import Store
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.outcome import InternalError, InvalidContract, UserError, VMError
+from pygenvm.executor.primitives.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.runner.contract import parse_contract
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.model import ContractInfo, Kind, Transaction, calldata_of_call
+from pygenvm.localnet.net import READ_PERMISSIONS, LocalNet, write_code
+from pygenvm.localnet.overlay import PAGE_BYTES, Overlay
+from pygenvm.localnet.store import Store
 
 _METHOD = "genvm-local-state"
 _SLOT_NAMES = {
@@ -79,7 +80,7 @@ def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
 def _fields(net: LocalNet, store: Store, address: Address) -> tuple[dict[str, Any] | None, str]:
     overlay = Overlay(store)
     length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
-    code = _with_dump(overlay.read(address, CODE_SLOT, 4, min(length, limits.CODE_BYTES)))
+    code = _with_dump(overlay.read(address, CODE_SLOT, 4, min(length, CONTRACT_FILE_BYTES)))
     if code is None:
         return None, "not a Python contract"
     write_code(overlay, address, code)

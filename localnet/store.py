@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from executor import calldata
-from executor.address import Address
-from localnet import accounts, limits
-from localnet.errors import DatabaseError
-from localnet.model import (
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.model import (
     AccountInfo,
     BalanceChange,
     Captured,

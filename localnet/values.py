@@ -26,10 +26,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from executor import calldata
-from executor.address import Address
-from localnet import limits
-from localnet.errors import BadValue
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
+from pygenvm.localnet.errors import BadValue
 
 #: A decoded calldata value: None, bool, int, str, bytes, Address, list or dict of the same.
 Value: TypeAlias = Any

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from runners.cpython import native
-from runners.workshop import Work
+from pygenvm.runners.cpython import native
+from pygenvm.runners.workshop import Work
 
 _SCRIPT = Path(__file__).with_name("compile_files.py")
 CACHE_TAG = "cpython-313"

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from executor.config import ConfigError, cache_root
-from runners import recipes, registry
-from runners.errors import BuildError
+from pygenvm.executor.config import ConfigError, cache_root
+from pygenvm.runners import recipes, registry
+from pygenvm.runners.errors import BuildError
 
 EPILOG = """\
 The first build downloads and compiles CPython and takes a few minutes; everything is kept below the cache folder

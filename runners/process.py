@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runners.errors import BuildError, ToolFailed
+from pygenvm.runners.errors import BuildError, ToolFailed
 
 SHOWN_LINES = 30
 SHOWN_LINE_MAX = 1000

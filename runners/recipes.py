@@ -13,19 +13,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import runners.softfloat.build
-import runners.softfloat.rewrite
-from executor.runner.hashing import archive_hash
-from executor.runner.ustar import read_tar
-from runners import bytecode, sources, tokenizer, toolchain
-from runners.cpython import command, native, stdlib
-from runners.cpython.snapshot import snapshots
-from runners.errors import ToolFailed
-from runners.process import failure_text
-from runners.sdk_tree import sdk_files, sdk_sources
-from runners.tar import write_tar
-from runners.unpack import read_wheel
-from runners.workshop import Step, Work, digest_files
+from pygenvm.executor.runner.hashing import archive_hash
+from pygenvm.executor.runner.ustar import read_tar
+from pygenvm.runners import bytecode, sources, tokenizer, toolchain
+from pygenvm.runners.cpython import command, native, stdlib
+from pygenvm.runners.cpython.snapshot import snapshots
+from pygenvm.runners.errors import ToolFailed
+from pygenvm.runners.process import failure_text
+from pygenvm.runners.sdk_tree import sdk_files, sdk_sources
+from pygenvm.runners.softfloat import build as softfloat_build
+from pygenvm.runners.softfloat import rewrite as softfloat_rewrite
+from pygenvm.runners.tar import write_tar
+from pygenvm.runners.unpack import read_wheel
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 Action = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def _make_softfloat(work: Work) -> None:
     compiler = toolchain.clean_zig(work)
     archive = sources.fetch(sources.source("softfloatpy"), work.workshop.sources)
     try:
-        module = runners.softfloat.build.build(compiler, archive, work.folder / "build")
+        module = softfloat_build.build(compiler, archive, work.folder / "build")
     except subprocess.CalledProcessError as error:
         raise ToolFailed(
             failure_text(work.step.title, error.cmd, f"ended with {error.returncode}", work.log)
@@ -81,7 +81,7 @@ def _cpython(work: Work) -> dict[str, bytes]:
     library = work.workshop.folder(stdlib.step())
     files = {f"py/std/{path.relative_to(library)}": path.read_bytes() for path in library.rglob("*") if path.is_file()}
     files["cpython.wasm"] = interpreter
-    files["cpython.det.wasm"] = runners.softfloat.rewrite.rewrite(interpreter)
+    files["cpython.det.wasm"] = softfloat_rewrite.rewrite(interpreter)
     return files
 
 

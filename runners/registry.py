@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor.config import cache_root
-from executor.runner.hashing import archive_hash
-from runners import recipes
-from runners.errors import BuildError
-from runners.workshop import Workshop
+from pygenvm.executor.config import cache_root
+from pygenvm.executor.runner.hashing import archive_hash
+from pygenvm.runners import recipes
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.workshop import Workshop
 
 LIST_BYTES_MAX = 1 << 20
 ARCHIVE_BYTES_MAX = 1 << 30

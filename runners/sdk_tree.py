@@ -1,6 +1,6 @@
 """Files of the Python SDK inside the runner ``py-lib-genlayer-std`` (spec sdk/01 §1).
 
-Everything is kept under ``runners/py-lib-genlayer-std/src``, except the modules that the executor uses as well: one
+Everything is kept under ``sdk/``, except the modules that the executor uses as well: one
 source, shipped under both names.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
-_SOURCES = _REPOSITORY / "runners" / "py-lib-genlayer-std" / "src"
+_PARTS = Path(__file__).resolve().parent.parent
+_SOURCES = _PARTS / "sdk"
+_PRIMITIVES = _PARTS / "executor" / "primitives"
 _SHARED = {
     "genlayer/py/address.py": "address.py",
     "genlayer/py/calldata.py": "calldata.py",
@@ -21,7 +22,7 @@ _SUFFIXES = (".py", ".pyi", ".typed")
 
 def sdk_sources() -> list[Path]:
     """The files and folders that :func:`sdk_files` reads: what the runner's build depends on."""
-    return [Path(__file__), _SOURCES, *(_REPOSITORY / "executor" / shared for shared in _SHARED.values())]
+    return [Path(__file__), _SOURCES, *(_PRIMITIVES / shared for shared in _SHARED.values())]
 
 
 def sdk_files() -> dict[str, bytes]:
@@ -32,5 +33,5 @@ def sdk_files() -> dict[str, bytes]:
         if path.suffix in _SUFFIXES and path.is_file()
     }
     for name, shared in _SHARED.items():
-        files[name] = (_REPOSITORY / "executor" / shared).read_bytes()
+        files[name] = (_PRIMITIVES / shared).read_bytes()
     return dict(sorted(files.items()))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runners.errors import SourceUnavailable
+from pygenvm.runners.errors import SourceUnavailable
 
 FOLDER_VARIABLE = "PYGENVM_SOURCES"
 CHUNK = 1 << 20

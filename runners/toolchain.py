@@ -6,9 +6,9 @@ import shlex
 import zipfile
 from pathlib import Path
 
-from runners import sources
-from runners.errors import BuildError
-from runners.workshop import Step, Work, digest_files
+from pygenvm.runners import sources
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 FILES_MAX = 40_000
 BYTES_MAX = 1 << 30

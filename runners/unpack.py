@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from runners.errors import BuildError
+from pygenvm.runners.errors import BuildError
 
 
 def unpack_tar(archive: Path, target: Path, wanted: Callable[[PurePosixPath], PurePosixPath | None]) -> int:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runners.errors import BuildError
-from runners.process import clean_environment, link_tools, run_tool
-from runners.progress import Progress, Silent, shown_progress
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.process import clean_environment, link_tools, run_tool
+from pygenvm.runners.progress import Progress, Silent, shown_progress
 
 KEY_LENGTH = 20
 TOOL_TIMEOUT_S = 3600.0

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-HEADER = "# Generated from the SDK by `python -m runners.stubs`.\n"
+HEADER = "# Generated from the SDK by `python -m pygenvm.runners.stubs`.\n"
 
 # Nodes of newer Pythons than the one that checks the types of this file.
 _PARAM_SPEC, _TYPE_ALIAS = "ParamSpec", "TypeAlias"

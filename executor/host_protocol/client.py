@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
-from executor.abi import HostErrorCode, HostMethod, StorageType
-from executor.address import Address
-from executor.host_protocol import codec
-from executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
-from executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
-from executor.host_protocol.methods import METHODS, ReplyKind
-from executor.host_protocol.result import decode_leader_result
-from executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
-from executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
+from pygenvm.executor.host_protocol import codec
+from pygenvm.executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
+from pygenvm.executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
+from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
+from pygenvm.executor.host_protocol.result import decode_leader_result
+from pygenvm.executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
+from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
+from pygenvm.executor.primitives.address import Address
 
 Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
 

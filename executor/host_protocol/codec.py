@@ -19,10 +19,10 @@ import struct
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from executor.abi import HostErrorCode, HostMethod, StorageType
-from executor.address import Address
-from executor.host_protocol.methods import METHODS, FieldKind, MethodLayout, ReplyKind
-from executor.limits import HOST_REPLY_SLICE_BYTES, HOST_REQUEST_BYTES
+from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, MethodLayout, ReplyKind
+from pygenvm.executor.limits import HOST_REPLY_SLICE_BYTES, HOST_REQUEST_BYTES
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
+from pygenvm.executor.primitives.address import Address
 
 FieldValue: TypeAlias = StorageType | int | bytes | memoryview | Address | list[bytes]
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from executor.frozen import frozen
+from pygenvm.executor.frozen import frozen
 
 UNIX_SCHEME = "unix://"
 

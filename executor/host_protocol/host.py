@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from executor.abi import HostErrorCode, StorageType
-from executor.address import Address
+from pygenvm.executor.primitives.abi import HostErrorCode, StorageType
+from pygenvm.executor.primitives.address import Address
 
 
 class HostErrorReply(Exception):

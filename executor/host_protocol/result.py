@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from executor import calldata
-from executor.abi import ResultCode
-from executor.frozen import frozen
-from executor.host_protocol.codec import ProtocolViolation
-from executor.outcome import ContractOutcome, InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.host_protocol.codec import ProtocolViolation
+from pygenvm.executor.outcome import ContractOutcome, InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import ResultCode
 
 #: How our own executor begins the text of an internal error.
 INTERNAL_ERROR_PREFIX = "internal error: "

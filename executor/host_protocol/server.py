@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from executor.abi import HostMethod
-from executor.host_protocol.codec import ProtocolViolation, Request, RequestDecoder, encode_error, encode_reply
-from executor.host_protocol.endpoint import Endpoint, TcpEndpoint, UnixEndpoint, parse_endpoint
-from executor.host_protocol.host import Host, HostErrorReply
-from executor.limits import HOST_READ_BYTES, HOST_REQUEST_BYTES
+from pygenvm.executor.host_protocol.codec import ProtocolViolation, Request, RequestDecoder, encode_error, encode_reply
+from pygenvm.executor.host_protocol.endpoint import Endpoint, TcpEndpoint, UnixEndpoint, parse_endpoint
+from pygenvm.executor.host_protocol.host import Host, HostErrorReply
+from pygenvm.executor.limits import HOST_READ_BYTES, HOST_REQUEST_BYTES
+from pygenvm.executor.primitives.abi import HostMethod
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("executor.host_protocol.server")
 
 HostT = TypeVar("HostT", bound=Host)
 

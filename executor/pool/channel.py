@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from executor import limits
-from executor.pool.frames import Frame, FrameDecoder, FrameError, encode_frame
+from pygenvm.executor import limits
+from pygenvm.executor.pool.frames import Frame, FrameDecoder, FrameError, encode_frame
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(limits.POOL_DESCRIPTORS_AT_ONCE * array("i").itemsize)
 

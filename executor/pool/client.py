@@ -26,11 +26,11 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import IO, TypeVar
 
-from executor import limits
-from executor.pool import frames
-from executor.pool.channel import Channel
-from executor.pool.frames import FrameError
-from executor.process import RunArguments
+from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.pool import frames
+from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.frames import FrameError
 
 T = TypeVar("T")
 

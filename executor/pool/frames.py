@@ -27,11 +27,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgpack
 
-from executor import limits
-from executor.config import LOG_LEVELS
-from executor.frozen import frozen
-from executor.host_protocol.endpoint import UNIX_SCHEME
-from executor.process import RunArguments
+from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.config import LOG_LEVELS
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
 VERSION = 1
 

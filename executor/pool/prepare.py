@@ -7,24 +7,21 @@ import logging
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
-import executor.module_client
-import executor.record
-import executor.subvm.compiler
-import executor.supervisor  # noqa: F401
-from executor.config import Config
-from executor.outcome import InternalErrorRaised, VMErrorRaised
-from executor.process import Prepared, artefacts_dir
-from executor.runner.actions import DerivedFiles, PathAndContent, run_actions
-from executor.runner.archive import Archive, Folder
-from executor.runner.ids import RUNNER_JSON, RunnerId
-from executor.runner.registry import Registry, RegistryError, published_hashes
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.engine import engine
-from executor.subvm.linking import host_linker
-from executor.subvm.wasip1.fs import FileSystem
-from executor.version import highest_version
+from pygenvm.executor.config import Config
+from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
+from pygenvm.executor.run.prepared import Prepared
+from pygenvm.executor.run.process import artefacts_dir
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.archive import Archive, Folder
+from pygenvm.executor.runner.ids import RUNNER_JSON, RunnerId
+from pygenvm.executor.runner.registry import Registry, RegistryError, published_hashes
+from pygenvm.executor.runner.version import highest_version
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.linking import host_linker
+from pygenvm.executor.subvm.wasip1.fs import FileSystem
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("executor.pool.prepare")
 
 #: Runners that contracts name, in the order in which they are loaded; each brings what it depends on.
 RUNNERS = ("py-genlayer", "py-genlayer-multi")

@@ -22,14 +22,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from executor import limits, termination
-from executor.config import Config, ConfigError, load_config
-from executor.log import Logger
-from executor.pool import frames, worker
-from executor.pool.channel import Channel
-from executor.pool.frames import Frame, FrameError
-from executor.pool.prepare import prepare
-from executor.process import Prepared, leave
+from pygenvm.executor import limits
+from pygenvm.executor.config import Config, ConfigError, load_config
+from pygenvm.executor.log import Logger
+from pygenvm.executor.pool import frames, worker
+from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.frames import Frame, FrameError
+from pygenvm.executor.pool.prepare import prepare
+from pygenvm.executor.run import termination
+from pygenvm.executor.run.prepared import Prepared
+from pygenvm.executor.run.process import leave
 
 
 @dataclass(eq=False)

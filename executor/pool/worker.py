@@ -12,12 +12,13 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from executor import termination
-from executor.config import Config
-from executor.frozen import frozen
-from executor.pool.channel import Channel
-from executor.pool.frames import Job
-from executor.process import Prepared, leave, run_command
+from pygenvm.executor.config import Config
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.frames import Job
+from pygenvm.executor.run import termination
+from pygenvm.executor.run.prepared import Prepared
+from pygenvm.executor.run.process import leave, run_command
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl

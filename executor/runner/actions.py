@@ -6,16 +6,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
-from executor.limits import (
+from pygenvm.executor.limits import (
     ARGUMENTS_BYTES_MAX,
     ENVIRONMENT_BYTES_MAX,
     MAPPED_PATH_BYTES_MAX,
     MAPPED_PATH_NAMES_MAX,
 )
-from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.runner.archive import Archive, FileContent, Folder
-from executor.runner.ids import CONTRACT
-from executor.runner.runner_json import (
+from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.runner.archive import Archive, FileContent, Folder
+from pygenvm.executor.runner.ids import CONTRACT
+from pygenvm.executor.runner.runner_json import (
     Action,
     AddEnv,
     Depends,
@@ -69,7 +69,7 @@ class VmBuilder(Protocol):
         """Whether no file or directory is at ``path``, and no file where a directory would have to be."""
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
-        """What the program of the runner ``by`` (a resolved id) makes of ``files`` (:mod:`executor.derived`).
+        """What the program of the runner ``by`` (a resolved id) makes of ``files`` (:mod:`executor.run.derived`).
 
         :raises VMErrorRaised, InternalErrorRaised: as there.
         """

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeAlias
 
-from executor.outcome import InvalidContract
-from executor.runner.ids import RUNNER_JSON
-from executor.runner.runner_json import Action, parse_runner_json
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.runner.ids import RUNNER_JSON
+from pygenvm.executor.runner.runner_json import Action, parse_runner_json
 
 #: Contents are views into the archive's own bytes where the format allows it; they are never written to.
 FileContent: TypeAlias = bytes | memoryview

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 
-from executor.abi import ABSENT_VERSION
-from executor.address import Address
-from executor.limits import ARCHIVE_BYTES_MAX, RUNNER_JSON_BYTES_MAX
-from executor.outcome import InvalidContract
-from executor.runner.archive import Archive
-from executor.runner.ids import CONTRACT, RUNNER_JSON, on_chain_id
-from executor.runner.zip import find_directory, read_zip
-from executor.version import WHITE_SPACE, Version, check_version
-from executor.wasm_sections import MalformedWasm, custom_section, is_core_module
+from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, RUNNER_JSON_BYTES_MAX
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.primitives.abi import ABSENT_VERSION
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.runner.ids import CONTRACT, RUNNER_JSON, on_chain_id
+from pygenvm.executor.runner.version import WHITE_SPACE, Version, check_version
+from pygenvm.executor.runner.wasm_sections import MalformedWasm, custom_section, is_core_module
+from pygenvm.executor.runner.zip import find_directory, read_zip
 
 __all__ = ["ANY_VERSION", "Version", "check_version", "contract_version", "parse_contract", "version_text"]
 

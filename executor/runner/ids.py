@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from executor.outcome import InvalidContract
+from pygenvm.executor.outcome import InvalidContract
 
 #: The contract of the current VM, as a reference inside actions.
 CONTRACT = "<contract>"

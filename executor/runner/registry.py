@@ -16,16 +16,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import schemas
-from executor.file_state import file_state
-from executor.json_text import parse_json
-from executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
-from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.runner.archive import Archive
-from executor.runner.ids import LATEST, RunnerId
-from executor.runner.ustar import read_tar
+from pygenvm import schemas
+from pygenvm.executor.file_state import file_state
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
+from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.runner.ids import LATEST, RunnerId
+from pygenvm.executor.runner.ustar import read_tar
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("executor.runner.registry")
 
 _HASH_FOLDER_CHARS = 2
 

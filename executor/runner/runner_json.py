@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from executor.frozen import frozen
-from executor.json_text import parse_json
-from executor.limits import RUNNER_JSON_BYTES_MAX, RUNNER_JSON_DEPTH_MAX
-from executor.outcome import InvalidContract
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import RUNNER_JSON_BYTES_MAX, RUNNER_JSON_DEPTH_MAX
+from pygenvm.executor.outcome import InvalidContract
 
 
 @frozen

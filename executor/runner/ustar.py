@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from executor.limits import ARCHIVE_BYTES_MAX, ARCHIVE_FILES_MAX
-from executor.outcome import InvalidContract
+from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, ARCHIVE_FILES_MAX
+from pygenvm.executor.outcome import InvalidContract
 
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)

@@ -11,8 +11,8 @@ import zlib
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
-from executor.limits import ARCHIVE_FILES_MAX, ARCHIVE_NAME_BYTES_MAX
-from executor.outcome import InvalidContract
+from pygenvm.executor.limits import ARCHIVE_FILES_MAX, ARCHIVE_NAME_BYTES_MAX
+from pygenvm.executor.outcome import InvalidContract
 
 _END_SIGNATURE = b"PK\5\6"
 _CENTRAL_SIGNATURE = b"PK\1\2"

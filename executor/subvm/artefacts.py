@@ -41,16 +41,16 @@ from typing import IO, NamedTuple
 
 from blake3 import blake3
 
-from executor import limits
-from executor.cache_folder import CacheFolder
-from executor.file_state import file_state
-from executor.outcome import InvalidContract
-from executor.subvm import wasm as changes
-from executor.subvm.engine import engine, fingerprint
-from executor.subvm.facts import ModuleFacts
-from executor.subvm.wasmtime_c import Module, WasmtimeError
+from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import CacheFolder
+from pygenvm.executor.file_state import file_state
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm import wasm as changes
+from pygenvm.executor.subvm.engine import engine, fingerprint
+from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.wasmtime_c import Module, WasmtimeError
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("executor.subvm.artefacts")
 
 
 class LoadedModule(NamedTuple):
@@ -193,7 +193,7 @@ class ArtefactStore:
     # --- compiling -----------------------------------------------------------------------------------
 
     def _compile(self, key: str, wasm: bytes, mode: _Mode) -> LoadedModule:
-        from executor.subvm.compiler import compile_module
+        from pygenvm.executor.subvm.compiler import compile_module
 
         begun = time.perf_counter_ns()
         self.compiled += 1

@@ -8,9 +8,9 @@ A pool and its VMs belong to one thread.
 
 from __future__ import annotations
 
-from executor import limits
-from executor.outcome import OutOfMemory
-from executor.subvm.wasmtime_c import I64, Global, Store
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import OutOfMemory
+from pygenvm.executor.subvm.wasmtime_c import I64, Global, Store
 
 
 class RamPool:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from executor import limits
-from executor.abi import StorageType
-from executor.address import Address
-from executor.message import ExtendedMessage, Message
-from executor.outcome import InternalErrorRaised
-from executor.outside import Outside
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.budget import RamPool
-from executor.subvm.vm import Permissions, SubVM, VmSpec
+from pygenvm.executor import limits
+from pygenvm.executor.message import ExtendedMessage, Message
+from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.budget import RamPool
+from pygenvm.executor.subvm.outside import Outside
+from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
 
 _NOBODY = Address(bytes(20))
 

@@ -1,6 +1,7 @@
 """Compiles one module; run as a child process by :mod:`executor.subvm.compiler`.
 
-Usage: ``python -m executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``, three numbers of inherited descriptors.
+Usage: ``python -m pygenvm.executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``, three numbers of inherited
+descriptors.
 The compiler can neither be interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a
 minute), so it gets a process of its own with limits. It also ends when its standard input closes: its
 parent is gone then. Exit code 0: compiled; 3: the engine refuses the module, the reason is on stderr;
@@ -14,7 +15,7 @@ import resource
 import sys
 import threading
 
-from executor import limits
+from pygenvm.executor import limits
 
 REFUSED = 3
 
@@ -26,8 +27,8 @@ def main(argv: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.COMPILE_SECONDS * 2, limits.COMPILE_SECONDS * 2))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.COMPILED_BYTES, limits.COMPILED_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from executor.subvm.engine import engine
-    from executor.subvm.wasmtime_c import Module, WasmtimeError
+    from pygenvm.executor.subvm.engine import engine
+    from pygenvm.executor.subvm.wasmtime_c import Module, WasmtimeError
 
     try:
         if original != prepared:

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from typing import IO
 
-from executor import limits
-from executor.outcome import InternalErrorRaised, InvalidContract
-from executor.subvm import compile_child
-from executor.subvm.facts import ModuleFacts
-from executor.subvm.wasm.prepare import prepare
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.subvm import compile_child
+from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.wasm.prepare import prepare
 
 
 def compile_module(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:

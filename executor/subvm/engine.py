@@ -12,8 +12,8 @@ from functools import cache
 
 from blake3 import blake3
 
-from executor import limits
-from executor.subvm.wasmtime_c import Engine, library_path
+from pygenvm.executor import limits
+from pygenvm.executor.subvm.wasmtime_c import Engine, library_path
 
 #: Feature switches of spec executor/07 "Wasm features", by the name of Wasmtime's setting, in an order that keeps each
 #: step consistent: reference types can only be switched off after everything that builds on them.

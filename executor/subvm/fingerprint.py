@@ -6,8 +6,8 @@ from typing import Any
 
 from blake3 import blake3
 
-from executor.frozen import frozen
-from executor.subvm.memory import GuestMemory
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.subvm.memory import GuestMemory
 
 
 @frozen

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from executor.outcome import InternalErrorRaised
-from executor.subvm import genlayer_sdk, wasip1
-from executor.subvm.engine import engine
-from executor.subvm.wasm.counters import COUNTERS_MODULE
-from executor.subvm.wasmtime_c import (
+from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.subvm import genlayer_sdk, wasip1
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE
+from pygenvm.executor.subvm.wasmtime_c import (
     EXTERN_MEMORY,
     I32,
     I64,
@@ -37,7 +37,7 @@ from executor.subvm.wasmtime_c import (
 )
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 #: Any code will do: the VM's pending exception says why, the trap only unwinds and carries the frames.
 _UNWIND = UNREACHABLE

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from executor import limits
-from executor.outcome import InternalErrorRaised
-from executor.subvm.wasmtime_c import Memory
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.subvm.wasmtime_c import Memory
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from executor import limits
+from pygenvm.executor import limits
 
 #: Fills a writable buffer of any length with random bytes.
 RandomSource: TypeAlias = Callable[[memoryview], None]

@@ -9,10 +9,9 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from executor import limits
-from executor.abi import MemoryLimiterConsts, StorageType, VmError
-from executor.frozen import frozen
-from executor.outcome import (
+from pygenvm.executor import limits
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.outcome import (
     ContractOutcome,
     InternalError,
     InternalErrorRaised,
@@ -24,30 +23,31 @@ from executor.outcome import (
     VMError,
     VMErrorRaised,
 )
-from executor.runner.ids import on_chain_id
-from executor.subvm import linking, wasmtime_c
-from executor.subvm.budget import RamPool, VmBudget
-from executor.subvm.engine import engine
-from executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
-from executor.subvm.memory import GuestMemory
-from executor.subvm.random import det_random
-from executor.subvm.unwind import ContractReturn, ContractRollback
-from executor.subvm.wasip1 import ProcExit, WasiState
-from executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
-from executor.subvm.wasmtime_c import I32, Function, Global, Instance, Memory, Store, Trap, WasmtimeError
+from pygenvm.executor.primitives.abi import MemoryLimiterConsts, StorageType, VmError
+from pygenvm.executor.runner.ids import on_chain_id
+from pygenvm.executor.subvm import linking, wasmtime_c
+from pygenvm.executor.subvm.budget import RamPool, VmBudget
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
+from pygenvm.executor.subvm.memory import GuestMemory
+from pygenvm.executor.subvm.random import det_random
+from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
+from pygenvm.executor.subvm.wasip1 import ProcExit, WasiState
+from pygenvm.executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
+from pygenvm.executor.subvm.wasmtime_c import I32, Function, Global, Instance, Memory, Store, Trap, WasmtimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from executor.address import Address
-    from executor.host_protocol.client import HostClient
-    from executor.message import ExtendedMessage
-    from executor.outside import Outside
-    from executor.runner.actions import DerivedFiles, PathAndContent
-    from executor.runner.archive import Archive, Folder
-    from executor.runner.contract import Version
-    from executor.subvm.artefacts import ArtefactStore, LoadedModule
-    from executor.subvm.facts import ModuleFacts
+    from pygenvm.executor.host_protocol.client import HostClient
+    from pygenvm.executor.message import ExtendedMessage
+    from pygenvm.executor.primitives.address import Address
+    from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent
+    from pygenvm.executor.runner.archive import Archive, Folder
+    from pygenvm.executor.runner.contract import Version
+    from pygenvm.executor.subvm.artefacts import ArtefactStore, LoadedModule
+    from pygenvm.executor.subvm.facts import ModuleFacts
+    from pygenvm.executor.subvm.outside import Outside
 
 #: Names of the engine's traps as spec executor/05 writes them.
 TRAP_NAMES: dict[int, str] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from executor.subvm.wasm.names import set_module_name
-from runners import toolchain
-from runners.cpython import libc, library
-from runners.errors import BuildError
-from runners.workshop import Step, Work, digest_files
+from pygenvm.executor.subvm.wasm.names import set_module_name
+from pygenvm.runners import toolchain
+from pygenvm.runners.cpython import libc, library
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 MODULE_NAME = "cpython"
 FILE_NAME = "cpython.wasm"

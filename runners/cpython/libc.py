@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runners.errors import BuildError
+from pygenvm.runners.errors import BuildError
 
 _ALLOCATOR = (
     (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path, PurePosixPath
 
-from runners import sources, toolchain
-from runners.cpython import native
-from runners.errors import BuildError
-from runners.unpack import unpack_tar
-from runners.workshop import Step, Work, digest_files
+from pygenvm.runners import sources, toolchain
+from pygenvm.runners.cpython import native
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.unpack import unpack_tar
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 _CONFIG_SITE = Path(__file__).parent / "src" / "config.site"
 _ZLIB_FOLDER = "zlib-1.3.1"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runners import sources, toolchain
-from runners.unpack import unpack_tar
-from runners.workshop import Step, Work, digest_files
+from pygenvm.runners import sources, toolchain
+from pygenvm.runners.unpack import unpack_tar
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 VERSION = "3.13"
 # What sys.version says: the day of the release, not of the build, and the compiler without its build's details.

@@ -13,16 +13,17 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from executor import calldata, limits
-from executor.outcome import Return
-from executor.runner.archive import Archive
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.closed import ClosedWorld
-from executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
-from executor.subvm.wasm.edit import rebuild
-from executor.subvm.wasm.module import Export, ExternKind, Module, read_module
-from executor.subvm.wasm.prepare import PAGE_BYTES
-from runners.errors import BuildError
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.closed import ClosedWorld
+from pygenvm.executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
+from pygenvm.executor.subvm.wasm.edit import rebuild
+from pygenvm.executor.subvm.wasm.module import Export, ExternKind, Module, read_module
+from pygenvm.executor.subvm.wasm.prepare import PAGE_BYTES
+from pygenvm.runners.errors import BuildError
 
 MODULE_NAME = "cpython"
 #: Zero bytes between two runs of data that are not worth a segment of their own.

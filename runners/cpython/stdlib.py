@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from runners import bytecode, sources
-from runners.cpython import native
-from runners.unpack import unpack_tar
-from runners.workshop import Step, Work, digest_files
+from pygenvm.runners import bytecode, sources
+from pygenvm.runners.cpython import native
+from pygenvm.runners.unpack import unpack_tar
+from pygenvm.runners.workshop import Step, Work, digest_files
 
 MAPPED_AT = "/py/std"
 

@@ -13,10 +13,10 @@ import subprocess
 import tarfile
 from pathlib import Path, PurePosixPath
 
-from executor.subvm.wasm.binary import SectionId, write_sections
-from executor.subvm.wasm.instructions import opcodes
-from executor.subvm.wasm.module import ExternKind, Module, read_module
-from executor.subvm.wasm.names import set_module_name
+from pygenvm.executor.subvm.wasm.binary import SectionId, write_sections
+from pygenvm.executor.subvm.wasm.instructions import opcodes
+from pygenvm.executor.subvm.wasm.module import ExternKind, Module, read_module
+from pygenvm.executor.subvm.wasm.names import set_module_name
 
 NAME = "softfloat"
 

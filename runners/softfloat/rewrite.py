@@ -12,8 +12,8 @@ payload of NaN results, which are canonical here, and the code of such a trap (`
 
 from __future__ import annotations
 
-from executor.limits import WASM_FUNCTIONS_MAX
-from executor.subvm.wasm.binary import (
+from pygenvm.executor.limits import WASM_FUNCTIONS_MAX
+from pygenvm.executor.subvm.wasm.binary import (
     Reader,
     SectionId,
     encode_s,
@@ -21,11 +21,11 @@ from executor.subvm.wasm.binary import (
     encode_u32,
     encode_vector,
 )
-from executor.subvm.wasm.edit import extended, rebuild
-from executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, bodies, scanner, walk
-from executor.subvm.wasm.module import Export, ExternKind, FuncType, Module, read_module
-from executor.subvm.wasm.names import NAME_SECTION, is_debug, read_subsections, write_subsections
-from runners.softfloat.build import NAME
+from pygenvm.executor.subvm.wasm.edit import extended, rebuild
+from pygenvm.executor.subvm.wasm.instructions import CALLS, FLOATS, SATURATING, bodies, scanner, walk
+from pygenvm.executor.subvm.wasm.module import Export, ExternKind, FuncType, Module, read_module
+from pygenvm.executor.subvm.wasm.names import NAME_SECTION, is_debug, read_subsections, write_subsections
+from pygenvm.runners.softfloat.build import NAME
 
 _I32, _I64 = b"\x7f", b"\x7e"
 _FLOAT_TYPES = {32: b"\x7d", 64: b"\x7c"}

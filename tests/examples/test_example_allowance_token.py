@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def token(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "allowance_token.py", "GEN", supply=1000)
+    return direct_vm.deploy(EXAMPLES / "allowance_token.py", "GEN", supply=1000)
 
 
 def test_an_allowance_is_used_up(

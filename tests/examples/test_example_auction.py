@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 OPENS, CLOSES = "2026-05-01T00:00:00+00:00", "2026-05-02T00:00:00+00:00"
 
 
 @pytest.fixture
 def auction(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "auction.py", OPENS, CLOSES)
+    return direct_vm.deploy(EXAMPLES / "auction.py", OPENS, CLOSES)
 
 
 def offer(direct_vm: DirectVM, auction: DirectContract, bidder: Address, value: int) -> None:
@@ -63,7 +63,7 @@ def test_a_bidder_that_takes_no_value_withdraws_it(
     direct_vm: DirectVM, auction: DirectContract, direct_alice: Address, direct_bob: Address
 ) -> None:
     direct_vm.warp(OPENS)
-    bidder = direct_vm.deploy(CONTRACTS / "storage.py", "takes no value")
+    bidder = direct_vm.deploy(EXAMPLES / "storage.py", "takes no value")
     direct_vm.deal(bidder, 10)
     direct_vm.origin = direct_alice
     offer(direct_vm, auction, bidder.address, 10)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def escrow(direct_vm: DirectVM, direct_alice: Address, direct_bob: Address, direct_charlie: Address) -> DirectContract:
     """Alice buys from Bob, Charlie decides."""
     direct_vm.sender = direct_alice
-    contract = direct_vm.deploy(CONTRACTS / "escrow.py", direct_bob, direct_charlie, 100)
+    contract = direct_vm.deploy(EXAMPLES / "escrow.py", direct_bob, direct_charlie, 100)
     direct_vm.value = 100
     contract.pay()
     direct_vm.value = 0
@@ -48,7 +48,7 @@ def test_nobody_decides_in_their_own_favour(direct_vm: DirectVM, escrow: DirectC
 
 
 def test_only_the_exact_price_is_taken(direct_vm: DirectVM, direct_bob: Address) -> None:
-    contract = direct_vm.deploy(CONTRACTS / "escrow.py", direct_bob, direct_bob, 100)
+    contract = direct_vm.deploy(EXAMPLES / "escrow.py", direct_bob, direct_bob, 100)
     direct_vm.value = 99
     with direct_vm.expect_revert("the price is 100, not 99"):
         contract.pay()
@@ -58,8 +58,8 @@ def test_only_the_exact_price_is_taken(direct_vm: DirectVM, direct_bob: Address)
 def test_a_refused_payment_comes_back_and_can_be_withdrawn(
     direct_vm: DirectVM, direct_alice: Address, direct_bob: Address
 ) -> None:
-    seller = direct_vm.deploy(CONTRACTS / "storage.py", "takes no value")
-    contract = direct_vm.deploy(CONTRACTS / "escrow.py", seller, direct_alice, 100)
+    seller = direct_vm.deploy(EXAMPLES / "storage.py", "takes no value")
+    contract = direct_vm.deploy(EXAMPLES / "escrow.py", seller, direct_alice, 100)
     direct_vm.value = 100
     contract.pay()
     direct_vm.value = 0

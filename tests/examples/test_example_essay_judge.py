@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def judge(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "essay_judge.py", "honey")
+    return direct_vm.deploy(EXAMPLES / "essay_judge.py", "honey")
 
 
 def test_the_best_essay_wins(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 TOKEN = Address("0x" + "70" * 20)
 
 
 @pytest.fixture
 def vault(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "evm_vault.py", TOKEN)
+    return direct_vm.deploy(EXAMPLES / "evm_vault.py", TOKEN)
 
 
 def test_asks_the_token(direct_vm: DirectVM, vault: DirectContract) -> None:

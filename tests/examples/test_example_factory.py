@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def factory(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "factory.py", (CONTRACTS / "storage.py").read_bytes())
+    return direct_vm.deploy(EXAMPLES / "factory.py", (EXAMPLES / "storage.py").read_bytes())
 
 
 def test_a_child_lives_at_the_promised_address(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def formula(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "formula.py")
+    return direct_vm.deploy(EXAMPLES / "formula.py")
 
 
 def test_generated_code_computes(direct_vm: DirectVM, formula: DirectContract) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def journal(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "journal.py")
+    return direct_vm.deploy(EXAMPLES / "journal.py")
 
 
 def test_an_event_has_indexed_and_other_fields(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 URL = "https://prices.example/api/gen"
 
@@ -13,7 +13,7 @@ URL = "https://prices.example/api/gen"
 @pytest.fixture
 def oracle(direct_vm: DirectVM) -> DirectContract:
     direct_vm.warp("2026-03-01T12:00:00Z")
-    return direct_vm.deploy(CONTRACTS / "price_oracle.py", URL)
+    return direct_vm.deploy(EXAMPLES / "price_oracle.py", URL)
 
 
 def test_stores_what_the_api_says(direct_vm: DirectVM, oracle: DirectContract) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contract_files import CONTRACTS
-
-from pytest_genvm import DirectVM
+from pygenvm.pytest_plugin import DirectVM
+from tests.support.paths import EXAMPLES
 
 
 def test_keeps_the_last_text(direct_vm: DirectVM) -> None:
-    contract = direct_vm.deploy(CONTRACTS / "storage.py", "hello")
+    contract = direct_vm.deploy(EXAMPLES / "storage.py", "hello")
     assert contract.get_storage() == "hello"
     contract.update_storage("world")
     assert contract.get_storage() == "world"

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor import calldata
-from executor.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT
-from executor.address import Address
-from executor.outcome import Return, UserError
+from pygenvm.executor.outcome import Return, UserError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT
+from pygenvm.executor.primitives.address import Address
 from tests.support.execution import execute
 from tests.support.hosts import SENDER, InMemoryHost
+from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("built_runners")
 
@@ -106,7 +106,7 @@ CASES = {
 def test_storage_after_some_calls(name: str) -> None:
     case = CASES[name]
     host = InMemoryHost(calldata=calldata.encode({"args": case.args}))
-    code = (CONTRACTS / f"{name}.py").read_bytes()
+    code = (EXAMPLES / f"{name}.py").read_bytes()
     run = execute(code, host=host, built=True, message={"is_init": True})
     assert run.outcome == Return(b"\0"), run.stderr.decode()
     for call in case.calls:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from contract_files import CONTRACTS
+from tests.support.paths import EXAMPLES
 
 
 def mypy(*arguments: str, cwd: Path, cache: Path) -> str:
@@ -19,12 +19,12 @@ def mypy(*arguments: str, cwd: Path, cache: Path) -> str:
 
 
 def test_single_files(tmp_path: Path) -> None:
-    files = sorted(path.name for path in CONTRACTS.glob("*.py"))
-    assert mypy(*files, cwd=CONTRACTS, cache=tmp_path) == f"Success: no issues found in {len(files)} source files\n"
+    files = sorted(path.name for path in EXAMPLES.glob("*.py"))
+    assert mypy(*files, cwd=EXAMPLES, cache=tmp_path) == f"Success: no issues found in {len(files)} source files\n"
 
 
 def test_several_files(tmp_path: Path) -> None:
-    assert mypy("-p", "contract", cwd=CONTRACTS / "quiz", cache=tmp_path).startswith("Success")
+    assert mypy("-p", "contract", cwd=EXAMPLES / "quiz", cache=tmp_path).startswith("Success")
 
 
 def test_types_are_known_and_checked(tmp_path: Path) -> None:

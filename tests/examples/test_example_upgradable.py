@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
-SECOND = (CONTRACTS / "upgradable.py").read_text().replace("return 1", "return 2").replace("+ 1)", "+ 10)").encode()
+SECOND = (EXAMPLES / "upgradable.py").read_text().replace("return 1", "return 2").replace("+ 1)", "+ 10)").encode()
 
 
 @pytest.fixture
 def contract(direct_vm: DirectVM) -> DirectContract:
-    return direct_vm.deploy(CONTRACTS / "upgradable.py")
+    return direct_vm.deploy(EXAMPLES / "upgradable.py")
 
 
 def test_an_upgrade_keeps_the_storage(direct_vm: DirectVM, contract: DirectContract) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contract_files import CONTRACTS
 
-from executor.address import Address
-from pytest_genvm import DirectContract, DirectVM
+from pygenvm.executor.primitives.address import Address
+from pygenvm.pytest_plugin import DirectContract, DirectVM
+from tests.support.paths import EXAMPLES
 
 
 @pytest.fixture
 def voting(direct_vm: DirectVM, direct_alice: Address, direct_bob: Address, direct_charlie: Address) -> DirectContract:
-    contract = direct_vm.deploy(CONTRACTS / "voting.py", [direct_alice, direct_bob, direct_charlie])
+    contract = direct_vm.deploy(EXAMPLES / "voting.py", [direct_alice, direct_bob, direct_charlie])
     direct_vm.sender = direct_alice
     assert contract.propose("more bees", 7) == 0
     return contract

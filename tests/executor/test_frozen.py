@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from executor.frozen import fresh, frozen, replaced, uncompared
+from pygenvm.executor.frozen import fresh, frozen, replaced, uncompared
 
 
 @frozen

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from executor import calldata
-from executor.address import Address
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
 from tests.support.hosts import CONTRACT
 from tests.support.machine import END, SCRATCH, TRAPS, Script
 

@@ -6,8 +6,8 @@ import random
 import re
 from collections.abc import Callable
 
-from executor.abi import HostErrorCode, HostMethod
-from executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 from tests.hostile.hostile_programs import CALLEE, Program, program
 from tests.hostile.hostile_runs import (
     BELIEVABLE,

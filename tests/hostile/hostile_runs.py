@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from executor import calldata
-from executor.abi import HostErrorCode, HostMethod
-from executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
-from executor.host_protocol.methods import METHODS, ReplyKind
-from executor.host_protocol.result import INTERNAL_ERROR_PREFIX, decode_result
-from executor.host_protocol.server import answer
-from executor.outcome import InternalError, Outcome, Return
+from pygenvm.executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
+from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
+from pygenvm.executor.host_protocol.result import INTERNAL_ERROR_PREFIX, decode_result
+from pygenvm.executor.host_protocol.server import answer
+from pygenvm.executor.outcome import InternalError, Outcome, Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 from tests.support.execution import command
 from tests.support.hosts import InMemoryHost, serving
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from executor import calldata
-from executor.abi import HostMethod
-from executor.limits import VM_DEPTH
-from executor.outcome import InternalError, Return, VMError
+from pygenvm.executor.limits import VM_DEPTH
+from pygenvm.executor.outcome import InternalError, Return, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import HostMethod
 from tests.hostile.hostile_runs import MIB, SMALL_RUN_BYTES, Ended, bounded_run, hostile_run
 from tests.support.execution import wat
 from tests.support.hosts import CONTRACT, InMemoryHost, serving

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from executor.abi import HostMethod
-from executor.outcome import InternalError
+from pygenvm.executor.outcome import InternalError
+from pygenvm.executor.primitives.abi import HostMethod
 from tests.hostile.hostile_runs import SMALL_RUN_BYTES, VIOLATIONS, Lie, LyingHost, bounded_run, raw_host
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import Script, machine

@@ -10,10 +10,10 @@ import sys
 import time
 from typing import Any
 
-from executor import calldata
-from executor.host_protocol.client import HostClient
-from executor.outcome import Return, VMError
-from executor.printing import result_line
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.outcome import Return, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.run.printing import result_line
 
 
 def finish(host: HostClient, value: Any) -> None:

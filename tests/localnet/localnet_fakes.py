@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from executor import calldata
-from executor.abi import CODE_SLOT, StorageType
-from executor.address import Address
-from executor.host_protocol.codec import deploy_contract_data, eth_send_data, post_message_data
-from executor.host_protocol.host import Host, HostErrorReply
-from executor.outcome import Outcome, Return, UserError, VMError
-from localnet.executor_process import RunReport, RunRequest
-from localnet.model import Captured
+from pygenvm.executor.host_protocol.codec import deploy_contract_data, eth_send_data, post_message_data
+from pygenvm.executor.host_protocol.host import Host, HostErrorReply
+from pygenvm.executor.outcome import Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import CODE_SLOT, StorageType
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet.executor_process import RunReport, RunRequest
+from pygenvm.localnet.model import Captured
 
 DATA_SLOT = bytes(32)
 

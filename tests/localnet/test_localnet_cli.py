@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
-from cli.main import main
-from executor import calldata
-from localnet import accounts, errors, explain, limits
-from localnet.cli import default_database
-from localnet.executor_process import RunReport, RunRequest
-from localnet.model import Captured
+from pygenvm.cli.main import main
+from pygenvm.executor.primitives import calldata
+from pygenvm.localnet import accounts, errors, explain, limits
+from pygenvm.localnet.cli import default_database
+from pygenvm.localnet.executor_process import RunReport, RunRequest
+from pygenvm.localnet.model import Captured
+from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "thing.py").write_bytes(b"# thing")
     monkeypatch.chdir(project)
     executor = Executor({b"# thing": contract})
-    monkeypatch.setattr("localnet.executor_process.few_runs", lambda *_, **__: contextlib.nullcontext(executor))
+    monkeypatch.setattr("pygenvm.localnet.executor_process.few_runs", lambda *_, **__: contextlib.nullcontext(executor))
     return project
 
 
@@ -316,7 +316,7 @@ def test_interrupted(deployed: Path, capsys: pytest.CaptureFixture[str], monkeyp
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("localnet.net.LocalNet.call", interrupt)
+    monkeypatch.setattr("pygenvm.localnet.net.LocalNet.call", interrupt)
     code, document = run_json(capsys, "call", "echo")
     assert (code, document["error"]["kind"]) == (130, "interrupted")
 
@@ -327,7 +327,7 @@ def test_a_bug_of_ours_is_not_blamed_on_the_contract(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("localnet.net.LocalNet.call", fail)
+    monkeypatch.setattr("pygenvm.localnet.net.LocalNet.call", fail)
     assert main(["local", "call", "echo", "--json"]) == 3
     printed = capsys.readouterr()
     assert json.loads(printed.out)["error"] == {"kind": "internal", "message": "ZeroDivisionError: oops"}
@@ -395,6 +395,6 @@ def test_internal_errors_are_explained(message: str, advice: str) -> None:
 
 
 def test_a_return_needs_no_explanation() -> None:
-    from executor.outcome import Return
+    from pygenvm.executor.outcome import Return
 
     assert explain.explain(Return(b"\x00")) is None

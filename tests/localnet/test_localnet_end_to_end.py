@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 import wasmtime
 
-from executor import calldata
-from executor.address import Address
-from executor.outcome import Outcome, UserError, VMError
-from localnet import LocalNet, accounts, read_state
-from localnet.executor_process import ExecutorProcess
-from localnet.model import Kind, Status
-from localnet.state import StateDump
+from pygenvm.executor.outcome import Outcome, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import LocalNet, accounts, read_state
+from pygenvm.localnet.executor_process import ExecutorProcess
+from pygenvm.localnet.model import Kind, Status
+from pygenvm.localnet.state import StateDump
+from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("built_runners")
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "contracts"
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 HEADER = '# v0.2.16\n# { "Depends": "py-genlayer:test" }\n\n'
 
@@ -155,7 +155,7 @@ def deploy(net: LocalNet, code: str, *args: Any, **options: Any) -> Address:
 
 
 def genvm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli.main", "local", *arguments]
+    command = [sys.executable, "-m", "pygenvm.cli.main", "local", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -346,8 +346,8 @@ def test_every_storage_type_is_decoded(net: LocalNet) -> None:
 def test_large_state_is_cut_and_says_so(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = deploy(net, TYPES)
     assert net.call(contract, "fill", [200]).receipt.ok
-    monkeypatch.setattr("localnet.limits.STATE_VALUES", 100)
-    monkeypatch.setattr("localnet.limits.STATE_ALL_TEXT_BYTES", 7_503 + 65_536 + 10_000)
+    monkeypatch.setattr("pygenvm.localnet.limits.STATE_VALUES", 100)
+    monkeypatch.setattr("pygenvm.localnet.limits.STATE_ALL_TEXT_BYTES", 7_503 + 65_536 + 10_000)
     fields = state(net, contract).fields
     assert fields is not None
     numbers = fields["inner"]["numbers"]
@@ -460,7 +460,7 @@ def test_schema_turns_hex_strings_into_addresses(net: LocalNet) -> None:
 
 def test_a_contract_that_writes_too_much(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = deploy(net, TYPES)
-    monkeypatch.setattr("localnet.limits.STORAGE_PAGES_WRITTEN", 8)
+    monkeypatch.setattr("pygenvm.localnet.limits.STORAGE_PAGES_WRITTEN", 8)
     assert net.call(contract, "fill", [10]).receipt.outcome == VMError("out_of_storage_gas")
 
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
-from executor import calldata
-from executor.abi import StorageType
-from executor.address import Address
-from executor.outcome import Return, UserError, VMError
-from localnet import accounts, limits
-from localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
-from localnet.model import Execution, Kind, Posted, PostedKind, Status
-from localnet.net import LocalNet, NoSchema
-from localnet.store import open_store
+from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
+from pygenvm.localnet.model import Execution, Kind, Posted, PostedKind, Status
+from pygenvm.localnet.net import LocalNet, NoSchema
+from pygenvm.localnet.store import open_store
+from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 TOTAL = accounts.START_BALANCE * len(accounts.NAMES)

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from executor.outcome import InternalError, Return, VMError
-from localnet import accounts, limits
-from localnet.errors import ExecutorError
-from localnet.executor_process import ExecutorProcess
-from localnet.model import Captured
-from localnet.net import LocalNet, _without_end
+from pygenvm.executor.outcome import InternalError, Return, VMError
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.errors import ExecutorError
+from pygenvm.localnet.executor_process import ExecutorProcess
+from pygenvm.localnet.model import Captured
+from pygenvm.localnet.net import LocalNet, _without_end
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
@@ -79,7 +79,7 @@ def test_taking_the_end_off_a_shortened_stream(monkeypatch: pytest.MonkeyPatch, 
 
 
 def _captured(data: bytes) -> Captured:
-    from localnet.executor_process import _Output
+    from pygenvm.localnet.executor_process import _Output
 
     output = _Output()
     for start in range(0, len(data), 7):
@@ -158,7 +158,8 @@ def test_a_killed_command_leaves_the_database_and_no_executor(
     before = (tmp_path / "local.db").read_bytes()
     pid_file = tmp_path / "pid"
     script = (
-        "import sys; from localnet.net import LocalNet; from localnet.executor_process import ExecutorProcess;"
+        "import sys; from pygenvm.localnet.net import LocalNet;"
+        "from pygenvm.localnet.executor_process import ExecutorProcess;"
         f"LocalNet({str(tmp_path / 'local.db')!r}, executor=ExecutorProcess({FAKE!r}))"
         f".call('fake', 'hold', [{str(pid_file)!r}], value=5)"
     )

@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.abi import HostErrorCode
-from executor.address import Address
-from executor.host_protocol.host import HostErrorReply
-from executor.outcome import InternalError, Outcome, Return, UserError, VMError
-from localnet import accounts, limits
-from localnet.errors import DatabaseError
-from localnet.model import Captured, Kind, Receipt, Status, Transaction, outcome_from_bytes, outcome_to_bytes
-from localnet.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
-from localnet.store import Changes, Store, open_store
+from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.primitives.abi import HostErrorCode
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import accounts, limits
+from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.model import Captured, Kind, Receipt, Status, Transaction, outcome_from_bytes, outcome_to_bytes
+from pygenvm.localnet.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
+from pygenvm.localnet.store import Changes, Store, open_store
+from tests.support.paths import ROOT
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 CONTRACT = Address(b"\x01" * 20)
@@ -87,10 +88,10 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
             store.commit([transfer(5)])
     script = f"""
         import os, pathlib, signal, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import localnet.store, test_localnet_store as here
+        sys.path.insert(0, {str(ROOT)!r})
+        import pygenvm.localnet.store, tests.localnet.test_localnet_store as here
         writes = 0
-        class Connection(localnet.store.sqlite3.Connection):
+        class Connection(pygenvm.localnet.store.sqlite3.Connection):
             def execute(self, statement, *parameters):
                 global writes
                 result = super().execute(statement, *parameters)
@@ -100,9 +101,9 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
                         self.execute("PRAGMA cache_spill = 1")
                         os.kill(os.getpid(), signal.SIGKILL)
                 return result
-        localnet.store._connect = lambda path: localnet.store.sqlite3.connect(
+        pygenvm.localnet.store._connect = lambda path: pygenvm.localnet.store.sqlite3.connect(
             path, isolation_level=None, factory=Connection)
-        with localnet.store.open_store(pathlib.Path({str(path)!r}), write=True) as store:
+        with pygenvm.localnet.store.open_store(pathlib.Path({str(path)!r}), write=True) as store:
             writes = 0
             changes = here.transfer(9)
             changes.pages = {{(bytes(20), bytes(32), number): b"x" * 4096 for number in range(3000)}}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor import calldata
-from executor.address import Address
-from localnet import limits, values
-from localnet.errors import BadValue
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits, values
+from pygenvm.localnet.errors import BadValue
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _scalars = (

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import wasmtime
 
-from executor.limits import WASM_STACK_BYTES
-from executor.runner.ustar import read_tar
-from executor.subvm.wasm.names import module_name
-from runners import recipes
-from runners.registry import Registry, verify
+from pygenvm.executor.limits import WASM_STACK_BYTES
+from pygenvm.executor.runner.ustar import read_tar
+from pygenvm.executor.subvm.wasm.names import module_name
+from pygenvm.runners import recipes
+from pygenvm.runners.registry import Registry, verify
 from tests.support.package_engine import engine
+from tests.support.paths import ROOT
 
 MAGIC_OF_3_13 = b"\xf3\x0d\r\n"
 UNCHECKED_HASH = (1).to_bytes(4, "little")
@@ -153,14 +154,16 @@ def test_bytecode_names_files_of_the_sandbox(archives: dict[str, dict[str, bytes
 def test_nothing_of_the_build_machine_is_in_an_archive(built_runners: Registry) -> None:
     for runner in built_runners.latest:
         content = built_runners.archive(runner).read_bytes()
-        for path in (built_runners.root, Path(recipes.__file__).parent.parent):
+        for path in (built_runners.root, ROOT):
             assert os.fsencode(path) not in content
 
 
 def test_the_sdk_shares_its_codec_with_the_executor(archives: dict[str, dict[str, bytes]]) -> None:
-    executor = Path(recipes.__file__).parent.parent / "executor"
     for name in ("address.py", "calldata.py", "keccak.py"):
-        assert archives["py-lib-genlayer-std"][f"genlayer/py/{name}"] == (executor / name).read_bytes()
+        assert (
+            archives["py-lib-genlayer-std"][f"genlayer/py/{name}"]
+            == (ROOT / "executor" / "primitives" / name).read_bytes()
+        )
 
 
 class Host:

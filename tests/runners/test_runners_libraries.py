@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from executor import calldata
-from executor.outcome import Return
-from runners import tokenizer
-from runners.errors import BuildError
-from runners.registry import Registry
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.runners import tokenizer
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.registry import Registry
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import schemas
-from executor import calldata
-from executor.config import load_config
-from executor.outcome import Return
-from executor.runner.registry import Registry as InstalledRunners
-from runners import recipes
-from runners.registry import Registry
+from pygenvm import schemas
+from pygenvm.executor.config import load_config
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.runner.registry import Registry as InstalledRunners
+from pygenvm.runners import recipes
+from pygenvm.runners.registry import Registry
 from tests.support.archives import contract_zip
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost

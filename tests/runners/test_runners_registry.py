@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.runner.hashing import archive_hash
-from runners import cli, recipes, registry
-from runners.errors import BuildError
-from runners.workshop import Step, Work, Workshop
+from pygenvm.executor.runner.hashing import archive_hash
+from pygenvm.runners import cli, recipes, registry
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.workshop import Step, Work, Workshop
 
 IDS = ("tool", "user-of-tool")
 

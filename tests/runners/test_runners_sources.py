@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from runners import sources
-from runners.errors import SourceUnavailable
-from runners.sources import Archive, Source, fetch
+from pygenvm.runners import sources
+from pygenvm.runners.errors import SourceUnavailable
+from pygenvm.runners.sources import Archive, Source, fetch
 
 CONTENT = b"the sources"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

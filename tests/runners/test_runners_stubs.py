@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from runners import stubs
+from pygenvm.runners import stubs
 
 
 @pytest.mark.usefixtures("built_runners")
 def test_stubs_are_up_to_date() -> None:
-    """If this fails: `python -m runners.stubs`."""
+    """If this fails: `python -m pygenvm.runners.stubs`."""
     committed = {
         path.relative_to(stubs.FOLDER).as_posix(): path.read_text(encoding="utf-8")
         for path in stubs.FOLDER.rglob("*.pyi")

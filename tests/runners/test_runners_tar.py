@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.runner.hashing import archive_hash
-from runners.errors import BuildError
-from runners.tar import NAME_MAX, RECORD, write_tar
+from pygenvm.executor.runner.hashing import archive_hash
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.tar import NAME_MAX, RECORD, write_tar
 
 FILE_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=20)
 

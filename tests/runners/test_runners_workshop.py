@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.errors import BuildError, ToolFailed
-from runners.workshop import Step, Work, Workshop, digest_files
+from pygenvm.runners.errors import BuildError, ToolFailed
+from pygenvm.runners.workshop import Step, Work, Workshop, digest_files
 
 
 def write_step(name: str, made: list[str], inputs: tuple[str, ...] = (), needs: tuple[Step, ...] = ()) -> Step:

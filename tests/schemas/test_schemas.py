@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import schemas
-from executor import abi
-from executor.host_protocol.methods import METHODS, FieldKind, ReplyKind
-from schemas import generate
-
-ROOT = Path(schemas.__file__).parent.parent
+from pygenvm import schemas
+from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, ReplyKind
+from pygenvm.executor.primitives import abi
+from pygenvm.schemas import generate
+from tests.support.paths import ROOT
 
 
 def test_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,13 +22,15 @@ def test_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_check_sees_a_stale_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    abi_file = Path("executor", "primitives", "abi.py")
     (tmp_path / "executor" / "host_protocol").mkdir(parents=True)
+    (tmp_path / "executor" / "primitives").mkdir()
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     assert generate.main(["--check"]) == 1
-    assert not (tmp_path / "executor" / "abi.py").exists()
+    assert not (tmp_path / abi_file).exists()
     assert generate.main([]) == 0
-    assert (tmp_path / "executor" / "abi.py").read_text() == (ROOT / "executor" / "abi.py").read_text()
-    (tmp_path / "executor" / "abi.py").write_text("")
+    assert (tmp_path / abi_file).read_text() == (ROOT / abi_file).read_text()
+    (tmp_path / abi_file).write_text("")
     assert generate.main(["--check"]) == 1
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import eth_abi
-from sdk_sandbox import value_of
+from tests.sdk.sdk_sandbox import value_of
 
-from executor.address import Address
-from runners.registry import Registry
+from pygenvm.executor.primitives.address import Address
+from pygenvm.runners.registry import Registry
 from tests.support.hosts import InMemoryHost
 
 NATIVE = Path(__file__).parent / "native"

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sdk_sandbox import call
+from tests.sdk.sdk_sandbox import call
 
-from executor.outcome import UserError
-from runners.registry import Registry
+from pygenvm.executor.outcome import UserError
+from pygenvm.runners.registry import Registry
 from tests.support.hosts import InMemoryHost
 
 NATIVE = Path(__file__).parent / "native"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.sdk_tree import sdk_files
+from pygenvm.runners.sdk_tree import sdk_files
 
 NATIVE = Path(__file__).parent / "native"
 GROUPS = sorted(path.stem for path in NATIVE.glob("group_*.py"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sdk_sandbox import call, value_of
+from tests.sdk.sdk_sandbox import call, value_of
 
-from executor.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
-from executor.address import Address
-from executor.outcome import Return, UserError, VMError
-from runners.registry import Registry
+from pygenvm.executor.primitives.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.runners.registry import Registry
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 
 SOURCE = (Path(__file__).parent / "sandboxed_contract.py").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from executor.runner.hashing import archive_hash
+from pygenvm.executor.runner.hashing import archive_hash
 
 
 def contract_zip(actions: Any, files: Mapping[str, bytes], version: str | None = None) -> bytes:

@@ -24,20 +24,20 @@ from typing import Any
 import wasmtime
 import yaml
 
-from executor.address import Address
-from executor.config import cache_root
-from executor.host_protocol.client import HostClient
-from executor.host_protocol.result import decode_result
-from executor.limits import HOST_STACK_PER_LEVEL, VM_DEPTH, WASM_STACK_BYTES
-from executor.log import Logger
-from executor.message import Message
-from executor.module_client import Modules
-from executor.module_protocol import Hello
-from executor.outcome import Outcome
-from executor.runner.registry import Registry
-from executor.subvm.artefacts import ArtefactStore
-from executor.subvm.vm import Permissions
-from executor.supervisor import RunOptions, Supervisor
+from pygenvm.executor.config import cache_root
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.limits import HOST_STACK_PER_LEVEL, VM_DEPTH, WASM_STACK_BYTES
+from pygenvm.executor.log import Logger
+from pygenvm.executor.message import Message
+from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.codec import Hello
+from pygenvm.executor.outcome import Outcome
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.vm import Permissions
 from tests.support.hosts import CONTRACT, PATIENCE_SECONDS, SENDER, InMemoryHost, serving
 
 #: After the last row of the version table, so that every version may be declared.
@@ -258,7 +258,7 @@ def command(
     """Command line of ``genvm run``; ``arguments`` come last, so they win over the defaults."""
     text = message if isinstance(message, str) else message_json(**(message or {}))
     return [
-        *(sys.executable, "-m", "cli.main", "--config", str(config or _shared_config(built)), *global_options),
+        *(sys.executable, "-m", "pygenvm.cli.main", "--config", str(config or _shared_config(built)), *global_options),
         *("run", "--message", text, "--host", address, "--host-data", json.dumps(HOST_DATA), *arguments),
     ]
 

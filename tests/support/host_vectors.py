@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from executor import abi
-from executor.abi import HostErrorCode, HostMethod, StorageType
-from executor.address import Address
-from executor.host_protocol.codec import Reply
+from pygenvm.executor.host_protocol.codec import Reply
+from pygenvm.executor.primitives import abi
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
+from pygenvm.executor.primitives.address import Address
 
 CONTRACT_HEX = "0100000000000000000000000000000000000000"
 CONTRACT = Address(bytes.fromhex(CONTRACT_HEX))

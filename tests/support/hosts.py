@@ -20,7 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from executor.abi import (
+from pygenvm.executor.host_protocol.codec import Request
+from pygenvm.executor.host_protocol.host import Host, HostErrorReply
+from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.host_protocol.server import listen
+from pygenvm.executor.outcome import Outcome
+from pygenvm.executor.primitives.abi import (
     CODE_SLOT,
     LOCKED_SLOTS_SLOT,
     UPGRADERS_SLOT,
@@ -28,12 +33,7 @@ from executor.abi import (
     HostMethod,
     StorageType,
 )
-from executor.address import Address
-from executor.host_protocol.codec import Request
-from executor.host_protocol.host import Host, HostErrorReply
-from executor.host_protocol.result import decode_result
-from executor.host_protocol.server import listen
-from executor.outcome import Outcome
+from pygenvm.executor.primitives.address import Address
 
 #: Contract and sender of the examples in the specification.
 CONTRACT = Address(bytes([1]) + bytes(19))

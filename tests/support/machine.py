@@ -15,10 +15,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from executor import calldata
-from executor.abi import HostMethod
-from executor.address import Address
-from executor.outcome import Return
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import HostMethod
+from pygenvm.executor.primitives.address import Address
 from tests.support.execution import Execution, execute, wat
 from tests.support.hosts import InMemoryHost
 

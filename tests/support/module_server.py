@@ -8,8 +8,8 @@ assert server.sessions[0].requests == [Request("Render", {...})]
 
 from __future__ import annotations
 
-from executor.module_protocol import GET_STATS, Ok
-from localnet.module_server import PATIENCE_SECONDS, Call, ModuleServer, Reply, Script, Session, serving_module
+from pygenvm.executor.module_protocol.codec import GET_STATS, Ok
+from pygenvm.localnet.module_server import PATIENCE_SECONDS, Call, ModuleServer, Reply, Script, Session, serving_module
 
 __all__ = [
     "PATIENCE_SECONDS",

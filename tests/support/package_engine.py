@@ -8,8 +8,8 @@ from functools import cache
 import wasmtime
 from wasmtime import _ffi as ffi
 
-from executor.subvm.engine import engine as own_engine
-from executor.subvm.wasmtime_c import Engine
+from pygenvm.executor.subvm.engine import engine as own_engine
+from pygenvm.executor.subvm.wasmtime_c import Engine
 
 
 @cache

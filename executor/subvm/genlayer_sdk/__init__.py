@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from executor.frozen import frozen
-from executor.subvm.genlayer_sdk import balance, gl_call, storage
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.subvm.genlayer_sdk import balance, gl_call, storage
 
 
 @frozen
 class SdkFunction:
-    """One import; all parameters are i32, the result is a :class:`executor.abi.GlErrno`."""
+    """One import; all parameters are i32, the result is a :class:`executor.primitives.abi.GlErrno`."""
 
     name: str
     params: str

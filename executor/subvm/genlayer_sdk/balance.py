@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.abi import GlErrno, StorageType
-from executor.address import Address
+from pygenvm.executor.primitives.abi import GlErrno, StorageType
+from pygenvm.executor.primitives.address import Address
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 
 def get_balance(vm: SubVM, address: int, result: int) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
-from executor.abi import GlErrno, StorageType
-from executor.outcome import VMError, VMErrorRaised
-from executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, invalid
+from pygenvm.executor.outcome import VMError, VMErrorRaised
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import GlErrno, StorageType
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, invalid
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 
 def _state(value: Any) -> StorageType:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
-from executor.subvm.genlayer_sdk.request import invalid, text
-from executor.subvm.unwind import ContractReturn, ContractRollback
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.subvm.genlayer_sdk.request import invalid, text
+from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 #: Contracts below this version do not know the message.
 TRACE_SINCE = (0, 1, 10)

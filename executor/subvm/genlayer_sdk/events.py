@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
-from executor.abi import EVENT_MAX_TOPICS, GlErrno
-from executor.subvm.genlayer_sdk.request import Refused, array_of, blob, fields, invalid, mapping
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import EVENT_MAX_TOPICS, GlErrno
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, array_of, blob, fields, invalid, mapping
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 #: Contracts below this version do not know the message.
 EVENTS_SINCE = (0, 1, 5)

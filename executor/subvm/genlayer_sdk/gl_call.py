@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata, limits
-from executor.abi import GlErrno
-from executor.subvm.genlayer_sdk import calls, control, events, messages, modules, nondet, sandbox
-from executor.subvm.genlayer_sdk.request import Refused
+from pygenvm.executor import limits
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor.subvm.genlayer_sdk import calls, control, events, messages, modules, nondet, sandbox
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 Handler = Callable[["SubVM", Any], bytes | None]
 

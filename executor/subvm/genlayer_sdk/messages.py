@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
-from executor.abi import GlErrno
-from executor.host_protocol.codec import deploy_contract_data, eth_send_data, post_message_data
-from executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, one_of, u256
+from pygenvm.executor.host_protocol.codec import deploy_contract_data, eth_send_data, post_message_data
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, one_of, u256
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 _ON = one_of("finalized", "accepted")
 _ETH_SEND = {"address": address, "calldata": blob, "value": u256}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from executor import calldata
-from executor.abi import GlErrno
-from executor.outcome import InternalErrorRaised
-from executor.subvm.genlayer_sdk.request import (
+from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor.subvm.genlayer_sdk.request import (
     Reader,
     Refused,
     array_of,
@@ -23,7 +23,7 @@ from executor.subvm.genlayer_sdk.request import (
 )
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 MAX_IMAGES = 2
 _DURATION = re.compile(r"(\d{1,18})(s|ms)", re.ASCII)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from executor.abi import GlErrno
-from executor.outcome import VMError, VMErrorRaised
-from executor.subvm.genlayer_sdk.request import Refused, blob, fields
+from pygenvm.executor.outcome import VMError, VMErrorRaised
+from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, blob, fields
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 _RUN_NONDET = {"data_leader": blob, "data_validator": blob}
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from executor.abi import GlErrno
-from executor.address import Address
+from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor.primitives.address import Address
 
 Reader = Callable[[Any], Any]
 

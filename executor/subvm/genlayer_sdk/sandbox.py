@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from executor.subvm.genlayer_sdk.request import blob, boolean, fields
+from pygenvm.executor.subvm.genlayer_sdk.request import blob, boolean, fields
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 _SANDBOX = {"data": blob, "allow_write_ops": boolean}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.abi import GlErrno
+from pygenvm.executor.primitives.abi import GlErrno
 
 if TYPE_CHECKING:
-    from executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.vm import SubVM
 
 _U32_MAX = 0xFFFF_FFFF
 

@@ -4,8 +4,8 @@
 :class:`WasiState` and in its memory.
 """
 
-from executor.subvm.wasip1.functions.proc import ProcExit
-from executor.subvm.wasip1.state import WasiState
-from executor.subvm.wasip1.table import FUNCTIONS, WasiFunction
+from pygenvm.executor.subvm.wasip1.functions.proc import ProcExit
+from pygenvm.executor.subvm.wasip1.state import WasiState
+from pygenvm.executor.subvm.wasip1.table import FUNCTIONS, WasiFunction
 
 __all__ = ["FUNCTIONS", "ProcExit", "WasiFunction", "WasiState"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from executor.abi import WasiErrno
-from executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.primitives.abi import WasiErrno
 
 if TYPE_CHECKING:
-    from executor.subvm.memory import GuestMemory
+    from pygenvm.executor.subvm.memory import GuestMemory
 
 # Errnos, as plain numbers: they are packed into the result of every call.
 SUCCESS: Final = WasiErrno.SUCCESS.value

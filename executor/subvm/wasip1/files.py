@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
-from executor.abi import MemoryLimiterConsts
-from executor.subvm.wasip1.abi import (
+from pygenvm.executor.primitives.abi import MemoryLimiterConsts
+from pygenvm.executor.subvm.wasip1.abi import (
     ACCES,
     BADF,
     FDSTAT,
@@ -28,10 +28,10 @@ from executor.subvm.wasip1.abi import (
     ROFS,
     SPIPE,
 )
-from executor.subvm.wasip1.fs import Directory
+from pygenvm.executor.subvm.wasip1.fs import Directory
 
 if TYPE_CHECKING:
-    from executor.subvm.budget import VmBudget
+    from pygenvm.executor.subvm.budget import VmBudget
 
 _NUMBER_COST: Final = int(MemoryLimiterConsts.FD_ALLOCATION)
 

@@ -16,12 +16,12 @@ import re
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
-from executor import limits
-from executor.outcome import InvalidContract
-from executor.subvm.wasip1.abi import BADF, FILETYPE_DIRECTORY, FILETYPE_REGULAR_FILE, NOENT
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm.wasip1.abi import BADF, FILETYPE_DIRECTORY, FILETYPE_REGULAR_FILE, NOENT
 
 if TYPE_CHECKING:
-    from executor.runner.archive import Folder
+    from pygenvm.executor.runner.archive import Folder
 
 _SLASHES: Final = re.compile("//+")
 

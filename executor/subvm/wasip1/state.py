@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, final
 
-from executor.outcome import InvalidContract
-from executor.subvm.wasip1.abi import U64_MAX
-from executor.subvm.wasip1.files import FileTable
-from executor.subvm.wasip1.fs import FileSystem
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm.wasip1.abi import U64_MAX
+from pygenvm.executor.subvm.wasip1.files import FileTable
+from pygenvm.executor.subvm.wasip1.fs import FileSystem
 
 if TYPE_CHECKING:
-    from executor.subvm.budget import VmBudget
-    from executor.subvm.memory import GuestMemory
-    from executor.subvm.random import RandomSource
+    from pygenvm.executor.subvm.budget import VmBudget
+    from pygenvm.executor.subvm.memory import GuestMemory
+    from pygenvm.executor.subvm.random import RandomSource
 
 
 class Guest(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from executor.subvm.wasip1.functions import args, clock, fd, path, poll, proc, random, sock
+from pygenvm.executor.subvm.wasip1.functions import args, clock, fd, path, poll, proc, random, sock
 
 
 class WasiFunction(NamedTuple):

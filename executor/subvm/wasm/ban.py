@@ -8,10 +8,10 @@ operands of the replaced instruction are then of any type.
 
 from __future__ import annotations
 
-from executor.subvm.wasm.binary import encode_u32
-from executor.subvm.wasm.edit import Editor
-from executor.subvm.wasm.instructions import FLOATS, bodies, check_blocks, scanner, walk
-from executor.subvm.wasm.module import FuncType, Module
+from pygenvm.executor.subvm.wasm.binary import encode_u32
+from pygenvm.executor.subvm.wasm.edit import Editor
+from pygenvm.executor.subvm.wasm.instructions import FLOATS, bodies, check_blocks, scanner, walk
+from pygenvm.executor.subvm.wasm.module import FuncType, Module
 
 _SCANNER = scanner(FLOATS)
 UNREACHABLE_BODY = b"\x00\x00\x0b"  # no locals; unreachable; end

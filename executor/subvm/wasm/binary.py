@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from executor.limits import WASM_CUSTOM_SECTIONS_MAX, WASM_NAME_BYTES_MAX
-from executor.outcome import InvalidContract
-from executor.subvm.wasm import validate
+from pygenvm.executor.limits import WASM_CUSTOM_SECTIONS_MAX, WASM_NAME_BYTES_MAX
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm.wasm import validate
 
 HEADER = validate.HEADER
 

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
-from executor.subvm.wasm.ban import UNREACHABLE_BODY
-from executor.subvm.wasm.binary import Reader, encode_s, encode_u32
-from executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
-from executor.subvm.wasm.edit import Editor
-from executor.subvm.wasm.instructions import (
+from pygenvm.executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
+from pygenvm.executor.subvm.wasm.ban import UNREACHABLE_BODY
+from pygenvm.executor.subvm.wasm.binary import Reader, encode_s, encode_u32
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
+from pygenvm.executor.subvm.wasm.edit import Editor
+from pygenvm.executor.subvm.wasm.instructions import (
     CALLS,
     INDIRECT_CALLS,
     RETURN,
@@ -36,7 +36,7 @@ from executor.subvm.wasm.instructions import (
     scanner,
     walk,
 )
-from executor.subvm.wasm.module import FuncType, GlobalType, Module
+from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType, Module
 
 _SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, RETURN)
 _CALL, _CALL_INDIRECT, _RETURN_CALL, _RETURN_CALL_INDIRECT = 0x10, 0x11, 0x12, 0x13

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from executor.subvm.wasm.binary import (
+from pygenvm.executor.subvm.wasm.binary import (
     ORDER,
     Reader,
     SectionId,
@@ -13,8 +13,8 @@ from executor.subvm.wasm.binary import (
     encode_vector,
     write_sections,
 )
-from executor.subvm.wasm.instructions import GLOBALS, bodies, scanner, walk
-from executor.subvm.wasm.module import Export, ExternKind, FuncType, GlobalType, Module
+from pygenvm.executor.subvm.wasm.instructions import GLOBALS, bodies, scanner, walk
+from pygenvm.executor.subvm.wasm.module import Export, ExternKind, FuncType, GlobalType, Module
 
 _GLOBAL_SCANNER = scanner(GLOBALS)
 

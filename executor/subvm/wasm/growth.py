@@ -11,11 +11,11 @@ The counter is imported by each module that grows its memory, as global (mut i64
 
 from __future__ import annotations
 
-from executor.subvm.wasm.binary import encode_u32
-from executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
-from executor.subvm.wasm.edit import Editor
-from executor.subvm.wasm.instructions import MEMORY_GROW, bodies, scanner, walk
-from executor.subvm.wasm.module import FuncType, GlobalType
+from pygenvm.executor.subvm.wasm.binary import encode_u32
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
+from pygenvm.executor.subvm.wasm.edit import Editor
+from pygenvm.executor.subvm.wasm.instructions import MEMORY_GROW, bodies, scanner, walk
+from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType
 
 _SCANNER = scanner(MEMORY_GROW)
 _GROW_CODE = b"\x40\x00"

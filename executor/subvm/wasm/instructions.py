@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from re import Pattern
 from typing import NamedTuple
 
-from executor.limits import WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX, WASM_BR_TABLE_MAX, WASM_LOCALS_MAX
-from executor.subvm.wasm import validate
-from executor.subvm.wasm.binary import LEB32, LEB64, Reader, malformed
-from executor.subvm.wasm.module import Module
+from pygenvm.executor.limits import WASM_BLOCKS_MAX, WASM_BLOCKS_TIMES_LOCALS_MAX, WASM_BR_TABLE_MAX, WASM_LOCALS_MAX
+from pygenvm.executor.subvm.wasm import validate
+from pygenvm.executor.subvm.wasm.binary import LEB32, LEB64, Reader, malformed
+from pygenvm.executor.subvm.wasm.module import Module
 
 _END = 0x0B
 _BR_TABLE = 0x0E

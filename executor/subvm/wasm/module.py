@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
-from executor.limits import (
+from pygenvm.executor.limits import (
     WASM_ELEMENTS_MAX,
     WASM_EXPORTS_MAX,
     WASM_FUNCTIONS_MAX,
@@ -16,8 +16,16 @@ from executor.limits import (
     WASM_TYPE_VALUES_MAX,
     WASM_TYPES_MAX,
 )
-from executor.subvm.wasm import validate
-from executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, encode_u32, malformed, read_sections
+from pygenvm.executor.subvm.wasm import validate
+from pygenvm.executor.subvm.wasm.binary import (
+    Reader,
+    Section,
+    SectionId,
+    encode_sized,
+    encode_u32,
+    malformed,
+    read_sections,
+)
 
 
 class ExternKind(IntEnum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from executor.outcome import InvalidContract
-from executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, read_sections, write_sections
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm.wasm.binary import Reader, Section, SectionId, encode_sized, read_sections, write_sections
 
 NAME_SECTION = "name"
 MODULE_NAME = 0

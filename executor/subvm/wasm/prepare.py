@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from executor.subvm.facts import ModuleFacts
-from executor.subvm.wasm.ban import ban_floats, find_floats
-from executor.subvm.wasm.depth import count_depth
-from executor.subvm.wasm.edit import Editor
-from executor.subvm.wasm.growth import count_growth
-from executor.subvm.wasm.module import ExternKind, Module, read_module
-from executor.subvm.wasm.names import own_name
+from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.wasm.ban import ban_floats, find_floats
+from pygenvm.executor.subvm.wasm.depth import count_depth
+from pygenvm.executor.subvm.wasm.edit import Editor
+from pygenvm.executor.subvm.wasm.growth import count_growth
+from pygenvm.executor.subvm.wasm.module import ExternKind, Module, read_module
+from pygenvm.executor.subvm.wasm.names import own_name
 
 PAGE_BYTES = 65_536
 #: Modules whose functions the executor provides.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from executor.limits import (
+from pygenvm.executor.limits import (
     WASM_FUNCTION_BODY_BYTES_MAX,
     WASM_LOCALS_MAX,
     WASM_MODULE_BYTES,
 )
-from executor.outcome import InvalidContract
-from executor.subvm.wasm.counters import COUNTERS_MODULE
+from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE
 
 HEADER = b"\x00asm\x01\x00\x00\x00"
 VALUE_TYPES = b"\x7c\x7d\x7e\x7f"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.subvm.wasip1.abi import SUCCESS, put_u32
+from pygenvm.executor.subvm.wasip1.abi import SUCCESS, put_u32
 
 if TYPE_CHECKING:
-    from executor.subvm.memory import GuestMemory
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.memory import GuestMemory
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def args_get(vm: Guest, pointers: int, buffer: int) -> int:

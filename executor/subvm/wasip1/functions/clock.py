@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.subvm.wasip1.abi import CLOCKS, INVAL, SUCCESS, put_u64
+from pygenvm.executor.subvm.wasip1.abi import CLOCKS, INVAL, SUCCESS, put_u64
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def clock_res_get(vm: Guest, clock: int, resolution: int) -> int:

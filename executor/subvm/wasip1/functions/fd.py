@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor import limits
-from executor.subvm.wasip1.abi import (
+from pygenvm.executor import limits
+from pygenvm.executor.subvm.wasip1.abi import (
     ADVICES,
     BADF,
     DIRENT,
@@ -30,13 +30,13 @@ from executor.subvm.wasip1.abi import (
     signed64,
     vectors,
 )
-from executor.subvm.wasip1.files import OpenDirectory, Output, RegularFile
+from pygenvm.executor.subvm.wasip1.files import OpenDirectory, Output, RegularFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from executor.subvm.memory import GuestMemory
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.memory import GuestMemory
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def fd_advise(vm: Guest, fd: int, offset: int, size: int, advice: int) -> int:

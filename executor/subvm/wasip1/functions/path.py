@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor import limits
-from executor.subvm.wasip1.abi import (
+from pygenvm.executor import limits
+from pygenvm.executor.subvm.wasip1.abi import (
     BADF,
     FDFLAGS,
     FILETYPE_DIRECTORY,
@@ -21,12 +21,12 @@ from executor.subvm.wasip1.abi import (
     put_record,
     put_u32,
 )
-from executor.subvm.wasip1.files import OpenDirectory, RegularFile, filestat
-from executor.subvm.wasip1.fs import Directory
+from pygenvm.executor.subvm.wasip1.files import OpenDirectory, RegularFile, filestat
+from pygenvm.executor.subvm.wasip1.fs import Directory
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.fs import Node
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.fs import Node
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def path_open(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.subvm.wasip1.abi import NOTSUP
+from pygenvm.executor.subvm.wasip1.abi import NOTSUP
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def poll_oneoff(vm: Guest, subscriptions: int, events: int, count: int, occurred: int) -> int:

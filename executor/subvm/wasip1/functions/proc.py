@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from executor.subvm.wasip1.abi import INVAL, NOTSUP, SIGNALS
+from pygenvm.executor.subvm.wasip1.abi import INVAL, NOTSUP, SIGNALS
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 class ProcExit(Exception):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.subvm.wasip1.abi import SUCCESS
+from pygenvm.executor.subvm.wasip1.abi import SUCCESS
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def random_get(vm: Guest, buffer: int, size: int) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from executor.subvm.wasip1.abi import ACCES, FDFLAGS, INVAL, RIFLAGS, SDFLAGS
+from pygenvm.executor.subvm.wasip1.abi import ACCES, FDFLAGS, INVAL, RIFLAGS, SDFLAGS
 
 if TYPE_CHECKING:
-    from executor.subvm.wasip1.state import Guest
+    from pygenvm.executor.subvm.wasip1.state import Guest
 
 
 def sock_accept(vm: Guest, fd: int, flags: int, connection: int) -> int:

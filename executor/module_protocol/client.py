@@ -1,0 +1,244 @@
+"""The executor's side of the LLM and web services (spec executor/04 "Modules", modules/01).
+
+A connection is a session and carries one request at a time. Nondet VMs run on several threads and must not wait for
+each other's pages and prompts, so there is a small pool of connections per module, each with a hello of its own. The
+most recently used free connection is taken, so requests that follow each other stay in one session; a further one is
+opened only while all others wait for answers. A connection that broke is not opened again: what the service knew of
+its session is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pygenvm.executor import limits
+from pygenvm.executor.module_protocol.codec import (
+    GET_STATS,
+    AnswerReader,
+    FatalError,
+    Hello,
+    Ok,
+    Request,
+    UserError,
+    decode_answer,
+    encode_hello,
+    encode_request,
+    read_llm_answer,
+    read_web_answer,
+)
+from pygenvm.executor.outcome import InternalErrorRaised
+
+if TYPE_CHECKING:
+    from pygenvm.executor.host_protocol.client import HostClient
+
+_log = logging.getLogger("executor.module_client")
+
+
+class Modules:
+    """Both services of one run. Methods may be called from several threads; none is for the main thread."""
+
+    def __init__(self, *, web_address: str, llm_address: str, hello: Hello) -> None:
+        """Addresses are ``ws://`` or ``wss://`` URLs; nothing is opened yet."""
+        self.web = ModuleClient("web", web_address, hello)
+        self.llm = ModuleClient("llm", llm_address, hello)
+
+    def ask_web(self, name: str, payload: Any) -> dict[str, Any]:
+        """Answer to ``Render`` or ``Request`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
+
+        :raises InternalErrorRaised: FatalError, no or a malformed answer.
+        """
+        answer = self.web.ask(Request(name, payload), read_web_answer)
+        return {"error": answer.value} if isinstance(answer, UserError) else {"ok": answer.value}
+
+    def ask_llm(self, host: HostClient, name: str, payload: Any) -> dict[str, Any]:
+        """The same for ``Prompt`` or ``PromptTemplate``; the fuel that an Ok costs is reported to ``host``.
+
+        :raises VMErrorRaised: the host refuses to tell the remaining fuel.
+        :raises InternalErrorRaised: FatalError, no or a malformed answer, or the host is gone.
+        """
+        request = Request(name, {"payload": payload, "remaining_fuel_as_gen": host.remaining_fuel_as_gen()})
+        answer = self.llm.ask(request, read_llm_answer)
+        if isinstance(answer, UserError):
+            return {"error": answer.value}
+        host.consume_fuel(answer.value.consumed_gen)
+        data = answer.value.data
+        if type(data) not in (str, bool, dict):
+            raise InternalErrorRaised(f"llm module: {name}: data is a {type(data).__name__}")
+        return {"ok": data}
+
+    def close(self) -> None:
+        """Part with both services; requests that still wait, and later ones, fail."""
+        self.web.close()
+        self.llm.close()
+
+
+class ModuleClient:
+    """One service: its connections, and how often and how long it was asked."""
+
+    def __init__(self, name: str, address: str, hello: Hello) -> None:
+        self._name = name
+        self._address = address
+        self._hello = hello
+        self._slots = threading.BoundedSemaphore(limits.MODULE_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._sessions: list[_Session] = []
+        self._idle: list[_Session] = []
+        self._closed = False
+        self.calls = 0
+        #: Time from taking a connection to the answer, summed over all calls.
+        self.time_ns = 0
+
+    def ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
+        """Send a request and wait for its answer; ``read`` checks and converts the inside of an Ok.
+
+        :raises InternalErrorRaised: the service cannot be reached, is lost or too slow, answers FatalError or
+            something malformed.
+        """
+        with self._slots:
+            begun = time.perf_counter_ns()
+            try:
+                return self._ask(request, read)
+            except (_ModuleFailure, ValueError) as error:
+                text = f"{self._name} module at {self._address}: {request.name}: {error}"
+                raise InternalErrorRaised(text) from error
+            finally:
+                with self._lock:
+                    self.calls += 1
+                    self.time_ns += time.perf_counter_ns() - begun
+
+    def _ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
+        frame = encode_request(request)
+        if len(frame) > limits.MODULE_MESSAGE_BYTES:
+            raise ValueError(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
+        session = self._take()
+        answer = decode_answer(session.exchange(frame, limits.MODULE_ANSWER_SECONDS))
+        with self._lock:
+            self._idle.append(session)
+        match answer:
+            case Ok(value):
+                return Ok(read(value))
+            case FatalError(text):
+                raise _ModuleFailure(f"module error: {text[: limits.MODULE_FATAL_TEXT_CHARS]}")
+        return answer
+
+    def _take(self) -> _Session:
+        """A session that nobody else uses."""
+        with self._lock:
+            if self._closed:
+                raise _ModuleFailure("the run is ending")
+            if self._idle:
+                return self._idle.pop()
+        session = _Session(self._address, encode_hello(self._hello))
+        with self._lock:
+            if not self._closed:
+                self._sessions.append(session)
+                return session
+        session.abort()
+        raise _ModuleFailure("the run is ending")
+
+    def statistics(self) -> Any:
+        """What the service answers to GetStats: per session, so an array if there were several.
+
+        None if it was never asked anything or does not answer in time; never raises. Only for the end of a run.
+        """
+        deadline = time.monotonic() + limits.MODULE_STATS_SECONDS
+        frame = encode_request(Request(GET_STATS))
+        with self._lock:
+            sessions = [session for session in self._sessions if session in self._idle]
+        answers: list[Any] = []
+        for session in sessions:
+            try:
+                answer = decode_answer(session.exchange(frame, max(0.0, deadline - time.monotonic())))
+            except (_ModuleFailure, ValueError) as error:
+                _log.warning("no statistics from the %s module: %s", self._name, error)
+                continue
+            if isinstance(answer, Ok):
+                answers.append(answer.value)
+            else:
+                _log.warning("no statistics from the %s module: %s", self._name, answer)
+        return answers if len(answers) > 1 else answers[0] if answers else None
+
+    def close(self) -> None:
+        """Send a farewell on free connections and break the others; from now on every request fails."""
+        with self._lock:
+            self._closed = True
+            sessions, idle = self._sessions, self._idle
+            self._sessions, self._idle = [], []
+        for session in sessions:
+            if session in idle:
+                session.close()
+            else:
+                session.abort()
+
+
+class _ModuleFailure(Exception):
+    """The module did not do its part; the text tells how."""
+
+
+class _Session:
+    """One WebSocket connection whose hello has been sent."""
+
+    def __init__(self, address: str, hello: bytes) -> None:
+        """:raises _ModuleFailure: the connection does not stand in time."""
+        # The import takes a quarter of what the executor's own imports take: only runs that ask a module pay for it.
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+
+        try:
+            self._connection = connect(
+                address,
+                compression=None,
+                user_agent_header=None,
+                # Services are found where the configuration says, whatever the environment has for other programs.
+                proxy=None,
+                open_timeout=limits.MODULE_CONNECT_SECONDS,
+                close_timeout=limits.MODULE_CLOSE_SECONDS,
+                # A service need not answer pings while it works on a request.
+                ping_interval=None,
+                max_size=limits.MODULE_MESSAGE_BYTES,
+                logger=_log,
+            )
+            _limit_sends(self._connection.socket)
+            self._connection.send(hello)
+        # The library fails an assertion of its own when a server speaks before it was spoken to.
+        except (OSError, ValueError, WebSocketException, AssertionError) as error:
+            raise _ModuleFailure(f"cannot connect: {str(error) or type(error).__name__}") from error
+
+    def exchange(self, frame: bytes, seconds: float) -> bytes:
+        """Send ``frame`` and return the data of the next frame, binary or text; ``seconds`` bounds the wait.
+
+        :raises _ModuleFailure: the connection broke or the time is over; the session cannot be used any more.
+        """
+        from websockets.exceptions import WebSocketException
+
+        try:
+            self._connection.send(frame)
+            return self._connection.recv(seconds, decode=False)
+        except TimeoutError:
+            self.abort()
+            raise _ModuleFailure(f"no answer within {seconds:g} s") from None
+        except (OSError, WebSocketException) as error:
+            self.abort()
+            raise _ModuleFailure(f"connection lost: {error}") from error
+
+    def close(self) -> None:
+        """Send the close frame and give the service a moment to hang up."""
+        self._connection.close()
+
+    def abort(self) -> None:
+        """Break the connection from any thread; an exchange that waits fails at once."""
+        self._connection.close_socket()
+
+
+def _limit_sends(connection: Any) -> None:
+    """Bound each send; the library waits for ever when the other side does not read."""
+    import socket
+
+    seconds, rest = divmod(limits.MODULE_SEND_SECONDS, 1)
+    connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(rest * 1_000_000))
+    )

@@ -1,0 +1,136 @@
+"""Files that a runner's program makes from those of a contract, such as bytecode.
+
+The program runs in a deterministic VM of its own, which sees nothing but the files that it is given
+(:mod:`executor.subvm.closed`): what it makes depends on them and on the runner only. So it is made once and kept under
+a digest of both. Whether it was made now or earlier cannot be seen: neither the time nor the RAM of the making is
+charged to the run, and what the program prints is dropped.
+
+The program finds the paths of the files in its message (``entry_data``, an array of texts) and returns a map from
+paths to bytes. If it ends in another way, or makes too much, nothing is derived.
+
+In a folder of its own, ``<key>.derived`` holds the BLAKE3 (32 bytes) of the map's calldata, and the calldata. The
+folder forgets its oldest files when it has too many.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import CacheFolder
+from pygenvm.executor.outcome import InternalError, InternalErrorRaised, OutOfMemory, Return, VMErrorRaised
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import VmError
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+
+if TYPE_CHECKING:
+    from pygenvm.executor.runner.registry import Registry
+    from pygenvm.executor.subvm.artefacts import ArtefactStore
+
+_log = logging.getLogger("executor.derived")
+
+_FORMAT = b"derived files 1"
+_DIGEST_BYTES = 32
+_NOTHING = calldata.encode({})
+
+
+class Deriver:
+    """What the programs of runners make, from disk or freshly made. May be used from several threads."""
+
+    def __init__(self, artefacts: ArtefactStore, registry: Registry, check_interrupted: Callable[[], None]) -> None:
+        self._artefacts = artefacts
+        self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
+        self._registry = registry
+        self._check_interrupted = check_interrupted
+        self._known: dict[str, DerivedFiles] = {}
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        """What the runner ``by`` (a resolved id) makes of ``files``.
+
+        :raises VMErrorRaised: ``timeout``, or the runner is missing or malformed.
+        :raises InternalErrorRaised: the runner's program does not do its work.
+        """
+        name = f"{_key(by, files)}.derived"
+        found = self._known.get(name)
+        if found is None:
+            found = self._read(name)
+        if found is None:
+            made = self._make(by, files)
+            if made is not None:
+                self._keep(name, made)
+            found = _decoded(made or _NOTHING)
+        self._known[name] = found
+        return found
+
+    def _read(self, name: str) -> DerivedFiles | None:
+        try:
+            content = (self._folder.path / name).read_bytes()
+            digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+            if blake3(made).digest() != digest:
+                raise ValueError("it is damaged")
+            return _decoded(made)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            _log.warning("%s is not usable and will be made again: %s", name, error)
+            return None
+
+    def _keep(self, name: str, made: bytes) -> None:
+        try:
+            self._folder.sweep()
+            self._folder.trim(limits.DERIVED_FILES_MAX)
+            self._folder.write(name, blake3(made).digest() + made)
+        except OSError as error:
+            _log.warning("%s is not kept: %s", name, error)
+
+    def _make(self, by: str, files: Sequence[PathAndContent]) -> bytes | None:
+        """Calldata of the map; None if the program did not return."""
+        from pygenvm.executor.subvm.closed import ClosedWorld
+
+        runner = self._registry.load(by)
+        world = ClosedWorld(self._artefacts, self._check_interrupted)
+        vm = world.vm(calldata.encode([path for path, _ in files]))
+        try:
+            for path, content in files:
+                vm.map_file(path, content)
+            run_actions(runner, vm, self._registry, self._check_interrupted)
+            outcome = vm.outcome
+        except OutOfMemory as error:
+            outcome = error.error
+        except VMErrorRaised as error:
+            if error.error.message == VmError.TIMEOUT:
+                raise
+            # That is about this installation, and no verdict on the contract.
+            raise InternalErrorRaised(f"{by}: {error}") from None
+        finally:
+            vm.close()
+        if isinstance(outcome, InternalError):
+            raise InternalErrorRaised(f"{by}: {outcome.message}")
+        if not isinstance(outcome, Return):
+            _log.warning("%s derives nothing: %s\n%s", by, outcome, world.output.decode("utf-8", "replace"))
+            return None
+        try:
+            _decoded(outcome.calldata)
+        except ValueError as error:
+            raise InternalErrorRaised(f"{by}: {error}") from None
+        return outcome.calldata if len(outcome.calldata) <= limits.DERIVED_BYTES_MAX else _NOTHING
+
+
+def _key(by: str, files: Sequence[PathAndContent]) -> str:
+    digest = blake3(_FORMAT)
+    for part in (by.encode(), *(part for path, content in files for part in (path.encode(), content))):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _decoded(made: bytes) -> DerivedFiles:
+    """:raises ValueError: not a map from paths to bytes."""
+    value = calldata.decode(made)
+    if not isinstance(value, dict) or not all(isinstance(content, bytes) for content in value.values()):
+        raise ValueError("not a map from paths to bytes")
+    return value

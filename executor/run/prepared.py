@@ -1,0 +1,20 @@
+"""What a process that was started before its run has got ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pygenvm.executor.frozen import frozen
+
+if TYPE_CHECKING:
+    from pygenvm.executor.runner.archive import Archive
+    from pygenvm.executor.subvm.artefacts import ArtefactStore
+
+
+@frozen
+class Prepared:
+    """What a process that was started before its run has got ready (:mod:`executor.pool`)."""
+
+    artefacts: ArtefactStore
+    archives: Mapping[str, Archive]

@@ -1,0 +1,373 @@
+"""The executor process: two threads, signals, and the final result (spec executor/10).
+
+The VM thread has a big stack and does everything, delivering the result included. The main thread only
+waits. When a termination signal wakes it, it takes the connection to the host away from the VM thread,
+delivers ``timeout`` (or what the contract had already returned) and leaves the process, whatever the VM
+thread is doing: running wasm cannot be interrupted any cheaper. Exactly one of the two
+threads delivers: the one that claims the ending first.
+
+The main thread never does anything that can take long: a manager allows it a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.message import Message
+from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
+from pygenvm.executor.run import termination
+from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
+from pygenvm.executor.run.result import TIMEOUT, RunResult
+
+if TYPE_CHECKING:
+    from pygenvm.executor.config import Config
+    from pygenvm.executor.log import Logger
+    from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.run.prepared import Prepared
+    from pygenvm.executor.run.supervisor import Supervisor
+
+LOG_TARGET = "executor::process"
+
+
+class StartError(Exception):
+    """The run cannot start; reported as ``Error: …`` with exit code 1, and no result is sent."""
+
+
+def run_command(
+    arguments: RunArguments,
+    configure: Callable[[], Config],
+    *,
+    log_fd: int,
+    log_level: str | None,
+    prepared: Prepared | None = None,
+) -> int:
+    """:func:`run_process` as ``genvm run`` has it: what keeps it from starting is told on stderr, with exit code 1."""
+    from pygenvm.executor.config import ConfigError
+    from pygenvm.executor.log import Logger
+
+    try:
+        config = configure()
+        log = Logger.from_config(config, fd=log_fd, level=log_level)
+        return run_process(arguments, config, log, prepared)
+    except (ConfigError, StartError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def leave(status: int) -> NoReturn:
+    """Leave the process at once: taking the interpreter apart would take as long as a short run."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: Prepared | None = None) -> int:
+    """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
+
+    :func:`executor.run.termination.install` must have been called. Only from the main thread, once per process.
+
+    :raises StartError: a step before the execution failed.
+    """
+    try:
+        message = Message.parse(arguments.message)
+    except ValueError as error:
+        raise StartError(f"--message: {error}") from None
+    return _Run(arguments, message, config, log, _recorder(arguments), prepared).execute()
+
+
+def parse_host_data(text: str) -> dict[str, Any]:
+    """The JSON object of ``--host-data``, forwarded to modules.
+
+    :raises StartError: not an object, or without the string members that modules need.
+    """
+    try:
+        data = parse_json(text, max_chars=limits.HOST_DATA_JSON_CHARS_MAX, max_depth=limits.HOST_DATA_JSON_DEPTH_MAX)
+    except ValueError as error:
+        raise StartError(f"--host-data is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise StartError("--host-data must be a JSON object")
+    missing = [name for name in ("node_address", "tx_id") if not isinstance(data.get(name), str)]
+    if missing:
+        raise StartError(
+            f"--host-data lacks the string member{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+            'give for example {"node_address": "0x…", "tx_id": "0x…"}'
+        )
+    return data
+
+
+def _recorder(arguments: RunArguments) -> Recorder | None:
+    if arguments.record is None:
+        return None
+    from pygenvm.executor.record.format import Recorder
+
+    try:
+        return Recorder(arguments.record, arguments)
+    except OSError as error:
+        raise StartError(f"--record: {error}") from None
+
+
+def artefacts_dir(config: Config) -> Path:
+    """Folder of compiled modules."""
+    return config.cache_dir / "artefacts"
+
+
+def start_vm_thread(work: Callable[[], None]) -> None:
+    """Run ``work`` on a thread whose stack holds as many VMs inside each other as there may be.
+
+    Threads that are started afterwards get stacks of the same size: the workers of validators need them.
+    """
+    # One level of nesting may use the whole wasm stack.
+    level = limits.WASM_STACK_BYTES + limits.HOST_STACK_PER_LEVEL
+    threading.stack_size(level * (limits.VM_DEPTH + 2))
+    sys.setrecursionlimit(1_000_000)
+    with termination.held_back():
+        threading.Thread(target=work, name="vm", daemon=True).start()
+
+
+class _Run:
+    """One execution."""
+
+    def __init__(
+        self,
+        arguments: RunArguments,
+        message: Message,
+        config: Config,
+        log: Logger,
+        recorder: Recorder | None,
+        prepared: Prepared | None,
+    ) -> None:
+        self._arguments = arguments
+        self._message = message
+        self._config = config
+        self._log = log
+        self._recorder = recorder
+        self._prepared = prepared
+        self._host: HostClient | None = None
+        self._supervisor: Supervisor | None = None
+        #: Taken for good by the thread that delivers the result.
+        self._ending = threading.Lock()
+        self._delivered = False
+        self._finished = False
+        self._failure: BaseException | None = None
+
+    def execute(self) -> int:
+        """Main thread: wait for the VM thread or for a termination signal; the exit code."""
+        start_vm_thread(self._work)
+        while not self._finished and not termination.requested():
+            termination.wait()
+        if not self._finished:
+            self._end_early()
+        if self._failure is not None:
+            raise self._failure
+        return 0 if self._delivered else 1
+
+    # --- VM thread -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            host = self._connect()
+            try:
+                result = self._execute(host)
+            except StartError:
+                raise
+            except BaseException as error:
+                self._log.error("executor failed", error=error)
+                result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
+            if termination.requested() or not self._ending.acquire(blocking=False):
+                return  # From the signal on the ending is the main thread's.
+            printing = self._deliver(host, result, limits.PRINT_SECONDS)
+            self._end_record("result" if self._delivered else "result not delivered")
+            printing.wait(None)
+        except BaseException as error:
+            self._failure = error
+            self._end_record(str(error))
+        self._finished = True
+        termination.wake()
+
+    def _end_record(self, how: str) -> None:
+        if self._recorder is not None:
+            self._recorder.finish(how)
+
+    def _connect(self) -> HostClient:
+        try:
+            observer = None if self._recorder is None else self._recorder.observe_host
+            self._host = HostClient.connect(self._arguments.host, observer)
+        except InternalErrorRaised as error:
+            raise StartError(str(error)) from None
+        termination.wake()
+        return self._host
+
+    def _execute(self, host: HostClient) -> RunResult:
+        # What a signal needs is loaded, and the host is connected: the rest may take its time.
+        from pygenvm.executor.module_protocol.client import Modules
+        from pygenvm.executor.module_protocol.codec import Hello
+        from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+        from pygenvm.executor.runner.registry import Registry, RegistryError
+        from pygenvm.executor.subvm.artefacts import ArtefactStore
+        from pygenvm.executor.subvm.outside import Outside
+        from pygenvm.executor.subvm.vm import Permissions
+
+        arguments, config = self._arguments, self._config
+        try:
+            permissions = Permissions.parse(arguments.permissions)
+        except ValueError as error:
+            raise StartError(str(error)) from None
+        hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
+        addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
+        prepared = self._prepared
+        registry_of: Callable[..., Registry] = Registry
+        if self._recorder is None:
+            modules, outside = Modules(**addresses, hello=hello), Outside()
+        else:
+            from pygenvm.executor.record.format import RecordingModules, RecordingOutside, RecordingRegistry
+
+            modules = RecordingModules(**addresses, hello=hello, recorder=self._recorder)
+            outside = RecordingOutside(self._recorder)
+            registry_of = partial(RecordingRegistry, self._recorder)
+        folders = config.runners_dir, config.registry_dir
+        known = prepared.archives if prepared else None
+        supervisor = Supervisor(
+            host=host,
+            artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
+            modules=modules,
+            message=self._message,
+            options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
+            log=self._log,
+            outside=outside,
+        )
+        if "stderr-full" in arguments.printed:
+            supervisor.kept_stderr = bytearray()
+        self._supervisor = supervisor
+        if termination.requested():
+            supervisor.interrupted.set()
+        try:
+            supervisor.start_up(lambda: registry_of(*folders, arguments.debug_mode, known))
+        except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
+            raise StartError(str(error)) from None
+        return supervisor.run()
+
+    # --- main thread ---------------------------------------------------------------------------------
+
+    def _end_early(self) -> NoReturn:
+        """Deliver what there is, and leave at once."""
+        if self._supervisor is not None:
+            self._supervisor.interrupted.set()
+        noted = _Aside(lambda: self._log.info("sigterm received"))
+        deadline = time.monotonic() + limits.TERMINATION_SECONDS
+        while self._host is None and not self._finished and time.monotonic() < deadline:
+            termination.wait(deadline - time.monotonic())
+        if self._failure is None and self._host is not None and self._ending.acquire(blocking=False):
+            printing = self._take_over(self._host)
+            self._end_record("signal")
+            printing.wait(limits.LAST_PRINT_SECONDS)
+        else:
+            # The VM thread is delivering already, or there is nobody to deliver to.
+            while not self._finished and time.monotonic() < deadline:
+                termination.wait(deadline - time.monotonic())
+            if self._host is None or self._failure is not None:
+                why = self._failure or "ended by a signal before the host took the connection"
+                _Aside(lambda: _write(2, f"Error: {why}\n")).wait(limits.LAST_PRINT_SECONDS)
+        noted.wait(limits.LAST_PRINT_SECONDS)
+        # The VM thread cannot be stopped, so the interpreter cannot be shut down.
+        os._exit(0 if self._delivered else 1)
+
+    def _take_over(self, host: HostClient) -> _Aside:
+        if not host.seize(limits.HOST_SEIZE_SECONDS):
+            return self._complain("it does not finish an earlier reply")
+        result = TIMEOUT
+        if self._supervisor is not None:
+            if self._supervisor.main_result is not None:
+                result = self._supervisor.main_result.interrupted()
+            call_no = self._supervisor.known_disagreement
+            if call_no is not None and not host.disagreement_sent:
+                result = RunResult(result.outcome, result.fingerprint, call_no)
+                try:
+                    host.notify_nondet_disagreement(call_no)
+                except InternalErrorRaised as error:
+                    return self._complain(str(error))
+        return self._deliver(host, result, limits.LAST_PRINT_SECONDS)
+
+    # --- either thread, once -------------------------------------------------------------------------
+
+    def _deliver(self, host: HostClient, result: RunResult, patience: float) -> _Aside:
+        """Print what was asked for, then send the result: a manager may kill us once it has that.
+
+        If nobody reads what is printed, the result is sent after ``patience`` seconds all the same.
+        """
+        printing = _Aside(lambda: self._print(result))
+        printing.wait(patience)
+        try:
+            host.consume_result(result.payload())
+        except (InternalErrorRaised, VMErrorRaised) as error:
+            return self._complain(str(error))
+        self._delivered = True
+        return printing
+
+    def _complain(self, why: str) -> _Aside:
+        def complain() -> None:
+            _write(2, f"Error: the host did not take the result: {why}\n")
+            self._log.error("result not delivered", error=why)
+
+        return _Aside(complain)
+
+    def _print(self, result: RunResult) -> None:
+        printed = self._arguments.printed
+        text: list[str] = []
+        if "stderr-full" in printed:
+            kept = self._supervisor.kept_stderr if self._supervisor is not None else None
+            text.append(stderr_text(bytes(kept or b"")))
+        if "result" in printed:
+            text.append(result_line(result.outcome))
+            if result.disagreement is not None:
+                text.append(f"nondet disagreement: {result.disagreement}")
+        if "fingerprint" in printed:
+            text.append(fingerprint_text(result.fingerprint))
+        if text:
+            _write(1, "\n".join(text) + "\n")
+        match result.outcome:
+            case VMError(cause=cause) if cause and "result" in printed:
+                _write(2, f"cause: {cause}\n")
+            case InternalError(message=message):
+                _write(2, f"internal error: {message}\n")
+
+
+class _Aside:
+    """Something that may block for ever (a full pipe that nobody reads), done on a thread of its own."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._done = threading.Event()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._done.set()
+
+        with termination.held_back():
+            threading.Thread(target=run, name="aside", daemon=True).start()
+
+    def wait(self, seconds: float | None) -> None:
+        """Returns when it is done, or after ``seconds``."""
+        self._done.wait(seconds)
+
+
+def _write(fd: int, text: str) -> None:
+    data = memoryview(text.encode("utf-8", "replace"))
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError:
+        return  # Nobody can read it any more; the host still gets the result.

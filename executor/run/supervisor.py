@@ -1,0 +1,398 @@
+"""One run: the tree of sub-VMs, what they share, and the final result (spec executor/00, 04, 05).
+
+The supervisor is what a sub-VM sees of the rest of the world (:class:`executor.subvm.vm.Services`).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pygenvm.executor import limits
+from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.log import Logger
+from pygenvm.executor.message import ExtendedMessage, Message
+from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.outcome import (
+    ContractOutcome,
+    InternalError,
+    InternalErrorRaised,
+    Return,
+    VMError,
+    VMErrorRaised,
+)
+from pygenvm.executor.primitives.abi import (
+    CODE_SLOT,
+    LOCKED_SLOTS_SLOT,
+    UPGRADERS_SLOT,
+    EntryKind,
+    StorageType,
+    VmError,
+)
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run import metrics
+from pygenvm.executor.run.derived import Deriver
+from pygenvm.executor.run.result import RunResult
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
+from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.budget import RamPool
+from pygenvm.executor.subvm.fingerprint import EMPTY
+from pygenvm.executor.subvm.outside import Outside, validated_block
+from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+LOG_TARGET = "executor::supervisor"
+_U32 = struct.Struct("<I")
+
+
+@frozen
+class RunOptions:
+    """Options of ``genvm run`` that change what sub-VMs may do."""
+
+    permissions: Permissions
+    sync: bool = False
+    debug_mode: bool = False
+
+
+class _Pools(threading.local):
+    """RAM of each mode. Only the VM thread has det VMs.
+
+    Each validator thread has nondet RAM of its own, all of which is back when its task ends: as if tasks ran one after
+    the other (spec executor/04). In a common pool verdicts would depend on what else happens to be running.
+    """
+
+    def __init__(self) -> None:
+        self.det = RamPool()
+        self.nondet = RamPool()
+
+
+class Supervisor:
+    """Executes one message. All methods run on the VM thread unless they say otherwise."""
+
+    def __init__(
+        self,
+        *,
+        host: HostClient,
+        artefacts: ArtefactStore,
+        modules: Modules,
+        message: Message,
+        options: RunOptions,
+        log: Logger,
+        outside: Outside | None = None,
+    ) -> None:
+        self.host = host
+        self.outside = outside or Outside()
+        self.artefacts = artefacts
+        self.debug_mode = options.debug_mode
+        self.locked_slots: frozenset[bytes] = frozenset()
+        #: Set by the main thread when a termination signal arrives.
+        self.interrupted = threading.Event()
+        #: The main VM's result as soon as it is known; validator tasks may still be running.
+        self.main_result: RunResult | None = None
+        #: What contracts wrote to stderr, if somebody wants it at the end.
+        self.kept_stderr: bytearray | None = None
+        self._modules = modules
+        self._registry: Registry | None = None
+        self._deriver: Deriver | None = None
+        self._message = message
+        self._options = options
+        self._log = log
+        self._pools = _Pools()
+        self._balances: dict[bytes, int] = {}
+        self._balances_lock = threading.Lock()
+        self._contracts: dict[bytes, Archive] = {}
+        self._nondet_calls = 0
+        self._validators = ValidatorTasks(self)
+
+    # --- the run -----------------------------------------------------------------------------------
+
+    def start_up(self, open_registry: Callable[[], Registry]) -> None:
+        """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
+
+        :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
+        :raises InternalErrorRaised: the host is gone or misbehaves.
+        :raises RegistryError: there is no usable registry.
+        """
+        self.locked_slots = self._read_locked_slots()
+        self._registry = open_registry()
+        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted)
+
+    def _read_locked_slots(self) -> frozenset[bytes]:
+        """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
+        contract = self._message.contract_address
+
+        def read(slot: bytes, index: int, length: int) -> bytes:
+            return self.host.storage_read(StorageType.DEFAULT, contract, slot, index, length)
+
+        sender = self._message.sender_address.as_bytes
+        (count,) = _U32.unpack(read(UPGRADERS_SLOT, 0, 4))
+        for position in range(count):
+            if 4 + 20 * (position + 1) > 0xFFFF_FFFF:
+                raise InternalErrorRaised(f"{count} upgraders do not fit a slot")
+            if read(UPGRADERS_SLOT, 4 + 20 * position, 20) == sender:
+                return frozenset()
+        (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
+        self._pools.det.charge(32 * count)
+        content = read(LOCKED_SLOTS_SLOT, 4, 32 * count)
+        return frozenset(content[start : start + 32] for start in range(0, len(content), 32))
+
+    def run(self) -> RunResult:
+        """Run the main VM and the validator tasks; never raises."""
+        try:
+            message = ExtendedMessage.main(self._message, self.host.get_calldata())
+            spec = VmSpec(
+                message=message,
+                deterministic=True,
+                permissions=self._options.permissions,
+                storage_type=StorageType.DEFAULT,
+                wants_fingerprint=True,
+            )
+            result = self._run_vm(spec)
+        except VMErrorRaised as error:
+            result = RunResult(error.error, EMPTY)
+        except InternalErrorRaised as error:
+            result = RunResult(InternalError(str(error)), None)
+        except Exception as error:
+            self._log.error("internal error", error=error)
+            result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
+        self.main_result = result
+        self.main_result = result = self._verdict(result)
+        if not self.interrupted.is_set():
+            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules))
+        self._modules.close()
+        return result
+
+    def _verdict(self, result: RunResult) -> RunResult:
+        """Wait for the validators' verdict on the main VM's nondet blocks and tell the host if it is negative."""
+        try:
+            disagreement = self._validators.finish()
+            if disagreement is None or isinstance(result.outcome, InternalError):
+                return result
+            self.host.notify_nondet_disagreement(disagreement)
+            return replaced(result, disagreement=disagreement)
+        except InternalErrorRaised as error:
+            return RunResult(InternalError(str(error)), None)
+
+    @property
+    def known_disagreement(self) -> int | None:
+        """Lowest call number that a validator has rejected so far; from any thread."""
+        return self._validators.lowest
+
+    def _run_vm(self, spec: VmSpec) -> RunResult:
+        """Set up a VM for the contract of ``spec`` and run it to its end.
+
+        :raises VMErrorRaised, InternalErrorRaised: never for failures of this VM; those are its result.
+        """
+        if spec.depth > limits.VM_DEPTH:
+            # RAM is what limits nesting by the specification, so its end has the same name.
+            return RunResult(VMError(str(VmError.OOM), f"sub-VMs nested deeper than {limits.VM_DEPTH}"), EMPTY)
+        vm = SubVM(spec, self)
+        try:
+            try:
+                archive = self._contract(vm)
+                vm.version = contract_version(archive)
+                check_version(vm.version, spec.message.unix_seconds)
+                assert self._registry is not None
+                run_actions(archive, vm, self._registry, self.check_interrupted)
+            except VMErrorRaised as error:
+                return RunResult(error.error, vm.fingerprint)
+            except InternalErrorRaised as error:
+                return RunResult(InternalError(str(error)), None)
+            assert vm.outcome is not None
+            return RunResult(vm.outcome, vm.fingerprint)
+        finally:
+            vm.close()
+
+    def _contract(self, vm: SubVM) -> Archive:
+        """The archive of the VM's contract; the first load of an address wins for the whole process."""
+        address = vm.spec.message.contract_address
+        archive = self._contracts.get(address.as_bytes)
+        if archive is None:
+
+            def read(index: int, length: int) -> bytes:
+                return self.host.storage_read(vm.spec.storage_type, address, CODE_SLOT, index, length)
+
+            (length,) = _U32.unpack(read(0, 4))
+            vm.charge(length)
+            if length > 0xFFFF_FFFF - 4:
+                raise InternalErrorRaised(f"code of {length} bytes does not fit a slot")
+            archive = parse_contract(read(4, length), address)
+            self._contracts[address.as_bytes] = archive
+        return archive
+
+    # --- services for sub-VMs ------------------------------------------------------------------------
+
+    def check_interrupted(self) -> None:
+        """:raises VMErrorRaised: ``timeout``, once a termination signal has arrived."""
+        if self.interrupted.is_set():
+            raise VMErrorRaised(str(VmError.TIMEOUT))
+
+    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
+        assert self._deriver is not None
+        return self._deriver.derive(by, files)
+
+    def pool(self, deterministic: bool) -> RamPool:
+        """The calling thread's pool of one mode."""
+        return self._pools.det if deterministic else self._pools.nondet
+
+    def balance(self, address: Address) -> int:
+        """Balance of ``address``, asked for once per process (spec executor/02 get_balance)."""
+        with self._balances_lock:
+            balance = self._balances.get(address.as_bytes)
+            if balance is None:
+                balance = self._balances[address.as_bytes] = self.host.get_balance(address)
+            return balance
+
+    def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
+        parent = vm.spec
+        spec = VmSpec(
+            message=parent.message.call(address, calldata),
+            deterministic=True,
+            permissions=replaced(parent.permissions, write_storage=False),
+            storage_type=state,
+            wants_fingerprint=False,
+            depth=parent.depth + 1,
+        )
+        return self._outcome(self._run_vm(spec))
+
+    def sandbox(self, vm: SubVM, data: bytes, allow_write_ops: bool) -> ContractOutcome:
+        parent = vm.spec
+        spec = VmSpec(
+            message=parent.message.enter(EntryKind.SANDBOX, data, None),
+            deterministic=parent.deterministic,
+            permissions=Permissions(
+                write_storage=parent.permissions.write_storage and allow_write_ops,
+                send_messages=parent.permissions.send_messages and allow_write_ops,
+            ),
+            storage_type=parent.storage_type,
+            wants_fingerprint=False,
+            depth=parent.depth + 1,
+        )
+        return self._outcome(self._run_vm(spec))
+
+    def run_nondet(self, vm: SubVM, data_leader: bytes, data_validator: bytes) -> ContractOutcome:
+        call_no = self._nondet_calls
+        self._nondet_calls += 1
+        leader = self.host.get_leader_nondet_result(call_no)
+        if leader is None:
+            if self._options.sync:
+                raise InternalErrorRaised(f"no leader result for block {call_no} in sync mode")
+            outcome = self._run_block(vm.spec, data_leader, None)
+            self.host.post_nondet_result(call_no, outcome.to_bytes())
+            return outcome
+        if not self._options.sync:
+            stage = {"leaders_result": leader.to_bytes()}
+            self._validators.add(call_no, lambda: self._run_block(vm.spec, data_validator, stage))
+        return leader
+
+    def _run_block(self, parent: VmSpec, data: bytes, stage: Any) -> ContractOutcome:
+        """Run one function of a nondet block in a nondet VM (on a worker thread for validators)."""
+        spec = VmSpec(
+            message=parent.message.enter(EntryKind.CONSENSUS_STAGE, data, stage),
+            deterministic=False,
+            permissions=Permissions(),
+            storage_type=StorageType.DEFAULT,
+            wants_fingerprint=False,
+            depth=parent.depth + 1,
+        )
+        return self._outcome(self._run_vm(spec))
+
+    def _outcome(self, result: RunResult) -> ContractOutcome:
+        """An internal error of a sub-VM ends the whole run, and so does an interruption.
+
+        Nobody may go on with the result of a VM that was cut off as if it were the contract's.
+        """
+        if isinstance(result.outcome, InternalError):
+            raise InternalErrorRaised(result.outcome.message)
+        if isinstance(result.outcome, VMError):
+            self.check_interrupted()
+        return result.outcome
+
+    def web_request(self, request: Any) -> dict[str, Any]:
+        ((kind, payload),) = request.items()
+        return self._modules.ask_web(kind, payload)
+
+    def llm_request(self, kind: str, payload: Any) -> dict[str, Any]:
+        return self._modules.ask_llm(self.host, kind, payload)
+
+    def trace(self, vm: SubVM, text: str, since_start: int, since_last: int) -> None:
+        self._log.info("trace", text=text, elapsed_us=since_start, since_last_us=since_last)
+
+    def write_stream(self, fd: int, data: bytes) -> None:
+        """Contract output goes straight to the process's stream; its errors are only logged."""
+        if fd == 2 and self.kept_stderr is not None:
+            self.kept_stderr += data[: limits.STDERR_KEPT_BYTES - len(self.kept_stderr)]
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(fd, view) :]
+        except OSError as error:
+            self._log.warn("contract output lost", fd=fd, error=str(error))
+
+
+class ValidatorTasks:
+    """Validator functions of nondet blocks, run beside the deterministic part (spec executor/04).
+
+    The verdict does not depend on timing: a task is skipped only if a block before it disagreed.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._pool: ThreadPoolExecutor | None = None
+        self._tasks: list[tuple[int, Future[bool]]] = []
+        self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
+        #: Lowest call number that disagreed so far.
+        self.lowest: int | None = None
+        self._lock = threading.Lock()
+
+    def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
+        """Queue a task; waits for space if too many are pending."""
+        if self._pool is None:
+            # Most runs have no nondet block.
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
+        self._slots.acquire()
+        self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
+
+    def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
+        validated_block.set(call_no)
+        try:
+            if self._supervisor.interrupted.is_set() or not self._supervisor.outside.validates(call_no, self.lowest):
+                return True
+            try:
+                agrees = run() == Return(b"\x10")
+            except VMErrorRaised:
+                return True  # Cut off by a signal: no verdict.
+            if not agrees:
+                with self._lock:
+                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
+            return agrees
+        finally:
+            self._slots.release()
+
+    def finish(self) -> int | None:
+        """Wait for all tasks; the lowest call number that disagreed, if any.
+
+        :raises InternalErrorRaised: a task met an internal error, and no block before it disagreed.
+        """
+        for call_no, task in self._tasks:
+            error = task.exception()
+            if self.lowest is not None and self.lowest < call_no:
+                continue
+            if isinstance(error, InternalErrorRaised):
+                raise error
+            if error is not None:
+                raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
+        if self._pool is not None:
+            self._pool.shutdown()
+        return self.lowest

@@ -1,0 +1,69 @@
+"""Versions that contracts declare, and the highest one allowed at a time (spec executor/07 "Contract version")."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import cache
+from typing import NamedTuple
+
+from pygenvm import schemas
+from pygenvm.executor.outcome import VMErrorRaised
+from pygenvm.executor.primitives.abi import VmError
+
+#: The characters with the Unicode property White_Space. A bare `str.strip()` removes U+001C to U+001F too.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+# Leading zeros are not significant, so what is converted has at most five digits.
+_VERSION = re.compile(r"v?0*([0-9]{1,5})\.0*([0-9]{1,5})\.0*([0-9]{1,5})")
+_U16_MAX = 0xFFFF
+
+
+class Version(NamedTuple):
+    """Three u16; compares as a triple, so ``version < (0, 1, 5)`` works too."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Read ``v0.1.10``; white space around it and the ``v`` are optional.
+
+        :raises ValueError: not three dot-separated u16.
+        """
+        match = _VERSION.fullmatch(text.strip(WHITE_SPACE))
+        parts = [int(digits) for digits in match.groups()] if match else [_U16_MAX + 1]
+        if max(parts) > _U16_MAX:
+            raise ValueError(f"not a version: {text[:64]!r}")
+        return cls(*parts)
+
+
+def highest_version(unix_seconds: int) -> Version:
+    """The limit for a message datetime in whole seconds since the epoch; before 1970 counts as far future."""
+    first, starts, versions = _table()
+    if unix_seconds < 0:
+        return versions[-1]
+    row = bisect_right(starts, unix_seconds)
+    return versions[row - 1] if row else first
+
+
+def check_version(version: Version, unix_seconds: int) -> None:
+    """Refuse a contract whose version is above the limit for the message datetime.
+
+    :raises VMErrorRaised: ``version_too_big``.
+    """
+    highest = highest_version(unix_seconds)
+    if version > highest:
+        raise VMErrorRaised(
+            VmError.VERSION_TOO_BIG, f"the contract declares {version}, messages of {unix_seconds} allow {highest}"
+        )
+
+
+@cache
+def _table() -> tuple[Version, list[int], list[Version]]:
+    data = schemas.load("versions")
+    rows = sorted((row["from_seconds"], Version.parse(row["version"])) for row in data["rows"])
+    return Version.parse(data["first_version"]), [start for start, _ in rows], [version for _, version in rows]

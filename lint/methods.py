@@ -1,0 +1,299 @@
+"""GL4xx: public methods, and the types by which callers know them (spec sdk/01 §3.1, sdk/03 §4)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pygenvm.lint.annotations import (
+    CONTAINERS,
+    StorageTypes,
+    arguments,
+    decorators,
+    fields,
+    is_dataclass,
+    is_enum,
+    unquoted,
+)
+from pygenvm.lint.model import Fault, Rules, fault
+from pygenvm.lint.names import HOOKS
+from pygenvm.lint.publicity import Publicity, of_method, publicity
+from pygenvm.lint.source import ClassInfo, Contract, Method, Module, methods, parameters, shown
+
+RULES = Rules("Public methods")
+
+NO_PARAMETER_TYPE = RULES.warning(
+    "GL401", "a parameter of a public method has no type, so callers see `any`", "Annotate it."
+)
+NO_RETURN_TYPE = RULES.warning(
+    "GL402", "a public method does not say what it returns, so callers see `any`", "Annotate it; `-> None` for nothing."
+)
+NO_SCHEMA_TYPE = RULES.error(
+    "GL403",
+    "a type that callers cannot be told, so the contract has no schema",
+    "Use bool, int, str, bytes, Address, None, list, dict[str, …], tuple, a dataclass, or `typing.Any`.",
+)
+DICT_KEY = RULES.error("GL404", "a map of calldata has other keys than strings", "Write `dict[str, …]`.")
+FLOAT = RULES.error("GL405", "calldata has no fractions", "Use an integer of a small unit, such as cents, or a `str`.")
+VARIADIC = RULES.error(
+    "GL406", "a public method takes `*args` or `**kwargs`, so the contract has no schema", "Take a `list` or a `dict`."
+)
+NO_SELF = RULES.error("GL407", "the first parameter of a method is not `self`", "Call it `self`.")
+VIEW_WRITES = RULES.error("GL408", "a view changes storage", "Make it `@gl.public.write`.")
+WRONG_DECORATOR = RULES.error(
+    "GL409",
+    "there is no such decorator",
+    "There are `@gl.public.view`, `@gl.public.write`, `@gl.public.write.payable` and `@gl.public.write.min_gas(…)`.",
+)
+PROPERTY = RULES.error("GL410", "a property cannot be public", "Make it a method.")
+BARE_PUBLIC = RULES.error(
+    "GL411", "`@gl.public` alone is no decorator", "Write `@gl.public.view` or `@gl.public.write`."
+)
+ASYNC = RULES.error("GL412", "a public method is `async`: its result would be a coroutine", "Take `async` away.")
+
+_MUTATORS = frozenset(
+    {"append", "append_new_get", "clear", "compute_if_absent", "extend", "get_or_insert_default", "insert", "pop"}
+) | {"popitem", "remove", "reverse", "setdefault", "truncate", "update", "set"}
+_KNOWN = frozenset({"builtins.bool", "builtins.int", "builtins.str", "builtins.bytes", "Address", "typing.Any"})
+_MAPS = frozenset({"builtins.dict", "typing.Dict", "typing.Mapping", "typing.MutableMapping", "TreeMap"})
+_LISTS = frozenset({"builtins.list", "typing.List", "typing.Sequence", "typing.MutableSequence", "DynArray"})
+_TUPLES = frozenset({"builtins.tuple", "typing.Tuple"})
+_UNIONS = frozenset({"typing.Union", "typing.Optional"})
+_NEVER = {
+    "builtins.set": "a list",
+    "builtins.frozenset": "a list",
+    "typing.Set": "a list",
+    "typing.FrozenSet": "a list",
+    "typing.Iterable": "a list",
+    "typing.Iterator": "a list",
+    "typing.Generator": "a list",
+    "builtins.object": "`typing.Any`",
+    "builtins.complex": "two integers",
+    "builtins.type": "its name as a `str`",
+    "typing.Callable": "the name of a method as a `str`",
+    "datetime.datetime": "its `isoformat()` as a `str`",
+    "datetime.date": "its `isoformat()` as a `str`",
+    "datetime.time": "its `isoformat()` as a `str`",
+    "datetime.timedelta": "its seconds as an `int`",
+    "decimal.Decimal": "its text as a `str`",
+    "fractions.Fraction": "its text as a `str`",
+    "uuid.UUID": "its `hex` as a `str`",
+    "typing.Annotated": "the type alone",
+    "Array": "a list",
+}
+
+
+def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
+    """Everything about single public methods, and the constructor."""
+    seen: set[ast.ClassDef] = set()
+    for info in contract.contract_classes:
+        for one in (info, *contract.bases(info)):
+            if one.node not in seen:
+                seen.add(one.node)
+                types = StorageTypes(contract, info)
+                for method in methods(one.node):
+                    for found in _method(contract, one.module, method, types):
+                        yield one.module, found
+
+
+def _method(
+    contract: Contract, module: Module, method: ast.FunctionDef | ast.AsyncFunctionDef, types: StorageTypes
+) -> Iterator[Fault]:
+    mark = of_method(module, method)
+    yield from _decorators(module, method)
+    names = decorators(module, method)
+    if "builtins.staticmethod" in names or "builtins.classmethod" in names or "builtins.property" in names:
+        return
+    is_init = method.name == "__init__"
+    if mark not in (Publicity.VIEW, Publicity.WRITE) and not is_init:
+        return
+    if isinstance(method, ast.AsyncFunctionDef):
+        yield fault(ASYNC, method, f"`{method.name}` is `async`: callers would get a coroutine")
+    positional = [*method.args.posonlyargs, *method.args.args]
+    if not positional or positional[0].arg != "self":
+        where: ast.AST = positional[0] if positional else method
+        yield fault(NO_SELF, where, f"the first parameter of `{method.name}` must be called `self`")
+        return
+    if mark is Publicity.VIEW:
+        yield from _writes(module, method, types, "self")
+    if method.name in HOOKS:
+        return
+    yield from _signature(contract, module, method, is_init=is_init)
+
+
+def _decorators(module: Module, method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
+    names = decorators(module, method)
+    for item in method.decorator_list:
+        mark = publicity(module, item)
+        if mark is Publicity.BARE:
+            yield fault(BARE_PUBLIC, item, "`@gl.public` alone makes nothing public")
+        elif mark is Publicity.WRONG:
+            name = shown(item)
+            fix = None
+            if name == "gl.public.view.payable":
+                fix = "A view is no transaction and gets no value: write `@gl.public.write.payable`."
+            elif module.dotted(item.func if isinstance(item, ast.Call) else item) in (
+                "gl.public.view",
+                "gl.public.write",
+                "gl.public.write.payable",
+            ):
+                fix = "Take the parentheses away."
+            yield fault(WRONG_DECORATOR, item, f"`@{name}` is no decorator of methods", fix)
+        elif mark and ("builtins.property" in names or "functools.cached_property" in names):
+            yield fault(PROPERTY, item, f"`{method.name}` is a property, which cannot be public")
+
+
+def _signature(
+    contract: Contract, module: Module, method: ast.FunctionDef | ast.AsyncFunctionDef, *, is_init: bool
+) -> Iterator[Fault]:
+    for star, extra in (("*", method.args.vararg), ("**", method.args.kwarg)):
+        if extra:
+            yield fault(VARIADIC, extra, f"`{method.name}` takes `{star}{extra.arg}`, which has no place in a schema")
+    checker = _Types(contract, module)
+    for parameter in parameters(method)[1:]:
+        if parameter.annotation is None:
+            message = f"parameter `{parameter.arg}` of `{method.name}` has no type, so callers see `any`"
+            yield fault(NO_PARAMETER_TYPE, parameter, message, f"Write `{parameter.arg}: TYPE`.")
+        else:
+            yield from checker.faults(parameter.annotation)
+    if is_init:
+        return
+    if method.returns is None:
+        message = f"`{method.name}` does not say what it returns, so callers see `any`"
+        fix = None if _returned(module, method) else "It returns nothing: write `-> None`."
+        yield fault(NO_RETURN_TYPE, method, message, fix)
+    else:
+        yield from checker.faults(method.returns)
+    for value in _returned(module, method):
+        yield from _floats(module, value)
+
+
+def _returned(module: Module, method: Method) -> list[ast.expr]:
+    nodes = module.scope(method).nodes
+    return [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+
+
+def _floats(module: Module, node: ast.expr) -> Iterator[Fault]:
+    """Floats in a returned value, as far as one sees them."""
+    match node:
+        case ast.Constant(value=float()):
+            yield fault(FLOAT, node, f"`{shown(node)}` is a float, which cannot be returned")
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+            yield from _floats(module, operand)
+        case ast.Call(func=func) if module.dotted(func) == "builtins.float":
+            yield fault(FLOAT, node, "a float cannot be returned")
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            for item in items:
+                yield from _floats(module, item)
+        case ast.Dict(values=items):
+            for item in items:
+                yield from _floats(module, item)
+        case ast.IfExp(body=one, orelse=other):
+            yield from _floats(module, one)
+            yield from _floats(module, other)
+
+
+def _writes(module: Module, method: Method, types: StorageTypes, self_name: str) -> Iterator[Fault]:
+    reported: set[str] = set()
+    for node in module.scope(method).nodes:
+        match node:
+            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+                pass
+            case ast.AugAssign(target=changed) | ast.AnnAssign(target=changed):
+                targets = [changed]
+            case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _MUTATORS and _is_container(
+                owner, types, self_name
+            ):
+                targets = [node.func]
+            case _:
+                continue
+        for target in targets:
+            name = _field_of(target, self_name)
+            if name in types.fields and name not in reported:
+                reported.add(name)
+                message = f"the view `{method.name}` changes the field `{name}`, which the VM refuses (`6: forbidden`)"
+                yield fault(VIEW_WRITES, target, message)
+
+
+def _is_container(node: ast.expr, types: StorageTypes, self_name: str) -> bool:
+    found = types.type_of(node, self_name)
+    if found is None:
+        return False
+    outer = found[0].value if isinstance(found[0], ast.Subscript) else found[0]
+    return found[1].dotted(outer) in CONTAINERS
+
+
+def _field_of(node: ast.AST, self_name: str) -> str:
+    """``a`` of ``self.a``, ``self.a[…].b``, ``self.a.get(…).b``."""
+    while True:
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attr) if name == self_name:
+                return attr
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Call(func=inner):
+                node = inner
+            case _:
+                return ""
+
+
+class _Types:
+    """Checks the type of a parameter or result."""
+
+    def __init__(self, contract: Contract, module: Module) -> None:
+        self.contract = contract
+        self.module = module
+        self._inside: list[ast.ClassDef] = []
+
+    def faults(self, node: ast.expr) -> Iterator[Fault]:
+        node = unquoted(node)
+        match node:
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                yield from self.faults(left)
+                yield from self.faults(right)
+            case ast.Subscript(value=value):
+                yield from self._generic(node, self.module.dotted(value), arguments(node))
+            case ast.Name() | ast.Attribute():
+                yield from self._plain(node, self.module.dotted(node))
+
+    def _generic(self, node: ast.Subscript, name: str, given: list[ast.expr]) -> Iterator[Fault]:
+        if name in _MAPS and len(given) == 2:
+            if self.module.dotted(given[0]) not in ("builtins.str", ""):
+                message = f"keys of calldata are strings, not `{shown(given[0])}`"
+                yield fault(DICT_KEY, given[0], message, f"Write `dict[str, {shown(given[1])}]`.")
+            yield from self.faults(given[1])
+        elif name in _LISTS | _TUPLES | _UNIONS:
+            for item in given:
+                yield from self.faults(item)
+        elif name in _NEVER:
+            yield self._unsupported(node, name)
+        elif (record := self.contract.resolve_class(self.module, node.value)) and is_dataclass(record):
+            message = f"`{shown(node)}` is a generic dataclass, which callers cannot be told"
+            yield fault(NO_SCHEMA_TYPE, node, message, "Write a dataclass without type parameters.")
+
+    def _plain(self, node: ast.expr, name: str) -> Iterator[Fault]:
+        if name == "builtins.float":
+            yield fault(FLOAT, node, "a `float` can neither be passed nor returned")
+        elif name in _NEVER:
+            yield self._unsupported(node, name)
+        elif name not in _KNOWN and (record := self.contract.resolve_class(self.module, node)):
+            yield from self._record(node, record)
+
+    def _record(self, node: ast.expr, record: ClassInfo) -> Iterator[Fault]:
+        name = record.node.name
+        if is_enum(self.contract, record):
+            message = f"the enumeration `{name}` can neither be passed nor returned"
+            yield fault(NO_SCHEMA_TYPE, node, message, f"Take and return `{name}.value` with its type, `int` or `str`.")
+        elif is_dataclass(record):
+            if record.node in self._inside:
+                return
+            inner = _Types(self.contract, record.module)
+            inner._inside = [*self._inside, record.node]
+            for field in fields(self.contract, record).values():
+                for rule, _, message, fix in inner.faults(field.annotation):
+                    yield fault(rule, node, f"field `{field.name}` of `{name}`: {message}", fix)
+        elif not (record.node.bases or record.node.keywords or record.node.decorator_list):
+            message = f"the class `{name}` is no dataclass, so it can neither be passed nor returned"
+            yield fault(NO_SCHEMA_TYPE, node, message, f"Put `@dataclass` above `{name}`, or return a `dict[str, …]`.")
+
+    def _unsupported(self, node: ast.expr, name: str) -> Fault:
+        fix = f"Use {_NEVER[name]} instead."
+        return fault(NO_SCHEMA_TYPE, node, f"`{shown(node)}` can neither be passed nor returned", fix)

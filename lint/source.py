@@ -1,0 +1,387 @@
+"""A contract as the rules see it: header, version, and the syntax trees of its modules. Nothing of it is ever run."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import typing
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pygenvm.executor.runner.version import Version
+from pygenvm.lint.model import Place
+from pygenvm.lint.names import EXPORTED, STAR
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Method = ast.FunctionDef | ast.AsyncFunctionDef
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_GENLAYER = "genlayer"
+_GL = "gl"
+_TYPING = frozenset({"typing", "typing_extensions"})
+#: Names that mean the same whatever is imported with a star.
+_BUILTINS = frozenset(dir(builtins))
+_SHOWN_CHARACTERS = 60
+
+
+class Module:
+    """One file of Python, read but not run.
+
+    Names are known by what they stand for, however they were imported: ``gl.vm.UserError``, ``u256`` for what comes
+    from the SDK, ``typing.Optional``, ``datetime.datetime.now`` for the rest. A name that is also bound to anything
+    else in the file stands for nothing.
+    """
+
+    def __init__(self, name: str, path: Path, text: str, tree: ast.Module) -> None:
+        self.name = name
+        self.path = path
+        self.tree = tree
+        self.lines = split_lines(text)
+        self.nodes = list(ast.walk(tree))
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self._function_around: dict[ast.AST, FunctionNode] = {}
+        for parent in self.nodes:
+            around = parent if isinstance(parent, _FUNCTIONS) else self._function_around.get(parent)
+            for child in ast.iter_child_nodes(parent):
+                self.parents[child] = parent
+                if around is not None:
+                    self._function_around[child] = around
+        self._scopes: dict[ast.AST, Scope] = {}
+        self._star = self._typing_star = self._other_star = False
+        self._imported: dict[str, str] = {}
+        self._import_all()
+        self._bound = Counter(name for node in self.nodes for name in _bindings(node))
+        self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+    # --- names ------------------------------------------------------------------------------------
+
+    def is_bound(self, name: str) -> bool:
+        """Whether the file itself gives the name a meaning, by an import or otherwise."""
+        return name in self._imported or name in self._bound or (self._star and name in EXPORTED)
+
+    def bindings(self, name: str) -> int:
+        """How often the file binds the name, imports not counted."""
+        return self._bound[name]
+
+    def meaning(self, name: str) -> str:
+        """What a bare name stands for; empty where that is not certain."""
+        if name in self._bound:
+            return ""
+        if name in self._imported:
+            return self._imported[name]
+        if self._star and name in EXPORTED:
+            return name
+        if self._typing_star and name in typing.__all__:
+            return f"typing.{name}"
+        return "" if self._other_star and name not in _BUILTINS else f"builtins.{name}"
+
+    def dotted(self, node: ast.AST | None) -> str:
+        """What ``a.b.c`` stands for; empty for anything else."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        start = self.meaning(node.id)
+        return _canonical(".".join([start, *reversed(parts)])) if start else ""
+
+    def module_of_import(self, name: str) -> tuple[str, str]:
+        """Module and name there of what ``from .module import name`` bound; empty if it is no such thing."""
+        start, _, end = self._imported.get(name, "").rpartition(".")
+        return start, end
+
+    def _import_all(self) -> None:
+        package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        for node in self.nodes:
+            match node:
+                case ast.Import(names=aliases):
+                    for alias in aliases:
+                        # `import a.b` binds a, `import a.b as c` binds c to a.b.
+                        target = alias.name if alias.asname else alias.name.split(".")[0]
+                        # `import genlayer as gl` is meant to give `gl`; a rule says that it does not.
+                        meant = _GL if (target, alias.asname) == (_GENLAYER, _GL) else target
+                        self._imported[alias.asname or target] = _canonical(meant)
+                case ast.ImportFrom(module=module, names=aliases, level=level):
+                    base = ".".join(package.split(".")[: len(package.split(".")) - level + 1]) if level else ""
+                    source = ".".join(part for part in (base, module or "") if part)
+                    for alias in aliases:
+                        if alias.name == "*":
+                            # A module of the contract hands on what it imported itself.
+                            self._star |= source == _GENLAYER or bool(level)
+                            self._typing_star |= source in _TYPING
+                            self._other_star |= source not in {_GENLAYER, *_TYPING}
+                        else:
+                            self._imported[alias.asname or alias.name] = _canonical(f"{source}.{alias.name}")
+
+    # --- places -----------------------------------------------------------------------------------
+
+    def place(self, where: ast.AST | Place) -> Place:
+        """Place of a node, cut at the end of its first line; columns in characters, which the tree has in bytes."""
+        if isinstance(where, Place):
+            return where
+        line = getattr(where, "lineno", 1)
+        text = self.line(line)
+        start = _characters(text, getattr(where, "col_offset", 0))
+        if isinstance(where, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # The name says more than the whole body.
+            found = re.compile(rf"\b{re.escape(where.name)}\b").search(text, start)
+            if found:
+                return Place(line, found.start(), found.end())
+        end = _characters(text, getattr(where, "end_col_offset", 0) or 0)
+        return Place(line, start, end if getattr(where, "end_lineno", 0) == line else len(text))
+
+    def line(self, number: int) -> str:
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    # --- structure --------------------------------------------------------------------------------
+
+    def scope(self, function: FunctionNode | ast.Module) -> Scope:
+        """What the function itself does."""
+        if function not in self._scopes:
+            self._scopes[function] = Scope(function)
+        return self._scopes[function]
+
+    def binder(self, node: ast.AST, name: str) -> FunctionNode | None:
+        """The innermost function around the node that the name is local to."""
+        outer = self._function_around.get(node)
+        while outer is not None and name not in self.scope(outer).bound:
+            outer = self._function_around.get(outer)
+        return outer
+
+    @cached_property
+    def given_to(self) -> dict[str, set[str]]:
+        """For names that calls take as they are, the meaning of what is called."""
+        found: dict[str, set[str]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                for item in node.args:
+                    if isinstance(item, ast.Name):
+                        found.setdefault(item.id, set()).add(self.dotted(node.func))
+        return found
+
+
+class Scope:
+    """What runs when a function, or a module, itself runs: not the functions that it defines."""
+
+    def __init__(self, function: FunctionNode | ast.Module) -> None:
+        #: All nodes in the order of the file.
+        self.nodes: list[ast.AST] = []
+        self.calls: list[ast.Call] = []
+        #: Those that happen in every run that does not raise.
+        self.certain_calls: list[ast.Call] = []
+        #: Names that are local.
+        self.bound: set[str] = set()
+        self._values: dict[str, ast.expr | Method] = {}
+        self._count: Counter[str] = Counter()
+        if not isinstance(function, ast.Module):
+            given = function.args
+            every = (*parameters(function), given.vararg, given.kwarg)
+            self._count.update(item.arg for item in every if item)
+        self._walk(function)
+
+    def only_value(self, name: str) -> ast.expr | Method | None:
+        """The one thing that the local name is bound to: a function, or an expression that is assigned."""
+        return self._values.get(name) if self._count[name] == 1 else None
+
+    def _walk(self, function: FunctionNode | ast.Module) -> None:
+        outside: set[str] = set()
+        may_have_returned = False
+        for node, certain in own_nodes(function):
+            self.nodes.append(node)
+            self._count.update(_binding(node))
+            match node:
+                case ast.Global(names=given) | ast.Nonlocal(names=given):
+                    outside.update(given)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    self._values[name] = node
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    self._values[name] = value
+                case ast.Return():
+                    may_have_returned |= not certain
+                case ast.Call():
+                    self.calls.append(node)
+                    if certain and not may_have_returned:
+                        self.certain_calls.append(node)
+        self.bound = set(self._count) - outside
+
+
+@dataclass(frozen=True, slots=True)
+class ClassInfo:
+    """A class of the contract and the module that it is in."""
+
+    node: ast.ClassDef
+    module: Module
+
+
+@dataclass
+class Contract:
+    """Everything that belongs to one contract. ``version`` is None where the header has none that can be read."""
+
+    path: Path
+    modules: Sequence[Module]
+    version: Version | None = None
+    _by_name: dict[str, Module] = field(init=False, repr=False)
+    _bases: dict[ast.ClassDef, list[ClassInfo]] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name = {module.name: module for module in self.modules}
+
+    def module(self, name: str) -> Module | None:
+        """The module of that name, with dots."""
+        return self._by_name.get(name)
+
+    def resolve_class(self, module: Module, node: ast.AST | None) -> ClassInfo | None:
+        """The class of this contract that an expression names."""
+        match node:
+            case ast.Name(id=name):
+                if name in module.classes:
+                    # One that is defined twice, or replaced, is not known.
+                    return ClassInfo(module.classes[name], module) if module.bindings(name) == 1 else None
+                source, there = module.module_of_import(name)
+                other = self._by_name.get(source)
+                if other and there in other.classes:
+                    return ClassInfo(other.classes[there], other)
+            case ast.Subscript(value=value):
+                return self.resolve_class(module, value)
+        return None
+
+    def bases(self, info: ClassInfo) -> Sequence[ClassInfo]:
+        """Known bases, the nearest first; without the class itself."""
+        if info.node not in self._bases:
+            found = [info]
+            for current in found:
+                for base in current.node.bases:
+                    one = self.resolve_class(current.module, base)
+                    if one and one not in found:
+                        found.append(one)
+            self._bases[info.node] = found[1:]
+        return self._bases[info.node]
+
+    def derives_from(self, info: ClassInfo, name: str) -> bool:
+        """Whether one of the bases, of whatever depth, is the one of that meaning."""
+        every = (info, *self.bases(info))
+        return any(one.module.dotted(_unsubscripted(base)) == name for one in every for base in one.node.bases)
+
+    def unknown_bases(self, info: ClassInfo, known: frozenset[str]) -> bool:
+        """Whether the class may have members that are written nowhere here."""
+        return any(
+            self.resolve_class(one.module, base) is None and one.module.dotted(_unsubscripted(base)) not in known
+            for one in (info, *self.bases(info))
+            for base in one.node.bases
+        )
+
+    @cached_property
+    def contract_classes(self) -> list[ClassInfo]:
+        """Direct and indirect subclasses of ``gl.Contract`` outside of functions, in the order of the files."""
+        return [
+            info
+            for module in self.modules
+            for node in module.scope(module.tree).nodes
+            if isinstance(node, ast.ClassDef)
+            and (info := ClassInfo(node, module))
+            and self.derives_from(info, "gl.Contract")
+        ]
+
+
+def methods(node: ast.ClassDef) -> Iterator[Method]:
+    """The functions in the body of a class."""
+    return (item for item in node.body if isinstance(item, Method))
+
+
+def own_nodes(function: FunctionNode | ast.Module) -> Iterator[tuple[ast.AST, bool]]:
+    """What runs when the function itself runs, in the order of the file, and whether no condition decides on it."""
+    body = [function.body] if isinstance(function, ast.Lambda) else function.body
+    waiting: list[tuple[ast.AST, bool]] = [(node, True) for node in reversed(body)]
+    while waiting:
+        node, certain = waiting.pop()
+        yield node, certain
+        always, sometimes = _parts(node)
+        waiting += ((part, False) for part in reversed(sometimes))
+        waiting += ((part, certain) for part in reversed(always))
+
+
+def _parts(node: ast.AST) -> tuple[Sequence[ast.AST], Sequence[ast.AST]]:
+    """Children that run whenever the node does, and the rest of those that run with it."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+            defaults = [*node.args.defaults, *(item for item in node.args.kw_defaults if item)]
+            return [*getattr(node, "decorator_list", ()), *defaults], []
+        case ast.ClassDef():
+            return [*node.decorator_list, *node.bases, *node.keywords, *node.body], []
+        case ast.If(test=test, body=body, orelse=orelse):
+            return [test], [*body, *orelse]
+        case ast.IfExp(test=test, body=one, orelse=other):
+            return [test], [one, other]
+        case ast.BoolOp(values=[first, *rest]):
+            return [first], rest
+        case ast.ExceptHandler() | ast.match_case():
+            return [], list(ast.iter_child_nodes(node))
+    return list(ast.iter_child_nodes(node)), []
+
+
+def parameters(function: FunctionNode) -> list[ast.arg]:
+    """All of them but ``*args`` and ``**kwargs``, in order."""
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def shown(node: ast.AST) -> str:
+    """The code of a node for a message, cut if it is long."""
+    try:
+        text = ast.unparse(node)
+    except (ValueError, RecursionError):  # integers of many thousand digits
+        return "…"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines as Python counts them."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
+def _unsubscripted(node: ast.AST) -> ast.AST:
+    return node.value if isinstance(node, ast.Subscript) else node
+
+
+def _canonical(name: str) -> str:
+    """One name for what has more: ``gl.vm`` for ``genlayer.gl.vm``, ``u256`` for ``genlayer.u256`` and ``gl.u256``."""
+    if name.startswith("genlayer.gl"):
+        rest = name.removeprefix("genlayer.gl")
+        if not rest or rest.startswith("."):
+            name = _GL + rest
+    for prefix in ("genlayer.py.types.", "genlayer.py.storage.", "gl.storage.", "genlayer.", "gl."):
+        if name.startswith(prefix) and name.removeprefix(prefix) in STAR:
+            return name.removeprefix(prefix)
+    return name.replace("collections.abc.", "typing.", 1) if name.startswith("collections.abc.") else name
+
+
+def _bindings(node: ast.AST) -> Iterator[str]:
+    yield from _binding(node)
+    if isinstance(node, ast.arg):
+        yield node.arg
+
+
+def _binding(node: ast.AST) -> Iterator[str]:
+    """Names that the node itself binds, but for imports."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+    for parameter in getattr(node, "type_params", ()):
+        yield parameter.name
+
+
+def _characters(text: str, offset: int) -> int:
+    """Characters before a byte offset of the tree."""
+    return len(text.encode("utf-8", "surrogatepass")[: max(offset, 0)].decode("utf-8", "ignore"))

@@ -1,0 +1,45 @@
+"""What a check needs from outside: the installed runners, and the sandbox's own Python for syntax that ours is too old
+for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from pygenvm.executor.config import cache_root
+from pygenvm.lint.check import SandboxAnswer
+from pygenvm.localnet.errors import LocalNetError
+from pygenvm.localnet.net import LocalNet, NoSchema
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.registry import read_all
+
+_SYNTAX_ERROR = re.compile(r"^(?:SyntaxError|IndentationError|TabError): (.*)$", re.MULTILINE)
+_AT = re.compile(r'^  File "(/contract[^"]*)", line (\d+)', re.MULTILINE)
+
+
+def installed_runners() -> Mapping[str, Collection[str]]:
+    """Hashes of the built runners by id; empty where none are built."""
+    try:
+        return read_all(cache_root() / "registry")
+    except (OSError, BuildError, ValueError):
+        return {}
+
+
+def ask_sandbox(net: LocalNet, code: bytes) -> SandboxAnswer:
+    """Whether the sandbox's Python can read a contract."""
+    try:
+        net.schema_of_code(code)
+    except NoSchema as error:
+        if error.receipt is None:
+            return SandboxAnswer()
+        traceback = error.receipt.stderr.text()
+        found = _SYNTAX_ERROR.search(traceback)
+        places = _AT.findall(traceback[: found.start()] if found else traceback)
+        if found and places:
+            file, line = places[-1]
+            return SandboxAnswer(False, found[1], file, int(line))
+        # What fails in a line of the contract was read before.
+        return SandboxAnswer(True if places and not found else None)
+    except LocalNetError:
+        return SandboxAnswer()
+    return SandboxAnswer(True)

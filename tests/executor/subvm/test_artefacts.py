@@ -1,0 +1,389 @@
+"""The artefact store: damage, races, places that cannot be written, and compilers that do not survive."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+
+from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import CacheFolder
+from pygenvm.executor.outcome import InternalError, InternalErrorRaised, InvalidContract, Return
+from pygenvm.executor.subvm import artefacts, compiler
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from tests.support.archives import install, runner_tar
+from tests.support.execution import Execution, command, config_file, execute_process, wat
+from tests.support.hosts import InMemoryHost, serving
+from tests.support.running import genvm, running, until
+from tests.support.slow_module import slow_module
+
+#: Returns 42 from the entry function by gl_call.
+ANSWER = wat(
+    r"""(module
+      (import "genlayer_sdk" "gl_call" (func $gl_call (param i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "\0e\06Return\d1\02")
+      (func (export "_start") (drop (call $gl_call (i32.const 0) (i32.const 10) (i32.const 64)))))"""
+)
+ANSWERED = Return(bytes([0xD1, 0x02]))
+
+
+def load(folder: Path, wasm: bytes = ANSWER) -> ArtefactStore:
+    """A store as a new process has it, after loading one module."""
+    store = ArtefactStore(folder)
+    store.load(wasm, deterministic=True, counts_depth=True)
+    return store
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.suffix or path.name for path in folder.iterdir())
+
+
+def run(folder: Path, config: Path) -> Execution:
+    return execute_process(ANSWER, config=config, host=InMemoryHost())
+
+
+def test_content_of_a_store(tmp_path: Path) -> None:
+    store = load(tmp_path)
+    assert (store.compiled, store.hits) == (1, 0)
+    assert names(tmp_path) == [".cwasm", ".json"]
+    (artefact,) = tmp_path.glob("*.cwasm")
+    (note,) = tmp_path.glob("*.json")
+    assert artefact.stem == json.loads(note.read_bytes())["blake3"] == blake3(artefact.read_bytes()).hexdigest()
+    again = load(tmp_path)
+    assert (again.compiled, again.hits) == (0, 1)
+
+
+def test_what_is_made_differently_is_not_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    floats = wat('(module (func (export "_start") (drop (f64.add (f64.const 1) (f64.const 2)))))')
+    for deterministic in (True, False):
+        for counts_depth in (True, False):
+            store = ArtefactStore(tmp_path)
+            store.load(floats, deterministic=deterministic, counts_depth=counts_depth)
+            assert store.compiled == 1
+    for place, name in ((artefacts, "fingerprint"), (artefacts, "_changes")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, lambda: b"another")
+            store = ArtefactStore(tmp_path)
+            store.load(floats, deterministic=True, counts_depth=True)
+            assert store.compiled == 1
+
+
+@pytest.mark.parametrize("part", [0.001, 0.3, 0.6, 0.999])
+def test_a_flipped_byte_is_not_executed(tmp_path: Path, part: float) -> None:
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "artefacts"
+    assert run(folder, config).outcome == ANSWERED
+    (artefact,) = folder.glob("*.cwasm")
+    content = bytearray(artefact.read_bytes())
+    original = bytes(content)
+    content[int(part * len(content))] ^= 1
+    artefact.write_bytes(content)
+    again = run(folder, config)
+    assert again.outcome == ANSWERED
+    assert b'"compiled_modules":1' in again.stderr
+    assert b"the artefact is damaged" in again.stderr
+    # The store is healed, by the same bytes.
+    assert artefact.read_bytes() == original
+    assert load(folder).compiled == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: b"",
+        lambda text: text[: len(text) // 2],
+        lambda text: b"[" * 100_000,
+        lambda text: b"7",
+        lambda text: b"{}",
+        lambda text: text.replace(b'"facts"', b'"fact"'),
+        lambda text: text.replace(b'"memory_bytes"', b'"memory_byte"'),
+        lambda text: b'{"blake3": 7, "facts": {}}',
+        lambda text: b"\xff",
+    ],
+)
+def test_torn_notes(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    load(tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    original = note.read_bytes()
+    note.write_bytes(damage(original))
+    assert load(tmp_path).compiled == 1
+    assert note.read_bytes() == original
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"x" * 5000])
+def test_torn_artefacts(tmp_path: Path, content: bytes) -> None:
+    load(tmp_path)
+    (artefact,) = tmp_path.glob("*.cwasm")
+    artefact.write_bytes(content)
+    assert load(tmp_path).compiled == 1
+    assert load(tmp_path).compiled == 0
+    artefact.unlink()
+    assert load(tmp_path).compiled == 1
+
+
+def test_an_artefact_under_the_note_of_another_module(tmp_path: Path) -> None:
+    """It is intact, but no artefact."""
+    load(tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    (tmp_path / f"{blake3(b'text').hexdigest()}.cwasm").write_bytes(b"text")
+    value = json.loads(note.read_bytes())
+    note.write_text(json.dumps({**value, "blake3": blake3(b"text").hexdigest()}))
+    assert load(tmp_path).compiled == 1
+
+
+def test_four_processes_fill_a_store_at_once(tmp_path: Path) -> None:
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "artefacts"
+    hosts = [InMemoryHost() for _ in range(4)]
+    with ExitStack() as stack:
+        processes = []
+        for host in hosts:
+            host.put_code(ANSWER)
+            node = stack.enter_context(serving(host))
+            processes.append(
+                subprocess.Popen(
+                    command(node.address, config=config), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+                )
+            )
+        logs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [host.outcome for host in hosts] == [ANSWERED] * 4
+    assert sum(b'"compiled_modules":1' in log for log in logs) == 1
+    assert names(folder) == [".cwasm", ".json"]
+
+
+def test_threads_compile_once(tmp_path: Path) -> None:
+    store = ArtefactStore(tmp_path)
+    modules: list[Any] = []
+
+    def work() -> None:
+        modules.append(store.load(ANSWER, deterministic=True, counts_depth=True))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.compiled == 1
+    assert len(set(map(id, modules))) == 1
+
+
+def test_a_lock_that_nobody_gives_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for another process is bounded; the module is compiled a second time then."""
+
+    def compile_module(*_: object, **__: object) -> None:
+        raise InvalidContract("compiled")
+
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.3)
+    monkeypatch.setattr(compiler, "compile_module", compile_module)
+    store = ArtefactStore(tmp_path)
+    key = artefacts._digest_of(ANSWER, artefacts._Mode(True, True), "wasm")
+    with (tmp_path / f"{key}.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InvalidContract, match="compiled"):
+            store.load(ANSWER, deterministic=True, counts_depth=True)
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for cache_dir in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/cache")):
+        config = config_file(tmp_path, cache_dir=str(cache_dir))
+        done = run(tmp_path, config)
+        assert done.outcome == ANSWERED
+        assert b"is not kept" in done.stderr
+
+
+def test_a_store_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(CacheFolder, "write", refuse)
+    assert load(tmp_path).compiled == 0
+    assert load(tmp_path, slow_module(1, 1)).compiled == 1
+    assert names(tmp_path) == [".cwasm", ".json"]
+
+
+def test_forgotten_files_are_removed(tmp_path: Path) -> None:
+    load(tmp_path)
+    for name, age in (("new-old", limits.UNFINISHED_FILE_SECONDS + 10), ("new-fresh", 0)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    load(tmp_path, slow_module(1, 2))
+    assert sorted(path.name for path in tmp_path.glob("new-*")) == ["new-fresh"]
+
+
+# --- compilers ------------------------------------------------------------------------------------
+
+
+def uleb(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        out.append(value & 0x7F | (0x80 if value > 0x7F else 0))
+        value >>= 7
+        if not value:
+            return bytes(out)
+
+
+def module(bodies: list[bytes]) -> bytes:
+    """Functions of type (i32) -> () with these bodies, the first exported as `f`."""
+
+    def section(number: int, content: bytes) -> bytes:
+        return bytes([number]) + uleb(len(content)) + content
+
+    sized = [uleb(len(body) + 2) + b"\0" + body + b"\x0b" for body in bodies]
+    return b"\0asm\x01\0\0\0" + b"".join(
+        (
+            section(1, b"\x01\x60\x01\x7f\x00"),
+            section(3, uleb(len(bodies)) + bytes(len(bodies))),
+            section(7, b"\x01\x01f\x00\x00"),
+            section(10, uleb(len(bodies)) + b"".join(sized)),
+        )
+    )
+
+
+BLOCK = b"\x02\x40\x20\x00\x0d\x00\x0b"
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        pytest.param([BLOCK * 100_000], id="branches in one function"),
+        pytest.param([b"\x20\x00\x0e" + uleb(70_000) + bytes(70_001)], id="one big table of branches"),
+        pytest.param([b""] * 200_000, id="functions"),
+        pytest.param([b"\x02\x40" * 60_000 + b"\x0b" * 60_000], id="blocks inside each other"),
+        pytest.param([b"\x01" * 1_100_000], id="one long function"),
+    ],
+)
+def test_compile_bombs_are_refused_before_the_compiler_sees_them(tmp_path: Path, bodies: list[bytes]) -> None:
+    with pytest.raises(InvalidContract, match=r"at most|more than|larger than"):
+        load(tmp_path, module(bodies))
+    assert names(tmp_path) == []
+
+
+def test_time_of_the_compiler_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.4)
+    with pytest.raises(InternalErrorRaised, match=r"compiling a module took more than 0\.4 s"):
+        load(tmp_path, slow_module())
+    assert names(tmp_path) == []
+
+
+def _memory_is_gone(child: int) -> None:
+    resource.prlimit(child, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+
+
+def _kill(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [_kill, _memory_is_gone])
+def test_a_compiler_that_dies_is_an_internal_error(tmp_path: Path, end: Callable[[int], None]) -> None:
+    """Not the contract's: other validators may have been able to compile it."""
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    with running(code=slow_module(), config=config) as run_:
+        (child,) = until(run_.children, "nothing is compiled")
+        end(child)
+        assert run_.ended() == 0
+    outcome = run_.host.outcome
+    assert isinstance(outcome, InternalError)
+    assert outcome.message.startswith("the compiler died with status")
+    assert list((tmp_path / "cache" / "artefacts").iterdir()) == []
+
+
+def test_what_the_engine_refuses_is_the_contracts_fault(tmp_path: Path) -> None:
+    ill_typed = module([b"\x6a"])
+    with pytest.raises(InvalidContract, match="the engine refuses the module"):
+        load(tmp_path, ill_typed)
+    assert names(tmp_path) == []
+
+
+def test_cold_and_warm_are_the_same(tmp_path: Path) -> None:
+    """Results, fingerprints and traffic, with and without a store, filled or not."""
+    trap = wat(
+        '(module $named (memory (export "memory") 1) (func $f (i32.store (i32.const 8) (i32.const 7)) unreachable)'
+        ' (func (export "_start") (call $f)))'
+    )
+    seen = []
+    for cache in ("cache", "cache", "none"):
+        directory = tmp_path / cache if cache == "cache" else Path("/proc/none")
+        config = config_file(tmp_path, cache_dir=str(directory))
+        done = execute_process(trap, config=config)
+        seen.append((done.payload, done.host.requests))
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0] is not None
+    assert b"wasm_trap UnreachableCodeReached" in seen[0][0]
+
+
+# --- genvm precompile -----------------------------------------------------------------------------
+
+
+def test_precompile(tmp_path: Path) -> None:
+    """Every core module once per mode, whatever its name ends in; the rest of an archive is left alone."""
+    second = ANSWER + struct.pack("<BB", 0, 2) + b"\x01x"
+    root = tmp_path / "root"
+    archives = {
+        "a": runner_tar({"Seq": []}, {"one.wasm": ANSWER, "lib.so": second, "text.wasm": b"no", "other": ANSWER}),
+        "b": runner_tar({"Seq": []}, {"same.wasm": ANSWER}),
+    }
+    install(root, archives)
+    config = config_file(tmp_path, registry=root, cache_dir=str(tmp_path / "cache"))
+    done = genvm(config, "precompile")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "cache" / "artefacts"
+    assert done.stdout == f"4 modules compiled, 0 were there already: {folder}\n"
+    assert sum("(det): done in " in line for line in done.stderr.splitlines()) == 2
+    assert sum("(non-det): done in " in line for line in done.stderr.splitlines()) == 2
+    assert "\x1b" not in done.stderr
+    assert len(list(folder.glob("*.json"))) == 4
+    assert genvm(config, "precompile").stdout.startswith("0 modules compiled, 4 were there already")
+
+
+def test_precompile_needs_every_archive(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    install(root, {"a": runner_tar({"Seq": []}, {"one.wasm": ANSWER})})
+    next((root / "runners").rglob("*.tar")).unlink()
+    config = config_file(tmp_path, registry=root, cache_dir=str(tmp_path / "cache"))
+    done = genvm(config, "precompile")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "is not installed" in done.stderr
+
+
+def test_precompile_of_a_bad_module(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    install(root, {"a": runner_tar({"Seq": []}, {"bad.wasm": module([b"\x6a"])})})
+    config = config_file(tmp_path, registry=root, cache_dir=str(tmp_path / "cache"))
+    done = genvm(config, "precompile")
+    assert done.returncode == 1
+    assert "/bad.wasm: invalid_contract: the engine refuses the module" in done.stderr
+
+
+def test_precompile_info(tmp_path: Path) -> None:
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    done = genvm(config, "precompile", "--info")
+    assert done.returncode == 0
+    record = json.loads(done.stderr)
+    assert record["message"] == "directories"
+    assert record["compiled"] == str(tmp_path / "cache" / "artefacts")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_precompile_into_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    config = config_file(tmp_path, cache_dir="/proc/cache")
+    done = genvm(config, "precompile")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")

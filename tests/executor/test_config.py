@@ -1,0 +1,157 @@
+"""The configuration file and the cache folder (spec executor/10)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pygenvm.executor import config
+from pygenvm.executor.config import Config, ConfigError, cache_root, load_config
+from tests.support.paths import ROOT
+
+SHIPPED = """\
+modules:
+  llm: {address: ws://127.0.0.1:3031}
+  web: {address: "ws://127.0.0.1:3032"}
+threads: 2
+blocking_threads: 4
+log_level: info
+log_disable: "tracing*,polling*,tungstenite*"
+cache_dir: ${exeDir}/../.cache/
+runners_dir: ${exeDir}/../../../runners/
+registry_dir: ${exeDir}/../data
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation whose program is ``executor/v1/bin/genvm``."""
+    (tmp_path / "executor" / "v1" / "bin").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "executor" / "v1" / "bin" / "genvm")])
+    monkeypatch.setenv("PYGENVM_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def load(root: Path, text: str) -> Config:
+    path = root / "genvm.yaml"
+    path.write_text(text)
+    return load_config(str(path))
+
+
+def test_shipped_file(root: Path) -> None:
+    loaded = load(root, SHIPPED)
+    assert loaded.llm_address == "ws://127.0.0.1:3031"
+    assert loaded.web_address == "ws://127.0.0.1:3032"
+    assert (loaded.threads, loaded.blocking_threads, loaded.log_level) == (2, 4, "info")
+    assert loaded.log_disable == ("tracing*", "polling*", "tungstenite*")
+    assert loaded.cache_dir.resolve() == root / "executor" / "v1" / ".cache"
+    assert loaded.runners_dir.resolve() == root / "runners"
+    assert loaded.registry_dir.resolve() == root / "executor" / "v1" / "data"
+
+
+def test_built_in(root: Path) -> None:
+    cache = root / "cache"
+    assert load_config() == Config(cache / "runners", cache / "registry", cache / "executor")
+    assert load_config().log_disable == ()
+
+
+def test_file_beside_the_program(root: Path) -> None:
+    (root / "executor" / "v1" / "config").mkdir()
+    (root / "executor" / "v1" / "config" / "genvm.yaml").write_text(SHIPPED.replace("threads: 2", "threads: 7"))
+    assert load_config().threads == 7
+
+
+def test_a_linked_program_finds_the_file_beside_the_link(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "real").write_text("")
+    (root / "executor" / "v1" / "bin" / "genvm").symlink_to(root / "real")
+    assert config.executable_dir() == root / "executor" / "v1" / "bin"
+
+
+def test_only_what_the_specification_requires(root: Path) -> None:
+    minimal = "threads: 1\nblocking_threads: 1\nlog_disable: ''\nunknown: {key: [1, 2.5, null]}\n"
+    loaded = load(root, minimal)
+    assert loaded.runners_dir.resolve() == root / "runners"
+    assert loaded.llm_address == "ws://127.0.0.1:3031"
+    assert load(root, minimal + "log_level: WARNING\n").log_level == "warn"
+
+
+def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import version
+
+    monkeypatch.setenv("SOME_DIR", "/some/where")
+    monkeypatch.delenv("UNSET_DIR", raising=False)
+    loaded = load(
+        root,
+        SHIPPED.replace("${exeDir}/../data", "'${ENV[SOME_DIR]}/${ENV[UNSET_DIR]}x'").replace(
+            "${exeDir}/../.cache/", "/c/${genvmVersion}/$x${"
+        ),
+    )
+    assert loaded.registry_dir == Path("/some/where/x")
+    assert loaded.cache_dir == Path(f"/c/v{version('pygenvm')}/$x${{")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file must hold a mapping"),
+        ("- 1", "the file must hold a mapping"),
+        ("a: [", "not YAML"),
+        ("\x00", "not YAML"),
+        (SHIPPED + "threads: 3\n", "repeated keys"),
+        (SHIPPED + "x: &a [1]\ny: *a\n", "aliases are not supported"),
+        (SHIPPED + "x: " + "[" * 40 + "]" * 40, "nested more than 32 levels deep"),
+        (SHIPPED.replace("threads: 2\nb", "b"), "threads is missing"),
+        (SHIPPED.replace("blocking_threads: 4\n", ""), "blocking_threads is missing"),
+        (SHIPPED.replace("threads: 2", "threads: two"), "threads must be a whole number"),
+        (SHIPPED.replace("threads: 2", "threads: true"), "threads must be a whole number"),
+        (SHIPPED.replace("threads: 2", "threads: 0"), "threads must be positive"),
+        (SHIPPED.replace("log_disable", "log_disabled"), "log_disable is missing"),
+        (SHIPPED.replace("log_level: info", "log_level: loud"), "log_level 'loud' is none of"),
+        (SHIPPED.replace("log_level: info", "log_level: 3"), "log_level must be a string"),
+        (SHIPPED.replace("${exeDir}/../data", "[a]"), "registry_dir must be a string"),
+        (SHIPPED.replace("{address: ws://127.0.0.1:3031}", "x"), "llm must be a mapping"),
+        (SHIPPED.replace("{exeDir}/../data", "{exedir}/../data"), r"unknown variable ${exedir}"),
+        (SHIPPED + "x: ['${ENV[]}']", r"unknown variable ${ENV[]}"),
+    ],
+)
+def test_refusals(root: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(root, text)
+    assert str(caught.value).startswith(f"{root / 'genvm.yaml'}: ")
+    assert message in str(caught.value)
+
+
+def test_absent_and_oversized_files(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing.yaml: No such file or directory"):
+        load_config(str(root / "nothing.yaml"))
+    with pytest.raises(ConfigError, match="more than 1048576 bytes"):
+        load(root, "#" * (1 << 20) + "\n")
+
+
+def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("PYGENVM_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert cache_root() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYGENVM_CACHE", "relative")
+    assert cache_root() == tmp_path / "relative"
+    monkeypatch.setenv("PYGENVM_CACHE", "")
+    assert cache_root() == Path("/xdg/pygenvm")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_root() == Path("/home/somebody/.cache/pygenvm")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_root() == Path("/home/somebody/.cache/pygenvm")
+    monkeypatch.setenv("HOME", "relative")
+    with pytest.raises(ConfigError, match="PYGENVM_CACHE"):
+        cache_root()
+
+
+def test_yaml_is_not_imported_without_a_file(tmp_path: Path) -> None:
+    program = "import sys; from pygenvm.executor.config import load_config; load_config(); print('yaml' in sys.modules)"
+    environment = {"PYGENVM_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "False\n"

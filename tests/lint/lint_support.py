@@ -1,0 +1,46 @@
+"""Short contracts for the linter. ``#! GL301`` at the end of a line says that this is found there."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+from pygenvm.lint import Finding, Settings, lint
+
+RUNNER = "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
+HEADER = f'# v0.2.16\n# {{ "Depends": "{RUNNER}" }}\n\n'
+IMPORTS = "from genlayer import *\n"
+SETTINGS = Settings({"py-genlayer": ["built"], "py-genlayer-multi": [], "cpython": ["built"]})
+
+_MARK = re.compile(r"#! ?(GL\d{3}(?: GL\d{3})*)$")
+
+
+def contract(body: str, *, before: str = "", header: str = HEADER, imports: str = IMPORTS) -> str:
+    """A contract whose class has ``body``, and an ``__init__`` if it has none itself."""
+    body, before = textwrap.dedent(body).strip("\n"), textwrap.dedent(before).strip("\n")
+    if "def __init__(" not in body:
+        body += "\n\ndef __init__(self) -> None: ...\n"
+    return f"{header}{imports}\n{before}\n\nclass C(gl.Contract):\n{textwrap.indent(body, '    ')}"
+
+
+def found(folder: Path, text: str) -> list[Finding]:
+    """What is found in a file with that text."""
+    path = folder / "contract.py"
+    path.write_bytes(text.encode())
+    return lint(path, SETTINGS)
+
+
+def places(findings: list[Finding]) -> list[tuple[int, str]]:
+    """Line and code of each."""
+    return [(finding.place.line, finding.code) for finding in findings]
+
+
+def expected(text: str) -> list[tuple[int, str]]:
+    """Line and code of each mark."""
+    return [
+        (number, code)
+        for number, line in enumerate(text.split("\n"), 1)
+        if (mark := _MARK.search(line))
+        for code in mark[1].split()
+    ]

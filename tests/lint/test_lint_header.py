@@ -1,0 +1,82 @@
+"""GL1xx: the header of one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pygenvm.lint import header
+from pygenvm.lint.model import Level
+from tests.lint.lint_support import RUNNER, contract, found, places
+
+JSON = f'{{ "Depends": "{RUNNER}" }}'
+OK = ("# v0.2.16", f"# {JSON}", "", "# a comment of its own")
+
+# Header lines that break the rule, the number of the line where it is found, and header lines that are right.
+HEADERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
+    "GL101": (('"""No comment."""', "", f"# {JSON}"), 1, OK),
+    "GL102": (("// v0.2.16", f"// {JSON}"), 1, OK),
+    "GL103": (("# very nice", f"# {JSON}"), 1, (f"# {JSON}",)),
+    "GL104": (("# v999.0.0", f"# {JSON}"), 1, ("# v0.1.0", f"# {JSON}")),
+    "GL105": (("# v0.2.16", f"# {JSON}", "# My contract"), 3, OK),
+    "GL106": (("# v0.2.16", '# { "Dependz": "x:y" }'), 2, ("# v0.2.16", "# {", f'# "Depends": "{RUNNER}"', "# }")),
+    "GL107": (("# v0.2.16", '# { "SetArgs": ["x"] }'), 2, ("# v0.2.16", f'# {{ "Seq": [{JSON}] }}')),
+    "GL108": (("# v0.2.16", '# { "Depends": "py-genlayer:nonsense" }'), 2, OK),
+    "GL109": (("# v0.2.16", '# { "Depends": "py-genlayer:test" }'), 2, OK),
+    "GL110": (("# v0.2.16", f'# {{ "Seq": [{JSON}, {{ "Depends": "softfloat:test" }}] }}'), 2, OK),
+}
+
+
+def with_header(*lines: str) -> str:
+    return contract("x: u8", header="\n".join(lines) + "\n\n")
+
+
+@pytest.mark.parametrize("code", HEADERS)
+def test_finds_it(tmp_path: Path, code: str) -> None:
+    lines, number, _ = HEADERS[code]
+    findings = [finding for finding in found(tmp_path, with_header(*lines)) if finding.code.startswith("GL1")]
+    assert places(findings) == [(number, code)]
+    assert findings[0].fix
+
+
+@pytest.mark.parametrize("code", HEADERS)
+def test_lets_pass_what_is_right(tmp_path: Path, code: str) -> None:
+    assert found(tmp_path, with_header(*HEADERS[code][2])) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "says"),
+    [
+        (("", f"# {JSON}"), "GL101", "first line is empty"),
+        ((" # v0.2.16", f"# {JSON}"), "GL101", "spaces"),
+        (("\ufeff# v0.2.16", f"# {JSON}"), "GL101", "byte order mark"),
+        (("# v0.0.0", f"# {JSON}"), "GL103", "does not exist"),
+        (("# v1.2", f"# {JSON}"), "GL103", "`v1.2` begins with `v`"),
+        (("# v0.2.16",), "GL106", "ends before it names a runner"),
+        (("# My contract", f"# {JSON}"), "GL105", "stands above the JSON"),
+        ((f"# {JSON}", "# v0.2.16"), "GL105", "a version line below the JSON"),
+        (("# v0.2.16", '# { "Depends": "py-genlayer" }'), "GL108", "no reference to a runner"),
+        (("# v0.2.16", '# { "Depends": "py-genlayr:abc" }'), "GL108", "no runner `py-genlayr`"),
+        (("# v0.2.16", '# { "Depends": "py-genlayer-multi:test" }'), "GL107", "this is a single file"),
+        (("# v0.2.16", '# { "Depends": 1 }'), "GL106", "not a string"),
+    ],
+)
+def test_says_what_is_wrong(tmp_path: Path, lines: tuple[str, ...], code: str, says: str) -> None:
+    findings = found(tmp_path, with_header(*lines))
+    assert any(finding.code == code and says in finding.message for finding in findings)
+
+
+def test_runners_of_other_kinds_are_let_pass() -> None:
+    assert header.check_text('# { "StartWasm": "x" }\n', {}).faults == []
+    warnings = header.check_text('# { "Depends": "cpython:test" }\n', {}).faults
+    assert [rule.level for rule, *_ in warnings] == [Level.WARNING]
+
+
+def test_without_built_runners_hashes_are_not_judged() -> None:
+    assert header.check_text('# { "Depends": "py-genlayer:nonsense" }\n', {}).faults == []
+
+
+def test_the_place_is_that_of_the_reference(tmp_path: Path) -> None:
+    [finding] = found(tmp_path, with_header('# { "Depends": "py-genlayer:test" }'))
+    assert finding.source[finding.place.column : finding.place.end] == "py-genlayer:test"

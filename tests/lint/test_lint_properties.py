@@ -1,0 +1,96 @@
+"""Whatever is done to a contract, the linter reports and never fails; and it knows the names of the SDK."""
+
+from __future__ import annotations
+
+import ast
+import random
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygenvm.lint import lint, names
+from tests.lint.lint_cases import CASES, PASSES
+from tests.lint.lint_support import SETTINGS
+from tests.support.paths import ROOT
+
+SOURCES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples" / "contracts").glob("*.py"))]
+SOURCES += [text for pair in CASES.values() for text in pair] + list(PASSES.values())
+LINES = sorted({line for text in SOURCES for line in text.splitlines()})
+STUBS = ROOT / "stubs" / "genlayer-stubs"
+_FOLDER = tempfile.TemporaryDirectory(prefix="genvm-lint-")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(SOURCES), st.randoms(use_true_random=False), st.integers(1, 12))
+def test_changed_sources(source: str, chance: random.Random, changes: int) -> None:
+    lines = source.splitlines()
+    for _ in range(changes):
+        at = chance.randrange(len(lines) + 1)
+        match chance.randrange(4):
+            case 0:
+                del lines[at : at + chance.randrange(3)]
+            case 1:
+                lines.insert(at, chance.choice(LINES))
+            case 2 if at < len(lines):
+                indent = " " * chance.choice((0, 4, 8))
+                lines[at] = indent + lines[at].strip()
+            case _ if at < len(lines) and lines[at]:
+                column = chance.randrange(len(lines[at]))
+                lines[at] = lines[at][:column] + chance.choice("()[]:.,'@é\t\x00") + lines[at][column + 1 :]
+    check("\n".join(lines))
+
+
+def check(text: str) -> None:
+    path = Path(_FOLDER.name) / "contract.py"
+    path.write_bytes(text.encode())
+    for finding in lint(path, SETTINGS):
+        assert finding.place.line >= 1
+        assert 0 <= finding.place.column <= finding.place.end
+        assert finding.message
+        assert finding.fix
+
+
+def exported(file: str) -> set[str]:
+    """`__all__` of a stub."""
+    for node in ast.parse((STUBS / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(file)
+
+
+def test_names_are_those_of_the_sdk() -> None:
+    types = exported("py/types.pyi")
+    assert exported("__init__.pyi") == names.EXPORTED
+    modules = {"annotations", "events", "genvm_contracts"}
+    assert names.MEMBERS["gl"] == exported("gl/__init__.pyi") | types | modules
+    assert names.MEMBERS["gl.vm"] == exported("gl/vm.pyi")
+    assert names.MEMBERS["gl.nondet"] == exported("gl/nondet/__init__.pyi") | {"NondetException"}
+    assert names.MEMBERS["gl.nondet.web"] == exported("gl/nondet/web.pyi")
+    assert names.MEMBERS["gl.eq_principle"] == exported("gl/eq_principle.pyi")
+    assert names.MEMBERS["gl.advanced"] == exported("gl/advanced.pyi")
+    fields = fields_of("_internal/msg.pyi")
+    assert names.MEMBERS["gl.message"] == fields["MessageType"]
+    assert fields["MessageRawType"] == names.MESSAGE_RAW
+
+
+def test_parameters_of_prompts_are_those_of_the_sdk() -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse((STUBS / "gl/nondet/__init__.pyi").read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name in ("__call__", "lazy")
+    ]
+    assert calls
+    for call in calls:
+        given = [parameter.arg for parameter in (*call.args.args, *call.args.kwonlyargs)]
+        assert tuple(given) == ("self", *names.PROMPT_PARAMETERS)
+
+
+def fields_of(file: str) -> dict[str, set[str]]:
+    """Annotated names of each class of a stub."""
+    return {
+        node.name: {ast.unparse(item.target) for item in node.body if isinstance(item, ast.AnnAssign)}
+        for node in ast.parse((STUBS / file).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }

@@ -1,0 +1,110 @@
+"""Each rule of the linter finds what it should, where it should, and lets pass what only looks like it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pygenvm.lint import Level, rules, source
+from tests.lint.lint_cases import CASES, PASSES
+from tests.lint.lint_support import contract, expected, found, places
+from tests.support.paths import DOCS
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_finds_it(tmp_path: Path, code: str) -> None:
+    text = CASES[code][0]
+    findings = found(tmp_path, text)
+    assert any(finding.code == code for finding in findings)
+    marks = expected(text)
+    assert places(findings) == marks or (not marks and {finding.code for finding in findings} == {code})
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_lets_pass_what_is_right(tmp_path: Path, code: str) -> None:
+    findings = found(tmp_path, CASES[code][1])
+    assert [finding for finding in findings if finding.level is not Level.INFO] == []
+    assert code not in {finding.code for finding in findings}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_lets_pass_what_only_looks_wrong(tmp_path: Path, name: str) -> None:
+    assert [finding for finding in found(tmp_path, PASSES[name]) if finding.code != "GL205"] == []
+
+
+def test_work_grows_with_the_length(tmp_path: Path) -> None:
+    few, many = (_calls(tmp_path, _long(times)) for times in (30, 120))
+    assert many < 5 * few
+
+
+def test_a_long_method_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "    x = g(x, 1) + x * len(str(x))\n" * 4000
+    text = contract(f"@gl.public.view\ndef f(self, x: int) -> int:\n{lines}    return x")
+    walk, seen = source.own_nodes, 0
+
+    def counted(function: source.FunctionNode | ast.Module) -> Iterator[tuple[ast.AST, bool]]:
+        nonlocal seen
+        for node in walk(function):
+            seen += 1
+            yield node
+
+    monkeypatch.setattr(source, "own_nodes", counted)
+    assert found(tmp_path, text) == []
+    assert 4000 < seen <= sum(1 for _ in ast.walk(ast.parse(text)))
+
+
+def _long(times: int) -> str:
+    """A contract of that many methods with a block each, and one method with that many lines for each of them."""
+    blocks = "".join(
+        f"@gl.public.write\ndef f{number}(self, url: str) -> None:\n    rows = self.rows\n    def leader() -> str:\n"
+        f"        return ask(url) + str(rows)\n    gl.vm.run_nondet(leader, lambda r: self._same())\n"
+        f"    self.h{number}(1)\ndef h{number}(self, x: int) -> None:\n    self._same()\n"
+        for number in range(times)
+    )
+    lines = "    x = g(x, 1) + x * len(str(x))\n" * 9 * times
+    return contract(
+        "rows: DynArray[R]\ndef _same(self) -> bool: return bool(self.rows)\n"
+        f"@gl.public.write\ndef i(self, x: int) -> None:\n{lines}{blocks}",
+        before="def ask(x: str) -> str: return gl.nondet.exec_prompt(x)\n\ndef g(x: int, y: int) -> int: return x\n\n"
+        "@allow_storage\nclass R:\n    a: u8\n",
+    )
+
+
+def _calls(folder: Path, text: str) -> int:
+    """How many Python functions are called to check the contract."""
+    found(folder, text)  # what is computed once is not counted
+    number = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal number
+        number += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        assert len(found(folder, text)) > 20
+    finally:
+        sys.setprofile(before)
+    return number
+
+
+def test_every_finding_says_how_to_fix_it(tmp_path: Path) -> None:
+    for bad, _ in CASES.values():
+        for finding in found(tmp_path, bad):
+            assert finding.message
+            assert finding.fix
+
+
+def test_every_rule_is_tested_and_documented() -> None:
+    from tests.lint.test_lint_files import READING
+    from tests.lint.test_lint_header import HEADERS
+
+    codes = [rule.code for _, rule in rules()]
+    assert codes == sorted({*CASES, *HEADERS, *READING})
+    document = (DOCS / "lint.md").read_text(encoding="utf-8")
+    for _, rule in rules():
+        assert f"| {rule.code} | {rule.level} | {rule.title} | {rule.advice} |\n" in document
