@@ -36,7 +36,7 @@ from pygenvm.executor.run.process import start_vm_thread
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
 from pygenvm.executor.runner.archive import Archive
-from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.vm import Permissions, VmSpec
 from pygenvm.localnet.executor_process import own_command, own_environment
@@ -209,8 +209,8 @@ class InProcess:
         self._node.report()
         return seconds
 
-    def _open_registry(self) -> Registry:
-        registry = Registry(*self._folders, debug=False, known=self._archives)
+    def _open_registry(self) -> InstalledRunners:
+        registry = InstalledRunners(*self._folders, debug=False, known=self._archives)
         self._archives = {**self._archives, **registry.archives} if self._archives else registry.archives
         return registry
 

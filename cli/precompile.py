@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pygenvm.executor.runner.archive import FileContent
-    from pygenvm.executor.runner.registry import Registry
+    from pygenvm.executor.runner.registry import InstalledRunners
 
 _MODES = {"det": True, "non-det": False}
 _SUFFIXES = (".wasm", ".so")
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.log import Logger
     from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
     from pygenvm.executor.run.process import artefacts_dir
-    from pygenvm.executor.runner.registry import Registry, RegistryError
+    from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.runners.progress import shown_progress
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
             log.info("directories", **{name: str(path.absolute()) for name, path in places.items()})
             return 0
-        registry = Registry(config.runners_dir, config.registry_dir, debug=False)
+        registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} cannot be written")
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _modules(registry: Registry) -> Iterator[tuple[str, FileContent]]:
+def _modules(registry: InstalledRunners) -> Iterator[tuple[str, FileContent]]:
     """Place and bytes of each core module, every different one once.
 
     :raises InvalidContract: a listed archive is missing or malformed.

@@ -110,7 +110,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _list(as_json: bool) -> int:
-    built = registry.Registry(cache_root(), {})
+    built = registry.BuiltRunners(cache_root(), {})
     every, latest = registry.read_all(built.registry_dir), registry.read_latest(built.registry_dir)
     if as_json:
         print(json.dumps({"all": every, "latest": latest}, indent=2, sort_keys=True))

@@ -27,7 +27,7 @@ ARCHIVE_BYTES_MAX = 1 << 30
 
 
 @dataclass(frozen=True)
-class Registry:
+class BuiltRunners:
     """The registry below one cache folder; `latest` are the runners of this version of pygenvm."""
 
     root: Path
@@ -56,7 +56,7 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ensure_built(progress: bool = True) -> Registry:
+def ensure_built(progress: bool = True) -> BuiltRunners:
     """The registry with every built-in runner of this version, building what is missing.
 
     :raises BuildError: a source cannot be had or a tool failed; the text says what to do.
@@ -64,7 +64,7 @@ def ensure_built(progress: bool = True) -> Registry:
     return build(jobs=default_jobs(), progress=progress)
 
 
-def build(*, jobs: int, only: str | None = None, force: bool = False, progress: bool = True) -> Registry:
+def build(*, jobs: int, only: str | None = None, force: bool = False, progress: bool = True) -> BuiltRunners:
     """Builds the runners, or `only` one and those it depends on, and lists them. `force`: even those that are there.
 
     :raises BuildError: see :func:`ensure_built`.
@@ -75,7 +75,7 @@ def build(*, jobs: int, only: str | None = None, force: bool = False, progress: 
 
 def build_below(
     root: Path, sources: Path, *, jobs: int, only: str | None = None, force: bool = False, progress: bool = True
-) -> Registry:
+) -> BuiltRunners:
     """:func:`build` with the registry and all work below `root` and downloads in `sources`."""
     steps = recipes.archive_steps()
     wanted = recipes.with_dependencies(only) if only else recipes.runner_ids()
@@ -83,7 +83,7 @@ def build_below(
     results = {runner: workshop.folder(steps[runner]) for runner in wanted}
     if not force and (built := _built(root, results)):
         return built
-    registry = Registry(root, {})
+    registry = BuiltRunners(root, {})
     latest: dict[str, str] = {}
     with workshop.locked(progress):
         if force:
@@ -94,14 +94,14 @@ def build_below(
                 latest[runner] = recipes.read_hash(result)
                 _publish(result / recipes.ARCHIVE_FILE, archive_path(registry.runners_dir, runner, latest[runner]))
             _list(registry.registry_dir, latest)
-    return Registry(root, latest)
+    return BuiltRunners(root, latest)
 
 
-def _built(root: Path, results: Mapping[str, Path]) -> Registry | None:
+def _built(root: Path, results: Mapping[str, Path]) -> BuiltRunners | None:
     """The registry if all of it is there and listed. Needs no lock: nothing is written, the cache may be read-only."""
     if not all(result.is_dir() for result in results.values()):
         return None
-    registry = Registry(root, {runner: recipes.read_hash(result) for runner, result in results.items()})
+    registry = BuiltRunners(root, {runner: recipes.read_hash(result) for runner, result in results.items()})
     if not read_latest(registry.registry_dir).items() >= registry.latest.items():
         return None
     archives = ((registry.archive(runner), result / recipes.ARCHIVE_FILE) for runner, result in results.items())
@@ -190,7 +190,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 def verify(root: Path) -> tuple[int, list[str]]:
     """Number of listed archives, and one line for each that is missing or is not what its name says."""
-    registry = Registry(root, {})
+    registry = BuiltRunners(root, {})
     every = read_all(registry.registry_dir)
     problems = []
     for runner, name in read_latest(registry.registry_dir).items():

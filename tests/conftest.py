@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pygenvm.runners.registry import Registry, ensure_built
+from pygenvm.runners.registry import BuiltRunners, ensure_built
 
 
 @pytest.fixture(scope="session")
-def built_runners() -> Registry:
+def built_runners() -> BuiltRunners:
     """Every built-in runner, built below the cache folder if it is not there yet (minutes)."""
     return ensure_built(progress=False)
 

@@ -14,7 +14,7 @@ from pygenvm.executor.run.process import artefacts_dir
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from pygenvm.executor.runner.archive import Archive, Folder
 from pygenvm.executor.runner.ids import RUNNER_JSON, RunnerId
-from pygenvm.executor.runner.registry import Registry, RegistryError, published_hashes
+from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_hashes
 from pygenvm.executor.runner.version import highest_version
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import engine
@@ -38,7 +38,7 @@ def prepare(config: Config) -> Prepared:
     highest_version(0)
     artefacts = ArtefactStore(artefacts_dir(config))
     try:
-        registry = Registry(config.runners_dir, config.registry_dir, debug=False)
+        registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
     except RegistryError as error:
         _log.warning("no runners are prepared: %s", error)
         return Prepared(artefacts, {})
@@ -53,7 +53,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(artefacts, registry.archives)
 
 
-def _load(runner: RunnerId, registry: Registry, artefacts: ArtefactStore, deterministic: bool) -> None:
+def _load(runner: RunnerId, registry: InstalledRunners, artefacts: ArtefactStore, deterministic: bool) -> None:
     files = {RUNNER_JSON: json.dumps({"Depends": str(runner)}).encode(), "file": b"", "contract/__init__.py": b""}
     contract = Archive("nothing", files, data_size=0)
     try:

@@ -62,7 +62,7 @@ from pygenvm.executor.module_protocol.codec import encode_request as encode_modu
 from pygenvm.executor.outcome import InternalErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.outside import Outside, validated_block
 from pygenvm.executor.subvm.random import RandomSource
 
@@ -389,7 +389,7 @@ class _RecordingModule(ModuleClient):
         return answer
 
 
-class RecordingRegistry(Registry):
+class RecordingRegistry(InstalledRunners):
     """The installed runners; what references mean is noted."""
 
     def __init__(

@@ -51,7 +51,7 @@ from pygenvm.executor.record.format import (
     versions,
 )
 from pygenvm.executor.run.printing import result_line
-from pygenvm.executor.runner.registry import Registry, RegistryError
+from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
 from pygenvm.executor.subvm.outside import Outside, validated_block
 from pygenvm.executor.subvm.random import RandomSource
 
@@ -342,7 +342,7 @@ class _ReplayOutside(Outside):
         return self._player.validates(call_no)
 
 
-class _ReplayRegistry(Registry):
+class _ReplayRegistry(InstalledRunners):
     """References mean what they meant when the run was recorded."""
 
     def __init__(self, runners_dir: Path, registry_dir: Path, debug: bool, recorded: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ from pygenvm.executor.primitives.abi import VmError
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 
 if TYPE_CHECKING:
-    from pygenvm.executor.runner.registry import Registry
+    from pygenvm.executor.runner.registry import InstalledRunners
     from pygenvm.executor.subvm.artefacts import ArtefactStore
 
 _log = logging.getLogger("executor.derived")
@@ -41,7 +41,9 @@ _NOTHING = calldata.encode({})
 class Deriver:
     """What the programs of runners make, from disk or freshly made. May be used from several threads."""
 
-    def __init__(self, artefacts: ArtefactStore, registry: Registry, check_interrupted: Callable[[], None]) -> None:
+    def __init__(
+        self, artefacts: ArtefactStore, registry: InstalledRunners, check_interrupted: Callable[[], None]
+    ) -> None:
         self._artefacts = artefacts
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry

@@ -215,7 +215,7 @@ class _Run:
         from pygenvm.executor.module_protocol.client import Modules
         from pygenvm.executor.module_protocol.codec import Hello
         from pygenvm.executor.run.supervisor import RunOptions, Supervisor
-        from pygenvm.executor.runner.registry import Registry, RegistryError
+        from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
         from pygenvm.executor.subvm.artefacts import ArtefactStore
         from pygenvm.executor.subvm.outside import Outside
         from pygenvm.executor.subvm.vm import Permissions
@@ -228,7 +228,7 @@ class _Run:
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
         addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
         prepared = self._prepared
-        registry_of: Callable[..., Registry] = Registry
+        registry_of: Callable[..., InstalledRunners] = InstalledRunners
         if self._recorder is None:
             modules, outside = Modules(**addresses, hello=hello), Outside()
         else:

@@ -40,7 +40,7 @@ from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
-from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.fingerprint import EMPTY
@@ -101,7 +101,7 @@ class Supervisor:
         #: What contracts wrote to stderr, if somebody wants it at the end.
         self.kept_stderr: bytearray | None = None
         self._modules = modules
-        self._registry: Registry | None = None
+        self._registry: InstalledRunners | None = None
         self._deriver: Deriver | None = None
         self._message = message
         self._options = options
@@ -115,7 +115,7 @@ class Supervisor:
 
     # --- the run -----------------------------------------------------------------------------------
 
-    def start_up(self, open_registry: Callable[[], Registry]) -> None:
+    def start_up(self, open_registry: Callable[[], InstalledRunners]) -> None:
         """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.

@@ -1,4 +1,4 @@
-"""Runners on disk (spec executor/07 "Registry on disk").
+"""Runners on disk (spec executor/07 "InstalledRunners on disk").
 
 Contracts in the wild name the hashes of published archives. Where such an archive is installed it is
 used; otherwise the reference means the current archive of the same id in this registry.
@@ -34,7 +34,7 @@ class RegistryError(Exception):
     """The registry of this installation cannot be used."""
 
 
-class Registry:
+class InstalledRunners:
     """The installed runners: ``all.json``, in debug mode ``latest.json``, and the archives themselves.
 
     Archives are mapped into memory and kept for the life of the process. Safe to use from several threads.

@@ -16,7 +16,7 @@ from pygenvm.executor.limits import WASM_STACK_BYTES
 from pygenvm.executor.runner.ustar import read_tar
 from pygenvm.executor.subvm.wasm.names import module_name
 from pygenvm.runners import recipes
-from pygenvm.runners.registry import Registry, verify
+from pygenvm.runners.registry import BuiltRunners, verify
 from tests.support.package_engine import engine
 from tests.support.paths import ROOT
 
@@ -65,7 +65,7 @@ TypeError storage_read() argument 3 must be read-write bytes-like object, not by
 
 
 @pytest.fixture(scope="module")
-def archives(built_runners: Registry) -> dict[str, dict[str, bytes]]:
+def archives(built_runners: BuiltRunners) -> dict[str, dict[str, bytes]]:
     """Files of each current archive, read by the executor's own reader."""
     found = {}
     for runner in built_runners.latest:
@@ -74,14 +74,14 @@ def archives(built_runners: Registry) -> dict[str, dict[str, bytes]]:
     return found
 
 
-def test_every_listed_archive_is_what_its_name_says(built_runners: Registry) -> None:
+def test_every_listed_archive_is_what_its_name_says(built_runners: BuiltRunners) -> None:
     count, problems = verify(built_runners.root)
     assert problems == []
     assert count >= len(recipes.RECIPES)
     assert list(built_runners.latest) == recipes.runner_ids()
 
 
-def test_runner_json(built_runners: Registry, archives: dict[str, dict[str, bytes]]) -> None:
+def test_runner_json(built_runners: BuiltRunners, archives: dict[str, dict[str, bytes]]) -> None:
     ids = {runner: f"{runner}:{name}" for runner, name in built_runners.latest.items()}
     texts = {runner: files["runner.json"].decode() for runner, files in archives.items()}
     assert texts["softfloat"] == '{"LinkWasm":"softfloat.wasm"}\n'
@@ -151,7 +151,7 @@ def test_bytecode_names_files_of_the_sandbox(archives: dict[str, dict[str, bytes
     assert b"/py/libs/cloudpickle/cloudpickle.py" in cached
 
 
-def test_nothing_of_the_build_machine_is_in_an_archive(built_runners: Registry) -> None:
+def test_nothing_of_the_build_machine_is_in_an_archive(built_runners: BuiltRunners) -> None:
     for runner in built_runners.latest:
         content = built_runners.archive(runner).read_bytes()
         for path in (built_runners.root, ROOT):
@@ -269,6 +269,6 @@ def test_imports_are_what_a_sub_vm_offers(archives: dict[str, dict[str, bytes]])
     assert [export.name for export in module.exports if isinstance(export.type, wasmtime.MemoryType)] == ["memory"]
 
 
-def test_lists_on_disk_are_those_of_the_build(built_runners: Registry) -> None:
+def test_lists_on_disk_are_those_of_the_build(built_runners: BuiltRunners) -> None:
     latest = json.loads((built_runners.registry_dir / "latest.json").read_text())
     assert latest.items() >= dict(built_runners.latest).items()

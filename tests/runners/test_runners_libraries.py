@@ -11,7 +11,7 @@ from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.runners import tokenizer
 from pygenvm.runners.errors import BuildError
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost
 
@@ -137,7 +137,7 @@ def test_gzip_format() -> None:
     assert gzip.decompress(packed) == b"abc" * 1000
 
 
-def test_several_libraries_in_one_header(built_runners: Registry) -> None:
+def test_several_libraries_in_one_header(built_runners: BuiltRunners) -> None:
     current = [f"{runner}:{built_runners.latest[runner]}" for runner in ("py-lib-protobuf", "py-lib-cloudpickle")]
     script = (
         "import cloudpickle, google.protobuf, word_piece_tokenizer\n"
@@ -149,7 +149,7 @@ def test_several_libraries_in_one_header(built_runners: Registry) -> None:
     ]
 
 
-def test_contracts_do_not_get_what_they_do_not_name(built_runners: Registry) -> None:
+def test_contracts_do_not_get_what_they_do_not_name(built_runners: BuiltRunners) -> None:
     script = "import importlib.util\ndef main(): return importlib.util.find_spec('google') is None"
     assert value_of(script) is True
 

@@ -11,9 +11,9 @@ from pygenvm import schemas
 from pygenvm.executor.config import load_config
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.runner.registry import Registry as InstalledRunners
+from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.runners import recipes
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.archives import contract_zip
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost
@@ -100,7 +100,7 @@ def test_the_list_is_complete() -> None:
 
 
 @pytest.mark.parametrize("runner", ids(*PUBLISHED))
-def test_resolves(built_runners: Registry, runner: str) -> None:
+def test_resolves(built_runners: BuiltRunners, runner: str) -> None:
     name = runner.split(":")[0]
     if name not in recipes.runner_ids():
         pytest.skip(f"{name} is not built yet")

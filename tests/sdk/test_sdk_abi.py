@@ -9,7 +9,7 @@ import eth_abi
 from tests.sdk.sdk_sandbox import value_of
 
 from pygenvm.executor.primitives.address import Address
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.hosts import InMemoryHost
 
 NATIVE = Path(__file__).parent / "native"
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def test_same_bytes_as_eth_abi(built_runners: Registry) -> None:
+def test_same_bytes_as_eth_abi(built_runners: BuiltRunners) -> None:
     source = (NATIVE / "group_evm.py").read_text(encoding="utf-8")
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=built_runners.latest["py-genlayer"], source=source).encode())

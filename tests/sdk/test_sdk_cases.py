@@ -17,7 +17,7 @@ import pytest
 from tests.sdk.sdk_sandbox import call
 
 from pygenvm.executor.outcome import UserError
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.hosts import InMemoryHost
 
 NATIVE = Path(__file__).parent / "native"
@@ -66,7 +66,7 @@ _first_run = cache(_run)
 
 
 @pytest.mark.parametrize(("group", "case"), _cases())
-def test_case(built_runners: Registry, group: str, case: str) -> None:
+def test_case(built_runners: BuiltRunners, group: str, case: str) -> None:
     assert _first_run(group, built_runners.latest["py-genlayer"]).results[case] == "ok"
 
 
@@ -74,7 +74,7 @@ def test_case(built_runners: Registry, group: str, case: str) -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_same_memory_on_another_host(built_runners: Registry, group: str) -> None:
+def test_same_memory_on_another_host(built_runners: BuiltRunners, group: str) -> None:
     runner = built_runners.latest["py-genlayer"]
     elsewhere = {"PYTHONHASHSEED": "77", "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "COLUMNS": "7", "MORE": "x" * 5000}
     again = _run(group, runner, environment=elsewhere)
@@ -82,7 +82,7 @@ def test_same_memory_on_another_host(built_runners: Registry, group: str) -> Non
     assert sorted(again.results) == sorted(case for owner, case in _cases() if owner == group)
 
 
-def test_fingerprints_tell_runs_apart(built_runners: Registry) -> None:
+def test_fingerprints_tell_runs_apart(built_runners: BuiltRunners) -> None:
     """They are of the interpreter's whole memory: every group and every message leaves another."""
     runner = built_runners.latest["py-genlayer"]
     later = _run(GROUPS[0], runner, when="2026-01-01T00:00:00Z")

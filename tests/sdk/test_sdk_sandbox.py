@@ -10,14 +10,14 @@ from tests.sdk.sdk_sandbox import call, value_of
 from pygenvm.executor.primitives.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.outcome import Return, UserError, VMError
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 
 SOURCE = (Path(__file__).parent / "sandboxed_contract.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def host(built_runners: Registry) -> InMemoryHost:
+def host(built_runners: BuiltRunners) -> InMemoryHost:
     """A host with the contract deployed."""
     host = InMemoryHost(balances={CONTRACT: 10})
     host.put_code(SOURCE.replace("{py-genlayer}", built_runners.latest["py-genlayer"]).encode())

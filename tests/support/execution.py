@@ -35,7 +35,7 @@ from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Outcome
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
-from pygenvm.executor.runner.registry import Registry
+from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.vm import Permissions
 from tests.support.hosts import CONTRACT, PATIENCE_SECONDS, SENDER, InMemoryHost, serving
@@ -182,7 +182,7 @@ def execute(
             )
 
             def work() -> Any:
-                supervisor.start_up(lambda: Registry(root / "runners", root / "registry", debug_mode))
+                supervisor.start_up(lambda: InstalledRunners(root / "runners", root / "registry", debug_mode))
                 return supervisor.run()
 
             result = on_big_stack(work)

@@ -9,7 +9,7 @@ import pytest
 from pygenvm.executor.outcome import InternalError, Return, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.execution import Execution, execute, execute_process
 from tests.support.hosts import CONTRACT, InMemoryHost
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("built_runners")
 
 
 @pytest.fixture
-def python(built_runners: Registry) -> Any:
+def python(built_runners: BuiltRunners) -> Any:
     """Runs a script: the module of a contract that ends before a contract class is looked for, or returns ``value``."""
 
     def run(script: str, *, version: str = "v0.2.16", **arguments: Any) -> Execution:
@@ -182,7 +182,7 @@ class Nesting(gl.Contract):
 
 
 @pytest.mark.parametrize("method", ["views", "sandboxes"])
-def test_hundreds_of_nested_vms(method: str, built_runners: Registry) -> None:
+def test_hundreds_of_nested_vms(method: str, built_runners: BuiltRunners) -> None:
     """RAM ends it: every level has its own interpreter, and pays for its runners."""
     header = f'# v0.2.16\n# {{ "Depends": "py-genlayer:{built_runners.latest["py-genlayer"]}" }}\n'
 

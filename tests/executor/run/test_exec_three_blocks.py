@@ -16,7 +16,7 @@ from pygenvm.executor.outcome import InternalError, Return, VMError
 from pygenvm.executor.outcome import UserError as UserErrorOutcome
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import InMemoryHost
 from tests.support.module_server import Call, Reply, answering, serving_module
@@ -72,7 +72,7 @@ def saying(*answers: Any) -> ModuleScript:
 
 
 @pytest.fixture
-def run(built_runners: Registry, tmp_path: Path) -> Any:
+def run(built_runners: BuiltRunners, tmp_path: Path) -> Any:
     """Runs the contract; the executor is the leader unless ``leader_results`` are given."""
 
     def run(script: ModuleScript, *arguments: str, leader_results: Any = None) -> tuple[Execution, int]:

@@ -1,4 +1,4 @@
-"""Runners on disk (spec executor/07 "Registry on disk")."""
+"""Runners on disk (spec executor/07 "InstalledRunners on disk")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
 from pygenvm.executor.runner import registry as registry_module
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.executor.runner.ids import RunnerId
-from pygenvm.executor.runner.registry import Registry, RegistryError
+from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
 
 PUBLISHED = "1j12s63yfjpva9ik2xgnffgrs6v44y1f52jvj9w7xvdn7qckd379"
 
@@ -52,12 +52,12 @@ class Installation:
             self.hashes.setdefault(name, []).append(hash_)
         return f"{name}:{hash_}"
 
-    def open(self, debug: bool = False, latest: Any = None) -> Registry:
+    def open(self, debug: bool = False, latest: Any = None) -> InstalledRunners:
         (self.lists / "all.json").write_text(json.dumps(self.hashes))
         if latest is None:
             latest = {name: hashes[-1] for name, hashes in self.hashes.items()}
         (self.lists / "latest.json").write_text(json.dumps(latest))
-        return Registry(self.runners, self.lists, debug)
+        return InstalledRunners(self.runners, self.lists, debug)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def installation(tmp_path: Path) -> Installation:
     return Installation(tmp_path)
 
 
-def refused(registry: Registry, reference: str) -> str:
+def refused(registry: InstalledRunners, reference: str) -> str:
     with pytest.raises(InvalidContract) as error:
         registry.load(registry.resolve(reference))
     assert error.value.error.message == "invalid_contract"
@@ -215,20 +215,20 @@ def test_every_published_hash_is_a_sha256_in_nix_base32() -> None:
 def test_folder_of_runners_must_exist(installation: Installation) -> None:
     installation.open()
     with pytest.raises(RegistryError, match="genvm runners build"):
-        Registry(installation.runners / "nope", installation.lists, False)
+        InstalledRunners(installation.runners / "nope", installation.lists, False)
     with pytest.raises(RegistryError, match="does not exist"):
-        Registry(installation.lists / "all.json", installation.lists, False)
+        InstalledRunners(installation.lists / "all.json", installation.lists, False)
 
 
 def test_lists_must_exist(installation: Installation) -> None:
     installation.open()
     os.unlink(installation.lists / "latest.json")
-    Registry(installation.runners, installation.lists, False)
+    InstalledRunners(installation.runners, installation.lists, False)
     with pytest.raises(RegistryError, match=r"latest\.json cannot be read"):
-        Registry(installation.runners, installation.lists, True)
+        InstalledRunners(installation.runners, installation.lists, True)
     os.unlink(installation.lists / "all.json")
     with pytest.raises(RegistryError, match=r"all\.json cannot be read"):
-        Registry(installation.runners, installation.lists, False)
+        InstalledRunners(installation.runners, installation.lists, False)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_lists_must_exist(installation: Installation) -> None:
 def test_malformed_lists(installation: Installation, text: str, word: str) -> None:
     (installation.lists / "all.json").write_text(text, encoding="latin-1")
     with pytest.raises(RegistryError) as error:
-        Registry(installation.runners, installation.lists, False)
+        InstalledRunners(installation.runners, installation.lists, False)
     assert "all.json" in str(error.value)
     assert word in str(error.value)
 

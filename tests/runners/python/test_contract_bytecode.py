@@ -12,7 +12,7 @@ import pytest
 
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.runners.python.python_contracts import HEADER, contract
 from tests.support import execution
 from tests.support.archives import contract_zip
@@ -132,7 +132,7 @@ def test_what_does_not_end_is_not_kept(store: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
 
 
-def test_an_installation_without_the_compiler(store: Path, built_runners: Registry, tmp_path: Path) -> None:
+def test_an_installation_without_the_compiler(store: Path, built_runners: BuiltRunners, tmp_path: Path) -> None:
     """The run says what is missing, and the contract has its bytecode as soon as that is repaired."""
     root = tmp_path / "installed"
     (root / "runners").mkdir(parents=True)
@@ -171,7 +171,7 @@ def test_a_store_that_cannot_be_written(store: Path, monkeypatch: pytest.MonkeyP
     assert kept(store) == []
 
 
-def test_packages_have_bytecode_too_and_their_own_is_left_alone(store: Path, built_runners: Registry) -> None:
+def test_packages_have_bytecode_too_and_their_own_is_left_alone(store: Path, built_runners: BuiltRunners) -> None:
     helper = b"def told():\n    return __spec__.cached\n"
     main = (
         b"from genlayer import *\nfrom .helper import told\nimport contract.own\n"

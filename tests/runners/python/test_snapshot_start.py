@@ -9,7 +9,7 @@ import pytest
 
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
-from pygenvm.runners.registry import Registry
+from pygenvm.runners.registry import BuiltRunners
 from tests.support.archives import contract_zip
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost
@@ -45,7 +45,7 @@ class Facts(gl.Contract):
 """
 
 
-def facts(built: Registry, start: list[Any]) -> dict[str, Any]:
+def facts(built: BuiltRunners, start: list[Any]) -> dict[str, Any]:
     """What a contract sees whose header maps files, sets variables, brings a library and then starts Python."""
     ids = {name: f"{name}:{text}" for name, text in built.latest.items()}
     own: list[Any] = [
@@ -62,7 +62,7 @@ def facts(built: Registry, start: list[Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def both(built_runners: Registry) -> tuple[dict[str, Any], dict[str, Any]]:
+def both(built_runners: BuiltRunners) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same contract from the snapshot, and on the interpreter that is started by hand."""
     ids = {name: f"{name}:{text}" for name, text in built_runners.latest.items()}
     by_hand = [
