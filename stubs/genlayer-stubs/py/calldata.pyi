@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Calldata: the canonical, self-delimiting binary format of values (spec executor/01, sdk/01 §5).
 
 A value is an unsigned LEB128 header ``n << 3 | kind`` and, for some kinds, a tail:
