@@ -1,10 +1,10 @@
-# `make demo`, `make test` and `make bench`. Everything they need is installed into .venv and a cache folder
-# outside the clone ($PYGENVM_CACHE, default ~/.cache/pygenvm).
+# `make help` lists the targets. Everything they need is installed into .venv and a cache folder outside the clone
+# ($PYGENVM_CACHE, default ~/.cache/pygenvm).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint clean
+.PHONY: help demo test quick check format generate bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -22,24 +22,34 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# Deploys and calls an example contract in the real sandbox, and tells what happened.
-demo: $(VENV)/.installed
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed ## deploy and call an example contract in the real sandbox, and tell what happens (the default)
 	@$(BIN)/genvm runners build
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev ## everything that must pass: checks, all tests, coverage
 	@$(BIN)/genvm runners build
 	@$(BIN)/python -m tests.run
 
-# Prints tables; JSON and a picture are left in build/benchmarks. `python -m benchmarks --help` has more.
-bench: $(VENV)/.installed-dev
+quick: $(VENV)/.installed-dev ## the tests that need no built runners
+	@$(BIN)/python -m tests.run --quick
+
+check: $(VENV)/.installed-dev ## style, types, generated files, imports between parts; no tests
+	@$(BIN)/python -m tests.run --check
+
+format: $(VENV)/.installed-dev ## format the code and sort its imports
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+generate: $(VENV)/.installed-dev ## write again what is generated: enums and layouts from schemas/, stubs from sdk/
+	@$(BIN)/python -m pygenvm.schemas.generate
+	@$(BIN)/python -m pygenvm.runners.stubs
+
+bench: $(VENV)/.installed-dev ## measure; tables here, JSON and a picture in build/benchmarks
 	@$(BIN)/genvm runners build
 	@$(BIN)/python -m benchmarks
 
-lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-
-clean:
+clean: ## remove what is installed here and the caches of the tools
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

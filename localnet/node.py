@@ -4,7 +4,8 @@ Everything a contract does is collected here and stays provisional; :mod:`localn
 
 * Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the state
   before it. (There is no consensus here, so a committed transaction is accepted and final at the same time.)
-* The balance of the running contract includes the value of the message (spec executor/00, "get_self_balance").
+* The balance of the running contract includes the value of the message (spec executor/00 "Where documentation and
+  reference differ").
 * This node is the leader of every nondet block and keeps the results, unless it is given those of a leader: then it is
   a validator, and keeps which block was disagreed with.
 * There is no EVM: ``eth_call`` is answered by a function that the user gives, or with no

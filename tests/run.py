@@ -1,6 +1,7 @@
 """The test command: style, types, tests, and the coverage that the project promises.
 
 ``python -m tests.run [pytest arguments]``; with arguments only those tests run, without the other checks.
+``python -m tests.run --check`` is what can be said without running anything: style, types, generated files.
 """
 
 from __future__ import annotations
@@ -25,15 +26,22 @@ def _run(title: str, *command: str) -> bool:
     return subprocess.run([sys.executable, "-m", *command], check=False).returncode == 0
 
 
-def main(arguments: list[str]) -> int:
-    # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
-    compile_own_packages()
-    if arguments:
-        return 0 if _run("tests", "pytest", *arguments) else 1
+def _checks() -> bool:
     passed = _run("ruff check", "ruff", "check", ".")
     passed &= _run("ruff format", "ruff", "format", "--check", ".")
     passed &= _run("mypy", "mypy")
     passed &= _run("schemas", "pygenvm.schemas.generate", "--check")
+    return passed
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--check"]:
+        return 0 if _checks() else 1
+    # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
+    compile_own_packages()
+    if arguments:
+        return 0 if _run("tests", "pytest", *arguments) else 1
+    passed = _checks()
     tests = _run("tests", "pytest", "-n", "2", "--dist", "loadfile", "--cov=executor", "--cov-report=")
     for name, files in COVERED.items():
         passed &= _run(

@@ -1,4 +1,4 @@
-"""Runners on disk (spec executor/07 "InstalledRunners on disk").
+"""Runners on disk (spec executor/07 "Registry on disk").
 
 Contracts in the wild name the hashes of published archives. Where such an archive is installed it is
 used; otherwise the reference means the current archive of the same id in this registry.

@@ -1,8 +1,8 @@
 """What sub-VMs need of Wasmtime's C interface, by ctypes on the library in the package ``wasmtime``.
 
 The package itself defines the whole interface when it is imported, which takes longer than everything else that a short
-run does. Names and layouts are those of its version 50 (``pyproject.toml`` pins it; ``tests/subvm_wasm`` compares the
-layouts with the package's). Pointers are plain integers.
+run does. Names and layouts are those of its version 50 (``pyproject.toml`` pins it; ``tests/executor/subvm`` compares
+the layouts with the package's). Pointers are plain integers.
 
 Stores and linkers are freed by ``close``, modules with their last reference, and what there is one of never. A store
 belongs to one thread at a time.

@@ -90,7 +90,7 @@ def test_bad_hellos_are_refused(value: Any) -> None:
 
 
 def test_requests_have_the_bytes_of_the_specification() -> None:
-    """modules/01 §2.7, by hand: tag and length, then keys in order."""
+    """spec modules/01 §2.7, by hand: tag and length, then keys in order."""
     render = Request("Render", {"mode": "text", "url": "https://example.org/", "wait_after_loaded": "0ms"})
     assert encode_request(render) == (
         b"\x0e\x06Render\x1e\x04mode\x24text\x03url\xa4\x01https://example.org/\x11wait_after_loaded\x1c0ms"

@@ -1,4 +1,4 @@
-"""Runners on disk (spec executor/07 "InstalledRunners on disk")."""
+"""Runners on disk (spec executor/07 "Registry on disk")."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def other_pythons() -> list[str]:
     """Interpreters of other versions on PATH that have everything the executor imports."""
     names = [f"python3.{minor}" for minor in range(11, 20) if minor != sys.version_info.minor]
     found = [path for path in map(shutil.which, names) if path]
-    check = "import sys, wasmtime, blake3, Crypto, yaml, websockets; assert sys.version_info >= (3, 11)"
+    check = "import sys, wasmtime, blake3, yaml, websockets; assert sys.version_info >= (3, 11)"
     return [
         path for path in found if subprocess.run([path, "-c", check], capture_output=True, check=False).returncode == 0
     ]

@@ -1,4 +1,4 @@
-"""Boot, dispatch and their checks (spec sdk/03 §1, §2; host traffic of sdk/02 §12)."""
+"""Boot, dispatch and their checks (spec sdk/03 §1, §2, sdk/02 §12)."""
 
 # ruff: noqa: PT018  these functions run without pytest
 

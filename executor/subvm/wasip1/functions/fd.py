@@ -1,4 +1,4 @@
-"""Functions on open files (spec executor/06, rows fd_*)."""
+"""Functions on open files (spec executor/06 "Function by function", rows fd_*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions on paths. The tree is read-only (spec executor/06, rows path_*)."""
+"""Functions on paths. The tree is read-only (spec executor/06 "Function by function", rows path_*)."""
 
 from __future__ import annotations
 

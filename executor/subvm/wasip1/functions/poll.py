@@ -1,4 +1,4 @@
-"""Waiting for events (spec executor/06, row poll_oneoff)."""
+"""Waiting for events (spec executor/06 "Function by function", row poll_oneoff)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process (spec executor/06, rows proc_* and sched_yield; executor/05 for the end of a VM)."""
+"""The process (spec executor/06 "Function by function", executor/05 "From the end of a VM to a result")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sockets: there are none (spec executor/06, row sock_*)."""
+"""Sockets: there are none (spec executor/06 "Function by function", row sock_*)."""
 
 from __future__ import annotations
 
