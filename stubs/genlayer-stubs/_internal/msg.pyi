@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The start-up message: one calldata map on file descriptor 0 (spec sdk/01 §3.2, §7)."""
 __all__ = ('MessageRawType', 'MessageType', 'message', 'message_raw')
 import os

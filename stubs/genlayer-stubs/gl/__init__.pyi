@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Blockchain API, the object that contracts call ``gl`` (spec sdk/01 §3). Importing it reads the start-up message."""
 __all__ = ('BaseContract', 'Contract', 'ContractProxy', 'Event', 'Lazy', 'MessageRawType', 'MessageType', 'advanced', 'calldata', 'contract_interface', 'deploy_contract', 'eq_principle', 'evm', 'get_contract_at', 'message', 'message_raw', 'nondet', 'private', 'public', 'storage', 'trace', 'trace_time_micro', 'vm', 'wasi')
 import typing

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Rarely needed parts of the API (spec sdk/01 §3.9)."""
 __all__ = ('emit_raw_event', 'user_error_immediate')
 import typing

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Decorators of contract methods (spec sdk/01 §3.1). They only set attributes; the boot module checks them."""
 __all__ = ('private', 'public')
 import typing

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Equivalence principles: non-deterministic blocks with a ready-made validator (spec sdk/04 §5)."""
 __all__ = ('prompt_comparative', 'prompt_non_comparative', 'strict_eq')
 import functools

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Events that the VM delivers (spec sdk/04 §9)."""
 __all__ = ('Event',)
 from ..py._internal.event import Event as _Event

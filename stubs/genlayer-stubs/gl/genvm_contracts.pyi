@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The contract of this process, and other contracts (spec sdk/01 §3.1, §3.3, sdk/03 §5)."""
 __all__ = ('BaseContract', 'Contract', 'ContractProxy', 'contract_interface', 'deploy_contract', 'get_contract_at')
 import typing

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Sub-VMs: results, sandboxes, non-deterministic blocks (spec sdk/01 §3.5, sdk/04 §2-§4)."""
 __all__ = ('Result', 'Return', 'UserError', 'VMError', 'run_nondet', 'run_nondet_unsafe', 'spawn_sandbox', 'unpack_result')
 import dataclasses

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Addresses of contracts and accounts (spec sdk/01 §4.2).
 
 Ships inside the sandbox too, so only the standard library is used.

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Calldata: the canonical, self-delimiting binary format of values (spec executor/01, sdk/01 §5).
 
 A value is an unsigned LEB128 header ``n << 3 | kind`` and, for some kinds, a tail:
@@ -21,10 +21,10 @@ interpreter. Ships inside the sandbox too, so only the standard library is used.
 from __future__ import annotations
 import abc
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 from .address import Address
+from .uleb import NotMinimal, read_uleb, write_uleb
 __all__ = ('MAX_DEPTH', 'MAX_ITEMS', 'MAX_LENGTH', 'CalldataEncodable', 'Decoded', 'DecodingError', 'Encodable', 'EncodableWithDefault', 'decode', 'encode', 'to_str')
 MAX_DEPTH: Final = 10000
 MAX_ITEMS: Final = 1 << 22

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """JSON schema of a contract (spec sdk/03 §4)."""
 __all__ = ('get_schema',)
 import collections.abc

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Keccak with the original padding, as Ethereum uses it (spec sdk/01 §4.3).
 
 Not SHA3: the padding byte is 0x01. Ships inside the sandbox too, so only the standard library is used.

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Gives ``genlayer.py.evm`` the calls of the VM."""
 __all__ = ('evm',)
 import _genlayer_wasi as wasi

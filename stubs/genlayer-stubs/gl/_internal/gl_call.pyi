@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The request function of the VM: one calldata map with one key (spec sdk/01 §9)."""
 __all__ = ('NO_ANSWER', 'LazyApi', 'gl_call', 'gl_call_lazy', 'lazy_api', 'leave')
 import functools

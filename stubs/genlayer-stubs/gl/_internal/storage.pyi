@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Storage of the running contract, kept by the host."""
 __all__ = ('STORAGE_MANAGER', 'HostManager')
 import typing

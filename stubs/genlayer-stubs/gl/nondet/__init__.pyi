@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """LLM and web access; non-deterministic blocks only, elsewhere ``SystemError: 6: forbidden`` (spec sdk/01 §3.6)."""
 __all__ = ('Image', 'exec_prompt', 'web')
 import typing

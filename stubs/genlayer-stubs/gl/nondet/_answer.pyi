@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Answers of the LLM and web modules."""
 __all__ = ('Image', 'NondetException', 'decode_answer')
 import dataclasses

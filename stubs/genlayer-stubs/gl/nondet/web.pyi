@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Web requests and page rendering (spec sdk/01 §3.6)."""
 __all__ = ('Response', 'delete', 'get', 'head', 'patch', 'post', 'render', 'request')
 import dataclasses

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Helpers shared by the host-independent modules."""
 __all__ = ('create2_address',)
 from ..address import Address

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Event classes and their encoding (spec sdk/04 §9)."""
 __all__ = ('Event',)
 import types

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Annotations: their evaluation, and their names in error texts."""
 __all__ = ('class_hints', 'type_name')
 import typing

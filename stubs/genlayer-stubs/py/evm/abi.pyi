@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Solidity ABI encoding by Python types (spec sdk/04 §8.1, §8.2)."""
 __all__ = ('InplaceTuple', 'MethodEncoder', 'bytes1', 'bytes2', 'bytes3', 'bytes4', 'bytes5', 'bytes6', 'bytes7', 'bytes8', 'bytes9', 'bytes10', 'bytes11', 'bytes12', 'bytes13', 'bytes14', 'bytes15', 'bytes16', 'bytes17', 'bytes18', 'bytes19', 'bytes20', 'bytes21', 'bytes22', 'bytes23', 'bytes24', 'bytes25', 'bytes26', 'bytes27', 'bytes28', 'bytes29', 'bytes30', 'bytes31', 'bytes32', 'decode', 'encode', 'selector_of', 'signature_of', 'type_name_of')
 import abc

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Interfaces of EVM contracts declared as Python classes (spec sdk/04 §8.4)."""
 __all__ = ('ContractDeclaration', 'ContractProxy', 'contract_generator', 'contract_interface')
 import inspect

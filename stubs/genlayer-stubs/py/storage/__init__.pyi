@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Storage types and their memory (spec sdk/02)."""
 __all__ = ('ROOT_SLOT_ID', 'VLA', 'Array', 'DynArray', 'Indirection', 'Manager', 'Root', 'Slot', 'TreeMap', 'allow_storage', 'inmem_allocate')
 from ._internal.core import ROOT_SLOT_ID, Manager, Slot

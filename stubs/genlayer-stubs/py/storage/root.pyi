@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The record at the root slot, known to the VM and to nodes (spec sdk/02 §1)."""
 __all__ = ('Root',)
 import typing

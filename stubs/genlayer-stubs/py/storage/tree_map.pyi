@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """TreeMap: AVL tree in a slab of nodes (spec sdk/02 §6). The bytes it leaves behind are part of a contract's state."""
 __all__ = ('TreeMap', 'TreeMapDesc')
 import struct

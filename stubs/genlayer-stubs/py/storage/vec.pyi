@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Sequences in storage: DynArray, Array, VLA, and the Indirection that usually holds a VLA (spec sdk/02 §5)."""
 __all__ = ('VLA', 'Array', 'ArrayDesc', 'DynArray', 'DynArrayDesc', 'Indirection', 'IndirectionDesc', 'VLADesc')
 import operator

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Slots, their managers and the interface of type descriptors (spec sdk/02 §1, §8, §9).
 
 A typed value lives at a pair (slot, offset). What does not fit in place lives at offset 0 of the slot derived from

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Descriptors of scalars (spec sdk/02 §2)."""
 __all__ = ('AddrDesc', 'BigIntDesc', 'BoolDesc', 'BytesDesc', 'FloatDesc', 'IntDesc', 'NoneDesc', 'StrDesc', 'u32_at')
 import abc

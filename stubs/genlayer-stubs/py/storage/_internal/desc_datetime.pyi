@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Descriptor of ``datetime.datetime`` (spec sdk/02 §4); imported only by contracts that store one."""
 __all__ = ('DateTimeDesc',)
 import datetime

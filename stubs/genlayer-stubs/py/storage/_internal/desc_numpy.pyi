@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Descriptors of numpy scalars and arrays (spec sdk/02 §7); imported only where numpy already is."""
 __all__ = ('NumpyArrayDesc', 'NumpyScalarDesc', 'build_array', 'build_dtype', 'scalars')
 import math

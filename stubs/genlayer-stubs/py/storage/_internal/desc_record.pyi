@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Records: classes whose annotated fields are packed in declaration order (spec sdk/02 §3)."""
 __all__ = ('ORIGINAL_INIT_ATTR', 'RecordDesc', 'field_property', 'wrap_init')
 import functools

@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """In-memory copies of views."""
 __all__ = ('copy_to_memory', 'detach')
 import typing

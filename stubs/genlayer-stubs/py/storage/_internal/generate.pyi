@@ -1,4 +1,4 @@
-# Generated from the SDK by `python -m runners.stubs`.
+# Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Turning annotations into type descriptors, and classes into records (spec sdk/02 §2, §3, §9)."""
 __all__ = ('ORIGINAL_INIT_ATTR', 'Lit', '_Instantiation', '_known_descs', '_storage_build', 'allow_storage', 'generate_storage', 'inmem_allocate')
 import sys
