@@ -76,9 +76,9 @@ def _spread(numbers: Numbers) -> str:
     return f"{number(numbers.low)}-{number(numbers.high)}" if numbers.count > 1 else ""
 
 
-def print_results(results: Results, console: Console | None = None) -> None:
+def print_results(results: Results) -> None:
     """In colours on a terminal, plain elsewhere."""
-    console = console or Console()
+    console = Console()
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH, file=console.file, color_system=None)
     if results.rows:

@@ -35,7 +35,7 @@ DERIVED_BYTES_MAX = 64 << 20
 DERIVED_FILES_MAX = 10_000
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
-#: How much of the compiler's complaint is kept.
+#: How much of the compiler's stderr is kept.
 COMPILER_TEXT_BYTES = 2000
 #: How much is kept of what a program prints that sees nothing but its files.
 CLOSED_OUTPUT_BYTES = 2000
@@ -200,8 +200,8 @@ POOL_DESCRIPTORS_AT_ONCE = 253
 POOL_READY_SECONDS = 4.0 * COMPILE_SECONDS
 #: Seconds that a template which was told to end, or whose channel broke, may take for that.
 POOL_END_SECONDS = 5.0
-#: How much of the end of what a template complained of is looked at.
-POOL_COMPLAINT_BYTES = 4096
+#: Bytes at the end of a template's stderr that are looked at for why it has ended.
+POOL_STDERR_BYTES = 4096
 #: An executor that dies idle at less than this age is only replaced when the next job comes.
 POOL_IDLE_SECONDS_MIN = 1.0
 

@@ -85,9 +85,9 @@ _INTERRUPTED = (
 )
 
 
-def default_database(start: Path | None = None) -> Path:
-    """``.pygenvm/local.db`` below ``start`` (the working directory) or the nearest folder above with a ``.pygenvm``."""
-    folder = start or Path.cwd()
+def default_database() -> Path:
+    """``.pygenvm/local.db`` below the working directory or the nearest folder above with a ``.pygenvm``."""
+    folder = Path.cwd()
     home = next((parent for parent in (folder, *folder.parents) if (parent / PROJECT_FOLDER).is_dir()), folder)
     return home / PROJECT_FOLDER / DATABASE
 

@@ -151,7 +151,7 @@ class Receipt:
         return self.cause or (explain(self.outcome, self.stderr.text()) if self.outcome else None)
 
     @property
-    def complaints(self) -> str:
+    def shown_stderr(self) -> str:
         """What people need of stderr: a traceback through the SDK adds nothing to a ``cause``."""
         text = self.stderr.text()
         return text.partition(_TRACEBACK)[0] if self.cause else text

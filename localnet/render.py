@@ -82,7 +82,7 @@ class Printer:
     def failure(self, receipt: Receipt) -> None:
         """A run that did not return: its output, the error, what it means and what to do."""
         self._stream("stdout", receipt.stdout.text())
-        self._stream("stderr", receipt.complaints)
+        self._stream("stderr", receipt.shown_stderr)
         outcome = receipt.outcome
         assert outcome is not None
         self._err.print(Text(_error_text(outcome), "bold red"), soft_wrap=True)

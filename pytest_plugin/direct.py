@@ -53,7 +53,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
+class _Snapshot:
     """What :meth:`DirectVM.snapshot` keeps."""
 
     state: bytes
@@ -88,7 +88,7 @@ class DirectVM:
         self._sender = owner
         self._origin: Address | None = None
         self._pranks: list[Address] = []
-        self._snapshots: list[_Past] = []
+        self._snapshots: list[_Snapshot] = []
         self._before = b""
         self._code = b""
         self._last: Execution | None = None
@@ -243,7 +243,7 @@ class DirectVM:
 
     def snapshot(self) -> int:
         """Keeps state and time; gives a number for :meth:`revert`."""
-        self._snapshots.append(_Past(self.net.snapshot(), self._clock.now))
+        self._snapshots.append(_Snapshot(self.net.snapshot(), self._clock.now))
         return len(self._snapshots) - 1
 
     def revert(self, snapshot: int) -> None:

@@ -46,5 +46,5 @@ def _describe(receipt: Receipt, outcome: Outcome) -> str:
     if not isinstance(outcome, UserError):
         explanation = receipt.explanation
         lines += [explanation.meaning, explanation.advice] if explanation else []
-        lines += receipt.complaints.rstrip().splitlines()[-_STDERR_LINES:]
+        lines += receipt.shown_stderr.rstrip().splitlines()[-_STDERR_LINES:]
     return "\n".join(lines)

@@ -71,7 +71,7 @@ def run_tool(
     with log.open("ab") as output:
         output.write(f"\n$ cd {shlex.quote(str(cwd))} && {shlex.join(words)}\n".encode())
         output.flush()
-        interruptions = _Interruptions()
+        signals = _DeferredSignals()
         try:
             process = subprocess.Popen(
                 words,
@@ -83,10 +83,10 @@ def run_tool(
                 start_new_session=True,  # its children end with it
             )
         except OSError as error:
-            interruptions.let_through()
+            signals.deliver()
             raise ToolFailed(failure_text(title, words, f"cannot be started: {error}", log)) from error
         try:
-            interruptions.let_through()
+            signals.deliver()
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             reason = f"did not end within {timeout_s:.0f} s"
@@ -97,8 +97,8 @@ def run_tool(
         raise ToolFailed(failure_text(title, words, f"ended with {code}", log))
 
 
-class _Interruptions:
-    """Holds signals back that would end us, from its making to :meth:`let_through`: a program that is being started
+class _DeferredSignals:
+    """Holds signals back that would end us, from its making to :meth:`deliver`: a program that is being started
     when one arrives would be left behind."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class _Interruptions:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, lambda number, _: self._arrived.append(number))
 
-    def let_through(self) -> None:
+    def deliver(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self._arrived:

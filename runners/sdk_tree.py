@@ -16,6 +16,7 @@ _SHARED = {
     "genlayer/py/calldata.py": "calldata.py",
     "genlayer/py/keccak.py": "keccak.py",
     "genlayer/py/public_abi.py": "abi.py",
+    "genlayer/py/uleb.py": "uleb.py",
 }
 _SUFFIXES = (".py", ".pyi", ".typed")
 

@@ -2,7 +2,7 @@
 
 How it works. ``methods.METHODS`` is the only place that knows what a message looks like. For each kind of field
 there is one writer (value to bytes) and one reader. A reader is a generator that yields the number of bytes it
-needs next and is sent exactly those, so it never sees a partial field; :class:`_Intake` owns the receive buffer,
+needs next and is sent exactly those, so it never sees a partial field; :class:`_ReceiveBuffer` holds the bytes,
 runs the reader and enforces the one limit of a message. Nothing is allocated because a length was announced: the
 buffer only ever holds bytes that have arrived, and a message that announces more than its limit is refused when the
 announcement is read.
@@ -171,7 +171,7 @@ _STRUCT_CODES: Final[Mapping[FieldKind, str]] = {
 # --- receive buffer -------------------------------------------------------------------------------
 
 
-class _Intake(Generic[T]):
+class _ReceiveBuffer(Generic[T]):
     """Receive buffer that runs one reader at a time; a message may take at most ``limit`` bytes."""
 
     def __init__(self, reader: Callable[[], Reader[T]], limit: int) -> None:
@@ -262,20 +262,20 @@ class RequestDecoder:
     """
 
     def __init__(self, limit: int = HOST_REQUEST_BYTES) -> None:
-        self._intake = _Intake(_read_request, limit)
+        self._received = _ReceiveBuffer(_read_request, limit)
 
     def feed(self, data: bytes | memoryview) -> None:
         """Appends bytes in any chunking."""
-        self._intake.feed(data)
+        self._received.feed(data)
 
     def next_request(self) -> Request | None:
         """The next complete request, or None if more bytes are needed. Raises :class:`ProtocolViolation`."""
-        return self._intake.take()
+        return self._received.take()
 
     @property
     def idle(self) -> bool:
         """True between two requests: an end of the stream here cuts nothing off."""
-        return self._intake.idle
+        return self._received.idle
 
 
 # --- replies --------------------------------------------------------------------------------------
@@ -335,12 +335,12 @@ class ReplyDecoder:
             raise ValueError(f"{method.name.lower()} has no reply")
         # Error byte, and the length or the number in front of or instead of a slice.
         overhead = 1 + U256_BYTES
-        self._intake = _Intake(lambda: _read_reply(layout, length), max(limit, length) + overhead)
+        self._received = _ReceiveBuffer(lambda: _read_reply(layout, length), max(limit, length) + overhead)
         self._acknowledgement = layout.reply_kind is ReplyKind.ACK
 
     def feed(self, data: bytes | memoryview) -> None:
         """Appends bytes in any chunking."""
-        self._intake.feed(data)
+        self._received.feed(data)
 
     def next_reply(self) -> Reply | None:
         """The reply, or None if more bytes are needed.
@@ -348,9 +348,9 @@ class ReplyDecoder:
         Raises :class:`ProtocolViolation`, also for bytes behind the reply: a host may only speak when asked. Behind
         the acknowledgement of the result, which ends the conversation, they are ignored.
         """
-        reply = self._intake.take()
-        if reply is not None and self._intake.surplus and not self._acknowledgement:
-            raise ProtocolViolation(f"{self._intake.surplus} bytes behind the reply")
+        reply = self._received.take()
+        if reply is not None and self._received.surplus and not self._acknowledgement:
+            raise ProtocolViolation(f"{self._received.surplus} bytes behind the reply")
         return reply
 
 

@@ -175,11 +175,6 @@ def read_llm_answer(value: Any) -> LlmAnswer:
     return LlmAnswer(value.get("data"), _integer(value, "consumed_gen", _U64_LIMIT))
 
 
-def read_anything(value: Any) -> Any:
-    """For requests whose answers are passed on as they are."""
-    return value
-
-
 AnswerReader: TypeAlias = Callable[[Any], Any]
 
 

@@ -182,21 +182,21 @@ class _Template:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._channel = Channel(ours)
         #: A file: a pipe would have to be read.
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             with theirs:
                 self._process = subprocess.Popen(
                     [*command, f"--fd={theirs.fileno()}"],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=self._complaints,
+                    stderr=self._stderr,
                     pass_fds=(theirs.fileno(),),
                     env=environment,
                     start_new_session=True,
                 )
         except OSError as error:
             self._channel.close()
-            self._complaints.close()
+            self._stderr.close()
             raise PoolError(f"cannot start a pool of executors: {error}") from error
         self.pid = self._process.pid
         # It does not keep a program from ending: the template ends when the channel does.
@@ -246,14 +246,14 @@ class _Template:
         why = ""
         try:
             while (received := self._channel.receive()) is not None:
-                self._hear(received.frame)
+                self._handle(received.frame)
         except (OSError, FrameError) as error:
             why = str(error)
         finally:
             # Whatever happened: nobody may wait for ever.
-            self._bury(why)
+            self._reap(why)
 
-    def _hear(self, frame: frames.Frame) -> None:
+    def _handle(self, frame: frames.Frame) -> None:
         """:raises FrameError: it makes no sense."""
         match frame:
             case frames.Ready(version):
@@ -273,7 +273,7 @@ class _Template:
             case _:
                 raise FrameError(f"unexpected from a template: {frame}")
 
-    def _bury(self, why: str) -> None:
+    def _reap(self, why: str) -> None:
         self._channel.shut_down()
         try:
             status = self._process.wait(limits.POOL_END_SECONDS)
@@ -283,8 +283,8 @@ class _Template:
         with self._sending:
             self.dead = True
             self._channel.close()
-        with self._complaints:
-            why = why or _last_line(self._complaints)
+        with self._stderr:
+            why = why or _last_line(self._stderr)
         text = f"the pool of executors has ended with status {status}{': ' if why else ''}{why}"
         if not self.ready.done():
             self.ready.set_exception(PoolError(text))
@@ -294,7 +294,7 @@ class _Template:
 
 
 def _last_line(file: IO[bytes]) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - limits.POOL_COMPLAINT_BYTES))
+    file.seek(max(0, file.seek(0, os.SEEK_END) - limits.POOL_STDERR_BYTES))
     lines = file.read().decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else ""
 

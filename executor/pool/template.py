@@ -36,13 +36,13 @@ from pygenvm.executor.run.process import leave
 
 @dataclass(eq=False)
 class _Executor:
-    """A child. ``door`` is where it waits for its job, None once it has one."""
+    """A child. ``channel`` is where it waits for its job, None once it has one."""
 
     pid: int
     pidfd: int
-    door: Channel | None
+    channel: Channel | None
     job: int | None = None
-    born: float = field(default_factory=time.monotonic)
+    forked_at: float = field(default_factory=time.monotonic)
 
     def kill(self) -> None:
         """Kill it and everything that it has started. Only before it is reaped."""
@@ -67,7 +67,7 @@ class Template:
         self._idle: list[_Executor] = []
         self._working: dict[int, _Executor] = {}
         #: Descriptors of the job that is being handed over.
-        self._in_hand: tuple[int, ...] = ()
+        self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
@@ -99,9 +99,9 @@ class Template:
         while True:
             for key, _ in self._selector.select():
                 if isinstance(key.fileobj, Channel):
-                    self._hear()
+                    self._read_control()
                 else:
-                    self._bury(key.data)
+                    self._reap(key.data)
 
     def _prepare(self) -> None:
         try:
@@ -123,7 +123,7 @@ class Template:
         except OSError as error:
             raise _ClientGone from error
 
-    def _hear(self) -> None:
+    def _read_control(self) -> None:
         try:
             if not self._control.fill():
                 raise _ClientGone
@@ -132,7 +132,7 @@ class Template:
         while (received := self._control.next()) is not None:
             match received.frame:
                 case frames.Job() as job:
-                    self._in_hand = received.descriptors
+                    self._job_descriptors = received.descriptors
                     self._start(job)
                     self._refill()
                 case frames.Signal(number, signal_number):
@@ -149,15 +149,15 @@ class Template:
             self._send(frames.Refused(job.number, f"cannot start an executor: {error}"))
             return
         finally:
-            self._empty_hand()
+            self._close_job_descriptors()
         executor.job = job.number
         self._working[job.number] = executor
         self._send(frames.Started(job.number, executor.pid))
 
-    def _empty_hand(self) -> None:
-        for descriptor in self._in_hand:
+    def _close_job_descriptors(self) -> None:
+        for descriptor in self._job_descriptors:
             os.close(descriptor)
-        self._in_hand = ()
+        self._job_descriptors = ()
 
     def _hand_over(self, job: frames.Job) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
@@ -169,17 +169,17 @@ class Template:
         while True:
             is_new = not self._idle
             executor = self._fork() if is_new else self._idle.pop(0)
-            assert executor.door is not None
+            assert executor.channel is not None
             try:
-                executor.door.send(job, self._in_hand)
+                executor.channel.send(job, self._job_descriptors)
             except OSError:
-                # It is dead, and will be buried. One that never lived is a sign of something worse.
+                # It is dead, and will be reaped. One that never lived is a sign of something worse.
                 if is_new:
                     raise
                 continue
             finally:
-                executor.door.close()
-                executor.door = None
+                executor.channel.close()
+                executor.channel = None
             return executor
 
     def _signal(self, number: int, signal_number: int) -> None:
@@ -215,34 +215,34 @@ class Template:
                 pid = os.fork()
                 if pid == 0:
                     self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template)
-            door = Channel(socket.socket(fileno=ours.detach()))
+            channel = Channel(socket.socket(fileno=ours.detach()))
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            door.close()
+            channel.close()
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        executor = _Executor(pid, pidfd, door)
+        executor = _Executor(pid, pidfd, channel)
         self._selector.register(pidfd, selectors.EVENT_READ, executor)
         return executor
 
-    def _become_executor(self, door: Channel, ours: socket.socket, template: int) -> NoReturn:
+    def _become_executor(self, channel: Channel, ours: socket.socket, template: int) -> NoReturn:
         """In the child: let go of everything that belongs to the template, and wait for a job."""
         try:
             ours.close()
-            self._empty_hand()
+            self._close_job_descriptors()
             self._control.close()
             self._selector.close()
             for other in (*self._idle, *self._working.values()):
                 os.close(other.pidfd)
-                if other.door is not None:
-                    other.door.close()
+                if other.channel is not None:
+                    other.channel.close()
         except BaseException:
             os._exit(1)
-        worker.work(door, template, worker.Outfit(self._configure, self._log_level, self._prepared))
+        worker.work(channel, template, worker.Setup(self._configure, self._log_level, self._prepared))
 
-    def _bury(self, executor: _Executor) -> None:
+    def _reap(self, executor: _Executor) -> None:
         """An executor is dead: take its exit code, and with it goes what it had started."""
         # As long as nobody has asked for the exit code, its number is not given to another process or group.
         os.waitid(os.P_PID, executor.pid, os.WEXITED | os.WNOWAIT)
@@ -250,14 +250,14 @@ class Template:
         _, wait_status = os.waitpid(executor.pid, 0)
         self._selector.unregister(executor.pidfd)
         os.close(executor.pidfd)
-        if executor.door is not None:
-            executor.door.close()
+        if executor.channel is not None:
+            executor.channel.close()
         if executor.job is not None:
             del self._working[executor.job]
             self._send(frames.Ended(executor.job, os.waitstatus_to_exitcode(wait_status)))
         elif executor in self._idle:
             self._idle.remove(executor)
-            if time.monotonic() - executor.born >= limits.POOL_IDLE_SECONDS_MIN:
+            if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:
                 self._refill()
 
 

@@ -28,7 +28,7 @@ _FAILED = 1
 
 
 @frozen
-class Outfit:
+class Setup:
     """What executors get from their template. ``log_level`` is for jobs that name none."""
 
     configure: Callable[[], Config]
@@ -36,10 +36,10 @@ class Outfit:
     prepared: Prepared | None
 
 
-def work(door: Channel, template: int, outfit: Outfit) -> NoReturn:
-    """Wait at ``door`` for the job, carry it out as ``genvm run`` would, and leave the process.
+def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
+    """Wait at ``channel`` for the job, carry it out as ``genvm run`` would, and leave the process.
 
-    ``template`` is the process id of the template; this process ends with it, and in any case when ``door`` closes.
+    ``template`` is the process id of the template; this process ends with it, and in any case when ``channel`` closes.
     Termination signals are held back until this is called.
     """
     status = _FAILED
@@ -50,7 +50,7 @@ def work(door: Channel, template: int, outfit: Outfit) -> NoReturn:
         if os.getppid() == template:
             termination.install()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
-            status = _carry_out(door, outfit)
+            status = _carry_out(channel, setup)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -58,15 +58,15 @@ def work(door: Channel, template: int, outfit: Outfit) -> NoReturn:
         leave(status)
 
 
-def _carry_out(door: Channel, outfit: Outfit) -> int:
-    received = door.receive()
+def _carry_out(channel: Channel, setup: Setup) -> int:
+    received = channel.receive()
     if received is None:
         return 0
     job, (stdout, stderr, log) = received
     assert isinstance(job, Job)
-    door.close()
+    channel.close()
     for descriptor, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
-    level = job.log_level or outfit.log_level
-    return run_command(job.arguments, outfit.configure, log_fd=log, log_level=level, prepared=outfit.prepared)
+    level = job.log_level or setup.log_level
+    return run_command(job.arguments, setup.configure, log_fd=log, log_level=level, prepared=setup.prepared)

@@ -36,7 +36,7 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
     try:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(4)]
-            first, second, target, complaints = files
+            first, second, target, stderr = files
             first.write(original)
             first.flush()
             if prepared == original:
@@ -44,12 +44,12 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
             else:
                 second.write(prepared)
                 second.flush()
-            status = _run_compiler(first, second, target, complaints)
+            status = _run_compiler(first, second, target, stderr)
             if status == 0:
                 target.seek(0)
                 return target.read()
-            complaints.seek(0)
-            text = complaints.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace")
+            stderr.seek(0)
+            text = stderr.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace")
     except OSError as error:
         raise InternalErrorRaised(f"compiling a module: {error}") from error
     if status == compile_child.REFUSED:
@@ -57,12 +57,12 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
     raise InternalErrorRaised(f"the compiler died with status {status}: {text}")
 
 
-def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], complaints: IO[bytes]) -> int:
+def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], stderr: IO[bytes]) -> int:
     numbers = [file.fileno() for file in (original, prepared, target)]
     command = [sys.executable, "-m", compile_child.__name__, *map(str, numbers)]
     # Standard input stays open until the child has ended: that is how it knows that we live.
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints, pass_fds=numbers
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, pass_fds=numbers
     ) as child:
         try:
             return child.wait(limits.COMPILE_SECONDS)

@@ -18,7 +18,6 @@ class ModuleFacts(NamedTuple):
     """Function index of ``$grow``: a trap with it as innermost frame is ``OOM``."""
     memory_exports: tuple[str, ...]
     """An export name of each memory, by memory index, imported ones first."""
-    imported_memories: int
     memory_bytes: int
     """Initial size of the defined memories."""
     table_elements: int

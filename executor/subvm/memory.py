@@ -64,11 +64,6 @@ class GuestMemory:
             self._refresh(ptr, len(data))
         self._view[ptr:end] = data
 
-    def read_u32(self, ptr: int) -> int:
-        if ptr + 4 > self._size:
-            self._refresh(ptr, 4)
-        return int(_U32.unpack_from(self._view, ptr)[0])
-
     def write_u32(self, ptr: int, value: int) -> None:
         if ptr + 4 > self._size:
             self._refresh(ptr, 4)

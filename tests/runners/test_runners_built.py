@@ -159,7 +159,7 @@ def test_nothing_of_the_build_machine_is_in_an_archive(built_runners: BuiltRunne
 
 
 def test_the_sdk_shares_its_codec_with_the_executor(archives: dict[str, dict[str, bytes]]) -> None:
-    for name in ("address.py", "calldata.py", "keccak.py"):
+    for name in ("address.py", "calldata.py", "keccak.py", "uleb.py"):
         assert (
             archives["py-lib-genlayer-std"][f"genlayer/py/{name}"]
             == (ROOT / "executor" / "primitives" / name).read_bytes()

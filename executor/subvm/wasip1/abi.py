@@ -52,7 +52,6 @@ CLOCKS: Final = 4
 SIGNALS: Final = 31
 WHENCES: Final = 3
 
-WHENCE_SET: Final = 0
 WHENCE_CUR: Final = 1
 WHENCE_END: Final = 2
 

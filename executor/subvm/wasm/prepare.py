@@ -49,7 +49,6 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
         overflow_function=overflow_function,
         grow_function=grow_function,
         memory_exports=memory_exports,
-        imported_memories=imported_memories,
         memory_bytes=PAGE_BYTES * sum(limits.minimum for limits in module.memories[imported_memories:]),
         table_elements=sum(limits.minimum for limits in module.tables[_imported(module, ExternKind.TABLE) :]),
         imports_host=any(item.module in HOST_MODULES for item in module.imports),

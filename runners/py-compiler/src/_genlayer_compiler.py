@@ -1,4 +1,4 @@
-"""Compiles the Python files that the message names, once for all their runs (executor/derived.py has the protocol).
+"""Compiles the Python files that the message names, once for all their runs (executor/run/derived.py has the protocol).
 
 A file that does not compile has no bytecode: its import says why.
 """

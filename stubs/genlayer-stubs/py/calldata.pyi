@@ -21,10 +21,10 @@ interpreter. Ships inside the sandbox too, so only the standard library is used.
 from __future__ import annotations
 import abc
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 from .address import Address
+from .uleb import NotMinimal, read_uleb, write_uleb
 __all__ = ('MAX_DEPTH', 'MAX_ITEMS', 'MAX_LENGTH', 'CalldataEncodable', 'Decoded', 'DecodingError', 'Encodable', 'EncodableWithDefault', 'decode', 'encode', 'to_str')
 MAX_DEPTH: Final = 10000
 MAX_ITEMS: Final = 1 << 22

@@ -328,7 +328,7 @@ def test_garbage_gives_requests_or_a_violation_and_bounded_memory(garbage: list[
             fed += len(chunk)
             while (request := decoder.next_request()) is not None:
                 assert set(request.fields) == {field.name for field in METHODS[request.method].request}
-            assert len(decoder._intake._buffer) <= min(fed, 1024)
+            assert len(decoder._received._buffer) <= min(fed, 1024)
     except ProtocolViolation:
         pass
 
@@ -349,4 +349,4 @@ def test_announced_length_allocates_nothing() -> None:
     decoder = RequestDecoder(limit=2**33)
     decoder.feed(bytes.fromhex("03 ffffffff") + bytes(10))
     assert decoder.next_request() is None
-    assert decoder._intake._buffer.__sizeof__() < 1000
+    assert decoder._received._buffer.__sizeof__() < 1000

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.calldata import DecodingError, decode, encode, to_str
+from tests.executor.primitives.plain_uleb import plain_uleb
 
 BOUNDED = settings(max_examples=200, deadline=None)
 
@@ -50,16 +51,6 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, dict):
         return all(same(value, right[key]) for key, value in left.items())
     return True
-
-
-def plain_uleb(number: int) -> bytes:
-    """The definition of spec executor/01, one group at a time."""
-    out = []
-    while True:
-        group, number = number & 0x7F, number >> 7
-        out.append(group | (0x80 if number else 0))
-        if not number:
-            return bytes(out)
 
 
 def plain_encode(value: Any) -> bytes:

@@ -421,7 +421,7 @@ def test_the_codec_works_as_part_of_another_package(tmp_path: Path) -> None:
     package = tmp_path / "shipped"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    for name in ("address", "keccak", "calldata"):
+    for name in ("address", "keccak", "uleb", "calldata"):
         source = Path(calldata.__file__).with_name(f"{name}.py")
         (package / source.name).write_bytes(source.read_bytes())
     program = (

@@ -321,7 +321,7 @@ def test_pread_leaves_the_position(vm: StandInVm) -> None:
     assert vm.read(STDIN, 2) == b"01"
     for offset, seen in ((0, b"0123"), (7, b"789"), (9, b"9")):
         assert vm.call("fd_pread", STDIN, *vm.put_iovecs((BUFFER, 4)), offset, RESULT) == SUCCESS
-        assert vm.memory.read(BUFFER, vm.memory.read_u32(RESULT)) == seen
+        assert vm.memory.read(BUFFER, vm.read_u32(RESULT)) == seen
     assert vm.read(STDIN, 2) == b"23"
 
 
@@ -502,7 +502,7 @@ LISTING = [dirent(1, b".", 3), dirent(2, b"..", 3), dirent(3, b"data", 3), diren
 def readdir(vm: StandInVm, fd: int, size: int, cookie: int) -> bytes:
     vm.memory.data[BUFFER : BUFFER + size + 1] = bytes([FILLER]) * (size + 1)
     assert vm.call("fd_readdir", fd, BUFFER, size, cookie, RESULT) == SUCCESS
-    used = vm.memory.read_u32(RESULT)
+    used = vm.read_u32(RESULT)
     assert vm.memory.data[BUFFER + used] == FILLER
     return vm.memory.read(BUFFER, used)
 
@@ -597,7 +597,7 @@ def test_open_ignores_what_the_flags_mean(vm: StandInVm) -> None:
     # create, directory, exclusive, truncate; append; all rights
     args = (ROOT, 1, *vm.put_path("data/hello.txt"), 0xF, 2**30 - 1, 2**30 - 1, 0x1F, RESULT)
     assert vm.call("path_open", *args) == SUCCESS
-    fd = vm.memory.read_u32(RESULT)
+    fd = vm.read_u32(RESULT)
     assert vm.read(fd) == b"hello world"
     assert vm.call("fd_write", fd, IOVECS, 0, RESULT) == ROFS
 

@@ -211,7 +211,7 @@ def test_files_through_the_engine(vm: LinkedVm) -> None:
     assert vm.try_open("data/nothing") == NOENT
     assert vm.read(0, 3) == b"012"
     assert vm.call("fd_readdir", 3, 2048, 2048, 2, 512) == 0
-    assert vm.memory.read(2048, vm.memory.read_u32(512)) == (
+    assert vm.memory.read(2048, vm.read_u32(512)) == (
         struct.pack("<QQII", 3, 0, 4, 3) + b"data" + struct.pack("<QQII", 4, 0, 3, 4) + b"top"
     )
 

@@ -39,9 +39,6 @@ class FlatMemory:
     def write(self, ptr: int, data: bytes | memoryview) -> None:
         self.view(ptr, len(data))[:] = data
 
-    def read_u32(self, ptr: int) -> int:
-        return struct.unpack("<I", self.view(ptr, 4))[0]
-
     def write_u32(self, ptr: int, value: int) -> None:
         self.view(ptr, 4)[:] = struct.pack("<I", value)
 
@@ -95,7 +92,7 @@ class StandInVm:
     def open(self, path: str | bytes, dir_fd: int = 3) -> int:
         """The fd of a path_open that has to succeed."""
         assert self.try_open(path, dir_fd) == SUCCESS
-        return self.memory.read_u32(RESULT)
+        return self.read_u32(RESULT)
 
     def try_open(self, path: str | bytes, dir_fd: int = 3) -> int:
         return self.call("path_open", dir_fd, 0, *self.put_path(path), 0, 0, 0, 0, RESULT)
@@ -103,7 +100,10 @@ class StandInVm:
     def read(self, fd: int, size: int = 256) -> bytes:
         """What one fd_read of ``size`` bytes gives."""
         assert self.call("fd_read", fd, *self.put_iovecs((BUFFER, size)), RESULT) == SUCCESS
-        return self.memory.read(BUFFER, self.memory.read_u32(RESULT))
+        return self.memory.read(BUFFER, self.read_u32(RESULT))
+
+    def read_u32(self, ptr: int) -> int:
+        return struct.unpack("<I", self.memory.read(ptr, 4))[0]
 
     def result(self, size: int) -> str:
         """The bytes at RESULT in hex, after a check that nothing was written behind them."""

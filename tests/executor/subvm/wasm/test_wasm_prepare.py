@@ -29,7 +29,7 @@ def facts(text: str, *, deterministic: bool = True) -> ModuleFacts:
 def test_nothing_to_change_gives_the_same_bytes(deterministic: bool) -> None:
     code = wat('(module $m (memory (export "memory") 1) (func (export "_start")))')
     assert prepare(code, deterministic=deterministic) == PreparedModule(
-        code, ModuleFacts("m", None, None, None, ("memory",), 0, 65536, 0, False)
+        code, ModuleFacts("m", None, None, None, ("memory",), 65536, 0, False)
     )
 
 
@@ -40,7 +40,7 @@ def test_nondet_keeps_floats() -> None:
 
 def test_empty_module() -> None:
     assert prepare(HEADER, deterministic=True) == PreparedModule(
-        HEADER, ModuleFacts(None, None, None, None, (), 0, 0, 0, False)
+        HEADER, ModuleFacts(None, None, None, None, (), 0, 0, False)
     )
 
 
@@ -69,7 +69,6 @@ def test_imported_memory_is_exported_and_not_counted() -> None:
     )
     prepared = prepare(code, deterministic=True)
     assert prepared.facts.memory_exports == ("$memory",)
-    assert prepared.facts.imported_memories == 1
     assert prepared.facts.memory_bytes == 0
     shared = {("lib", "memory"): lambda store: wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(3, None)))}
     run = Run(prepared.code, extra=shared)
