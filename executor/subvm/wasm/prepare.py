@@ -32,12 +32,15 @@ class PreparedModule:
 def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool = False) -> PreparedModule:
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
-    ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`. The result may
-    import counters of the VM. All modes refuse the same modules. The changes may hide type errors, so the engine has to
+    ``counts_depth`` is for modules of contracts: functions count how deep calls go (:mod:`executor.subvm.wasm.depth`),
+    and what they make the compiler keep is bounded (:mod:`executor.subvm.wasm.values`). The result may import counters
+    of the VM. Both modes refuse the same modules. The changes may hide type errors, so the engine has to
     validate the original as well. Raises InvalidContract with a cause that names rule and place.
     """
     module = read_module(bytes(wasm))
     floats = _check_code(module)
+    if counts_depth:
+        check_values(module)
     editor = Editor(module)
     ban_function = ban_floats(editor) if deterministic and floats else None
     overflow_function = count_depth(editor) if counts_depth else None
@@ -65,7 +68,6 @@ def _check_code(module: Module) -> bool:
     for body in bodies(module):
         check_blocks(module.data, body)
         floats |= has_floats(module, body)
-    check_values(module)
     return floats
 
 

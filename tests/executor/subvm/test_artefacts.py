@@ -334,8 +334,8 @@ def test_the_compiler_takes_nothing_from_where_it_is_started(tmp_path: Path) -> 
         "store = ArtefactStore(Path(sys.argv[2]));"
         "store.load(sys.stdin.buffer.read(), deterministic=True, counts_depth=True); print(store.compiled)"
     )
-    arguments = [sys.executable, "-c", script, str(planted), str(tmp_path / "store")]
-    done = subprocess.run(arguments, input=ANSWER, capture_output=True, check=True, cwd=ROOT)
+    arguments = [sys.executable, "-P", "-c", script, str(planted), str(tmp_path / "store")]
+    done = subprocess.run(arguments, input=ANSWER, capture_output=True, check=True, env={"PYTHONPATH": str(ROOT)})
     assert done.stdout == b"1\n"
     assert not (tmp_path / "taken").exists()
 
