@@ -24,8 +24,16 @@ HOST_STACK_PER_LEVEL = 256 << 10
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30
+#: Threads of the compiler, on every machine: each compiles a function, so its memory grows with their number.
+COMPILER_THREADS = 4
 #: Largest artefact.
 COMPILED_BYTES = 1 << 30
+#: Compiled modules of contracts that are kept on disk: files, bytes of all, and of one, for each byte of the module and
+#: besides. (C code becomes about 5 bytes for each.)
+CONTRACT_ARTEFACTS_MAX = 10_000
+CONTRACT_ARTEFACT_BYTES = 1 << 30
+CONTRACT_ARTEFACT_BYTES_PER_BYTE = 64
+CONTRACT_ARTEFACT_BASE_BYTES = 1 << 20
 #: How often to look whether another process has finished compiling the same module.
 COMPILE_LOCK_POLL_SECONDS = 0.02
 #: When a file that is being written into a cache folder has been forgotten.
@@ -33,6 +41,7 @@ UNFINISHED_FILE_SECONDS = 3600
 #: Most that a MapDerived action may add to a VM: contents and paths. Files of such results that are kept on disk.
 DERIVED_BYTES_MAX = 64 << 20
 DERIVED_FILES_MAX = 10_000
+DERIVED_FILES_BYTES = 1 << 30
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.
@@ -110,6 +119,15 @@ WASM_BR_TABLE_MAX = 65_536
 WASM_BLOCKS_MAX = 10_000
 #: The same times the locals of the function; compile time and memory grow with that (CPython's largest: 60 thousand).
 WASM_BLOCKS_TIMES_LOCALS_MAX = 5_000_000
+#: Values that calls, typed blocks and branches of one function, and of one module, may name: so many for each byte of
+#: its code, and so many more. Blocks of one function: the compiler's memory grows with the square of their values.
+WASM_VALUES_PER_BYTE = 4
+WASM_FUNCTION_VALUES = 10_000
+WASM_MODULE_VALUES = 100_000
+WASM_BLOCK_VALUES_MAX = 20_000
+#: Size of the code with what we write into it: so many bytes for each byte of the module, and so many more.
+WASM_EDITED_BYTES_PER_BYTE = 8
+WASM_EDITED_BYTES = 1 << 20
 #: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. The function that
 #: exceeds the sum has its frame already: the sum and the largest frames fit into WASM_STACK_BYTES.
 WASM_DEPTH_BYTES = 7 << 20

@@ -250,7 +250,7 @@ def _from_index(release: PackageIndex, archive: Archive, scratch: Path, environm
     (backend / "setuptools" / "__init__.py").touch()
     text = _BACKEND.format(name=release.name, version=release.version)
     (backend / "setuptools" / "build_meta.py").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
+    command = [sys.executable, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--retries", "2", "--no-deps", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(scratch / "files")]
     if wheel:

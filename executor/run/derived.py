@@ -70,7 +70,8 @@ class Deriver:
 
     def _read(self, name: str) -> DerivedFiles | None:
         try:
-            content = (self._folder.path / name).read_bytes()
+            content = self._folder.read(name)
+            self._folder.touch(name)
             digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if blake3(made).digest() != digest:
                 raise ValueError("it is damaged")
@@ -84,7 +85,7 @@ class Deriver:
     def _keep(self, name: str, made: bytes) -> None:
         try:
             self._folder.sweep()
-            self._folder.trim(limits.DERIVED_FILES_MAX)
+            self._folder.trim(limits.DERIVED_FILES_MAX, limits.DERIVED_FILES_BYTES)
             self._folder.write(name, blake3(made).digest() + made)
         except OSError as error:
             _log.warning("%s is not kept: %s", name, error)

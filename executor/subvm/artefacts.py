@@ -12,6 +12,7 @@ file in the store       content
 ``<place>.mark``        the same and ``"seen"``: the state in which the artefact's digest was checked
 ``<digest>.cwasm``      the artefact, mapped by the engine after its digest was checked
 ``<key>.lock``          locked by the process that compiles the module; no content
+``contracts/``          notes, artefacts and locks of modules that came from a host
 ======================  ==================================================================================
 
 Digests of two big files at every start would cost more than the rest of a run. So a module that comes from
@@ -19,6 +20,9 @@ a file of this machine also gets a mark, under a digest of where it comes from (
 name inside it) in place of its bytes. The state of a file is its inode, size and times, the one that nobody can
 set among them; a mark is only believed while the artefact is in the state in which its digest was checked, and
 only until the machine is started again, because a crash can lose what was written.
+
+Modules of contracts are many, and strangers choose them, so what is kept of them is bounded: those that were not used
+for longest go, and an artefact that is out of all proportion to its module is not kept. Those of runners stay.
 
 Several processes may fill a store at once (:mod:`executor.cache_folder`). What is damaged or cannot be read is
 compiled again; a store that cannot be written is only read.
@@ -75,6 +79,8 @@ class ArtefactStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = CacheFolder(folder)
+        #: Modules that came from a host.
+        self.contracts = CacheFolder(folder / "contracts")
         #: By key, and by place.
         self._loaded: dict[str, LoadedModule] = {}
         self._loading: dict[str, threading.Lock] = {}
@@ -110,11 +116,12 @@ class ArtefactStore:
         with self._lock_of(key):
             loaded = self._loaded.get(key)
             if loaded is None:
-                loaded = self._from_note(key, place)
+                folder = self.contracts if place is None else self.folder
+                loaded = self._from_note(folder, key, place)
                 if loaded is None:
-                    with self._only_compiler(key):
+                    with _only_compiler(folder, key):
                         # Another process may have been faster.
-                        loaded = self._from_note(key, place) or self._compile(key, bytes(wasm), mode)
+                        loaded = self._from_note(folder, key, place) or self._compile(folder, key, bytes(wasm), mode)
                 self._loaded[key] = loaded
             return loaded
 
@@ -123,20 +130,14 @@ class ArtefactStore:
 
     # --- disk ----------------------------------------------------------------------------------------
 
-    def _note(self, key: str) -> Path:
-        return self.folder.path / f"{key}.json"
-
-    def _artefact(self, digest: str) -> Path:
-        return self.folder.path / f"{digest}.cwasm"
-
     def _from_mark(self, place: str) -> LoadedModule | None:
         """The module without a look at its bytes, if nothing has changed since its artefact was checked."""
         try:
-            mark = json.loads((self.folder.path / f"{place}.mark").read_bytes())
-            artefact = self._artefact(mark["blake3"])
-            if mark["seen"] != _seen(artefact):
-                return None
-            loaded = LoadedModule(_mapped(artefact), ModuleFacts.from_json(mark["facts"]))
+            mark = json.loads(self.folder.read(f"{place}.mark"))
+            with _opened(self.folder, mark["blake3"]) as artefact:
+                if mark["seen"] != _seen(artefact):
+                    return None
+                loaded = LoadedModule(_mapped(artefact), ModuleFacts.from_json(mark["facts"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
@@ -145,68 +146,93 @@ class ArtefactStore:
         self.hits += 1
         return loaded
 
-    def _from_note(self, key: str, place: str | None) -> LoadedModule | None:
+    def _from_note(self, folder: CacheFolder, key: str, place: str | None) -> LoadedModule | None:
         try:
-            note = json.loads(self._note(key).read_bytes())
+            note = json.loads(folder.read(f"{key}.json"))
             facts = ModuleFacts.from_json(note["facts"])
-            artefact = self._artefact(note["blake3"])
-            seen = _seen(artefact)
-            if _digest(artefact) != note["blake3"]:
-                raise ValueError("the artefact is damaged")
-            loaded = LoadedModule(_mapped(artefact), facts)
+            with _opened(folder, note["blake3"]) as artefact:
+                seen = _seen(artefact)
+                if _digest(artefact) != note["blake3"]:
+                    raise ValueError("the artefact is damaged")
+                loaded = LoadedModule(_mapped(artefact), facts)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
             _log.warning("compiled module %s is not usable and will be made again: %s", key, error)
             return None
         self.hits += 1
+        if folder is self.contracts:
+            # Not those of runners: that changes the state that their marks note.
+            folder.touch(f"{key}.json")
+            folder.touch(f"{note['blake3']}.cwasm")
         if place is not None and seen is not None:
             with contextlib.suppress(OSError):
                 self.folder.write(f"{place}.mark", json.dumps({**note, "seen": seen}).encode())
         return loaded
 
-    @contextlib.contextmanager
-    def _only_compiler(self, key: str) -> Iterator[None]:
-        """Wait while another process compiles the same module. That only saves work, so failures are no matter."""
-        lock = self.folder.path / f"{key}.lock"
-        with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):
-                self.folder.path.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(lock.open("ab"))
-                stack.callback(_remove, lock)
-                _lock(file)
-            yield
-
-    def _keep(self, key: str, code: bytes, facts: ModuleFacts) -> Path | None:
-        """Put an artefact into the store; its file, or None if the store cannot be written."""
-        digest = blake3(code).hexdigest()
-        note = json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
-        try:
-            self.folder.sweep()
-            artefact = self.folder.write(self._artefact(digest).name, code)
-            self.folder.write(self._note(key).name, note)
-        except OSError as error:
-            _log.warning("compiled module %s is not kept: %s", key, error)
-            return None
-        return artefact
-
     # --- compiling -----------------------------------------------------------------------------------
 
-    def _compile(self, key: str, wasm: bytes, mode: _Mode) -> LoadedModule:
+    def _compile(self, folder: CacheFolder, key: str, wasm: bytes, mode: _Mode) -> LoadedModule:
         from pygenvm.executor.subvm.compiler import compile_module
 
         begun = time.perf_counter_ns()
         self.compiled += 1
         code, facts = compile_module(wasm, deterministic=mode.deterministic, counts_depth=mode.counts_depth)
         self.compile_time_ns += time.perf_counter_ns() - begun
-        artefact = self._keep(key, code, facts)
-        if artefact is None:
-            return LoadedModule(Module.deserialize(engine(), code), facts)
-        return LoadedModule(_mapped(artefact), facts)
+        digest = blake3(code).hexdigest()
+        if folder is self.contracts and len(code) > _room(len(wasm)):
+            _log.warning("compiled module %s is not kept: %d bytes, from %d of wasm", key, len(code), len(wasm))
+        elif self._keep(folder, key, code, digest, facts):
+            with contextlib.suppress(OSError), _opened(folder, digest) as artefact:
+                return LoadedModule(_mapped(artefact), facts)
+        return LoadedModule(Module.deserialize(engine(), code), facts)
+
+    def _keep(self, folder: CacheFolder, key: str, code: bytes, digest: str, facts: ModuleFacts) -> bool:
+        """Put an artefact into the store; False if that cannot be written."""
+        note = json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
+        try:
+            folder.sweep()
+            if folder is self.contracts:
+                folder.trim(limits.CONTRACT_ARTEFACTS_MAX, limits.CONTRACT_ARTEFACT_BYTES)
+            folder.write(f"{digest}.cwasm", code)
+            folder.write(f"{key}.json", note)
+        except OSError as error:
+            _log.warning("compiled module %s is not kept: %s", key, error)
+            return False
+        return True
 
 
-def _mapped(artefact: Path) -> Module:
-    return Module.deserialize_file(engine(), str(artefact))
+@contextlib.contextmanager
+def _only_compiler(folder: CacheFolder, key: str) -> Iterator[None]:
+    """Wait while another process compiles the same module. That only saves work, so failures are no matter."""
+    lock = folder.path / f"{key}.lock"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            folder.make()
+            file = stack.enter_context(lock.open("ab"))
+            stack.callback(_remove, lock)
+            _lock(file)
+        yield
+
+
+def _room(wasm_bytes: int) -> int:
+    """The largest artefact of a contract's module of that size that is kept."""
+    return limits.CONTRACT_ARTEFACT_BASE_BYTES + limits.CONTRACT_ARTEFACT_BYTES_PER_BYTE * wasm_bytes
+
+
+@contextlib.contextmanager
+def _opened(folder: CacheFolder, digest: str) -> Iterator[int]:
+    """The descriptor of an artefact."""
+    descriptor = folder.open(f"{digest}.cwasm")
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _mapped(artefact: int) -> Module:
+    # The file that was looked at, whatever has its name by now.
+    return Module.deserialize_file(engine(), f"/dev/fd/{artefact}")
 
 
 def _digest_of(content: bytes | memoryview, mode: _Mode, kind: str) -> str:
@@ -219,7 +245,7 @@ def _digest_of(content: bytes | memoryview, mode: _Mode, kind: str) -> str:
     return digest.hexdigest()
 
 
-def _seen(artefact: Path) -> str | None:
+def _seen(artefact: int) -> str | None:
     """The state of a file until the machine is started again; None where nobody knows about that."""
     boot = _boot()
     return boot and f"{boot} {file_state(os.stat(artefact))}"
@@ -244,8 +270,8 @@ def _changes() -> bytes:
     return digest.digest()
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file, contextlib.closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content:
+def _digest(artefact: int) -> str:
+    with contextlib.closing(mmap.mmap(artefact, 0, access=mmap.ACCESS_READ)) as content:
         return blake3(content).hexdigest()
 
 

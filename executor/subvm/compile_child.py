@@ -1,7 +1,6 @@
 """Compiles one module; run as a child process by :mod:`executor.subvm.compiler`.
 
-Usage: ``python -m pygenvm.executor.subvm.compile_child ORIGINAL PREPARED OUTPUT``, three numbers of inherited
-descriptors.
+Its arguments are three numbers of inherited descriptors: original and prepared module, and the artefact.
 The compiler can neither be interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a
 minute), so it gets a process of its own with limits. It also ends when its standard input closes: its
 parent is gone then. Exit code 0: compiled; 3: the engine refuses the module, the reason is on stderr;
@@ -52,7 +51,3 @@ def _content(descriptor: int) -> bytes:
 def _end_with_parent() -> None:
     os.read(0, 1)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
-import sys
 import tempfile
 from typing import IO
 
-from pygenvm.executor import limits
+from pygenvm.executor import interpreter, limits
 from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
 from pygenvm.executor.subvm import compile_child
 from pygenvm.executor.subvm.facts import ModuleFacts
@@ -59,10 +59,16 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
 
 def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], stderr: IO[bytes]) -> int:
     numbers = [file.fileno() for file in (original, prepared, target)]
-    command = [sys.executable, "-m", compile_child.__name__, *map(str, numbers)]
+    command = interpreter.command(compile_child.__name__, *map(str, numbers))
     # Standard input stays open until the child has ended: that is how it knows that we live.
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, pass_fds=numbers
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=numbers,
+        # What a compilation needs of memory must not depend on the number of cores.
+        env={**os.environ, "RAYON_NUM_THREADS": str(limits.COMPILER_THREADS)},
     ) as child:
         try:
             return child.wait(limits.COMPILE_SECONDS)

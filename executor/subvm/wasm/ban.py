@@ -8,37 +8,38 @@ operands of the replaced instruction are then of any type.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pygenvm.executor.subvm.wasm.binary import encode_u32
-from pygenvm.executor.subvm.wasm.edit import Editor
-from pygenvm.executor.subvm.wasm.instructions import FLOATS, bodies, check_blocks, scanner, walk
+from pygenvm.executor.subvm.wasm.edit import Edit, Editor
+from pygenvm.executor.subvm.wasm.instructions import FLOATS, Body, scanner, walk
 from pygenvm.executor.subvm.wasm.module import FuncType, Module
 
-_SCANNER = scanner(FLOATS)
+#: Banned instructions have one byte each.
+_RUNS = scanner(runs=(FLOATS,))
 UNREACHABLE_BODY = b"\x00\x00\x0b"  # no locals; unreachable; end
 
 
-def find_floats(module: Module) -> dict[int, list[int]]:
-    """Offsets of the banned instructions, each one byte long, by function index.
+def has_floats(module: Module, body: Body) -> bool:
+    """Whether a function has banned instructions. All of it is read for this, so all of it is allowed then.
 
-    All code is read for this, so a module that gets through has no instruction that is not allowed. Raises
-    InvalidContract otherwise.
+    :raises InvalidContract: an instruction is not.
     """
-    sites: dict[int, list[int]] = {}
-    for body in bodies(module):
-        check_blocks(module.data, body)
-        found = [at for at, _ in walk(module.data, body, _SCANNER)]
-        if found:
-            sites[body.function] = found
-    return sites
+    found = False
+    for _ in walk(module.data, body, _RUNS):
+        found = True
+    return found
 
 
-def ban_floats(editor: Editor, sites: dict[int, list[int]]) -> int | None:
-    """Replaces the instructions at ``sites``; returns the function index of ``$ban``, None if there are no sites."""
-    if not sites:
-        return None
+def ban_floats(editor: Editor) -> int:
+    """Replaces all banned instructions; returns the function index of ``$ban``."""
     ban = editor.add_function(FuncType(b"", b""), UNREACHABLE_BODY)
     replacement = b"\x10" + encode_u32(ban) + b"\x00"
-    for function, offsets in sites.items():
-        for offset in offsets:
-            editor.edit(function, offset, offset + 1, replacement)
+    data = editor.module.data
+
+    def edits(body: Body) -> Iterator[Edit]:
+        for start, end in walk(data, body, _RUNS):
+            yield start, end, replacement * (end - start)
+
+    editor.edit_bodies(edits)
     return ban

@@ -19,13 +19,14 @@ defines it once, with ``WASM_DEPTH_BYTES``, so that modules calling each other s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from pygenvm.executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
 from pygenvm.executor.subvm.wasm.ban import UNREACHABLE_BODY
 from pygenvm.executor.subvm.wasm.binary import Reader, encode_s, encode_u32
 from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
-from pygenvm.executor.subvm.wasm.edit import Editor
+from pygenvm.executor.subvm.wasm.edit import Edit, Editor
 from pygenvm.executor.subvm.wasm.instructions import (
     CALLS,
     INDIRECT_CALLS,
@@ -37,8 +38,11 @@ from pygenvm.executor.subvm.wasm.instructions import (
     walk,
 )
 from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType, Module
+from pygenvm.executor.subvm.wasm.values import arity
 
-_SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, RETURN)
+_SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS)
+# A run of returns is one step; calls are listed one by one.
+_EXITS = scanner(CALLS, INDIRECT_CALLS, runs=(RETURN,))
 _CALL, _CALL_INDIRECT, _RETURN_CALL, _RETURN_CALL_INDIRECT = 0x10, 0x11, 0x12, 0x13
 _RETURN = 0x0F
 _I32 = 0x7F
@@ -49,14 +53,11 @@ _VALUE_BYTES = 8
 _CODE_BYTES_PER_VALUE = 3
 
 
-@dataclass(slots=True)
-class _Function:
-    """What counting has to know of a function."""
+class _Function(NamedTuple):
+    """What counting has to know of a function; ``frame`` is the estimate in bytes."""
 
-    body: Body
     frame: int
     calls: bool
-    exits: list[tuple[int, int]]
 
     @property
     def counted(self) -> bool:
@@ -65,14 +66,19 @@ class _Function:
 
 def count_depth(editor: Editor) -> int | None:
     """Makes a module's functions count; returns the index of ``$overflow``, None if no function needs to count."""
-    functions = [_read(editor.module, body) for body in bodies(editor.module)]
-    if not any(function.counted for function in functions):
+    module = editor.module
+    if not any(_read(module, body).counted for body in bodies(module)):
         return None
     counter = encode_u32(editor.add_global_import(COUNTERS_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
     overflow = editor.add_function(FuncType(b"", b""), UNREACHABLE_BODY)
-    for function in functions:
+    call_overflow = b"\x10" + encode_u32(overflow)
+
+    def edits(body: Body) -> Iterator[Edit]:
+        function = _read(module, body)
         if function.counted:
-            _count(editor, function, counter, b"\x10" + encode_u32(overflow))
+            yield from _counting(editor, body, function.frame, counter, call_overflow)
+
+    editor.edit_bodies(edits)
     return overflow
 
 
@@ -81,42 +87,21 @@ def _read(module: Module, body: Body) -> _Function:
     kind = module.function_type(body.function)
     passed = len(kind.params) + len(kind.results)
     made = (body.last - body.first) // _CODE_BYTES_PER_VALUE
-    function = _Function(body, 0, False, [])
+    calls = False
     for start, end in walk(data, body, _SCANNER):
         opcode = data[start]
-        if opcode == _RETURN:
-            function.exits.append((start, end))
-        else:
-            arity = _arity(module, opcode, Reader(data, start + 1, end))
-            made += arity
-            passed = max(passed, arity)
-            if opcode in (_CALL, _CALL_INDIRECT):
-                function.calls = True
-            elif opcode in (_RETURN_CALL, _RETURN_CALL_INDIRECT):
-                function.exits.append((start, end))
+        taken = arity(module, opcode, Reader(data, start + 1, end))
+        made += taken
+        passed = max(passed, taken)
+        calls = calls or opcode in (_CALL, _CALL_INDIRECT)
     values = 2 * passed + body.locals + 1 + min(made, WASM_FRAME_VALUES_MAX)
-    function.frame = _FRAME_BASE + _VALUE_BYTES * values
-    return function
+    return _Function(_FRAME_BASE + _VALUE_BYTES * values, calls)
 
 
-def _arity(module: Module, opcode: int, operand: Reader) -> int:
-    """Operands and results of a call or typed block; 0 if its index is out of range, which the engine refuses."""
-    index = operand.u32()
-    if opcode in (_CALL, _RETURN_CALL):
-        if index >= len(module.functions):
-            return 0
-        index = module.functions[index]
-    if index >= len(module.types):
-        return 0
-    kind = module.types[index]
-    return len(kind.params) + len(kind.results)
-
-
-def _count(editor: Editor, function: _Function, counter: bytes, call_overflow: bytes) -> None:
-    """Writes the counting into one function; a block takes the place of its label, so that branches to it stay."""
-    module, body = editor.module, function.body
-    kind = module.function_type(body.function)
-    frame = b"\x41" + encode_s(function.frame)
+def _counting(editor: Editor, body: Body, size: int, counter: bytes, call_overflow: bytes) -> Iterator[Edit]:
+    """The counting of one function; a block takes the place of its label, so that branches to it stay."""
+    data, kind = editor.module.data, editor.module.function_type(body.function)
+    frame = b"\x41" + encode_s(size)
     local = encode_u32(len(kind.params) + body.locals)  # one more, after all others
     enter = (
         *(b"\x23", counter, frame, b"\x6b\x22", local),  # global.get, i32.const, i32.sub, local.tee
@@ -125,10 +110,13 @@ def _count(editor: Editor, function: _Function, counter: bytes, call_overflow: b
         *(b"\x02", _result_block(editor, kind.results)),
     )
     leave = b"".join((b"\x23", counter, frame, b"\x6a\x24", counter))  # global.get, i32.const, i32.add, global.set
-    editor.edit(body.function, body.start, body.first, _with_local(module.data, body) + b"".join(enter))
-    for start, _ in function.exits:
-        editor.edit(body.function, start, start, leave)
-    editor.edit(body.function, body.last, body.last, b"\x0b" + leave)
+    yield body.start, body.first, _with_local(data, body) + b"".join(enter)
+    for start, end in walk(data, body, _EXITS):
+        if data[start] == _RETURN:
+            yield start, end, (leave + b"\x0f") * (end - start)
+        elif data[start] in (_RETURN_CALL, _RETURN_CALL_INDIRECT):
+            yield start, start, leave
+    yield body.last, body.last, b"\x0b" + leave
 
 
 def _with_local(data: bytes, body: Body) -> bytes:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from typing import TypeAlias
 
+from pygenvm.executor.limits import WASM_EDITED_BYTES, WASM_EDITED_BYTES_PER_BYTE
+from pygenvm.executor.subvm.wasm import validate
 from pygenvm.executor.subvm.wasm.binary import (
     ORDER,
     Reader,
@@ -13,10 +17,13 @@ from pygenvm.executor.subvm.wasm.binary import (
     encode_vector,
     write_sections,
 )
-from pygenvm.executor.subvm.wasm.instructions import GLOBALS, bodies, scanner, walk
+from pygenvm.executor.subvm.wasm.instructions import GLOBALS, Body, bodies, scanner, walk
 from pygenvm.executor.subvm.wasm.module import Export, ExternKind, FuncType, GlobalType, Module
 
 _GLOBAL_SCANNER = scanner(GLOBALS)
+
+#: ``data[start:end]`` of a module, and what takes its place.
+Edit: TypeAlias = tuple[int, int, bytes]
 
 
 def extended(module: Module, section_id: SectionId, items: list[bytes]) -> bytes:
@@ -57,13 +64,13 @@ def rebuild(
 class Editor:
     """Collects changes of a module. Indices that it returns are final, and no function, table, memory or type moves.
 
+    Code is changed one function at a time, when the module is written: what is kept until then does not grow with it.
     Only defined globals move, behind the imported ones that are added: :meth:`move_globals` comes after those.
     """
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.edits: dict[int, list[tuple[int, int, bytes]]] = {}
-        """(start, end, replacement) of ``module.data`` by function index; they may not overlap."""
+        self._passes: list[Callable[[Body], Iterable[Edit]]] = []
         self._type_indices = {kind: index for index, kind in enumerate(module.types)}
         self._types: list[bytes] = []
         self._functions: list[bytes] = []
@@ -72,9 +79,9 @@ class Editor:
         self._exports: list[Export] = []
         self._export_names = {export.name for export in module.exports}
 
-    def edit(self, function: int, start: int, end: int, replacement: bytes) -> None:
-        """Replaces ``module.data[start:end]``, a part of the body of that function."""
-        self.edits.setdefault(function, []).append((start, end, replacement))
+    def edit_bodies(self, edits: Callable[[Body], Iterable[Edit]]) -> None:
+        """Changes every function by what ``edits`` says of it, in order; edits of several calls may not overlap."""
+        self._passes.append(edits)
 
     def type_index(self, kind: FuncType) -> int:
         """Index of a function type, added if the module lacks it."""
@@ -100,10 +107,12 @@ class Editor:
         if not self._imports or len(self.module.globals) == self.module.imported_globals:
             return
         data = self.module.data
-        for body in bodies(self.module):
+
+        def edits(body: Body) -> Iterator[Edit]:
             for start, end in walk(data, body, _GLOBAL_SCANNER):
-                index = self._moved(Reader(data, start + 1, end).u32())
-                self.edit(body.function, start + 1, end, encode_u32(index))
+                yield start + 1, end, encode_u32(self._moved(Reader(data, start + 1, end).u32()))
+
+        self.edit_bodies(edits)
 
     def add_export(self, wish: str, kind: ExternKind, index: int) -> str:
         """Exports an item as ``wish`` or, if that is taken, with ``$`` appended until it is free; returns the name."""
@@ -117,6 +126,8 @@ class Editor:
     def to_bytes(self) -> bytes:
         """The changed module; the original bytes if nothing was added or changed."""
         module, changed = self.module, dict[SectionId, bytes]()
+        # First of all: the changes of code may need further types.
+        code = self._code() if self._bodies or self._passes else None
         if self._types:
             changed[SectionId.TYPE] = extended(module, SectionId.TYPE, self._types)
         if self._imports:
@@ -126,8 +137,8 @@ class Editor:
         if self._exports or (self._imports and module.exports):
             exports = (*map(self._moved_export, module.exports), *self._exports)
             changed[SectionId.EXPORT] = encode_vector(export.to_bytes() for export in exports)
-        if self._bodies or self.edits:
-            changed[SectionId.CODE] = encode_vector((*self._edited_bodies(), *self._bodies))
+        if code is not None:
+            changed[SectionId.CODE] = code
         return rebuild(module, changed) if changed else module.data
 
     def _moved(self, index: int) -> int:
@@ -138,12 +149,19 @@ class Editor:
             return export
         return Export(export.name, export.kind, self._moved(export.index))
 
-    def _edited_bodies(self) -> Iterator[bytes]:
+    def _code(self) -> bytes:
+        """The code section. It grows by a multiple of the module at most, whatever the functions are made of."""
         data = self.module.data
-        for function, (start, end) in enumerate(self.module.bodies, self.module.imported_functions):
-            parts: list[bytes] = []
-            for edit_start, edit_end, replacement in sorted(self.edits.get(function, ())):
-                parts += (data[start:edit_start], replacement)
+        room = len(data) * WASM_EDITED_BYTES_PER_BYTE + WASM_EDITED_BYTES
+        out = bytearray(encode_u32(len(self.module.bodies) + len(self._bodies)))
+        for body, (start, end) in zip(bodies(self.module), self.module.bodies, strict=True):
+            made = bytearray()
+            for edit_start, edit_end, replacement in merge(*(edits(body) for edits in self._passes)):
+                made += data[start:edit_start]
+                made += replacement
                 start = edit_end
-            parts.append(data[start:end])
-            yield encode_sized(b"".join(parts))
+                validate.check_edited_size(len(out) + len(made), room)
+            made += data[start:end]
+            out += encode_u32(len(made))
+            out += made
+        return bytes(out) + b"".join(self._bodies)

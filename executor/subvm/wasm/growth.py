@@ -11,11 +11,13 @@ The counter is imported by each module that grows its memory, as global (mut i64
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pygenvm.executor.subvm.wasm.binary import encode_u32
 from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
 from pygenvm.executor.subvm.wasm.edit import Editor
-from pygenvm.executor.subvm.wasm.instructions import MEMORY_GROW, bodies, scanner, walk
-from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType
+from pygenvm.executor.subvm.wasm.instructions import MEMORY_GROW, Body, bodies, scanner, walk
+from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType, Module
 
 _SCANNER = scanner(MEMORY_GROW)
 _GROW_CODE = b"\x40\x00"
@@ -25,20 +27,19 @@ _I32, _I64 = 0x7F, 0x7E
 def count_growth(editor: Editor) -> int | None:
     """Makes a module charge its growth; returns the index of ``$grow``, None if it never grows a memory."""
     module = editor.module
-    sites = [
-        (body.function, start, end)
-        for body in bodies(module)
-        # Few functions have these bytes at all; walking the others would double the time of loading a module.
-        if module.data.find(_GROW_CODE, body.first, body.last) >= 0
-        for start, end in walk(module.data, body, _SCANNER)
-    ]
-    if not sites or not module.memories:
+    if not module.memories or not any(True for body in bodies(module) for _ in _sites(module, body)):
         return None
     counter = encode_u32(editor.add_global_import(COUNTERS_MODULE, MEMORY_GLOBAL, GlobalType(_I64, mutable=True)))
     grow = editor.add_function(FuncType(bytes((_I32,)), bytes((_I32,))), _grow_body(counter))
-    for function, start, end in sites:
-        editor.edit(function, start, end, b"\x10" + encode_u32(grow))
+    call = b"\x10" + encode_u32(grow)
+    editor.edit_bodies(lambda body: ((start, end, call) for start, end in _sites(module, body)))
     return grow
+
+
+def _sites(module: Module, body: Body) -> Iterator[tuple[int, int]]:
+    # Few functions have these bytes at all; walking the others would double the time of loading a module.
+    if module.data.find(_GROW_CODE, body.first, body.last) >= 0:
+        yield from walk(module.data, body, _SCANNER)
 
 
 def _grow_body(counter: bytes) -> bytes:

@@ -18,7 +18,7 @@ from pygenvm.executor.subvm.wasm.binary import LEB32, LEB64, Reader, malformed
 from pygenvm.executor.subvm.wasm.module import Module
 
 _END = 0x0B
-_BR_TABLE = 0x0E
+BR_TABLE = 0x0E
 
 RETURN = rb"\x0f"
 MEMORY_GROW = rb"\x40\x00"
@@ -26,6 +26,8 @@ GLOBALS = rb"[\x23\x24]" + LEB32
 CALLS = rb"[\x10\x12]" + LEB32
 INDIRECT_CALLS = rb"[\x11\x13]" + LEB32 + rb"\x00"
 # Blocks, loops and ifs without operands, and those whose type is the index of a function type.
+BRANCHES = rb"[\x0c\x0d]" + LEB32
+ENDS = rb"\x0b"
 PLAIN_BLOCKS = rb"[\x02-\x04][\x40\x7c-\x7f]"
 TYPED_BLOCKS = rb"[\x02-\x04](?:[\x00-\x3f]|[\x80-\xff]{1,4}+[\x00-\x7f])"
 FLOATS = rb"[\x5b-\x66\x8b-\xa6\xa8-\xab\xae-\xbb]"
@@ -33,9 +35,11 @@ SATURATING = rb"\xfc[\x00-\x07]"
 
 # Alternatives by frequency. The memory argument leaves out bit 6 of the alignment, which announces a memory index.
 _ALTERNATIVES = (
-    rb"[\x0c\x0d\x20-\x22\x41]" + LEB32,  # br, br_if, local.*, i32.const
-    rb"[\x00\x01\x05\x0b\x1a\x1b\x45-\x5a\x67-\x8a\xa7\xac\xad\xbc-\xc4]",  # without immediates
+    rb"[\x20-\x22\x41]" + LEB32,  # local.*, i32.const
+    rb"[\x00\x01\x05\x1a\x1b\x45-\x5a\x67-\x8a\xa7\xac\xad\xbc-\xc4]",  # without immediates
     rb"[\x28-\x3e](?:[\x00-\x3f]|[\x80-\xbf][\x80-\xff]{0,3}+[\x00-\x7f])" + LEB32,  # loads and stores
+    BRANCHES,
+    ENDS,
     PLAIN_BLOCKS,
     CALLS,
     rb"\x42" + LEB64,
@@ -52,13 +56,15 @@ _ALTERNATIVES = (
 )
 
 
-def scanner(*wanted: bytes) -> Pattern[bytes]:
+def scanner(*wanted: bytes, runs: tuple[bytes, ...] = ()) -> Pattern[bytes]:
     """A pattern for :func:`walk` that stops at instructions of the ``wanted`` alternatives.
 
-    They are named above, or grammar of their own that the allowed instructions do not have.
+    They are named above, or grammar of their own that the allowed instructions do not have. Those of ``runs`` are
+    wanted too, but as many as follow each other are one step.
     """
-    dull = rb"|".join(item for item in _ALTERNATIVES if item not in wanted)
-    return re.compile(rb"(?:%s)*+(%s|)" % (dull, rb"|".join((*wanted, rb"\x0e"))))
+    dull = rb"|".join(item for item in _ALTERNATIVES if item not in wanted and item not in runs)
+    stops = (*wanted, *(rb"(?:%s)++" % item for item in runs), rb"\x0e")
+    return re.compile(rb"(?:%s)*+(%s|)" % (dull, rb"|".join(stops)))
 
 
 _BLOCK_SCANNER = scanner(PLAIN_BLOCKS, TYPED_BLOCKS)
@@ -94,8 +100,8 @@ def bodies(module: Module) -> Iterator[Body]:
         yield Body(function, start, reader.pos, last, total)
 
 
-def walk(data: bytes, body: Body, pattern: Pattern[bytes]) -> Iterator[tuple[int, int]]:
-    """Yields (start, end) of each wanted instruction of a function.
+def walk(data: bytes, body: Body, pattern: Pattern[bytes], *, with_tables: bool = False) -> Iterator[tuple[int, int]]:
+    """Yields (start, end) of each wanted instruction of a function, ``with_tables`` also of each ``br_table``.
 
     Raises InvalidContract at the first instruction that the grammar does not know.
     """
@@ -109,10 +115,12 @@ def walk(data: bytes, body: Body, pattern: Pattern[bytes]) -> Iterator[tuple[int
             if start == last:
                 return
             validate.refuse_instruction(data, start, last, body.function)
-        if data[start] == _BR_TABLE:
+        if data[start] == BR_TABLE:
             reader = Reader(data, pos, last)
             reader.skip_numbers(reader.count("labels of br_table", WASM_BR_TABLE_MAX) + 1)
             pos = reader.pos
+            if with_tables:
+                yield start, pos
         else:
             yield start, pos
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pygenvm.executor.subvm.facts import ModuleFacts
-from pygenvm.executor.subvm.wasm.ban import ban_floats, find_floats
+from pygenvm.executor.subvm.wasm.ban import ban_floats, has_floats
 from pygenvm.executor.subvm.wasm.depth import count_depth
 from pygenvm.executor.subvm.wasm.edit import Editor
 from pygenvm.executor.subvm.wasm.growth import count_growth
+from pygenvm.executor.subvm.wasm.instructions import bodies, check_blocks
 from pygenvm.executor.subvm.wasm.module import ExternKind, Module, read_module
 from pygenvm.executor.subvm.wasm.names import own_name
+from pygenvm.executor.subvm.wasm.values import check_values
 
 PAGE_BYTES = 65_536
 #: Modules whose functions the executor provides.
@@ -30,14 +32,17 @@ class PreparedModule:
 def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool = False) -> PreparedModule:
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
-    ``counts_depth`` makes its functions count how deep calls go, see :mod:`executor.subvm.wasm.depth`. The result may
-    import counters of the VM. All modes refuse the same modules. The changes may hide type errors, so the engine has to
+    ``counts_depth`` is for modules of contracts: functions count how deep calls go (:mod:`executor.subvm.wasm.depth`),
+    and what they make the compiler keep is bounded (:mod:`executor.subvm.wasm.values`). The result may import counters
+    of the VM. Both modes refuse the same modules. The changes may hide type errors, so the engine has to
     validate the original as well. Raises InvalidContract with a cause that names rule and place.
     """
     module = read_module(bytes(wasm))
-    sites = find_floats(module)
+    floats = _check_code(module)
+    if counts_depth:
+        check_values(module)
     editor = Editor(module)
-    ban_function = ban_floats(editor, sites) if deterministic else None
+    ban_function = ban_floats(editor) if deterministic and floats else None
     overflow_function = count_depth(editor) if counts_depth else None
     grow_function = count_growth(editor)
     editor.move_globals()
@@ -54,6 +59,15 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
         imports_host=any(item.module in HOST_MODULES for item in module.imports),
     )
     return PreparedModule(editor.to_bytes(), facts)
+
+
+def _check_code(module: Module) -> bool:
+    """Whether there are banned instructions. All code is read: what gets through has no instruction that is refused."""
+    floats = False
+    for body in bodies(module):
+        check_blocks(module.data, body)
+        floats |= has_floats(module, body)
+    return floats
 
 
 def _imported(module: Module, kind: ExternKind) -> int:

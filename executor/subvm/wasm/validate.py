@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from pygenvm.executor.limits import (
+    WASM_BLOCK_VALUES_MAX,
     WASM_FUNCTION_BODY_BYTES_MAX,
     WASM_LOCALS_MAX,
     WASM_MODULE_BYTES,
@@ -182,6 +183,24 @@ def check_blocks(count: int, limit: int, function: int, offset: int) -> None:
     """No function has so many blocks, for its number of locals, that the compiler's quadratic passes matter."""
     if count > limit:
         _refuse(f"more than {limit} blocks", f"function {function}, offset {offset:#x}")
+
+
+def check_values(place: str, count: int, limit: int) -> None:
+    """Instructions do not pass around far more values at once than code of this size can make one by one."""
+    if count > limit:
+        _refuse(f"calls, blocks and branches of more than {limit} values", place)
+
+
+def check_block_values(count: int, function: int, offset: int) -> None:
+    """No function has blocks of so many values that the compiler's quadratic passes matter."""
+    if count > WASM_BLOCK_VALUES_MAX:
+        _refuse(f"blocks of more than {WASM_BLOCK_VALUES_MAX} values", f"function {function}, offset {offset:#x}")
+
+
+def check_edited_size(size: int, limit: int) -> None:
+    """What we add to the code to count and to ban stays in proportion to the module."""
+    if size > limit:
+        _refuse(f"code that would have more than {limit} bytes with our counters", f"{size} bytes")
 
 
 def refuse_instruction(data: bytes, offset: int, end: int, function: int) -> NoReturn:

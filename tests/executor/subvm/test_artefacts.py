@@ -9,6 +9,7 @@ import resource
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from pygenvm.executor.subvm.artefacts import ArtefactStore
 from tests.support.archives import install, runner_tar
 from tests.support.execution import Execution, command, config_file, execute_process, wat
 from tests.support.hosts import InMemoryHost, serving
+from tests.support.paths import ROOT
 from tests.support.running import genvm, running, until
 from tests.support.slow_module import slow_module
 
@@ -59,9 +61,9 @@ def run(folder: Path, config: Path) -> Execution:
 def test_content_of_a_store(tmp_path: Path) -> None:
     store = load(tmp_path)
     assert (store.compiled, store.hits) == (1, 0)
-    assert names(tmp_path) == [".cwasm", ".json"]
-    (artefact,) = tmp_path.glob("*.cwasm")
-    (note,) = tmp_path.glob("*.json")
+    assert names(tmp_path / "contracts") == [".cwasm", ".json"]
+    (artefact,) = (tmp_path / "contracts").glob("*.cwasm")
+    (note,) = (tmp_path / "contracts").glob("*.json")
     assert artefact.stem == json.loads(note.read_bytes())["blake3"] == blake3(artefact.read_bytes()).hexdigest()
     again = load(tmp_path)
     assert (again.compiled, again.hits) == (0, 1)
@@ -87,7 +89,7 @@ def test_a_flipped_byte_is_not_executed(tmp_path: Path, part: float) -> None:
     config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "artefacts"
     assert run(folder, config).outcome == ANSWERED
-    (artefact,) = folder.glob("*.cwasm")
+    (artefact,) = (folder / "contracts").glob("*.cwasm")
     content = bytearray(artefact.read_bytes())
     original = bytes(content)
     content[int(part * len(content))] ^= 1
@@ -117,7 +119,7 @@ def test_a_flipped_byte_is_not_executed(tmp_path: Path, part: float) -> None:
 )
 def test_torn_notes(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     load(tmp_path)
-    (note,) = tmp_path.glob("*.json")
+    (note,) = (tmp_path / "contracts").glob("*.json")
     original = note.read_bytes()
     note.write_bytes(damage(original))
     assert load(tmp_path).compiled == 1
@@ -127,7 +129,7 @@ def test_torn_notes(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"x" * 5000])
 def test_torn_artefacts(tmp_path: Path, content: bytes) -> None:
     load(tmp_path)
-    (artefact,) = tmp_path.glob("*.cwasm")
+    (artefact,) = (tmp_path / "contracts").glob("*.cwasm")
     artefact.write_bytes(content)
     assert load(tmp_path).compiled == 1
     assert load(tmp_path).compiled == 0
@@ -138,8 +140,8 @@ def test_torn_artefacts(tmp_path: Path, content: bytes) -> None:
 def test_an_artefact_under_the_note_of_another_module(tmp_path: Path) -> None:
     """It is intact, but no artefact."""
     load(tmp_path)
-    (note,) = tmp_path.glob("*.json")
-    (tmp_path / f"{blake3(b'text').hexdigest()}.cwasm").write_bytes(b"text")
+    (note,) = (tmp_path / "contracts").glob("*.json")
+    (tmp_path / "contracts" / f"{blake3(b'text').hexdigest()}.cwasm").write_bytes(b"text")
     value = json.loads(note.read_bytes())
     note.write_text(json.dumps({**value, "blake3": blake3(b"text").hexdigest()}))
     assert load(tmp_path).compiled == 1
@@ -162,7 +164,7 @@ def test_four_processes_fill_a_store_at_once(tmp_path: Path) -> None:
         logs = [process.communicate(timeout=60)[1] for process in processes]
     assert [host.outcome for host in hosts] == [ANSWERED] * 4
     assert sum(b'"compiled_modules":1' in log for log in logs) == 1
-    assert names(folder) == [".cwasm", ".json"]
+    assert names(folder / "contracts") == [".cwasm", ".json"]
 
 
 def test_threads_compile_once(tmp_path: Path) -> None:
@@ -191,7 +193,8 @@ def test_a_lock_that_nobody_gives_back(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(compiler, "compile_module", compile_module)
     store = ArtefactStore(tmp_path)
     key = artefacts._digest_of(ANSWER, artefacts._Mode(True, True), "wasm")
-    with (tmp_path / f"{key}.lock").open("ab") as held:
+    store.contracts.make()
+    with (store.contracts.path / f"{key}.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InvalidContract, match="compiled"):
             store.load(ANSWER, deterministic=True, counts_depth=True)
@@ -215,19 +218,137 @@ def test_a_store_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(CacheFolder, "write", refuse)
     assert load(tmp_path).compiled == 0
     assert load(tmp_path, slow_module(1, 1)).compiled == 1
-    assert names(tmp_path) == [".cwasm", ".json"]
+    assert names(tmp_path / "contracts") == [".cwasm", ".json"]
 
 
 def test_forgotten_files_are_removed(tmp_path: Path) -> None:
     load(tmp_path)
     for name, age in (("new-old", limits.UNFINISHED_FILE_SECONDS + 10), ("new-fresh", 0)):
-        (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
+        (tmp_path / "contracts" / name).write_bytes(b"x")
+        os.utime(tmp_path / "contracts" / name, (time.time() - age,) * 2)
     load(tmp_path, slow_module(1, 2))
-    assert sorted(path.name for path in tmp_path.glob("new-*")) == ["new-fresh"]
+    assert sorted(path.name for path in (tmp_path / "contracts").glob("new-*")) == ["new-fresh"]
+
+
+# --- what is kept of contracts --------------------------------------------------------------------
+
+
+def test_modules_of_contracts_are_trimmed_and_those_of_runners_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtefactStore(tmp_path)
+    store.load(ANSWER, deterministic=True, counts_depth=True, origin="a file of a runner")
+    kept = {path.name for path in tmp_path.glob("*.*")}
+    contracts = [slow_module(1, number) for number in range(1, 8)]
+    load(tmp_path, contracts[0])
+    one = sum(path.stat().st_size for path in store.contracts.path.iterdir())
+    monkeypatch.setattr(limits, "CONTRACT_ARTEFACT_BYTES", 4 * one)
+    for wasm in contracts[1:]:
+        load(tmp_path, wasm)
+        assert sum(path.stat().st_size for path in store.contracts.path.iterdir()) <= 5.5 * one
+    assert {path.name for path in tmp_path.glob("*.*")} == kept
+    assert load(tmp_path, contracts[-1]).compiled == 0
+    assert load(tmp_path, contracts[0]).compiled == 1
+
+
+def test_what_is_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CONTRACT_ARTEFACTS_MAX", 6)  # of each contract two
+    load(tmp_path)
+    for number in range(1, 9):
+        for path in (tmp_path / "contracts").iterdir():
+            os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 7_200 * 10**9))
+        assert load(tmp_path).compiled == 0
+        load(tmp_path, slow_module(1, number))
+    assert len(names(tmp_path / "contracts")) <= 8
+
+
+def test_an_artefact_out_of_proportion_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CONTRACT_ARTEFACT_BASE_BYTES", 100)
+    monkeypatch.setattr(limits, "CONTRACT_ARTEFACT_BYTES_PER_BYTE", 1)
+    assert load(tmp_path).compiled == load(tmp_path).compiled == 1
+    assert names(tmp_path / "contracts") == []
+    store = ArtefactStore(tmp_path)
+    store.load(ANSWER, deterministic=True, counts_depth=True, origin="a file of a runner")
+    assert names(tmp_path) == [".cwasm", ".json", "contracts"]
+
+
+# --- other users of the machine -------------------------------------------------------------------
+
+STRANGER = 54_321
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda cache: cache.chmod(0o777),
+        lambda cache: (cache / "artefacts").chmod(0o702),
+        lambda cache: cache.parent.chmod(0o707),
+        lambda cache: os.chown(cache / "artefacts" / "contracts", STRANGER, -1),
+        lambda cache: os.chown(cache, STRANGER, -1),
+        lambda cache: [os.chown(path, STRANGER, -1) for path in cache.rglob("*.json")],
+        lambda cache: [path.chmod(0o646) for path in cache.rglob("*.cwasm")],
+    ],
+)
+def test_what_others_could_have_written_is_not_used(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    cache = tmp_path / "folder" / "cache"
+    config = config_file(tmp_path, cache_dir=str(cache))
+    assert run(tmp_path, config).outcome == ANSWERED
+    assert cache.stat().st_mode & 0o777 == (cache / "artefacts").stat().st_mode & 0o777 == 0o700
+    assert b'"compiled_modules":0' in run(tmp_path, config).stderr
+    spoil(cache)
+    done = run(tmp_path, config)
+    assert done.outcome == ANSWERED
+    assert b'"compiled_modules":1' in done.stderr
+    assert b"others may write to" in done.stderr or b"belongs to user" in done.stderr
+
+
+def test_a_planted_artefact_is_not_executed(tmp_path: Path) -> None:
+    """A folder of everybody, as one that another user has made ready beforehand."""
+    cache = tmp_path / "cache"
+    load(cache / "artefacts")
+    config = config_file(tmp_path, cache_dir=str(cache))
+    link = tmp_path / "link"
+    link.symlink_to(cache)
+    assert b'"compiled_modules":0' in run(tmp_path, config_file(tmp_path, cache_dir=str(link))).stderr
+    (cache / "artefacts" / "contracts").chmod(0o1777)
+    assert b'"compiled_modules":0' in run(tmp_path, config).stderr
+    for path in (cache / "artefacts" / "contracts").iterdir():
+        target = tmp_path / path.name
+        path.rename(target)
+        path.symlink_to(target)
+    assert b'"compiled_modules":1' in run(tmp_path, config).stderr
 
 
 # --- compilers ------------------------------------------------------------------------------------
+
+
+def test_the_compiler_takes_nothing_from_where_it_is_started(tmp_path: Path) -> None:
+    """Neither modules of the standard library's names nor packages of ours."""
+    planted = tmp_path / "planted"
+    for name in ("resource", "threading", "blake3", "pygenvm", "executor", "sitecustomize", "usercustomize"):
+        (planted / name).mkdir(parents=True)
+        (planted / name / "__init__.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w').write({name!r})\n")
+    script = (
+        "import os, sys; from pathlib import Path; from pygenvm.executor.subvm.artefacts import ArtefactStore;"
+        "os.chdir(sys.argv[1]); os.environ.update(PYTHONPATH=sys.argv[1], PYTHONUSERBASE=sys.argv[1]);"
+        "store = ArtefactStore(Path(sys.argv[2]));"
+        "store.load(sys.stdin.buffer.read(), deterministic=True, counts_depth=True); print(store.compiled)"
+    )
+    arguments = [sys.executable, "-P", "-c", script, str(planted), str(tmp_path / "store")]
+    done = subprocess.run(arguments, input=ANSWER, capture_output=True, check=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.stdout == b"1\n"
+    assert not (tmp_path / "taken").exists()
+
+
+def test_the_compiler_has_as_many_threads_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYON_NUM_THREADS", "9")
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    with running(code=slow_module(), config=config) as run_:
+        (child,) = until(run_.children, "nothing is compiled")
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        assert f"RAYON_NUM_THREADS={limits.COMPILER_THREADS}".encode() in environment
+        os.kill(child, signal.SIGKILL)
+        assert run_.ended() == 0
 
 
 def uleb(value: int) -> bytes:
@@ -272,14 +393,14 @@ BLOCK = b"\x02\x40\x20\x00\x0d\x00\x0b"
 def test_compile_bombs_are_refused_before_the_compiler_sees_them(tmp_path: Path, bodies: list[bytes]) -> None:
     with pytest.raises(InvalidContract, match=r"at most|more than|larger than"):
         load(tmp_path, module(bodies))
-    assert names(tmp_path) == []
+    assert names(tmp_path / "contracts") == []
 
 
 def test_time_of_the_compiler_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.4)
     with pytest.raises(InternalErrorRaised, match=r"compiling a module took more than 0\.4 s"):
         load(tmp_path, slow_module())
-    assert names(tmp_path) == []
+    assert names(tmp_path / "contracts") == []
 
 
 def _memory_is_gone(child: int) -> None:
@@ -301,14 +422,14 @@ def test_a_compiler_that_dies_is_an_internal_error(tmp_path: Path, end: Callable
     outcome = run_.host.outcome
     assert isinstance(outcome, InternalError)
     assert outcome.message.startswith("the compiler died with status")
-    assert list((tmp_path / "cache" / "artefacts").iterdir()) == []
+    assert list((tmp_path / "cache" / "artefacts" / "contracts").iterdir()) == []
 
 
 def test_what_the_engine_refuses_is_the_contracts_fault(tmp_path: Path) -> None:
     ill_typed = module([b"\x6a"])
     with pytest.raises(InvalidContract, match="the engine refuses the module"):
         load(tmp_path, ill_typed)
-    assert names(tmp_path) == []
+    assert names(tmp_path / "contracts") == []
 
 
 def test_cold_and_warm_are_the_same(tmp_path: Path) -> None:
@@ -348,7 +469,7 @@ def test_precompile(tmp_path: Path) -> None:
     assert sum("(det): done in " in line for line in done.stderr.splitlines()) == 2
     assert sum("(non-det): done in " in line for line in done.stderr.splitlines()) == 2
     assert "\x1b" not in done.stderr
-    assert len(list(folder.glob("*.json"))) == 4
+    assert len(list((folder / "contracts").glob("*.json"))) == 4
     assert genvm(config, "precompile").stdout.startswith("0 modules compiled, 4 were there already")
 
 

@@ -158,8 +158,19 @@ def test_the_oldest_results_are_forgotten(store: Path, monkeypatch: pytest.Monke
         path.write_bytes(b"")
         os.utime(path, (number, number))
     call(contract(_LOOKS), "look")
-    assert [path.name for path in kept(store) if len(path.name) == 9] == [f"{number}.derived" for number in range(4, 8)]
-    assert len(kept(store)) == 5
+    assert [path.name for path in kept(store) if len(path.name) == 9] == [f"{number}.derived" for number in range(6, 8)]
+    assert len(kept(store)) == 3
+
+
+def test_results_are_bounded_in_bytes_too(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygenvm.executor.limits.DERIVED_FILES_BYTES", 10_000)
+    store.mkdir()
+    for number in range(3):
+        path = store / f"{number}.derived"
+        path.write_bytes(bytes(4_000))
+        os.utime(path, (number, number))
+    call(contract(_LOOKS), "look")
+    assert [path.name for path in kept(store) if len(path.name) == 9] == ["2.derived"]
 
 
 def test_a_store_that_cannot_be_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

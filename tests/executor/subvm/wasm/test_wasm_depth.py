@@ -215,7 +215,7 @@ def _many_values(values: int) -> dict[str, bytes]:
             kind=b"\x60" + encode_sized(i64 * 900) + b"\0",
         ),
         "operands of blocks": _body(
-            b"\x3f\0\xad" * 900 + (b"\x03\x01" + CALL_SELF) * 20 + b"\x0b" * 20 + b"\x1a" * 900,
+            b"\x3f\0\xad" * 900 + (b"\x03\x01" + CALL_SELF) * 11 + b"\x0b" * 11 + b"\x1a" * 900,
             more_types=(b"\x60" + encode_sized(i64 * 900) + encode_sized(i64 * 900),),
         ),
     }
