@@ -37,10 +37,9 @@ from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.validators import ValidatorTasks
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
-from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.fingerprint import EMPTY
@@ -87,7 +86,7 @@ class Supervisor:
         host: HostClient,
         modules: Modules,
         artefacts: ArtefactStore,
-        open_runners: Callable[[], InstalledRunners],
+        open_runners: Callable[[], RunnerSource],
         console: Console,
         entropy: Entropy,
         validators: ValidatorTasks,
@@ -106,7 +105,7 @@ class Supervisor:
         #: The main VM's result as soon as it is known; validator tasks may still be running.
         self.main_result: RunResult | None = None
         self._open_runners = open_runners
-        self._registry: InstalledRunners | None = None
+        self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
         self._message = message
         self._options = options

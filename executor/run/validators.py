@@ -29,7 +29,7 @@ class ValidatorGate(Protocol):
         ...
 
 
-class UpToDisagreement:
+class UntilDisagreement:
     """Blocks behind one that disagreed need no verdict."""
 
     def validates(self, call_no: int, lowest: int | None) -> bool:

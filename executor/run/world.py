@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.module_protocol.client import Modules
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
-from pygenvm.executor.run.validators import UpToDisagreement, ValidatorGate, ValidatorTasks
+from pygenvm.executor.run.validators import UntilDisagreement, ValidatorGate, ValidatorTasks
 from pygenvm.executor.subvm.random import SystemEntropy
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.log import Logger
     from pygenvm.executor.message import Message
     from pygenvm.executor.module_protocol.client import ModuleClient
-    from pygenvm.executor.runner.registry import InstalledRunners
+    from pygenvm.executor.runner.actions import RunnerSource
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.executor.subvm.services import Console, Entropy
 
@@ -43,11 +43,11 @@ class Parts:
     llm: ModuleClient
     """Both are closed at the end of the run."""
     artefacts: ArtefactStore
-    open_runners: Callable[[], InstalledRunners]
+    open_runners: Callable[[], RunnerSource]
     """May raise :class:`executor.runner.registry.RegistryError`."""
     console: Console
     entropy: Entropy = SystemEntropy()
-    gate: ValidatorGate = UpToDisagreement()
+    gate: ValidatorGate = UntilDisagreement()
 
 
 def assemble(message: Message, options: RunOptions, parts: Parts, log: Logger) -> Supervisor:
