@@ -40,9 +40,7 @@ _NOTHING = calldata.encode({})
 class Deriver:
     """What the programs of runners make, from disk or freshly made. May be used from several threads."""
 
-    def __init__(
-        self, artefacts: ArtefactStore, registry: RunnerSource, check_interrupted: Callable[[], None]
-    ) -> None:
+    def __init__(self, artefacts: ArtefactStore, registry: RunnerSource, check_interrupted: Callable[[], None]) -> None:
         self._artefacts = artefacts
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
