@@ -253,7 +253,7 @@ class Supervisor:
         return self._pools.det if deterministic else self._pools.nondet
 
     def balance(self, address: Address) -> U256:
-        """Balance of ``address``, asked for once per process (spec executor/02 get_balance)."""
+        """Balance of ``address``, asked for once per process (spec executor/02 "get_balance")."""
         with self._balances_lock:
             balance = self._balances.get(address.as_bytes)
             if balance is None:

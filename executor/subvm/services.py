@@ -152,6 +152,7 @@ class Spawner(Protocol):
         A validator runs ``data_validator`` beside what follows; its verdict is no affair of the VM that asks.
 
         :raises VMErrorRaised: the node has no result of this block.
+        :raises InternalErrorRaised: this node is the leader of the block, but only may follow others.
         """
         ...
 
