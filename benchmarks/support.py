@@ -25,20 +25,22 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.pool.client import ExecutorPool
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.console import ProcessConsole
 from pygenvm.executor.run.process import start_vm_thread
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.vm import Permissions, VmSpec
+from pygenvm.executor.subvm.spec import Permissions, VmSpec
 from pygenvm.localnet.executor_process import own_command, own_environment
 
 T = TypeVar("T")
@@ -155,18 +157,21 @@ def node(
 # --- in this process --------------------------------------------------------------------------------
 
 
-class _TimedSupervisor(Supervisor):
-    """Knows how long the main VM took, from making it to closing it."""
+class _MainVmClock:
+    """Knows how long the main VM of a run took, from making it to closing it."""
 
-    vm_seconds = 0.0
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.seconds = 0.0
+        self._run_vm = supervisor._run_vm
+        supervisor._run_vm = self._timed  # type: ignore[method-assign]
 
-    def _run_vm(self, spec: VmSpec) -> RunResult:
+    def _timed(self, spec: VmSpec) -> RunResult:
         begun = time.perf_counter()
         try:
-            return super()._run_vm(spec)
+            return self._run_vm(spec)
         finally:
             # VMs inside others end earlier, so the main one's is what stays.
-            self.vm_seconds = time.perf_counter() - begun
+            self.seconds = time.perf_counter() - begun
 
 
 class InProcess:
@@ -192,20 +197,24 @@ class InProcess:
         :raises BenchmarkError: it did not end with a Return.
         """
         begun = time.perf_counter()
+        hello = Hello("", dict(HOST_DATA))
         with contextlib.closing(HostClient.connect(self._node.address)) as host:
-            supervisor = _TimedSupervisor(
+            parts = Parts(
                 host=host,
+                web=ModuleClient("web", NO_MODULE, hello),
+                llm=ModuleClient("llm", NO_MODULE, hello),
                 artefacts=self._artefacts,
-                modules=Modules(web_address=NO_MODULE, llm_address=NO_MODULE, hello=Hello("", dict(HOST_DATA))),
-                message=Message.parse(self._message),
-                options=RunOptions(Permissions.parse("rwscn")),
-                log=self._log,
+                open_runners=self._open_registry,
+                console=ProcessConsole(self._log),
             )
-            supervisor.start_up(self._open_registry)
+            options = RunOptions(Permissions.parse("rwscn"))
+            supervisor = assemble(Message.parse(self._message), options, parts, self._log)
+            clock = _MainVmClock(supervisor)
+            supervisor.start_up()
             result = supervisor.run()
             host.consume_result(result.payload())
         seconds = time.perf_counter() - begun
-        self.vm_seconds.append(supervisor.vm_seconds)
+        self.vm_seconds.append(clock.seconds)
         self._node.report()
         return seconds
 

@@ -7,6 +7,11 @@ import logging
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
+import pygenvm.executor.record.format
+import pygenvm.executor.run.console
+import pygenvm.executor.run.world
+import pygenvm.executor.subvm.closed
+import pygenvm.executor.subvm.compiler  # noqa: F401
 from pygenvm.executor.config import Config
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.run.prepared import Prepared

@@ -55,7 +55,7 @@ from pygenvm.executor.host_protocol.codec import (
     encode_request,
 )
 from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, ReplyKind
-from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello, Ok, UserError, decode_answer, decode_request, encode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
@@ -63,7 +63,7 @@ from pygenvm.executor.outcome import InternalErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.registry import InstalledRunners
-from pygenvm.executor.subvm.outside import Outside, validated_block
+from pygenvm.executor.stream import validated_block
 from pygenvm.executor.subvm.random import RandomSource
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def _fill(source: Any, positions: Iterator[int], target: memoryview) -> None:
         piece[:] = source.digest(length=len(piece), seek=next(positions))
 
 
-class RecordingOutside(Outside):
+class RecordingEntropy:
     """The real thing, noted."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -350,23 +350,24 @@ class RecordingOutside(Outside):
         self._recorder.event("runtime", microseconds)
         return microseconds
 
+
+class RecordingGate:
+    """A gate; the validators that it lets through are noted."""
+
+    def __init__(self, recorder: Recorder, validates: Callable[[int, int | None], bool]) -> None:
+        self._recorder = recorder
+        self._validates = validates
+
     def validates(self, call_no: int, lowest: int | None) -> bool:
-        runs = super().validates(call_no, lowest)
+        runs = self._validates(call_no, lowest)
         if runs:
             self._recorder.event("validator")
         return runs
 
 
-class RecordingModules(Modules):
-    """Both services, noted."""
+class RecordingModule(ModuleClient):
+    """One service, noted."""
 
-    def __init__(self, *, web_address: str, llm_address: str, hello: Hello, recorder: Recorder) -> None:
-        super().__init__(web_address=web_address, llm_address=llm_address, hello=hello)
-        self.web = _RecordingModule("web", web_address, hello, recorder)
-        self.llm = _RecordingModule("llm", llm_address, hello, recorder)
-
-
-class _RecordingModule(ModuleClient):
     def __init__(self, name: str, address: str, hello: Hello, recorder: Recorder) -> None:
         super().__init__(name, address, hello)
         self._recorder = recorder

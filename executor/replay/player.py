@@ -27,7 +27,7 @@ from pygenvm.executor.host_protocol.codec import (
 from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.limits import RECORD_BYTES
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello, Ok, UserError, decode_answer, decode_request
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
@@ -52,7 +52,7 @@ from pygenvm.executor.record.format import (
 )
 from pygenvm.executor.run.printing import result_line
 from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
-from pygenvm.executor.subvm.outside import Outside, validated_block
+from pygenvm.executor.stream import validated_block
 from pygenvm.executor.subvm.random import RandomSource
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     :raises RecordError: the recorded options cannot be used.
     """
     record = player.record
-    from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+    from pygenvm.executor.run.console import ProcessConsole
+    from pygenvm.executor.run.supervisor import RunOptions
+    from pygenvm.executor.run.world import Parts, assemble
     from pygenvm.executor.subvm.artefacts import ArtefactStore
-    from pygenvm.executor.subvm.vm import Permissions
+    from pygenvm.executor.subvm.spec import Permissions
 
     header = record.header
     try:
@@ -103,19 +105,20 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     except ValueError as error:
         raise RecordError(f"the recorded run cannot have begun: {error}") from error
     host = HostClient(_Connection(player))
-    supervisor = Supervisor(
+    folders = config.runners_dir, config.registry_dir
+    parts = Parts(
         host=host,
+        web=_ReplayModule("web", player),
+        llm=_ReplayModule("llm", player),
         artefacts=ArtefactStore(artefacts_dir),
-        modules=_ReplayModules(player),
-        message=message,
-        options=RunOptions(permissions, header.sync, header.debug_mode),
-        log=log,
-        outside=_ReplayOutside(player),
+        open_runners=lambda: _ReplayRegistry(*folders, header.debug_mode, record.runners),
+        console=ProcessConsole(log),
+        entropy=_ReplayEntropy(player),
+        gate=_ReplayGate(player),
     )
+    supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
     try:
-        supervisor.start_up(
-            lambda: _ReplayRegistry(config.runners_dir, config.registry_dir, header.debug_mode, record.runners)
-        )
+        supervisor.start_up()
     except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
         player.not_started(str(error))
     else:
@@ -302,13 +305,6 @@ class _Connection:
         """There is nothing to close."""
 
 
-class _ReplayModules(Modules):
-    def __init__(self, player: Player) -> None:
-        super().__init__(web_address="", llm_address="", hello=Hello("", {}))
-        self.web = _ReplayModule("web", player)
-        self.llm = _ReplayModule("llm", player)
-
-
 class _ReplayModule(ModuleClient):
     def __init__(self, name: str, player: Player) -> None:
         super().__init__(name, "", Hello("", {}))
@@ -327,7 +323,7 @@ class _ReplayModule(ModuleClient):
             raise InternalErrorRaised(f"the recorded answer of the {self._name} module: {error}") from error
 
 
-class _ReplayOutside(Outside):
+class _ReplayEntropy:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._sources = seeded_random(player.record.header.seed)
@@ -337,6 +333,11 @@ class _ReplayOutside(Outside):
 
     def runtime(self, microseconds: int) -> int:
         return self._player.runtime()
+
+
+class _ReplayGate:
+    def __init__(self, player: Player) -> None:
+        self._player = player
 
     def validates(self, call_no: int, lowest: int | None) -> bool:
         return self._player.validates(call_no)

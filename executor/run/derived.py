@@ -25,10 +25,9 @@ from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, OutOfMemory, Return, VMErrorRaised
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import VmError
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 
 if TYPE_CHECKING:
-    from pygenvm.executor.runner.registry import InstalledRunners
     from pygenvm.executor.subvm.artefacts import ArtefactStore
 
 _log = logging.getLogger("executor.derived")
@@ -41,9 +40,7 @@ _NOTHING = calldata.encode({})
 class Deriver:
     """What the programs of runners make, from disk or freshly made. May be used from several threads."""
 
-    def __init__(
-        self, artefacts: ArtefactStore, registry: InstalledRunners, check_interrupted: Callable[[], None]
-    ) -> None:
+    def __init__(self, artefacts: ArtefactStore, registry: RunnerSource, check_interrupted: Callable[[], None]) -> None:
         self._artefacts = artefacts
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry

@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.message import Message
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.config import Config
     from pygenvm.executor.log import Logger
     from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.run.console import ProcessConsole
     from pygenvm.executor.run.prepared import Prepared
     from pygenvm.executor.run.supervisor import Supervisor
 
@@ -156,6 +157,7 @@ class _Run:
         self._recorder = recorder
         self._prepared = prepared
         self._host: HostClient | None = None
+        self._console: ProcessConsole | None = None
         self._supervisor: Supervisor | None = None
         #: Taken for good by the thread that delivers the result.
         self._ending = threading.Lock()
@@ -212,49 +214,54 @@ class _Run:
 
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
-        from pygenvm.executor.module_protocol.client import Modules
+        from pygenvm.executor.module_protocol.client import ModuleClient
         from pygenvm.executor.module_protocol.codec import Hello
-        from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+        from pygenvm.executor.run.console import ProcessConsole
+        from pygenvm.executor.run.supervisor import RunOptions
+        from pygenvm.executor.run.world import Parts, assemble
         from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
         from pygenvm.executor.subvm.artefacts import ArtefactStore
-        from pygenvm.executor.subvm.outside import Outside
-        from pygenvm.executor.subvm.vm import Permissions
+        from pygenvm.executor.subvm.spec import Permissions
 
-        arguments, config = self._arguments, self._config
+        arguments, config, recorder = self._arguments, self._config, self._recorder
         try:
             permissions = Permissions.parse(arguments.permissions)
         except ValueError as error:
             raise StartError(str(error)) from None
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
-        addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
         prepared = self._prepared
-        registry_of: Callable[..., InstalledRunners] = InstalledRunners
-        if self._recorder is None:
-            modules, outside = Modules(**addresses, hello=hello), Outside()
-        else:
-            from pygenvm.executor.record.format import RecordingModules, RecordingOutside, RecordingRegistry
-
-            modules = RecordingModules(**addresses, hello=hello, recorder=self._recorder)
-            outside = RecordingOutside(self._recorder)
-            registry_of = partial(RecordingRegistry, self._recorder)
-        folders = config.runners_dir, config.registry_dir
-        known = prepared.archives if prepared else None
-        supervisor = Supervisor(
+        runners = config.runners_dir, config.registry_dir, arguments.debug_mode, prepared.archives if prepared else None
+        self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
+        parts = Parts(
             host=host,
+            web=ModuleClient("web", config.web_address, hello),
+            llm=ModuleClient("llm", config.llm_address, hello),
             artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
-            modules=modules,
-            message=self._message,
-            options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
-            log=self._log,
-            outside=outside,
+            open_runners=lambda: InstalledRunners(*runners),
+            console=self._console,
         )
-        if "stderr-full" in arguments.printed:
-            supervisor.kept_stderr = bytearray()
-        self._supervisor = supervisor
+        if recorder is not None:
+            from pygenvm.executor.record.format import (
+                RecordingEntropy,
+                RecordingGate,
+                RecordingModule,
+                RecordingRegistry,
+            )
+
+            parts = replaced(
+                parts,
+                web=RecordingModule("web", config.web_address, hello, recorder),
+                llm=RecordingModule("llm", config.llm_address, hello, recorder),
+                open_runners=lambda: RecordingRegistry(recorder, *runners),
+                entropy=RecordingEntropy(recorder),
+                gate=RecordingGate(recorder, parts.gate.validates),
+            )
+        options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
+        self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
         if termination.requested():
             supervisor.interrupted.set()
         try:
-            supervisor.start_up(lambda: registry_of(*folders, arguments.debug_mode, known))
+            supervisor.start_up()
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
             raise StartError(str(error)) from None
         return supervisor.run()
@@ -327,7 +334,7 @@ class _Run:
         printed = self._arguments.printed
         text: list[str] = []
         if "stderr-full" in printed:
-            kept = self._supervisor.kept_stderr if self._supervisor is not None else None
+            kept = self._console.kept_stderr if self._console is not None else None
             text.append(stderr_text(bytes(kept or b"")))
         if "result" in printed:
             text.append(result_line(result.outcome))

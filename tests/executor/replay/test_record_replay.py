@@ -20,7 +20,7 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 from pygenvm.executor.record.format import RecordError, read_record, seeded_random
 from pygenvm.executor.replay.player import first_difference
-from pygenvm.executor.subvm.outside import validated_block
+from pygenvm.executor.stream import validated_block
 from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import SCRATCH, Script, machine
