@@ -30,7 +30,7 @@ from pygenvm.executor.module_protocol.codec import (
     read_llm_answer,
     read_web_answer,
 )
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import GuestFault, ModuleFault
 
 if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
@@ -49,7 +49,8 @@ class Modules:
     def ask_web(self, name: str, payload: Any) -> dict[str, Any]:
         """Answer to ``Render`` or ``Request`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
 
-        :raises InternalErrorRaised: FatalError, no or a malformed answer.
+        :raises ModuleFault: FatalError, no or a malformed answer.
+        :raises GuestFault: the request is too long.
         """
         answer = self.web.ask(Request(name, payload), read_web_answer)
         return {"error": answer.value} if isinstance(answer, UserError) else {"ok": answer.value}
@@ -58,7 +59,9 @@ class Modules:
         """The same for ``Prompt`` or ``PromptTemplate``; the fuel that an Ok costs is reported to ``host``.
 
         :raises VMErrorRaised: the host refuses to tell the remaining fuel.
-        :raises InternalErrorRaised: FatalError, no or a malformed answer, or the host is gone.
+        :raises ModuleFault: FatalError, no or a malformed answer.
+        :raises GuestFault: the request is too long.
+        :raises HostFault: the host is gone.
         """
         request = Request(name, {"payload": payload, "remaining_fuel_as_gen": host.remaining_fuel_as_gen()})
         answer = self.llm.ask(request, read_llm_answer)
@@ -67,7 +70,7 @@ class Modules:
         host.consume_fuel(answer.value.consumed_gen)
         data = answer.value.data
         if type(data) not in (str, bool, dict):
-            raise InternalErrorRaised(f"llm module: {name}: data is a {type(data).__name__}")
+            raise ModuleFault(f"llm module: {name}: data is a {type(data).__name__}")
         return {"ok": data}
 
     def close(self) -> None:
@@ -95,16 +98,17 @@ class ModuleClient:
     def ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
         """Send a request and wait for its answer; ``read`` checks and converts the inside of an Ok.
 
-        :raises InternalErrorRaised: the service cannot be reached, is lost or too slow, answers FatalError or
-            something malformed.
+        :raises ModuleFault: the service cannot be reached, is lost or too slow, answers FatalError or something
+            malformed.
+        :raises GuestFault: the request is too long.
         """
         with self._slots:
             begun = time.perf_counter_ns()
             try:
                 return self._ask(request, read)
-            except (_ModuleFailure, ValueError) as error:
-                text = f"{self._name} module at {self._address}: {request.name}: {error}"
-                raise InternalErrorRaised(text) from error
+            except (_ModuleFailure, _RequestTooLong, ValueError) as error:
+                fault = GuestFault if isinstance(error, _RequestTooLong) else ModuleFault
+                raise fault(f"{self._name} module at {self._address}: {request.name}: {error}") from error
             finally:
                 with self._lock:
                     self.calls += 1
@@ -113,7 +117,7 @@ class ModuleClient:
     def _ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
         frame = encode_request(request)
         if len(frame) > limits.MODULE_MESSAGE_BYTES:
-            raise ValueError(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
+            raise _RequestTooLong(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
         session = self._take()
         answer = decode_answer(session.exchange(frame, limits.MODULE_ANSWER_SECONDS))
         with self._lock:
@@ -173,6 +177,10 @@ class ModuleClient:
                 session.close()
             else:
                 session.abort()
+
+
+class _RequestTooLong(Exception):
+    """What the contract asks does not fit a message."""
 
 
 class _ModuleFailure(Exception):

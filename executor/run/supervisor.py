@@ -19,11 +19,14 @@ from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.module_protocol.client import Modules
 from pygenvm.executor.outcome import (
     ContractOutcome,
+    GuestFault,
+    HostFault,
     InternalError,
     InternalErrorRaised,
     Return,
     VMError,
     VMErrorRaised,
+    blame_of,
 )
 from pygenvm.executor.primitives.abi import (
     CODE_SLOT,
@@ -36,6 +39,7 @@ from pygenvm.executor.primitives.abi import (
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from pygenvm.executor.runner.archive import Archive
@@ -88,16 +92,14 @@ class Supervisor:
         options: RunOptions,
         log: Logger,
         outside: Outside | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self.host = host
         self.outside = outside or Outside()
+        self.ending = ending or Ending()
         self.artefacts = artefacts
         self.debug_mode = options.debug_mode
         self.locked_slots: frozenset[bytes] = frozenset()
-        #: Set by the main thread when a termination signal arrives.
-        self.interrupted = threading.Event()
-        #: The main VM's result as soon as it is known; validator tasks may still be running.
-        self.main_result: RunResult | None = None
         #: What contracts wrote to stderr, if somebody wants it at the end.
         self.kept_stderr: bytearray | None = None
         self._modules = modules
@@ -119,7 +121,8 @@ class Supervisor:
         """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
-        :raises InternalErrorRaised: the host is gone or misbehaves.
+        :raises HostFault: the host is gone or misbehaves.
+        :raises GuestFault: the list of upgraders is longer than a slot.
         :raises RegistryError: there is no usable registry.
         """
         self.locked_slots = self._read_locked_slots()
@@ -137,7 +140,7 @@ class Supervisor:
         (count,) = _U32.unpack(read(UPGRADERS_SLOT, 0, 4))
         for position in range(count):
             if 4 + 20 * (position + 1) > 0xFFFF_FFFF:
-                raise InternalErrorRaised(f"{count} upgraders do not fit a slot")
+                raise GuestFault(f"{count} upgraders do not fit a slot")
             if read(UPGRADERS_SLOT, 4 + 20 * position, 20) == sender:
                 return frozenset()
         (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
@@ -159,15 +162,13 @@ class Supervisor:
             result = self._run_vm(spec)
         except VMErrorRaised as error:
             result = RunResult(error.error, EMPTY)
-        except InternalErrorRaised as error:
-            result = RunResult(InternalError(str(error)), None)
         except Exception as error:
-            self._log.error("internal error", error=error)
-            result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
-        self.main_result = result
-        self.main_result = result = self._verdict(result)
-        if not self.interrupted.is_set():
-            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules))
+            result = RunResult(InternalError.of(error), None)
+        self.ending.result_known(result)
+        result = self._verdict(result)
+        self.ending.result_known(result)
+        if not self.ending.interrupted:
+            self._tell(result)
         self._modules.close()
         return result
 
@@ -180,12 +181,14 @@ class Supervisor:
             self.host.notify_nondet_disagreement(disagreement)
             return replaced(result, disagreement=disagreement)
         except InternalErrorRaised as error:
-            return RunResult(InternalError(str(error)), None)
+            return RunResult(InternalError.of(error), None)
 
-    @property
-    def known_disagreement(self) -> int | None:
-        """Lowest call number that a validator has rejected so far; from any thread."""
-        return self._validators.lowest
+    def _tell(self, result: RunResult) -> None:
+        """Tell operators about a run that no signal ended."""
+        outcome = result.outcome
+        if isinstance(outcome, InternalError):
+            self._log.error("internal error", blame=outcome.blame, error=outcome.cause or outcome.message)
+        self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules, outcome))
 
     def _run_vm(self, spec: VmSpec) -> RunResult:
         """Set up a VM for the contract of ``spec`` and run it to its end.
@@ -206,7 +209,7 @@ class Supervisor:
             except VMErrorRaised as error:
                 return RunResult(error.error, vm.fingerprint)
             except InternalErrorRaised as error:
-                return RunResult(InternalError(str(error)), None)
+                return RunResult(InternalError.of(error), None)
             assert vm.outcome is not None
             return RunResult(vm.outcome, vm.fingerprint)
         finally:
@@ -224,7 +227,7 @@ class Supervisor:
             (length,) = _U32.unpack(read(0, 4))
             vm.charge(length)
             if length > 0xFFFF_FFFF - 4:
-                raise InternalErrorRaised(f"code of {length} bytes does not fit a slot")
+                raise GuestFault(f"code of {length} bytes does not fit a slot")
             archive = parse_contract(read(4, length), address)
             self._contracts[address.as_bytes] = archive
         return archive
@@ -233,7 +236,7 @@ class Supervisor:
 
     def check_interrupted(self) -> None:
         """:raises VMErrorRaised: ``timeout``, once a termination signal has arrived."""
-        if self.interrupted.is_set():
+        if self.ending.interrupted:
             raise VMErrorRaised(str(VmError.TIMEOUT))
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
@@ -285,7 +288,7 @@ class Supervisor:
         leader = self.host.get_leader_nondet_result(call_no)
         if leader is None:
             if self._options.sync:
-                raise InternalErrorRaised(f"no leader result for block {call_no} in sync mode")
+                raise HostFault(f"no leader result for block {call_no} in sync mode")
             outcome = self._run_block(vm.spec, data_leader, None)
             self.host.post_nondet_result(call_no, outcome.to_bytes())
             return outcome
@@ -312,7 +315,7 @@ class Supervisor:
         Nobody may go on with the result of a VM that was cut off as if it were the contract's.
         """
         if isinstance(result.outcome, InternalError):
-            raise InternalErrorRaised(result.outcome.message)
+            raise InternalErrorRaised(result.outcome.message, result.outcome.blame) from result.outcome.cause
         if isinstance(result.outcome, VMError):
             self.check_interrupted()
         return result.outcome
@@ -350,9 +353,6 @@ class ValidatorTasks:
         self._pool: ThreadPoolExecutor | None = None
         self._tasks: list[tuple[int, Future[bool]]] = []
         self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
-        #: Lowest call number that disagreed so far.
-        self.lowest: int | None = None
-        self._lock = threading.Lock()
 
     def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
         """Queue a task; waits for space if too many are pending."""
@@ -367,15 +367,15 @@ class ValidatorTasks:
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
         validated_block.set(call_no)
         try:
-            if self._supervisor.interrupted.is_set() or not self._supervisor.outside.validates(call_no, self.lowest):
+            ending = self._supervisor.ending
+            if ending.interrupted or not self._supervisor.outside.validates(call_no, ending.disagreement):
                 return True
             try:
                 agrees = run() == Return(b"\x10")
             except VMErrorRaised:
                 return True  # Cut off by a signal: no verdict.
             if not agrees:
-                with self._lock:
-                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
+                ending.disagreement_known(call_no)
             return agrees
         finally:
             self._slots.release()
@@ -387,12 +387,14 @@ class ValidatorTasks:
         """
         for call_no, task in self._tasks:
             error = task.exception()
-            if self.lowest is not None and self.lowest < call_no:
+            lowest = self._supervisor.ending.disagreement
+            if lowest is not None and lowest < call_no:
                 continue
             if isinstance(error, InternalErrorRaised):
                 raise error
             if error is not None:
-                raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
+                text = f"validator task: {type(error).__name__}: {error}"
+                raise InternalErrorRaised(text, blame_of(error)) from error
         if self._pool is not None:
             self._pool.shutdown()
-        return self.lowest
+        return self._supervisor.ending.disagreement

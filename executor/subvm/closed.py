@@ -10,7 +10,7 @@ from typing import Any
 
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -49,4 +49,4 @@ class ClosedWorld:
         self.output = (self.output + data)[-limits.CLOSED_OUTPUT_BYTES :]
 
     def __getattr__(self, name: str) -> Any:
-        raise InternalErrorRaised(f"a program that sees only its files asked for `{name}`")
+        raise InstallationFault(f"a program that sees only its files asked for `{name}`")

@@ -34,6 +34,7 @@ from pygenvm.executor.module_protocol.client import Modules
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Outcome
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -170,7 +171,8 @@ def execute(
     if code is not None:
         host.put_code(code)
     root = cache_root() if built else registry or empty_registry()
-    with serving(host) as node, contextlib.closing(HostClient.connect(node.address)) as client:
+    ending = Ending()
+    with serving(host) as node, contextlib.closing(HostClient.connect(node.address, admission=ending)) as client:
         with _log(log_fd) as log:
             supervisor = _CapturingSupervisor(
                 host=client,
@@ -179,6 +181,7 @@ def execute(
                 message=Message.parse(message_json(**(message or {}))),
                 options=RunOptions(Permissions.parse(permissions), sync, debug_mode),
                 log=log,
+                ending=ending,
             )
 
             def work() -> Any:
@@ -186,6 +189,9 @@ def execute(
                 return supervisor.run()
 
             result = on_big_stack(work)
+        # A test may have played a signal.
+        may_deliver = ending.vm_delivers() or ending.take_over()
+        assert may_deliver
         client.consume_result(result.payload())
     return Execution(host, bytes(supervisor.streams[1]), bytes(supervisor.streams[2]), result=result)
 
