@@ -114,9 +114,9 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 class Side(StrEnum):
     """Who sends."""
 
-    #: The VM thread and the threads of validators.
+    #: Every thread but the other side: the VM thread and the threads of validators.
     VM = auto()
-    #: The main thread, once it has taken over.
+    #: The main thread once it has taken over; before that it sends nothing.
     MAIN = auto()
 
 
@@ -132,9 +132,9 @@ class Kind(StrEnum):
 _NOTHING: frozenset[Kind] = frozenset()
 
 MAY_SEND: dict[State, dict[Side, frozenset[Kind]]] = {
-    State.RUNNING: {Side.VM: frozenset({Kind.REQUEST, Kind.DISAGREEMENT}), Side.MAIN: _NOTHING},
-    State.INTERRUPTED: {Side.VM: frozenset({Kind.REQUEST, Kind.DISAGREEMENT}), Side.MAIN: _NOTHING},
-    State.VM_DELIVERS: {Side.VM: frozenset(Kind), Side.MAIN: _NOTHING},
+    State.RUNNING: {Side.VM: frozenset({Kind.REQUEST, Kind.DISAGREEMENT})},
+    State.INTERRUPTED: {Side.VM: frozenset({Kind.REQUEST, Kind.DISAGREEMENT})},
+    State.VM_DELIVERS: {Side.VM: frozenset(Kind)},
     State.MAIN_DELIVERS: {Side.VM: _NOTHING, Side.MAIN: frozenset({Kind.RESULT, Kind.DISAGREEMENT})},
     State.RESULT_SENT: {Side.VM: _NOTHING, Side.MAIN: _NOTHING},
     State.DELIVERED: {Side.VM: _NOTHING, Side.MAIN: _NOTHING},
