@@ -72,7 +72,7 @@ class Blame(StrEnum):
 
 @frozen
 class InternalError:
-    """The run failed, which says nothing about the contract.
+    """The run failed, and nothing follows from it for the contract, not even if its code is to blame.
 
     ``cause`` is what was caught, if anything was, for the log.
     """
