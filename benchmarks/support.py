@@ -33,6 +33,7 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.console import ProcessConsole
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.process import start_vm_thread
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
@@ -201,6 +202,7 @@ class InProcess:
         with contextlib.closing(HostClient.connect(self._node.address)) as host:
             parts = Parts(
                 host=host,
+                ending=Ending(),
                 web=ModuleClient("web", NO_MODULE, hello),
                 llm=ModuleClient("llm", NO_MODULE, hello),
                 artefacts=self._artefacts,

@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.config import ConfigError, load_config
     from pygenvm.executor.log import Logger
-    from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+    from pygenvm.executor.outcome import InstallationFault, InternalErrorRaised, InvalidContract
     from pygenvm.executor.run.process import artefacts_dir
     from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
     from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
                     try:
                         store.load(content, deterministic=deterministic, counts_depth=False)
                     except InvalidContract as error:
-                        raise InternalErrorRaised(f"{place}: {error}") from error
+                        raise InstallationFault(f"{place}: {error}") from error
                     progress.end(title, time.monotonic() - begun)
     except (ConfigError, RegistryError, InvalidContract, InternalErrorRaised, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)

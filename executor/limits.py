@@ -149,7 +149,7 @@ MAPPED_DIRECTORIES = 1 << 16
 RANDOM_CHUNK_BYTES = 1 << 16
 OUTPUT_CHUNK_BYTES = 1 << 16
 #: How long a termination waits for a host request that is under way, until it gives up sending the result.
-HOST_SEIZE_SECONDS = 10.0
+HOST_DRAIN_SECONDS = 10.0
 
 # --- files of authors ------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 import threading
@@ -16,7 +15,7 @@ from pygenvm.executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import decode_leader_result
 from pygenvm.executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
-from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
+from pygenvm.executor.outcome import ContractOutcome, HostFault, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
 
@@ -32,44 +31,55 @@ class Connection(Protocol):
     def sendall(self, data: bytes | memoryview, /) -> None: ...
     def recv_into(self, buffer: memoryview, /) -> int: ...
     def settimeout(self, value: float | None, /) -> None: ...
-    def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
+
+
+class Admission(Protocol):
+    """Decides which requests may still be sent at the end of a run: :class:`executor.run.ending.Ending`."""
+
+    def admit(self, method: HostMethod) -> None:
+        """The calling thread is about to send a request; called with the client's mutex held.
+
+        :raises InternalErrorRaised: it must not be sent.
+        """
+
+    def host_lost(self, why: str) -> None:
+        """A request has failed, and with it the connection."""
 
 
 class HostClient:
     """One connection to the host of a run; every method is one request, sent and answered before the next one.
 
     May be used from several threads: one mutex covers each request with its reply. All methods raise
-    :class:`VMErrorRaised` with the name of the error byte that the host answered, and
-    :class:`InternalErrorRaised` for an unknown error byte, a closed or broken connection or an oversized reply. The
-    position in the stream is unknown after an internal error, so from then on every request but
-    :meth:`consume_result` fails at once. ``ValueError`` is a wrong argument; nothing has been sent then.
+    :class:`VMErrorRaised` with the name of the error byte that the host answered, :class:`HostFault` for an unknown
+    error byte, a closed or broken connection or an oversized reply, and what :meth:`Admission.admit` raises.
+    ``ValueError`` is a wrong argument; nothing has been sent then.
     """
 
-    def __init__(self, connection: Connection, observer: Observer | None = None) -> None:
+    def __init__(
+        self, connection: Connection, observer: Observer | None = None, admission: Admission | None = None
+    ) -> None:
         """The client owns ``connection`` from now on.
 
-        ``observer`` is called, under the mutex, with all bytes as they are sent and received.
+        ``observer`` is called, under the mutex, with all bytes as they are sent and received. Without ``admission``
+        every request is sent; the position in the stream is unknown after a :class:`HostFault`, and it is the caller
+        who must know that.
         """
         self._socket = connection
         self._observer = observer
+        self._admission = admission
         self._mutex = threading.Lock()
         self._buffer = memoryview(bytearray(HOST_READ_BYTES))
-        self._failure: str | None = None
-        self._aborted = False
-        self._owner: int | None = None
-        self._result_sent = False
-        self._disagreement_sent = False
         #: Time that requests took, without waiting for other threads.
         self.time_ns = 0
 
     @classmethod
-    def connect(cls, address: str, observer: Observer | None = None) -> HostClient:
-        """Connects to ``unix://PATH``, ``host:port`` or ``[ipv6]:port``; :class:`InternalErrorRaised` if it cannot."""
+    def connect(cls, address: str, observer: Observer | None = None, admission: Admission | None = None) -> HostClient:
+        """Connects to ``unix://PATH``, ``host:port`` or ``[ipv6]:port``; :class:`HostFault` if it cannot."""
         try:
             endpoint = parse_endpoint(address)
         except ValueError as error:
-            raise InternalErrorRaised(str(error)) from None
+            raise HostFault(str(error)) from None
         try:
             if isinstance(endpoint, UnixEndpoint):
                 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -83,8 +93,8 @@ class HostClient:
                 connection.settimeout(None)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            raise InternalErrorRaised(f"cannot connect to host {address}: {error}") from error
-        return cls(connection, observer)
+            raise HostFault(f"cannot connect to host {address}: {error}") from error
+        return cls(connection, observer, admission)
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -116,7 +126,7 @@ class HostClient:
         self._exchange(HostMethod.STORAGE_WRITE, head, 0, data)
 
     def consume_result(self, result: bytes) -> None:
-        """Sends the result of the run and waits for its acknowledgement. Only once, and the last request."""
+        """Sends the result of the run and waits for its acknowledgement. The last request of a run."""
         self._ask(HostMethod.CONSUME_RESULT, result)
 
     def get_leader_nondet_result(self, call_no: int) -> ContractOutcome | None:
@@ -127,7 +137,7 @@ class HostClient:
         try:
             return decode_leader_result(reply.value)
         except ProtocolViolation as violation:
-            raise InternalErrorRaised(str(violation)) from None
+            raise HostFault(str(violation)) from None
 
     def post_nondet_result(self, call_no: int, result: bytes) -> None:
         """``result`` is the result code byte and payload of block ``call_no``."""
@@ -171,42 +181,22 @@ class HostClient:
 
     # --- end of the run ---------------------------------------------------------------------------
 
-    @property
-    def result_sent(self) -> bool:
-        """:meth:`consume_result` has begun to send: nobody may try again."""
-        return self._result_sent
+    def drain(self, timeout: float) -> bool:
+        """Wait, at most ``timeout`` seconds, for a request of another thread that is under way.
 
-    @property
-    def disagreement_sent(self) -> bool:
-        """:meth:`notify_nondet_disagreement` has begun to send: nobody may do it again."""
-        return self._disagreement_sent
-
-    def seize(self, timeout: float) -> bool:
-        """Reserves the connection for the calling thread, for good; it waits at most ``timeout`` for each reply then.
-
-        Waits up to ``timeout`` seconds for a request of another thread that is under way; requests of other threads
-        that have not begun, now or later, raise :class:`InternalErrorRaised` when their turn comes. True: the
-        calling thread may send the result (unless :attr:`result_sent`). False: the request still waits for the
-        host, and nothing can be sent behind half of it; a later call may try again.
+        True: none is any more, and each later reply is waited for at most ``timeout``. False: the request still waits
+        for the host, and nothing can be sent behind half of it; a later call may try again.
 
         A thread inside a request of its own (a signal handler that interrupted it) gets False.
         """
-        self._owner = threading.get_ident()
         if not self._mutex.acquire(timeout=timeout):
             return False
         self._socket.settimeout(timeout)
         self._mutex.release()
         return True
 
-    def abort(self) -> None:
-        """Breaks the connection from any thread: the request that waits, and all later ones, fail at once."""
-        self._aborted = True
-        # The host may have gone first.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
-        """Closes the socket. Not while another thread is in a request: use :meth:`abort` first."""
+        """Closes the socket. Not while another thread is in a request."""
         self._socket.close()
 
     # --- transport --------------------------------------------------------------------------------
@@ -224,33 +214,27 @@ class HostClient:
 
     def _exchange(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview = b"") -> Reply:
         with self._mutex:
-            self._admit(method)
-            # Stands if anything below leaves the reply unread, an exception of the observer or a signal included.
-            self._failure = "an earlier request was not completed"
+            if self._admission is not None:
+                self._admission.admit(method)
             begun = time.perf_counter_ns()
             try:
                 reply = self._transfer(method, request, length, rest)
             except (OSError, ProtocolViolation) as error:
-                self._failure = "connection to host aborted" if self._aborted else f"host connection: {error}"
-                raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}") from error
+                why = f"host connection: {error}"
+                self._lose(why)
+                raise HostFault(f"{method.name.lower()}: {why}") from error
+            except BaseException:
+                # The observer's, or a signal's: the reply stays unread.
+                self._lose("an earlier request was not completed")
+                raise
             self.time_ns += time.perf_counter_ns() - begun
-            self._failure = None
         if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:
             raise VMErrorRaised(reply.error.name.lower(), f"the host refused {method.name.lower()}")
         return reply
 
-    def _admit(self, method: HostMethod) -> None:
-        """Refuses a request that must not be sent any more."""
-        if self._owner is not None and self._owner != threading.get_ident():
-            raise InternalErrorRaised(f"{method.name.lower()}: the run is being ended")
-        if self._result_sent:
-            raise InternalErrorRaised(f"{method.name.lower()}: the result has been sent already")
-        if method is HostMethod.CONSUME_RESULT:
-            self._result_sent = True
-        elif self._failure is not None:
-            raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}")
-        elif method is HostMethod.NOTIFY_NONDET_DISAGREEMENT:
-            self._disagreement_sent = True
+    def _lose(self, why: str) -> None:
+        if self._admission is not None:
+            self._admission.host_lost(why)
 
     def _transfer(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview) -> Reply:
         self._socket.sendall(request)

@@ -30,7 +30,7 @@ from pygenvm.executor.module_protocol.codec import (
     read_llm_answer,
     read_web_answer,
 )
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import GuestFault, ModuleFault
 
 _log = logging.getLogger("executor.module_client")
 
@@ -59,7 +59,9 @@ class Modules:
         A language model is told the remaining fuel, and what an Ok costs is reported to the host.
 
         :raises VMErrorRaised: the host refuses to tell the remaining fuel.
-        :raises InternalErrorRaised: FatalError, no or a malformed answer, or the host is gone.
+        :raises ModuleFault: FatalError, no or a malformed answer.
+        :raises GuestFault: the request is too long.
+        :raises HostFault: the host is gone.
         """
         return self._ask_web(name, payload) if module == "web" else self._ask_llm(name, payload)
 
@@ -75,7 +77,7 @@ class Modules:
         self._fuel.consume_fuel(answer.value.consumed_gen)
         data = answer.value.data
         if type(data) not in (str, bool, dict):
-            raise InternalErrorRaised(f"llm module: {name}: data is a {type(data).__name__}")
+            raise ModuleFault(f"llm module: {name}: data is a {type(data).__name__}")
         return {"ok": data}
 
     def close(self) -> None:
@@ -103,16 +105,17 @@ class ModuleClient:
     def ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
         """Send a request and wait for its answer; ``read`` checks and converts the inside of an Ok.
 
-        :raises InternalErrorRaised: the service cannot be reached, is lost or too slow, answers FatalError or
-            something malformed.
+        :raises ModuleFault: the service cannot be reached, is lost or too slow, answers FatalError or something
+            malformed.
+        :raises GuestFault: the request is too long.
         """
         with self._slots:
             begun = time.perf_counter_ns()
             try:
                 return self._ask(request, read)
-            except (_ModuleFailure, ValueError) as error:
-                text = f"{self._name} module at {self._address}: {request.name}: {error}"
-                raise InternalErrorRaised(text) from error
+            except (_ModuleFailure, _RequestTooLong, ValueError) as error:
+                fault = GuestFault if isinstance(error, _RequestTooLong) else ModuleFault
+                raise fault(f"{self._name} module at {self._address}: {request.name}: {error}") from error
             finally:
                 with self._lock:
                     self.calls += 1
@@ -121,7 +124,7 @@ class ModuleClient:
     def _ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
         frame = encode_request(request)
         if len(frame) > limits.MODULE_MESSAGE_BYTES:
-            raise ValueError(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
+            raise _RequestTooLong(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
         session = self._take()
         answer = decode_answer(session.exchange(frame, limits.MODULE_ANSWER_SECONDS))
         with self._lock:
@@ -181,6 +184,10 @@ class ModuleClient:
                 session.close()
             else:
                 session.abort()
+
+
+class _RequestTooLong(Exception):
+    """What the contract asks does not fit a message."""
 
 
 class _ModuleFailure(Exception):

@@ -31,7 +31,7 @@ from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello, Ok, UserError, decode_answer, decode_request
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
-from pygenvm.executor.outcome import InternalErrorRaised, VMError, VMErrorRaised
+from pygenvm.executor.outcome import HostFault, InternalErrorRaised, ModuleFault, VMError, VMErrorRaised
 from pygenvm.executor.outcome import UserError as ContractError
 from pygenvm.executor.primitives.abi import HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
@@ -65,11 +65,11 @@ _SHOWN_BYTES = 48
 E = TypeVar("E", bound=Event)
 
 
-class Deviation(InternalErrorRaised):
-    """The run did something else than the recorded one. It ends the run."""
+class Deviation(HostFault):
+    """The run did something else than the recorded one. It ends the run, as a host would that breaks off."""
 
 
-class EndOfRecord(InternalErrorRaised):
+class EndOfRecord(HostFault):
     """An interrupted run has been replayed up to its interruption."""
 
 
@@ -93,6 +93,7 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     """
     record = player.record
     from pygenvm.executor.run.console import ProcessConsole
+    from pygenvm.executor.run.ending import Ending
     from pygenvm.executor.run.supervisor import RunOptions
     from pygenvm.executor.run.world import Parts, assemble
     from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -104,10 +105,12 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         permissions = Permissions.parse(header.permissions)
     except ValueError as error:
         raise RecordError(f"the recorded run cannot have begun: {error}") from error
-    host = HostClient(_Connection(player))
+    ending = Ending()
+    host = HostClient(_Connection(player), admission=ending)
     folders = config.runners_dir, config.registry_dir
     parts = Parts(
         host=host,
+        ending=ending,
         web=_ReplayModule("web", player),
         llm=_ReplayModule("llm", player),
         artefacts=ArtefactStore(artefacts_dir),
@@ -123,7 +126,7 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         player.not_started(str(error))
     else:
         payload = supervisor.run().payload()
-        if player.deviation is None and not player.at_end:
+        if player.deviation is None and not player.at_end and ending.vm_delivers():
             try:
                 host.consume_result(payload)
             except InternalErrorRaised as error:
@@ -298,9 +301,6 @@ class _Connection:
     def settimeout(self, value: float | None) -> None:
         """Nothing is waited for."""
 
-    def shutdown(self, how: int) -> None:
-        """There is nothing to shut down."""
-
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -313,14 +313,14 @@ class _ReplayModule(ModuleClient):
     def ask(self, request: ModuleRequest, read: AnswerReader) -> Ok | UserError:
         event = self._player.module(self._name, request)
         if event.answer is None:
-            raise InternalErrorRaised(event.failure or "")
+            raise ModuleFault(event.failure or "")
         answer = decode_answer(event.answer)
         if isinstance(answer, UserError):
             return answer
         try:
             return Ok(read(getattr(answer, "value", None)))
         except ValueError as error:
-            raise InternalErrorRaised(f"the recorded answer of the {self._name} module: {error}") from error
+            raise ModuleFault(f"the recorded answer of the {self._name} module: {error}") from error
 
 
 class _ReplayEntropy:

@@ -22,7 +22,16 @@ from blake3 import blake3
 
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import CacheFolder
-from pygenvm.executor.outcome import InternalError, InternalErrorRaised, OutOfMemory, Return, VMErrorRaised
+from pygenvm.executor.outcome import (
+    Blame,
+    GuestFault,
+    InstallationFault,
+    InternalError,
+    InternalErrorRaised,
+    OutOfMemory,
+    Return,
+    VMErrorRaised,
+)
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import VmError
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
@@ -105,18 +114,21 @@ class Deriver:
             if error.error.message == VmError.TIMEOUT:
                 raise
             # That is about this installation, and no verdict on the contract.
-            raise InternalErrorRaised(f"{by}: {error}") from None
+            raise InstallationFault(f"{by}: {error}") from None
+        except GuestFault as error:
+            raise InstallationFault(str(error)) from error  # The guest is the runner here.
         finally:
             vm.close()
         if isinstance(outcome, InternalError):
-            raise InternalErrorRaised(f"{by}: {outcome.message}")
+            blame = Blame.INSTALLATION if outcome.blame is Blame.GUEST else outcome.blame
+            raise InternalErrorRaised(f"{by}: {outcome.message}", blame) from outcome.cause
         if not isinstance(outcome, Return):
             _log.warning("%s derives nothing: %s\n%s", by, outcome, world.output.decode("utf-8", "replace"))
             return None
         try:
             _decoded(outcome.calldata)
         except ValueError as error:
-            raise InternalErrorRaised(f"{by}: {error}") from None
+            raise InstallationFault(f"{by}: {error}") from None
         return outcome.calldata if len(outcome.calldata) <= limits.DERIVED_BYTES_MAX else _NOTHING
 
 

@@ -1,10 +1,9 @@
 """The executor process: two threads, signals, and the final result (spec executor/10).
 
 The VM thread has a big stack and does everything, delivering the result included. The main thread only
-waits. When a termination signal wakes it, it takes the connection to the host away from the VM thread,
-delivers ``timeout`` (or what the contract had already returned) and leaves the process, whatever the VM
-thread is doing: running wasm cannot be interrupted any cheaper. Exactly one of the two
-threads delivers: the one that claims the ending first.
+waits. When a termination signal wakes it, it takes the run over, delivers ``timeout`` (or what the contract
+had already returned) and leaves the process, whatever the VM thread is doing: running wasm cannot be
+interrupted any cheaper. Which of them may send what is settled in :mod:`executor.run.ending`.
 
 The main thread never does anything that can take long: a manager allows it a tenth of a second.
 """
@@ -27,8 +26,9 @@ from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.message import Message
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from pygenvm.executor.run import termination
+from pygenvm.executor.run.ending import Ending, State
 from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
-from pygenvm.executor.run.result import TIMEOUT, RunResult
+from pygenvm.executor.run.result import RunResult
 
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config
@@ -159,10 +159,10 @@ class _Run:
         self._host: HostClient | None = None
         self._console: ProcessConsole | None = None
         self._supervisor: Supervisor | None = None
-        #: Taken for good by the thread that delivers the result.
-        self._ending = threading.Lock()
-        self._delivered = False
+        self._ending = Ending()
+        #: The VM thread has nothing left to do.
         self._finished = False
+        #: Why it could not go on.
         self._failure: BaseException | None = None
 
     def execute(self) -> int:
@@ -174,7 +174,10 @@ class _Run:
             self._end_early()
         if self._failure is not None:
             raise self._failure
-        return 0 if self._delivered else 1
+        return self._exit_code()
+
+    def _exit_code(self) -> int:
+        return 0 if self._ending.state is State.DELIVERED else 1
 
     # --- VM thread -----------------------------------------------------------------------------------
 
@@ -186,14 +189,20 @@ class _Run:
             except StartError:
                 raise
             except BaseException as error:
-                self._log.error("executor failed", error=error)
-                result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
-            if termination.requested() or not self._ending.acquire(blocking=False):
-                return  # From the signal on the ending is the main thread's.
+                outcome = InternalError.of(error)
+                self._log.error("executor failed", blame=outcome.blame, error=error)
+                result = RunResult(outcome, None)
+            if termination.requested():
+                self._ending.signal()  # The main thread may not have come to it yet.
+            if not self._ending.vm_delivers():
+                return
             printing = self._deliver(host, result, limits.PRINT_SECONDS)
-            self._end_record("result" if self._delivered else "result not delivered")
+            delivered = self._ending.state is State.DELIVERED
+            self._end_record("result" if delivered else "result not delivered")
             printing.wait(None)
         except BaseException as error:
+            if not self._ending.vm_fails():
+                return
             self._failure = error
             self._end_record(str(error))
         self._finished = True
@@ -206,7 +215,7 @@ class _Run:
     def _connect(self) -> HostClient:
         try:
             observer = None if self._recorder is None else self._recorder.observe_host
-            self._host = HostClient.connect(self._arguments.host, observer)
+            self._host = HostClient.connect(self._arguments.host, observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         termination.wake()
@@ -234,6 +243,7 @@ class _Run:
         self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
         parts = Parts(
             host=host,
+            ending=self._ending,
             web=ModuleClient("web", config.web_address, hello),
             llm=ModuleClient("llm", config.llm_address, hello),
             artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
@@ -258,8 +268,6 @@ class _Run:
             )
         options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
         self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
-        if termination.requested():
-            supervisor.interrupted.set()
         try:
             supervisor.start_up()
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
@@ -270,14 +278,13 @@ class _Run:
 
     def _end_early(self) -> NoReturn:
         """Deliver what there is, and leave at once."""
-        if self._supervisor is not None:
-            self._supervisor.interrupted.set()
-        noted = _Aside(lambda: self._log.info("sigterm received"))
+        self._ending.signal()
+        noted = _OutputThread(lambda: self._log.info("sigterm received"))
         deadline = time.monotonic() + limits.TERMINATION_SECONDS
         while self._host is None and not self._finished and time.monotonic() < deadline:
             termination.wait(deadline - time.monotonic())
-        if self._failure is None and self._host is not None and self._ending.acquire(blocking=False):
-            printing = self._take_over(self._host)
+        if self._host is not None and self._ending.take_over():
+            printing = self._deliver_early(self._host)
             self._end_record("signal")
             printing.wait(limits.LAST_PRINT_SECONDS)
         else:
@@ -286,49 +293,48 @@ class _Run:
                 termination.wait(deadline - time.monotonic())
             if self._host is None or self._failure is not None:
                 why = self._failure or "ended by a signal before the host took the connection"
-                _Aside(lambda: _write(2, f"Error: {why}\n")).wait(limits.LAST_PRINT_SECONDS)
+                _OutputThread(lambda: _write(2, f"Error: {why}\n")).wait(limits.LAST_PRINT_SECONDS)
         noted.wait(limits.LAST_PRINT_SECONDS)
         # The VM thread cannot be stopped, so the interpreter cannot be shut down.
-        os._exit(0 if self._delivered else 1)
+        os._exit(self._exit_code())
 
-    def _take_over(self, host: HostClient) -> _Aside:
-        if not host.seize(limits.HOST_SEIZE_SECONDS):
-            return self._complain("it does not finish an earlier reply")
-        result = TIMEOUT
-        if self._supervisor is not None:
-            if self._supervisor.main_result is not None:
-                result = self._supervisor.main_result.interrupted()
-            call_no = self._supervisor.known_disagreement
-            if call_no is not None and not host.disagreement_sent:
-                result = RunResult(result.outcome, result.fingerprint, call_no)
-                try:
-                    host.notify_nondet_disagreement(call_no)
-                except InternalErrorRaised as error:
-                    return self._complain(str(error))
+    def _deliver_early(self, host: HostClient) -> _OutputThread:
+        if not host.drain(limits.HOST_DRAIN_SECONDS):
+            return self._report_undelivered("it does not finish an earlier reply")
+        result = self._ending.cut_short()
+        call_no = self._ending.untold_disagreement()
+        if call_no is not None:
+            result = replaced(result, disagreement=call_no)
+            try:
+                host.notify_nondet_disagreement(call_no)
+            except InternalErrorRaised as error:
+                return self._report_undelivered(str(error))
         return self._deliver(host, result, limits.LAST_PRINT_SECONDS)
 
     # --- either thread, once -------------------------------------------------------------------------
 
-    def _deliver(self, host: HostClient, result: RunResult, patience: float) -> _Aside:
+    def _deliver(self, host: HostClient, result: RunResult, print_seconds: float) -> _OutputThread:
         """Print what was asked for, then send the result: a manager may kill us once it has that.
 
-        If nobody reads what is printed, the result is sent after ``patience`` seconds all the same.
+        If nobody reads what is printed, the result is sent after ``print_seconds`` all the same.
         """
-        printing = _Aside(lambda: self._print(result))
-        printing.wait(patience)
+        printing = _OutputThread(lambda: self._print(result))
+        printing.wait(print_seconds)
         try:
             host.consume_result(result.payload())
         except (InternalErrorRaised, VMErrorRaised) as error:
-            return self._complain(str(error))
-        self._delivered = True
+            return self._report_undelivered(str(error))
+        self._ending.acknowledged()
         return printing
 
-    def _complain(self, why: str) -> _Aside:
-        def complain() -> None:
+    def _report_undelivered(self, why: str) -> _OutputThread:
+        self._ending.not_taken()
+
+        def report() -> None:
             _write(2, f"Error: the host did not take the result: {why}\n")
             self._log.error("result not delivered", error=why)
 
-        return _Aside(complain)
+        return _OutputThread(report)
 
     def _print(self, result: RunResult) -> None:
         printed = self._arguments.printed
@@ -351,20 +357,20 @@ class _Run:
                 _write(2, f"internal error: {message}\n")
 
 
-class _Aside:
-    """Something that may block for ever (a full pipe that nobody reads), done on a thread of its own."""
+class _OutputThread:
+    """Writes something on a thread of its own: it may block for ever, in a full pipe that nobody reads."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[], None]) -> None:
         self._done = threading.Event()
 
         def run() -> None:
             try:
-                work()
+                write()
             finally:
                 self._done.set()
 
         with termination.held_back():
-            threading.Thread(target=run, name="aside", daemon=True).start()
+            threading.Thread(target=run, name="output", daemon=True).start()
 
     def wait(self, seconds: float | None) -> None:
         """Returns when it is done, or after ``seconds``."""

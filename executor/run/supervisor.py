@@ -19,6 +19,8 @@ from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.module_protocol.client import Modules
 from pygenvm.executor.outcome import (
     ContractOutcome,
+    GuestFault,
+    HostFault,
     InternalError,
     InternalErrorRaised,
     VMError,
@@ -35,6 +37,7 @@ from pygenvm.executor.primitives.abi import (
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.validators import ValidatorTasks
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
@@ -90,7 +93,7 @@ class Supervisor:
         console: Console,
         entropy: Entropy,
         validators: ValidatorTasks,
-        interrupted: threading.Event,
+        ending: Ending,
         log: Logger,
     ) -> None:
         self.host = host
@@ -100,10 +103,7 @@ class Supervisor:
         self.entropy = entropy
         self.debug_mode = options.debug_mode
         self.locked_slots: frozenset[Slot] = frozenset()
-        #: Set by the main thread when a termination signal arrives.
-        self.interrupted = interrupted
-        #: The main VM's result as soon as it is known; validator tasks may still be running.
-        self.main_result: RunResult | None = None
+        self.ending = ending
         self._open_runners = open_runners
         self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
@@ -123,7 +123,8 @@ class Supervisor:
         """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
-        :raises InternalErrorRaised: the host is gone or misbehaves.
+        :raises HostFault: the host is gone or misbehaves.
+        :raises GuestFault: the list of upgraders is longer than a slot.
         :raises RegistryError: there is no usable registry.
         """
         self.locked_slots = self._read_locked_slots()
@@ -141,7 +142,7 @@ class Supervisor:
         (count,) = _U32.unpack(read(UPGRADERS_SLOT, 0, 4))
         for position in range(count):
             if 4 + 20 * (position + 1) > 0xFFFF_FFFF:
-                raise InternalErrorRaised(f"{count} upgraders do not fit a slot")
+                raise GuestFault(f"{count} upgraders do not fit a slot")
             if read(UPGRADERS_SLOT, 4 + 20 * position, 20) == sender:
                 return frozenset()
         (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
@@ -163,15 +164,13 @@ class Supervisor:
             result = self._run_vm(spec)
         except VMErrorRaised as error:
             result = RunResult(error.error, EMPTY)
-        except InternalErrorRaised as error:
-            result = RunResult(InternalError(str(error)), None)
         except Exception as error:
-            self._log.error("internal error", error=error)
-            result = RunResult(InternalError(f"{type(error).__name__}: {error}"), None)
-        self.main_result = result
-        self.main_result = result = self._verdict(result)
-        if not self.interrupted.is_set():
-            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self.modules))
+            result = RunResult(InternalError.of(error), None)
+        self.ending.result_known(result)
+        result = self._verdict(result)
+        self.ending.result_known(result)
+        if not self.ending.interrupted:
+            self._tell(result)
         self.modules.close()
         return result
 
@@ -184,12 +183,14 @@ class Supervisor:
             self.host.notify_nondet_disagreement(disagreement)
             return replaced(result, disagreement=disagreement)
         except InternalErrorRaised as error:
-            return RunResult(InternalError(str(error)), None)
+            return RunResult(InternalError.of(error), None)
 
-    @property
-    def known_disagreement(self) -> int | None:
-        """Lowest call number that a validator has rejected so far; from any thread."""
-        return self._validators.lowest
+    def _tell(self, result: RunResult) -> None:
+        """Tell operators about a run that no signal ended."""
+        outcome = result.outcome
+        if isinstance(outcome, InternalError):
+            self._log.error("internal error", blame=outcome.blame, error=outcome.cause or outcome.message)
+        self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self.modules, outcome))
 
     def _run_vm(self, spec: VmSpec) -> RunResult:
         """Set up a VM for the contract of ``spec`` and run it to its end.
@@ -210,7 +211,7 @@ class Supervisor:
             except VMErrorRaised as error:
                 return RunResult(error.error, vm.fingerprint)
             except InternalErrorRaised as error:
-                return RunResult(InternalError(str(error)), None)
+                return RunResult(InternalError.of(error), None)
             assert vm.outcome is not None
             return RunResult(vm.outcome, vm.fingerprint)
         finally:
@@ -228,7 +229,7 @@ class Supervisor:
             (length,) = _U32.unpack(read(0, 4))
             vm.charge(length)
             if length > 0xFFFF_FFFF - 4:
-                raise InternalErrorRaised(f"code of {length} bytes does not fit a slot")
+                raise GuestFault(f"code of {length} bytes does not fit a slot")
             archive = parse_contract(read(4, length), address)
             self._contracts[address.as_bytes] = archive
         return archive
@@ -241,7 +242,7 @@ class Supervisor:
 
     def check_interrupted(self) -> None:
         """:raises VMErrorRaised: ``timeout``, once a termination signal has arrived."""
-        if self.interrupted.is_set():
+        if self.ending.interrupted:
             raise VMErrorRaised(str(VmError.TIMEOUT))
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
@@ -291,7 +292,7 @@ class Supervisor:
         leader = self.host.get_leader_nondet_result(call_no)
         if leader is None:
             if self._options.sync:
-                raise InternalErrorRaised(f"no leader result for block {call_no} in sync mode")
+                raise HostFault(f"no leader result for block {call_no} in sync mode")
             outcome = self._run_block(parent, data_leader, None)
             self.host.post_nondet_result(call_no, outcome.to_bytes())
             return outcome
@@ -318,7 +319,7 @@ class Supervisor:
         Nobody may go on with the result of a VM that was cut off as if it were the contract's.
         """
         if isinstance(result.outcome, InternalError):
-            raise InternalErrorRaised(result.outcome.message)
+            raise InternalErrorRaised(result.outcome.message, result.outcome.blame) from result.outcome.cause
         if isinstance(result.outcome, VMError):
             self.check_interrupted()
         return result.outcome

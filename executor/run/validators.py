@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pygenvm.executor import limits
-from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised
+from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised, blame_of
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.stream import validated_block
 
 if TYPE_CHECKING:
@@ -42,16 +43,13 @@ class ValidatorTasks:
     The verdict does not depend on timing: a task is skipped only if a block before it disagreed.
     """
 
-    def __init__(self, gate: ValidatorGate, interrupted: threading.Event) -> None:
-        """Tasks whose turn comes when ``interrupted`` is set are dropped."""
+    def __init__(self, gate: ValidatorGate, ending: Ending) -> None:
+        """Tasks whose turn comes when the run is interrupted are dropped."""
         self._gate = gate
-        self._interrupted = interrupted
+        self._ending = ending
         self._pool: ThreadPoolExecutor | None = None
         self._tasks: list[tuple[int, Future[bool]]] = []
         self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
-        #: Lowest call number that disagreed so far.
-        self.lowest: int | None = None
-        self._lock = threading.Lock()
 
     def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
         """Queue a task; waits for space if too many are pending."""
@@ -66,15 +64,14 @@ class ValidatorTasks:
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
         validated_block.set(call_no)
         try:
-            if self._interrupted.is_set() or not self._gate.validates(call_no, self.lowest):
+            if self._ending.interrupted or not self._gate.validates(call_no, self._ending.disagreement):
                 return True
             try:
                 agrees = run() == _AGREES
             except VMErrorRaised:
                 return True  # Cut off by a signal: no verdict.
             if not agrees:
-                with self._lock:
-                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
+                self._ending.disagreement_known(call_no)
             return agrees
         finally:
             self._slots.release()
@@ -86,12 +83,14 @@ class ValidatorTasks:
         """
         for call_no, task in self._tasks:
             error = task.exception()
-            if self.lowest is not None and self.lowest < call_no:
+            lowest = self._ending.disagreement
+            if lowest is not None and lowest < call_no:
                 continue
             if isinstance(error, InternalErrorRaised):
                 raise error
             if error is not None:
-                raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
+                text = f"validator task: {type(error).__name__}: {error}"
+                raise InternalErrorRaised(text, blame_of(error)) from error
         if self._pool is not None:
             self._pool.shutdown()
-        return self.lowest
+        return self._ending.disagreement

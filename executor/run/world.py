@@ -13,12 +13,12 @@ output goes: those are :class:`Parts`. How the parts work together is the same f
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
 from pygenvm.executor.run.validators import UntilDisagreement, ValidatorGate, ValidatorTasks
 from pygenvm.executor.subvm.random import SystemEntropy
@@ -39,6 +39,8 @@ class Parts:
 
     host: HostClient
     """Connected; closing it is up to whoever made it."""
+    ending: Ending
+    """The one that ``host`` asks before it sends anything."""
     web: ModuleClient
     llm: ModuleClient
     """Both are closed at the end of the run."""
@@ -52,7 +54,6 @@ class Parts:
 
 def assemble(message: Message, options: RunOptions, parts: Parts, log: Logger) -> Supervisor:
     """The run of ``message``, not begun yet: :meth:`Supervisor.start_up`, then :meth:`Supervisor.run`, each once."""
-    interrupted = threading.Event()
     return Supervisor(
         message=message,
         options=options,
@@ -62,7 +63,7 @@ def assemble(message: Message, options: RunOptions, parts: Parts, log: Logger) -
         open_runners=parts.open_runners,
         console=parts.console,
         entropy=parts.entropy,
-        validators=ValidatorTasks(parts.gate, interrupted),
-        interrupted=interrupted,
+        validators=ValidatorTasks(parts.gate, parts.ending),
+        ending=parts.ending,
         log=log,
     )

@@ -12,7 +12,7 @@ from pygenvm.executor.limits import (
     MAPPED_PATH_BYTES_MAX,
     MAPPED_PATH_NAMES_MAX,
 )
-from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.outcome import GuestFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive, FileContent, Folder
 from pygenvm.executor.runner.ids import CONTRACT
 from pygenvm.executor.runner.runner_json import (
@@ -108,7 +108,7 @@ def run_actions(
     ``check_interrupted`` is called before each action and may raise (``timeout``, spec executor/05).
 
     :raises VMErrorRaised: ``invalid_contract``, ``OOM``, and what the builder and the registry raise.
-    :raises InternalErrorRaised: no StartWasm was met.
+    :raises GuestFault: no StartWasm was met.
     """
     _Run(contract, builder, registry).until_start(check_interrupted)
 
@@ -140,7 +140,7 @@ class _Run:
                 self._builder.start_wasm(current, action.file, dict(self._env))
                 return
             self._run(current, action)
-        raise InternalErrorRaised(f"the actions of {self._contract.id} contain no StartWasm for this mode")
+        raise GuestFault(f"the actions of {self._contract.id} contain no StartWasm for this mode")
 
     def _run(self, current: Archive, action: _Step) -> None:
         match action:

@@ -20,7 +20,7 @@ from pygenvm import schemas
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
-from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.ids import LATEST, RunnerId
 from pygenvm.executor.runner.ustar import read_tar
@@ -97,7 +97,7 @@ class InstalledRunners:
         """The archive of an id that :meth:`resolve` gave.
 
         :raises InvalidContract: it is not installed, or malformed.
-        :raises InternalErrorRaised: it cannot be read.
+        :raises InstallationFault: it cannot be read.
         """
         with self._lock:
             archive = self._archives.get(resolved)
@@ -136,7 +136,7 @@ class InstalledRunners:
                 f"the archive of {runner} is not installed: there is no {path}; `genvm runners build` makes it"
             ) from error
         except OSError as error:
-            raise InternalErrorRaised(f"the archive of {runner} cannot be read: {error}") from error
+            raise InstallationFault(f"the archive of {runner} cannot be read: {error}") from error
         return Archive(str(runner), read_tar(data), len(data), file_state(status))
 
 

@@ -96,7 +96,7 @@ class ArtefactStore:
         ``origin`` stands for where the bytes come from and changes whenever they might (:mod:`executor.file_state`).
 
         :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
-        :raises InternalErrorRaised: the compiler ran out of its limits.
+        :raises InstallationFault: the compiler ran out of its limits.
         """
         mode = _Mode(deterministic, counts_depth)
         if origin is None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -118,5 +118,5 @@ class _Nobody:
         raise _asked_for("derive")
 
 
-def _asked_for(what: str) -> InternalErrorRaised:
-    return InternalErrorRaised(f"a program that sees only its files asked for `{what}`")
+def _asked_for(what: str) -> InstallationFault:
+    return InstallationFault(f"a program that sees only its files asked for `{what}`")

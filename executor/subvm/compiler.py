@@ -9,7 +9,7 @@ import tempfile
 from typing import IO
 
 from pygenvm.executor import interpreter, limits
-from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.subvm import compile_child
 from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasm.prepare import prepare
@@ -19,7 +19,7 @@ def compile_module(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> t
     """The artefact of ``wasm``, prepared as the flags say, and what is known of the module.
 
     :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
-    :raises InternalErrorRaised: the compiler ran out of its limits, or there is no space for its files.
+    :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
     prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
     return compile_in_child(wasm, prepared.code), prepared.facts
@@ -31,7 +31,7 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
     Nothing of it has a name on disk, so nothing is left behind when this process is killed.
 
     :raises InvalidContract: the engine refuses one of them.
-    :raises InternalErrorRaised: the compiler ran out of its limits, or there is no space for its files.
+    :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -51,10 +51,10 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
             stderr.seek(0)
             text = stderr.read(limits.COMPILER_TEXT_BYTES).decode("utf-8", "replace")
     except OSError as error:
-        raise InternalErrorRaised(f"compiling a module: {error}") from error
+        raise InstallationFault(f"compiling a module: {error}") from error
     if status == compile_child.REFUSED:
         raise InvalidContract(f"the engine refuses the module: {text}")
-    raise InternalErrorRaised(f"the compiler died with status {status}: {text}")
+    raise InstallationFault(f"the compiler died with status {status}: {text}")
 
 
 def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], stderr: IO[bytes]) -> int:
@@ -74,4 +74,4 @@ def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], s
             return child.wait(limits.COMPILE_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
-            raise InternalErrorRaised(f"compiling a module took more than {limits.COMPILE_SECONDS} s") from None
+            raise InstallationFault(f"compiling a module took more than {limits.COMPILE_SECONDS} s") from None

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import ExecutorFault, GuestFault
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE
@@ -69,7 +69,7 @@ def pop() -> None:
 def _on_unraisable(info: sys.UnraisableHookArgs) -> None:
     vm = running.vm
     if vm is not None:
-        vm.pending = InternalErrorRaised(f"an exception escaped a host function: {info.exc_value!r}")
+        vm.pending = ExecutorFault(f"an exception escaped a host function: {info.exc_value!r}")
     sys.__unraisablehook__(info)
 
 
@@ -144,9 +144,9 @@ def define_counter(linker: Linker, store: Store, name: str, counter: Global) -> 
 def caller_memory(caller: int) -> MemoryStruct:
     """The memory that the calling instance exports as ``memory``.
 
-    :raises InternalErrorRaised: it exports none (spec executor/04).
+    :raises GuestFault: it exports none (spec executor/04).
     """
     item = caller_export(caller, "memory")
     if item is None or item.kind != EXTERN_MEMORY:
-        raise InternalErrorRaised("the calling module does not export its memory as `memory`")
+        raise GuestFault("the calling module does not export its memory as `memory`")
     return item.of.memory  # type: ignore[no-any-return]

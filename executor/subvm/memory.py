@@ -10,7 +10,7 @@ import ctypes
 import struct
 
 from pygenvm.executor import limits
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import GuestFault
 from pygenvm.executor.subvm.types import U256, Slot
 from pygenvm.executor.subvm.wasmtime_c import Memory
 
@@ -34,15 +34,13 @@ class GuestMemory:
     def _refresh(self, ptr: int, size: int) -> None:
         """Widen the view to the memory's current length.
 
-        :raises InternalErrorRaised: the range is outside the memory (spec executor/04, 06).
+        :raises GuestFault: the range is outside the memory (spec executor/04, 06).
         """
         self._size = self.size()
         if self._size:
             self._view = memoryview((ctypes.c_char * self._size).from_address(self._address)).cast("B")
         if ptr + size > self._size:
-            raise InternalErrorRaised(
-                f"guest pointer out of bounds: {size} bytes at {ptr:#x}, memory has {self._size} bytes"
-            )
+            raise GuestFault(f"guest pointer out of bounds: {size} bytes at {ptr:#x}, memory has {self._size} bytes")
 
     def view(self, ptr: int, size: int) -> memoryview:
         """Writable view of ``[ptr, ptr + size)``; must not be kept over the host call."""

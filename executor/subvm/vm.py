@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.outcome import (
+    Blame,
+    InstallationFault,
     InternalError,
     InternalErrorRaised,
     InvalidContract,
@@ -21,6 +23,7 @@ from pygenvm.executor.outcome import (
     UserError,
     VMError,
     VMErrorRaised,
+    blame_of,
 )
 from pygenvm.executor.primitives.abi import MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
@@ -236,9 +239,9 @@ class SubVM:
         if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
             raise InvalidContract(f"{type(pending).__name__} in {what}")
         if pending is not None:
-            raise InternalErrorRaised(_describe(pending)) from pending
+            raise InternalErrorRaised(_describe(pending), blame_of(pending)) from pending
         if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
-            raise InternalErrorRaised(f"{what}: {failure}")
+            raise InstallationFault(f"{what}: {failure}")
         if isinstance(failure, Trap) and self._error_of_function(failure.frames) == VmError.OOM:
             raise OutOfMemory(f"{what}: {failure}")
         if failure is not None:
@@ -269,7 +272,8 @@ class SubVM:
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap, frames)
         elif failure is not None:
-            self.outcome = InternalError(f"engine: {failure}")
+            blame = Blame.INSTALLATION if failure.is_of_the_machine else Blame.EXECUTOR
+            self.outcome = InternalError(f"engine: {failure}", blame)
         else:
             self.outcome = Return(b"\x00")
         if self.spec.wants_fingerprint and isinstance(self.outcome, UserError | VMError):
@@ -290,15 +294,15 @@ class SubVM:
             case VMErrorRaised():
                 return pending.error
             case InternalErrorRaised():
-                return InternalError(str(pending))
-        return InternalError(_describe(pending))
+                return InternalError.of(pending)
+        return InternalError.of(pending, _describe(pending))
 
     def _outcome_of_trap(self, trap: Trap, frames: list[_Frame]) -> tuple[Outcome, list[_Frame]]:
         message = self._error_of_function(frames)
         if message is not None:
             return VMError(message), frames[1:]
         if trap.code is None or trap.code not in TRAP_NAMES:
-            return InternalError(f"engine trap: {trap}"), frames
+            return InternalError(f"engine trap: {trap}", Blame.EXECUTOR), frames
         return VMError(f"wasm_trap {TRAP_NAMES[trap.code]}", cause=str(trap)), frames
 
     def _error_of_function(self, frames: list[_Frame]) -> str | None:

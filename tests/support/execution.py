@@ -35,6 +35,7 @@ from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Outcome
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.console import ProcessConsole
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions
 from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.registry import InstalledRunners
@@ -173,11 +174,13 @@ def execute(
         host.put_code(code)
     root = cache_root() if built else registry or empty_registry()
     hello = Hello("cookie", dict(HOST_DATA))
-    with serving(host) as node, contextlib.closing(HostClient.connect(node.address)) as client:
+    ending = Ending()
+    with serving(host) as node, contextlib.closing(HostClient.connect(node.address, admission=ending)) as client:
         with _log(log_fd) as log:
             console = _CapturingConsole(log)
             parts = Parts(
                 host=client,
+                ending=ending,
                 web=ModuleClient("web", web, hello),
                 llm=ModuleClient("llm", llm, hello),
                 artefacts=_built_artefacts() if built else artefacts(),
@@ -192,6 +195,9 @@ def execute(
                 return supervisor.run()
 
             result = on_big_stack(work)
+        # A test may have played a signal.
+        may_deliver = ending.vm_delivers() or ending.take_over()
+        assert may_deliver
         client.consume_result(result.payload())
     return Execution(host, bytes(console.streams[1]), bytes(console.streams[2]), result=result)
 

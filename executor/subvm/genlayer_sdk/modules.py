@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import ModuleFault
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import GlErrno
 from pygenvm.executor.subvm.genlayer_sdk.request import (
@@ -100,7 +100,7 @@ def exec_prompt_template(vm: Guest, payload: Any) -> bytes:
     answer = vm.services.modules.ask("llm", "PromptTemplate", request)
     wanted = str if template == "EqNonComparativeLeader" else bool
     if "ok" in answer and type(answer["ok"]) is not wanted:
-        raise InternalErrorRaised(f"LLM module answered {template} with a {type(answer['ok']).__name__}")
+        raise ModuleFault(f"LLM module answered {template} with a {type(answer['ok']).__name__}")
     return calldata.encode(answer)
 
 

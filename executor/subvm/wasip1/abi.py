@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import GuestFault
 from pygenvm.executor.primitives.abi import WasiErrno
 
 if TYPE_CHECKING:
@@ -76,20 +76,20 @@ def signed64(value: int) -> int:
 
 
 def check_alignment(ptr: int, alignment: int) -> None:
-    """:raises InternalErrorRaised: ``ptr`` is not a multiple of ``alignment``, a power of two."""
+    """:raises GuestFault: ``ptr`` is not a multiple of ``alignment``, a power of two."""
     if ptr & (alignment - 1):
-        raise InternalErrorRaised(f"guest pointer {ptr:#x} is not aligned to {alignment} bytes")
+        raise GuestFault(f"guest pointer {ptr:#x} is not aligned to {alignment} bytes")
 
 
 def put_u32(memory: GuestMemory, ptr: int, value: int) -> None:
-    """:raises InternalErrorRaised: bad pointer."""
+    """:raises GuestFault: bad pointer."""
     if ptr & 3:
         check_alignment(ptr, 4)
     memory.write_u32(ptr, value)
 
 
 def put_u64(memory: GuestMemory, ptr: int, value: int) -> None:
-    """:raises InternalErrorRaised: bad pointer."""
+    """:raises GuestFault: bad pointer."""
     if ptr & 7:
         check_alignment(ptr, 8)
     memory.write_u64(ptr, value)
@@ -98,7 +98,7 @@ def put_u64(memory: GuestMemory, ptr: int, value: int) -> None:
 def put_record(memory: GuestMemory, ptr: int, record: bytes) -> None:
     """Write a record whose widest field has 64 bits.
 
-    :raises InternalErrorRaised: bad pointer.
+    :raises GuestFault: bad pointer.
     """
     if ptr & 7:
         check_alignment(ptr, 8)
@@ -110,7 +110,7 @@ def vectors(memory: GuestMemory, ptr: int, count: int) -> memoryview:
 
     The array must lie inside the memory, which bounds the number of vectors of one call.
 
-    :raises InternalErrorRaised: bad pointer.
+    :raises GuestFault: bad pointer.
     """
     if ptr & 3:
         check_alignment(ptr, 4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.limits import HOST_COPY_BYTES
 from pygenvm.executor.outcome import InternalErrorRaised, Return, UserError, VMError, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
+from pygenvm.executor.run.ending import Ending, State
 from tests.support.host_vectors import CONSUMED, CONTRACT, EXAMPLES, Example
 from tests.support.hosts import Step, expect, expect_end, scripted_host, send, shut_down_writing, stall
 
@@ -97,9 +97,7 @@ def test_consume_result(message: str, acknowledgement: bytes) -> None:
     data = bytes.fromhex(message)
     with scripted_host(expect(data), send(acknowledgement), expect_end()) as address:
         client = HostClient.connect(address)
-        assert not client.result_sent
         client.consume_result(data[5:])
-        assert client.result_sent
         client.close()
 
 
@@ -220,19 +218,23 @@ def test_oversized_slice_is_refused_when_announced() -> None:
 def test_only_the_result_is_sent_after_an_internal_error() -> None:
     consume = bytes.fromhex(CONSUMED["internal error boom"])
     with scripted_host(expect(READ_4), send(b"\x63"), expect(consume), send(b"\0"), expect_end()) as address:
-        client = HostClient.connect(address)
+        ending = Ending()
+        client = HostClient.connect(address, admission=ending)
         for _ in range(2):
             with pytest.raises(InternalErrorRaised, match="storage_read: host connection: unknown error byte 99"):
                 read_4(client)
         with pytest.raises(InternalErrorRaised, match="get_balance: host connection: unknown error byte 99"):
             client.get_balance(CONTRACT)
+        assert ending.vm_delivers()
         client.consume_result(consume[5:])
         client.close()
 
 
 def test_the_result_is_the_last_request() -> None:
     with scripted_host(expect(bytes.fromhex(CONSUMED["Return(null)"])), send(b"\0"), expect_end()) as address:
-        client = HostClient.connect(address)
+        ending = Ending()
+        client = HostClient.connect(address, admission=ending)
+        assert ending.vm_delivers()
         client.consume_result(b"\0\0")
         with pytest.raises(InternalErrorRaised, match="already"):
             client.consume_result(b"\0\0")
@@ -266,7 +268,7 @@ def test_a_failing_observer_leaves_no_half_read_reply_behind() -> None:
             raise RuntimeError("disk full")
 
     with scripted_host(expect(READ_4), send(b"\0abcd"), expect_end()) as address:
-        client = HostClient.connect(address, observer)
+        client = HostClient.connect(address, observer, Ending())
         with pytest.raises(RuntimeError):
             read_4(client)
         with pytest.raises(InternalErrorRaised, match="an earlier request was not completed"):
@@ -297,48 +299,33 @@ def test_ipv6() -> None:
 # --- threads and the end of a run -----------------------------------------------------------------
 
 
-@pytest.fixture
-def stalled() -> Iterator[tuple[HostClient, InThread]]:
-    """A client with a read in another thread that the host does not answer."""
+def test_draining_gives_up_when_the_host_does_not_answer() -> None:
     began = threading.Event()
+    ending = Ending()
     with scripted_host(expect(READ_4), lambda *_: began.set(), stall()) as address:
-        client = HostClient.connect(address)
+        client = HostClient.connect(address, admission=ending)
         reading = InThread(read_4, client)
         assert began.wait(30)
-        yield client, reading
-        client.abort()
-        with pytest.raises(InternalErrorRaised):
-            reading.wait()
-        client.close()
-
-
-def test_abort_ends_a_request_that_waits(stalled: tuple[HostClient, InThread]) -> None:
-    client, reading = stalled
-    client.abort()
-    with pytest.raises(InternalErrorRaised, match="storage_read: connection to host aborted"):
+        ending.signal()
+        assert ending.take_over()
+        assert not client.drain(0.01)
+        waiting = InThread(client.get_calldata)
+    # The host is gone now.
+    with pytest.raises(InternalErrorRaised, match="storage_read: host connection"):
         reading.wait()
-    with pytest.raises(InternalErrorRaised, match="connection to host aborted"):
-        read_4(client)
-    with pytest.raises(InternalErrorRaised, match="consume_result: connection to host aborted"):
-        client.consume_result(b"\0")
-    client.abort()
-
-
-def test_seizing_gives_up_when_the_host_does_not_answer(stalled: tuple[HostClient, InThread]) -> None:
-    client, _ = stalled
-    assert not client.seize(0.01)
-    waiting = InThread(client.get_calldata)
-    client.abort()
     with pytest.raises(InternalErrorRaised, match="get_calldata: the run is being ended"):
         waiting.wait()
+    client.close()
 
 
-def test_seizing_waits_for_the_request_under_way_and_keeps_others_out() -> None:
+def test_who_takes_over_waits_for_the_request_under_way_and_keeps_others_out() -> None:
     consume = bytes.fromhex(CONSUMED["VMError timeout"])
     began, go_on = threading.Event(), threading.Event()
+    ending = Ending()
 
-    def seize_and_end() -> None:
-        assert client.seize(30)
+    def take_over_and_end() -> None:
+        assert ending.take_over()
+        assert client.drain(30)
         client.consume_result(consume[5:])
 
     with scripted_host(
@@ -350,32 +337,19 @@ def test_seizing_waits_for_the_request_under_way_and_keeps_others_out() -> None:
         send(b"\0"),
         expect_end(),
     ) as address:
-        client = HostClient.connect(address)
+        client = HostClient.connect(address, admission=ending)
         reading = InThread(read_4, client)
         assert began.wait(30)
         waiting = InThread(client.get_calldata)
-        seizing = InThread(seize_and_end)
-        # Let the read end only after the seizing thread has announced itself.
-        while client._owner is None:
+        ending.signal()
+        taking_over = InThread(take_over_and_end)
+        while ending.state is not State.MAIN_DELIVERS:
             time.sleep(0.001)
         go_on.set()
         assert reading.wait() == b"abcd"
-        seizing.wait()
+        taking_over.wait()
         with pytest.raises(InternalErrorRaised, match="get_calldata: the run is being ended"):
             waiting.wait()
-        assert client.result_sent
-        client.close()
-
-
-def test_abort_ends_a_request_that_cannot_be_sent() -> None:
-    began = threading.Event()
-    with scripted_host(expect(b"\2"), lambda *_: began.set(), stall()) as address:
-        client = HostClient.connect(address)
-        writing = InThread(client.storage_write, SLOT, 0, bytes(64 << 20))
-        assert began.wait(30)
-        client.abort()
-        with pytest.raises(InternalErrorRaised, match="storage_write: connection to host aborted"):
-            writing.wait()
         client.close()
 
 

@@ -357,7 +357,7 @@ def test_nobody_goes_on_with_the_result_of_a_vm_that_a_signal_cut_off(
 
     def cut(self: Supervisor, spec: Any) -> Any:
         if spec.depth:
-            self.interrupted.set()
+            self.ending.signal()
         return original(self, spec)
 
     monkeypatch.setattr(Supervisor, "_run_vm", cut)
@@ -369,7 +369,7 @@ def test_a_validator_that_a_signal_cuts_off_has_no_verdict(monkeypatch: pytest.M
 
     def cut(self: Supervisor, spec: Any) -> Any:
         if spec.depth:
-            self.interrupted.set()
+            self.ending.signal()
         return original(self, spec)
 
     monkeypatch.setattr(Supervisor, "_run_vm", cut)

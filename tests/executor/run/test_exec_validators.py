@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
-from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, UserError, VMErrorRaised
+from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, ModuleFault, Return, UserError, VMErrorRaised
+from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.validators import UntilDisagreement, ValidatorTasks
 from pygenvm.executor.stream import validated_block
 
@@ -39,14 +39,14 @@ def answering(outcome: ContractOutcome) -> Callable[[], ContractOutcome]:
 
 def test_only_true_is_agreement() -> None:
     for outcome, verdict in ((TRUE, None), (FALSE, 0), (Return(b"\x00"), 0), (UserError("no"), 0)):
-        tasks = ValidatorTasks(UntilDisagreement(), threading.Event())
+        tasks = ValidatorTasks(UntilDisagreement(), Ending())
         tasks.add(0, answering(outcome))
         assert tasks.finish() == verdict
 
 
 def test_the_gate_decides_on_the_thread_of_the_block() -> None:
     gate = Gate(1)
-    tasks = ValidatorTasks(gate, threading.Event())
+    tasks = ValidatorTasks(gate, Ending())
     for call_no, outcome in enumerate((TRUE, FALSE, FALSE, TRUE)):
         tasks.add(call_no, answering(outcome))
     assert tasks.finish() == 2, "nobody asked the validator of block 1"
@@ -64,11 +64,11 @@ def test_blocks_before_a_disagreement_are_still_validated() -> None:
 
 
 def test_an_interruption_drops_what_has_not_begun() -> None:
-    gate, interrupted = Gate(), threading.Event()
-    tasks = ValidatorTasks(gate, interrupted)
+    gate, ending = Gate(), Ending()
+    tasks = ValidatorTasks(gate, ending)
 
     def cut_off() -> ContractOutcome:
-        interrupted.set()
+        ending.signal()
         raise VMErrorRaised("timeout")
 
     tasks.add(0, cut_off)
@@ -79,10 +79,10 @@ def test_an_interruption_drops_what_has_not_begun() -> None:
 
 def test_an_internal_error_counts_unless_an_earlier_block_disagreed() -> None:
     def failing() -> ContractOutcome:
-        raise InternalErrorRaised("the module is gone")
+        raise ModuleFault("the module is gone")
 
     for first, lost in ((TRUE, True), (FALSE, False)):
-        tasks = ValidatorTasks(Gate(), threading.Event())
+        tasks = ValidatorTasks(Gate(), Ending())
         tasks.add(0, answering(first))
         tasks.add(1, failing)
         if lost:

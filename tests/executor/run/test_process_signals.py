@@ -16,6 +16,7 @@ import pytest
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
+from pygenvm.executor.record.format import ENDED_BY_SIGNAL, read_record
 from tests.support.execution import config_file
 from tests.support.hosts import SENDER
 from tests.support.machine import Script
@@ -153,14 +154,17 @@ def test_before_the_configuration_is_read(tmp_path: Path, number: signal.Signals
     assert run.host.result == TIMEOUT_PAYLOAD
 
 
-def test_during_the_first_storage_reads() -> None:
+def test_during_the_first_storage_reads(tmp_path: Path) -> None:
     host = WatchedHost(holding=HostMethod.STORAGE_READ)
-    with running(writes(), host=host) as run:
+    record = tmp_path / "record"
+    with running(writes(), "--record", str(record), host=host) as run:
         host.reached(HostMethod.STORAGE_READ)
         run.signal()
         host.release.set()
         assert run.ended() == 0
     assert host.result == TIMEOUT_PAYLOAD
+    # The VM thread was cut off: that it could not go on is not how the run ended.
+    assert read_record(record).ended == ENDED_BY_SIGNAL
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.outcome import GuestFault
 from pygenvm.executor.subvm.budget import RamPool, VmBudget
 from pygenvm.executor.subvm.random import RandomSource, det_random
 from pygenvm.executor.subvm.wasip1 import FUNCTIONS, WasiState
@@ -30,7 +30,7 @@ class FlatMemory:
 
     def view(self, ptr: int, size: int) -> memoryview:
         if ptr < 0 or ptr + size > len(self.data):
-            raise InternalErrorRaised(f"out of bounds: {size} bytes at {ptr}")
+            raise GuestFault(f"out of bounds: {size} bytes at {ptr}")
         return memoryview(self.data)[ptr : ptr + size]
 
     def read(self, ptr: int, size: int) -> bytes:
