@@ -111,7 +111,7 @@ def test_while_compiling(tmp_path: Path) -> None:
         assert run.ended() == 0
         until(lambda: not Path(f"/proc/{child}").exists(), "the compiler goes on")
     assert run.host.result == TIMEOUT_PAYLOAD
-    assert [path.suffix for path in (tmp_path / "cache" / "artefacts").iterdir()] in ([], [".lock"])
+    assert [path.suffix for path in (tmp_path / "cache" / "artefacts" / "contracts").iterdir()] in ([], [".lock"])
 
 
 def test_kill_while_compiling(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_kill_while_compiling(tmp_path: Path) -> None:
         run.process.kill()
         until(lambda: not Path(f"/proc/{child}").exists(), "the compiler goes on")
     assert run.host.result is None
-    assert [path.suffix for path in (tmp_path / "cache" / "artefacts").iterdir()] == [".lock"]
+    assert [path.suffix for path in (tmp_path / "cache" / "artefacts" / "contracts").iterdir()] == [".lock"]
 
 
 def test_signals_of_a_terminal_do_not_reach_the_compiler(tmp_path: Path) -> None:
