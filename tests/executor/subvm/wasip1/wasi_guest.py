@@ -40,7 +40,7 @@ class FlatMemory:
         self.view(ptr, len(data))[:] = data
 
     def read_u32(self, ptr: int) -> int:
-        return struct.unpack("<I", self.view(ptr, 4))[0]
+        return int.from_bytes(self.view(ptr, 4), "little")
 
     def write_u32(self, ptr: int, value: int) -> None:
         self.view(ptr, 4)[:] = struct.pack("<I", value)
