@@ -1,4 +1,4 @@
-"""The command line. Contracts are fakes; see ``test_localnet_end_to_end.py`` for real ones."""
+"""The command line. Contracts are fakes; see ``tests/end_to_end/test_localnet_end_to_end.py`` for real ones."""
 
 from __future__ import annotations
 
