@@ -1,13 +1,19 @@
-"""Fixtures of the whole suite."""
+"""Fixtures of the whole suite, and the marks by which `make quick` leaves tests out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from pygenvm.runners.registry import BuiltRunners, ensure_built
+
+#: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
+NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "genvm_workbench"}
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +29,44 @@ def _library_log() -> Iterator[None]:
     before = list(library.handlers), library.level, library.propagate
     yield
     library.handlers, library.level, library.propagate = before
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and not NEEDS_RUNNERS.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.runners)
+
+
+# --- what was left out ---
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_LEFT_OUT] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        mark = next((name for name in ("runners", "slow") if item.get_closest_marker(name)), "")
+        item.config.stash[_LEFT_OUT][mark] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Of pytest-xdist: what a worker process tells the one that prints.
+    if hasattr(session.config, "workeroutput"):
+        left_out = session.config.stash[_LEFT_OUT]
+        session.config.workeroutput["left_out"] = dict(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # Each worker collects, and leaves out, the same.
+    if found := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[_LEFT_OUT] = Counter(found)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash[_LEFT_OUT]
+    said = {"runners": "need the built runners", "slow": "are slow", "": "were not chosen"}
+    parts = [f"{left_out[mark]} that {why}" for mark, why in said.items() if left_out[mark]]
+    if parts:
+        terminalreporter.write_line(f"left out: tests, {', '.join(parts)}; `make test` runs all")

@@ -1,13 +1,16 @@
-"""The test command: style, types, tests, and the coverage that the project promises.
+"""The test command: style, types, imports, tests, and the coverage that the project promises.
 
 ``python -m tests.run [pytest arguments]``; with arguments only those tests run, without the other checks.
-``python -m tests.run --check`` is what can be said without running anything: style, types, generated files.
+``python -m tests.run --check`` is what can be said without running anything: style, types, generated files, imports.
+``python -m tests.run --quick`` is that and the tests that need no built runners and are not slow.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 from benchmarks.support import compile_own_packages
 
@@ -19,11 +22,17 @@ COVERED = {
     "wasip1": "executor/subvm/wasip1/*",
     "archives": "executor/runner/*",
 }
+#: Two tests at a time, those of a file in one process: what is slow to set up there is set up once.
+PARALLEL = ("-n", "2", "--dist", "loadfile")
 
 
 def _run(title: str, *command: str) -> bool:
+    return _run_program(title, sys.executable, "-m", *command)
+
+
+def _run_program(title: str, *command: str) -> bool:
     print(f"\n== {title}", flush=True)
-    return subprocess.run([sys.executable, "-m", *command], check=False).returncode == 0
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _checks() -> bool:
@@ -31,6 +40,8 @@ def _checks() -> bool:
     passed &= _run("ruff format", "ruff", "format", "--check", ".")
     passed &= _run("mypy", "mypy")
     passed &= _run("schemas", "pygenvm.schemas.generate", "--check")
+    lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
+    passed &= _run_program("import contracts", str(lint_imports), "--no-logo", "--no-cache")
     return passed
 
 
@@ -39,18 +50,28 @@ def main(arguments: list[str]) -> int:
         return 0 if _checks() else 1
     # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
     compile_own_packages()
-    if arguments:
+    quick = arguments == ["--quick"]
+    if arguments and not quick:
         return 0 if _run("tests", "pytest", *arguments) else 1
     passed = _checks()
-    tests = _run("tests", "pytest", "-n", "2", "--dist", "loadfile", "--cov=executor", "--cov-report=")
+    if quick:
+        tests = _run("quick tests", "pytest", *PARALLEL, "-m", "not runners and not slow")
+    else:
+        tests = _run("tests", "pytest", *PARALLEL, "--cov=executor", "--cov-report=")
+        passed &= _covered()
+    # The tests come last on the screen's account, so their verdict is repeated.
+    print("\nall checks passed" if passed and tests else "\nFAILED: see above", flush=True)
+    return 0 if passed and tests else 1
+
+
+def _covered() -> bool:
+    passed = True
     for name, files in COVERED.items():
         passed &= _run(
             f"coverage of {name} (at least {COVERAGE_PERCENT} %)",
             *("coverage", "report", f"--include={files}", f"--fail-under={COVERAGE_PERCENT}"),
         )
-    # The tests come last on the screen's account, so their verdict is repeated.
-    print("\nall checks passed" if passed and tests else "\nFAILED: see above", flush=True)
-    return 0 if passed and tests else 1
+    return passed
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,12 @@ class TestRows:
     def test_order_rotates_and_the_warm_up_does_not_count(self) -> None:
         order: list[str] = []
 
-        def of(name: str) -> Any:
-            return lambda: order.append(name) or float(len(order))
+        def of(name: str) -> Callable[[], float]:
+            def run() -> float:
+                order.append(name)
+                return float(len(order))
+
+            return run
 
         samples = interleaved({"a": of("a"), "b": of("b")}, rounds=2, warm_up=1)
         assert order == ["a", "b", "b", "a", "a", "b"]

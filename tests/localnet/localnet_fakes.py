@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,14 +72,14 @@ Contract = Callable[[Run], Awaitable[Any]]
 class FakeExecutor:
     """``contracts`` maps code to behaviour; ``order`` lists (contract, method) of every run."""
 
-    contracts: dict[bytes, Contract]
+    contracts: Mapping[bytes, Contract]
     order: list[tuple[Address, str | None]] = field(default_factory=list)
     requests: list[RunRequest] = field(default_factory=list)
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
         self.requests.append(request)
         message: Any = request.message
-        call: dict[str, Any] = calldata.decode(await host.get_calldata())  # type: ignore[assignment]
+        call: dict[str, Any] = calldata.decode(await host.get_calldata())
         run = Run(
             host,
             Address(message["contract_address"]),

@@ -1,4 +1,4 @@
-"""The command line. Contracts are fakes; see ``test_localnet_end_to_end.py`` for real ones."""
+"""The command line. Contracts are fakes; see ``tests/end_to_end/test_localnet_end_to_end.py`` for real ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pygenvm.cli.main import main
+from pygenvm.executor.outcome import InternalError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.localnet import accounts, errors, explain, limits
 from pygenvm.localnet.cli import default_database
@@ -373,7 +374,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_every_error_is_explained(message: str, stderr: str, advice: str) -> None:
-    explanation = explain.explain(explain.VMError(message), stderr)
+    explanation = explain.explain(VMError(message), stderr)
     assert explanation is not None
     assert explanation.meaning
     assert advice in explanation.advice
@@ -389,7 +390,7 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
     ],
 )
 def test_internal_errors_are_explained(message: str, advice: str) -> None:
-    explanation = explain.explain(explain.InternalError(message))
+    explanation = explain.explain(InternalError(message))
     assert explanation is not None
     assert advice in explanation.advice
 

@@ -387,7 +387,7 @@ def test_an_interrupted_delivery_goes_on_with_the_next_command(tmp_path: Path) -
     assert total_value(tmp_path / "local.db") == TOTAL
     armed = False
     execution = net.call(sender, "three")
-    assert [calldata.decode(receipt.transaction.calldata)["method"] for receipt in execution.resumed] == ["two"]  # type: ignore[index,call-overload]
+    assert [calldata.decode(receipt.transaction.calldata)["method"] for receipt in execution.resumed] == ["two"]
     assert balances(net)[sender] == 10
 
 

@@ -207,7 +207,7 @@ def test_mocks_of_evm_contracts_that_do_not_work(direct_vm: DirectVM) -> None:
 
 def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) -> None:
     with pytest.raises(AttributeError, match=r"'title' of <contract 0x.*> cannot be assigned: .* call a method"):
-        ledger.title = "mine"
+        ledger.title = "mine"  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"direct_vm\.deal"):
         ledger.balance = 4  # type: ignore[misc]
     with pytest.raises(AttributeError, match="call a method"):

@@ -22,7 +22,7 @@ from tests.support.paths import ROOT
 
 MAGIC_OF_3_13 = b"\xf3\x0d\r\n"
 UNCHECKED_HASH = (1).to_bytes(4, "little")
-SCRIPT = Path(__file__).with_name("sandbox_script.py")
+SCRIPT = Path(__file__).parent / "sandboxed" / "script.py"
 
 EXPECTED = """\
 3.13.5 (main, Jun 11 2025, 00:00:00) [Clang 20.1.2]

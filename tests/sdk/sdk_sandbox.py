@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from pygenvm.executor.primitives.calldata import decode, encode
 from pygenvm.executor.outcome import Outcome, Return
+from pygenvm.executor.primitives.calldata import decode, encode
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost, serving
 
 TIMEOUT_S = 120
@@ -44,7 +44,8 @@ def call(
         "datetime": when,
     }
     with serving(host) as node:
-        command = [sys.executable, "-m", "pygenvm.cli.main", "run", "--message", json.dumps(message), "--host", node.address]
+        command = [sys.executable, "-m", "pygenvm.cli.main", "run", "--message", json.dumps(message)]
+        command += ["--host", node.address]
         command += ["--host-data", json.dumps({"node_address": "0x", "tx_id": "0x"}), "--print", "stderr-full"]
         done = subprocess.run(
             command,

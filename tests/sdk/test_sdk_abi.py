@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import eth_abi
-from tests.sdk.sdk_sandbox import value_of
+from eth_abi import abi as eth_abi
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.runners.registry import BuiltRunners
+from tests.sdk.sdk_sandbox import value_of
 from tests.support.hosts import InMemoryHost
 
-NATIVE = Path(__file__).parent / "native"
+SANDBOXED = Path(__file__).parent / "sandboxed"
 SAMPLES = 150
 
 #: Gives the types, values and encodings of random argument lists; uses the generators of the SDK's own cases.
@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
 
 
 def test_same_bytes_as_eth_abi(built_runners: BuiltRunners) -> None:
-    source = (NATIVE / "group_evm.py").read_text(encoding="utf-8")
+    source = (SANDBOXED / "group_evm.py").read_text(encoding="utf-8")
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=built_runners.latest["py-genlayer"], source=source).encode())
     samples = value_of(host, {"method": "take", "args": [SAMPLES]})

@@ -1,4 +1,4 @@
-"""The SDK's cases of `native/group_*.py`, run by the interpreter of the sandbox, one VM per group.
+"""The SDK's cases of `sandboxed/group_*.py`, run by the interpreter of the sandbox, one VM per group.
 
 A group is sent as a contract. It puts stand-ins for the native module and the message in place, runs its cases, and
 tells what became of them through the real module, as a user error: such a result has a fingerprint of the memory.
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sdk.sdk_sandbox import call
 
 from pygenvm.executor.outcome import UserError
 from pygenvm.runners.registry import BuiltRunners
+from tests.sdk.sdk_sandbox import call
 from tests.support.hosts import InMemoryHost
 
-NATIVE = Path(__file__).parent / "native"
-GROUPS = sorted(path.stem for path in NATIVE.glob("group_*.py"))
+SANDBOXED = Path(__file__).parent / "sandboxed"
+GROUPS = sorted(path.stem for path in SANDBOXED.glob("group_*.py"))
 
 CONTRACT_TEXT = """\
 # {{ "Depends": "py-genlayer:{runner}" }}
@@ -41,7 +41,7 @@ _genlayer_wasi.gl_call(calldata.encode({{"Rollback": results}}))
 def _cases() -> list[tuple[str, str]]:
     found = []
     for group in GROUPS:
-        tree = ast.parse((NATIVE / f"{group}.py").read_text(encoding="utf-8"))
+        tree = ast.parse((SANDBOXED / f"{group}.py").read_text(encoding="utf-8"))
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
         found += [(group, name) for name in names if name.startswith("case_")]
     return found
@@ -54,7 +54,8 @@ class Run:
 
 
 def _run(group: str, runner: str, **how: Any) -> Run:
-    sources = {name: (NATIVE / f"{name}.py").read_text(encoding="utf-8") for name in ("harness", "tool_storage", group)}
+    names = ("harness", "tool_storage", group)
+    sources = {name: (SANDBOXED / f"{name}.py").read_text(encoding="utf-8") for name in names}
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=runner, sources=sources, group=group).encode())
     outcome = call(host, {}, **how)

@@ -16,8 +16,8 @@ import pytest
 
 from pygenvm.runners.sdk_tree import sdk_files
 
-NATIVE = Path(__file__).parent / "native"
-GROUPS = sorted(path.stem for path in NATIVE.glob("group_*.py"))
+SANDBOXED = Path(__file__).parent / "sandboxed"
+GROUPS = sorted(path.stem for path in SANDBOXED.glob("group_*.py"))
 MINOR_VERSIONS = range(12, 20)
 
 
@@ -51,7 +51,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(version: str, sdk: Path, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(sdk), str(NATIVE)])}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(sdk), str(SANDBOXED)])}
     command = [interpreters()[version], "-B", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ VERSIONS = (
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_tool_of_another_project(version: str, sdk: Path) -> None:
-    seen = json.loads(run(version, sdk, str(NATIVE / "outside_tool.py")))
+    seen = json.loads(run(version, sdk, str(SANDBOXED / "outside_tool.py")))
     one, two = "0x" + "01" * 20, "0x" + "02" * 20
     said = "said page"
     votes = {one: [["a", ["new"]], ["b", ["new"]]], two: [["c", ["new"]]]}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.sdk.sdk_sandbox import call, value_of
 
+from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.runners.registry import BuiltRunners
+from tests.sdk.sdk_sandbox import call, value_of
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 
-SOURCE = (Path(__file__).parent / "sandboxed_contract.py").read_text(encoding="utf-8")
+SOURCE = (Path(__file__).parent / "sandboxed" / "contract.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -196,6 +196,22 @@ class InMemoryHost:
             raise HostErrorReply(self.refusals[method])
 
 
+class RefusingReads(InMemoryHost):
+    """Refuses reads of storage from the first one that ``refused(address, slot)`` chooses."""
+
+    def __init__(self, refused: Callable[[Address, bytes], bool], error: HostErrorCode) -> None:
+        super().__init__()
+        self._refused = refused
+        self._error = error
+
+    async def storage_read(
+        self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
+    ) -> bytes:
+        if self._refused(address, slot):
+            self.refusals[HostMethod.STORAGE_READ] = self._error
+        return await super().storage_read(storage_type, address, slot, index, length)
+
+
 class Node:
     """A host being served from a thread, made by :func:`serving`."""
 

@@ -23,5 +23,5 @@ def view_of(own: Engine) -> wasmtime.Engine:
     pointer = ctypes.cast(own.pointer, ctypes.POINTER(ffi.wasm_engine_t))
     view = wasmtime.Engine.__new__(wasmtime.Engine)
     view._set_ptr(pointer)
-    view._delete = lambda _pointer: None  # type: ignore[method-assign]
+    view._delete = lambda _pointer: None
     return view

@@ -22,7 +22,8 @@ def replayed(path: Path, config: Path) -> Verdict:
     with open("/dev/null", "wb") as nothing:
         log = Logger(fd=nothing.fileno(), level="error")
         player = Player(read_record(path))
-        return on_big_stack(lambda: replay(player, settings, log, artefacts_dir(settings)))
+        verdict: Verdict = on_big_stack(lambda: replay(player, settings, log, artefacts_dir(settings)))
+        return verdict
 
 
 def objects(path: Path) -> list[Any]:

@@ -21,7 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pygenvm.executor.primitives.abi import HostMethod
+from pygenvm.executor.primitives.abi import HostMethod, StorageType
+from pygenvm.executor.primitives.address import Address
 from tests.support.execution import command
 from tests.support.hosts import PATIENCE_SECONDS, InMemoryHost, serving
 from tests.support.machine import Script, machine
@@ -55,12 +56,14 @@ class WatchedHost(InMemoryHost):
             while not self.release.is_set():
                 await asyncio.sleep(0.01)
 
-    async def storage_write(self, **fields: Any) -> None:
-        await super().storage_write(**fields)
+    async def storage_write(self, slot: bytes, index: int, data: bytes) -> None:
+        await super().storage_write(slot, index, data)
         await self._hold(HostMethod.STORAGE_WRITE)
 
-    async def storage_read(self, **fields: Any) -> bytes:
-        answer = await super().storage_read(**fields)
+    async def storage_read(
+        self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
+    ) -> bytes:
+        answer = await super().storage_read(storage_type, address, slot, index, length)
         await self._hold(HostMethod.STORAGE_READ)
         return answer
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.pool.client import ExecutorPool, PooledRun
@@ -46,6 +46,12 @@ def arguments(address: str, *, message: Mapping[str, Any] | None = None, **other
     return RunArguments(host=address, **values)
 
 
+class Numbers(TypedDict):
+    stdout: int
+    stderr: int
+    log: int
+
+
 class Streams:
     """Files for what an executor prints."""
 
@@ -55,9 +61,10 @@ class Streams:
             for name in ("stdout", "stderr", "log")
         }
 
-    def numbers(self) -> dict[str, int]:
+    def numbers(self) -> Numbers:
         """Keyword arguments of :meth:`ExecutorPool.run`."""
-        return {name: file.fileno() for name, file in self._files.items()}
+        stdout, stderr, log = (self._files[name].fileno() for name in ("stdout", "stderr", "log"))
+        return {"stdout": stdout, "stderr": stderr, "log": log}
 
     def __getitem__(self, name: str) -> bytes:
         """What is in one of them by now."""

@@ -57,7 +57,7 @@ def test_numbers_that_do_not_fit() -> None:
 
 
 def framed(value: Any) -> bytes:
-    data = msgpack.packb(value)
+    data: bytes = msgpack.packb(value)
     return len(data).to_bytes(4, "little") + data
 
 

@@ -302,8 +302,8 @@ def test_files_that_are_no_records(data: bytes, tmp_path: Path) -> None:
 def test_unusable_records_are_an_error_of_the_command(tmp_path: Path) -> None:
     config = config_file(tmp_path)
     (tmp_path / "text").write_text("hello")
-    for arguments in (["replay", tmp_path / "text"], ["replay", tmp_path / "absent"]):
-        done = genvm(config, *arguments)
+    for name in ("text", "absent"):
+        done = genvm(config, "replay", tmp_path / name)
         assert done.returncode == 3
         assert done.stderr.startswith("Error: ")
     assert genvm(config, "replay").returncode == 2

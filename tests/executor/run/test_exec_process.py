@@ -134,6 +134,7 @@ def test_message_of_the_default_date_and_unknown_keys() -> None:
     message |= {"$schema": "x", "gas": 5}
     host = InMemoryHost(calldata=Script().message().code)
     done = execute_process(machine("v0.1.0"), host=host, message=json.dumps(message))
+    assert isinstance(done.outcome, Return)
     assert b"2024-11-26T06:42:42.424242Z" in done.outcome.calldata
 
 

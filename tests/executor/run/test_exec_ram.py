@@ -12,7 +12,7 @@ import pytest
 from pygenvm.executor.limits import RAM_POOL_BYTES
 from pygenvm.executor.outcome import OutOfMemory, Return, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.primitives.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, HostMethod
+from pygenvm.executor.primitives.abi import CODE_SLOT, LOCKED_SLOTS_SLOT, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
 from tests.support.archives import contract_zip, install, runner_tar
 from tests.support.execution import Execution, execute, wat
@@ -23,7 +23,7 @@ PAGE = 65_536
 PAGES = RAM_POOL_BYTES // PAGE
 REST = RAM_POOL_BYTES % PAGE
 CALLEE = Address(bytes([3]) + bytes(19))
-EMPTY = {"frames": [], "module_instances": {}}
+EMPTY: dict[str, Any] = {"frames": [], "module_instances": {}}
 OOM = VMError("OOM")
 FITS = Return(b"\x00")
 
@@ -60,7 +60,9 @@ def test_code_is_charged_before_it_is_read() -> None:
     assert run.outcome != OOM  # the whole pool may be taken by code; there just is none
 
     class Full(InMemoryHost):
-        async def storage_read(self, storage_type, address, slot, index, length):
+        async def storage_read(
+            self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
+        ) -> bytes:
             if slot == CODE_SLOT and index == 4:
                 raise AssertionError("code that does not fit must not be asked for")
             return await super().storage_read(storage_type, address, slot, index, length)
@@ -189,7 +191,8 @@ def test_every_use_of_an_archive_costs_its_size(tmp_path: Any) -> None:
     tar = runner_tar({"SetArgs": []}, {"data": bytes(100)})
     hashes = install(tmp_path, {"lib": tar})
     lib = f"lib:{hashes['lib']}"
-    depends, nothing = {"Depends": lib}, {"SetArgs": []}
+    depends: dict[str, Any] = {"Depends": lib}
+    nothing: dict[str, Any] = {"SetArgs": []}
     used = {"With": {"runner": lib, "action": nothing}}
     own = {"With": {"runner": "<contract>", "action": nothing}}
     for actions, cost in (

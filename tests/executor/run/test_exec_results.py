@@ -13,10 +13,10 @@ from pygenvm.executor.primitives.abi import CODE_SLOT, HostErrorCode, HostMethod
 from pygenvm.executor.run.printing import fingerprint_text
 from tests.support.archives import contract_zip
 from tests.support.execution import execute, wat
-from tests.support.hosts import InMemoryHost
+from tests.support.hosts import InMemoryHost, RefusingReads
 from tests.support.machine import END, TRAPS, Script
 
-EMPTY = {"frames": [], "module_instances": {}}
+EMPTY: dict[str, Any] = {"frames": [], "module_instances": {}}
 ZERO_PAGE = bytes.fromhex("3bdeaf8f8e98780b318106aafdc3ca257f73df123d97b69112b26044c91a7d56")
 SLOT = bytes(range(32))
 
@@ -321,13 +321,8 @@ def test_calldata_that_the_host_refuses(error: HostErrorCode) -> None:
 
 
 def test_code_that_the_host_refuses() -> None:
-    class Refusing(InMemoryHost):
-        async def storage_read(self, storage_type, address, slot, index, length):
-            if slot == CODE_SLOT:
-                self.refusals[HostMethod.STORAGE_READ] = HostErrorCode.ABSENT
-            return await super().storage_read(storage_type, address, slot, index, length)
-
-    assert setting_up(contract(""), host=Refusing()) == (VMError("absent"), EMPTY)
+    host = RefusingReads(lambda _, slot: slot == CODE_SLOT, HostErrorCode.ABSENT)
+    assert setting_up(contract(""), host=host) == (VMError("absent"), EMPTY)
 
 
 RETURN_AT_START = contract(

@@ -13,7 +13,7 @@ from pygenvm.executor.primitives.abi import CODE_SLOT, HostErrorCode, HostMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.supervisor import Supervisor
 from tests.support.execution import wat
-from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
+from tests.support.hosts import CONTRACT, SENDER, InMemoryHost, RefusingReads
 from tests.support.machine import Answer, Script, machine, traffic
 
 CALLEE = Address(bytes([3]) + bytes(19))
@@ -283,13 +283,8 @@ def test_the_caller_of_a_contract_that_cannot_be_set_up_fails_with_its_error(cod
 
 
 def test_a_callee_whose_storage_the_host_refuses_ends_the_caller() -> None:
-    class Refusing(InMemoryHost):
-        async def storage_read(self, storage_type, address, slot, index, length):
-            if address == CALLEE:
-                self.refusals[HostMethod.STORAGE_READ] = HostErrorCode.ABSENT
-            return await super().storage_read(storage_type, address, slot, index, length)
-
-    assert Script().call(CALLEE, Script()).run(host=Refusing()).outcome == VMError("absent")
+    host = RefusingReads(lambda address, _: address == CALLEE, HostErrorCode.ABSENT)
+    assert Script().call(CALLEE, Script()).run(host=host).outcome == VMError("absent")
 
 
 def test_rollback_of_the_callee_does_not_stop_the_caller() -> None:

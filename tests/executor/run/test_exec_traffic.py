@@ -15,7 +15,7 @@ from pygenvm.executor.primitives.abi import (
 )
 from pygenvm.executor.primitives.address import Address
 from tests.support.execution import execute, execute_process, wat
-from tests.support.hosts import CONTRACT, SENDER, InMemoryHost, expect, expect_end, scripted_host, send
+from tests.support.hosts import CONTRACT, SENDER, InMemoryHost, RefusingReads, expect, expect_end, scripted_host, send
 from tests.support.machine import Answer, Script, machine, traffic
 
 NOTHING = wat('(module (func (export "_start")))')
@@ -175,13 +175,7 @@ def test_unlocked_slots_next_to_a_locked_one_may_be_written() -> None:
 
 @pytest.mark.parametrize("refused", [UPGRADERS_SLOT, LOCKED_SLOTS_SLOT], ids=["upgraders", "locked"])
 def test_a_refused_read_at_start_up_stops_the_start(refused: bytes) -> None:
-    class Refusing(InMemoryHost):
-        async def storage_read(self, storage_type, address, slot, index, length):
-            if slot == refused:
-                self.refusals[HostMethod.STORAGE_READ] = HostErrorCode.FORBIDDEN
-            return await super().storage_read(storage_type, address, slot, index, length)
-
-    host = Refusing()
+    host = RefusingReads(lambda _, slot: slot == refused, HostErrorCode.FORBIDDEN)
     with pytest.raises(VMErrorRaised, match="forbidden"):
         execute(NOTHING, host=host)
     assert host.methods[-1] is HostMethod.STORAGE_READ

@@ -47,7 +47,7 @@ class Recorder:
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         self.events.append(("derive", by, [(path, bytes(content)) for path, content in files]))
-        return {f"{path}.made": content[::-1] for path, content in files if path.endswith("y")}
+        return {f"{path}.made": bytes(content)[::-1] for path, content in files if path.endswith("y")}
 
     def append_args(self, args: list[str]) -> None:
         self.events.append(("args", args))

@@ -397,8 +397,8 @@ def test_compile_bombs_are_refused_before_the_compiler_sees_them(tmp_path: Path,
 
 
 def test_time_of_the_compiler_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.4)
-    with pytest.raises(InternalErrorRaised, match=r"compiling a module took more than 0\.4 s"):
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 0.05)
+    with pytest.raises(InternalErrorRaised, match=r"compiling a module took more than 0\.05 s"):
         load(tmp_path, slow_module())
     assert names(tmp_path / "contracts") == []
 

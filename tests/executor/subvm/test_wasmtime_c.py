@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from _ctypes import CFuncPtr
 from typing import Any
 
 import pytest
@@ -38,14 +39,14 @@ def _kind(kind: Any) -> str:
     """Size, and whether it is a pointer, a truth value or an integer, and of which sign."""
     if kind is None:
         return "nothing"
-    pointer = issubclass(kind, ctypes.c_void_p | ctypes.c_char_p | ctypes._Pointer | ctypes._CFuncPtr)
+    pointer = issubclass(kind, ctypes.c_void_p | ctypes.c_char_p | ctypes._Pointer | CFuncPtr)
     return f"{ctypes.sizeof(kind)} {'pointer' if pointer else kind._type_}"
 
 
 def test_every_function_has_the_arguments_that_the_package_gives_it() -> None:
     checked = 0
     for function in vars(wasmtime_c).values():
-        if isinstance(function, ctypes._CFuncPtr) and hasattr(function, "__name__"):
+        if isinstance(function, CFuncPtr) and hasattr(function, "__name__"):
             theirs = getattr(package, f"_{function.__name__}")
             name = function.__name__
             assert [_kind(kind) for kind in function.argtypes] == [_kind(kind) for kind in theirs.argtypes], name

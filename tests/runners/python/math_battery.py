@@ -7,6 +7,10 @@ two, or one complex number. It gives, by function, one status byte per call and 
 import cmath
 import math
 import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Function = Callable[..., Any]
 
 VALUE, VALUE_ERROR, OVERFLOW_ERROR, ZERO_DIVISION = 0, 1, 2, 3
 ERRORS = {ValueError: VALUE_ERROR, OverflowError: OVERFLOW_ERROR, ZeroDivisionError: ZERO_DIVISION}
@@ -42,16 +46,16 @@ WHOLE = {"comb", "factorial", "gcd", "isqrt", "lcm", "perm"}
 CONSTANTS = {"e", "inf", "infj", "nan", "nanj", "pi", "tau"}
 
 
-def _bounded(x):
+def _bounded(x: float) -> int:
     return int(max(-5000.0, min(5000.0, x))) if x == x else 0
 
 
-def _of_complex(name):
+def _of_complex(name: str) -> Function:
     function = getattr(cmath, name)
     return lambda x, y: function(complex(x, y))
 
 
-TABLE = {
+TABLE: dict[str, tuple[int, Function]] = {
     # not every Python that compares has every function
     **{name: (1, getattr(math, name)) for name in UNARY if hasattr(math, name)},
     **{name: (2, getattr(math, name)) for name in BINARY},
@@ -77,17 +81,19 @@ TABLE = {
 }
 
 
-def main(unary, binary):
+def main(unary: bytes, binary: bytes) -> dict[str, list[bytes]]:
     ones = struct.unpack(f"<{len(unary) // 8}d", unary)
     flat = struct.unpack(f"<{len(binary) // 8}d", binary)
-    calls = {1: [(x,) for x in ones], 2: list(zip(flat[::2], flat[1::2], strict=True))}
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    calls: dict[int, list[tuple[float, ...]]] = {1: [(x,) for x in ones], 2: list(pairs)}
     return {name: _call(function, calls[arity]) for name, (arity, function) in TABLE.items()}
 
 
-def _call(function, calls):
-    statuses, values = bytearray(), []
+def _call(function: Function, calls: Sequence[tuple[float, ...]]) -> list[bytes]:
+    statuses = bytearray()
+    values: list[float] = []
     for call in calls:
-        value = 0.0
+        value: Any = 0.0
         status = VALUE
         try:
             value = function(*call)
@@ -103,7 +109,7 @@ def _call(function, calls):
     return [bytes(statuses), struct.pack(f"<{len(values)}d", *values)]
 
 
-def uncovered():
+def uncovered() -> list[str]:
     """Names of the two modules that nothing here or in the tests calls."""
     names = {name for name in dir(math) if not name.startswith("_")} - CONSTANTS - OTHERS - WHOLE
     complex_names = {name for name in dir(cmath) if not name.startswith("_")} - CONSTANTS - {"rect", "isclose"}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 _REAL = ("cmath.phase", "cmath.polar", "cmath.isfinite", "cmath.isinf", "cmath.isnan", "cmath.isclose", "complex abs")
 
 Results = Mapping[str, Sequence[bytes]]
+#: Status and value of one call.
+Result = tuple[int, tuple[float, float]]
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Comparison:
     different: int = 0
     ulps: int = 0
     at: tuple[float, ...] = ()
-    other: list[tuple[tuple[float, ...], object, object]] = field(default_factory=list)
+    other: list[tuple[tuple[float, ...], Result, Result]] = field(default_factory=list)
 
 
 def unpack(packed: bytes) -> list[tuple[float, float]]:

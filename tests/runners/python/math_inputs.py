@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+from collections.abc import Sequence
 from random import Random
 
 _MAGNITUDES = (
@@ -98,19 +99,19 @@ def _one(random: Random) -> float:
         case 4:
             return random.uniform(-800, 800)
         case 5:  # near one
-            return 1 + sign * 2.0 ** random.uniform(-52, 0)
+            return 1 + sign * math.pow(2, random.uniform(-52, 0))
         case 6:  # near multiples of a quarter turn
             return sign * random.randint(0, 400) * math.pi / 4 * (1 + random.choice((-1, 0, 1)) * 2.0**-52)
         case 7:
             return random.randint(-400, 400) / 2
         case 8:  # near the poles of gamma
-            return -random.randint(0, 180) + sign * 2.0 ** random.uniform(-50, -1)
+            return -random.randint(0, 180) + sign * math.pow(2, random.uniform(-50, -1))
         case 9:  # large arguments of periodic functions
-            return sign * 10.0 ** random.uniform(5, 308)
+            return sign * math.pow(10, random.uniform(5, 308))
         case _:
-            return sign * 10.0 ** random.uniform(-30, 30)
+            return sign * math.pow(10, random.uniform(-30, 30))
 
 
-def pack(values: list[float] | list[tuple[float, float]]) -> bytes:
+def pack(values: Sequence[float] | Sequence[tuple[float, ...]]) -> bytes:
     flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
     return struct.pack(f"<{len(flat)}d", *flat)

@@ -37,8 +37,8 @@ def contract(body: str) -> bytes:
 
 
 def script(name: str) -> str:
-    """Text of a file beside this one."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    """Text of a file in this folder or below it."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def script_host(text: str, *arguments: Any, nondet: bool = False) -> InMemoryHost:

@@ -12,6 +12,7 @@ import pytest
 
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.runners.registry import BuiltRunners
 from tests.runners.python.python_contracts import HEADER, contract
 from tests.support import execution
@@ -43,7 +44,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in shared.iterdir():
         (tmp_path / "artefacts").mkdir(exist_ok=True)
         (tmp_path / "artefacts" / path.name).symlink_to(path)
-    own = execution.ArtefactStore(tmp_path / "artefacts")
+    own = ArtefactStore(tmp_path / "artefacts")
     monkeypatch.setattr(execution, "_built_artefacts", lambda: own)
     return tmp_path / "derived"
 

@@ -33,7 +33,7 @@ NEEDED = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
 
 def curious_host() -> InMemoryHost:
     host = InMemoryHost(calldata=calldata.encode({"method": "look"}))
-    host.put_code(contract(script("curious_contract.py")))
+    host.put_code(contract(script("sandboxed/curious_contract.py")))
     return host
 
 

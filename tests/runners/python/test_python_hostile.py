@@ -12,8 +12,8 @@ import pytest
 
 from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.primitives import calldata
-from tests.runners.python import recursion_bombs
 from tests.runners.python.python_contracts import contract, run_script, script, script_host
+from tests.runners.python.sandboxed import recursion_bombs
 from tests.support.execution import Execution, command, config_file, execute, execute_process
 from tests.support.hosts import PATIENCE_SECONDS, InMemoryHost, serving
 
@@ -57,7 +57,7 @@ ON_THE_HEAP = {
 
 
 def test_recursion_is_an_exception() -> None:
-    run = run_process(script("recursion_bombs.py"), [], 0)
+    run = run_process(script("sandboxed/recursion_bombs.py"), [], 0)
     names = [bomb.__name__ for bomb in recursion_bombs.BOMBS] + recursion_bombs.SLOTS
     assert run.outcome == Return(calldata.encode({name: OTHER_ENDS.get(name, "RecursionError") for name in names}))
 
@@ -65,7 +65,7 @@ def test_recursion_is_an_exception() -> None:
 def test_recursion_is_an_exception_without_a_limit_too() -> None:
     names = [bomb.__name__ for bomb in recursion_bombs.BOMBS] + recursion_bombs.SLOTS
     chosen = [name for name in names if name not in ON_THE_HEAP]
-    run = run_process(script("recursion_bombs.py"), chosen, 10**9)
+    run = run_process(script("sandboxed/recursion_bombs.py"), chosen, 10**9)
     assert run.outcome == Return(calldata.encode({name: OTHER_ENDS.get(name, "RecursionError") for name in chosen}))
 
 

@@ -116,7 +116,8 @@ class LinkedVm(StandInVm):
         self.instance: Instance = self.linker.instantiate(self.store, Module(engine, wat))
         memory = self.instance.exports(self.store)["memory"]
         assert isinstance(memory, Memory)
-        self.memory = GuestMemory(_PackageMemory(self.store, memory))  # type: ignore[arg-type]
+        self._guest_memory = GuestMemory(_PackageMemory(self.store, memory))  # type: ignore[arg-type]
+        self.memory = self._guest_memory  # type: ignore[assignment]
 
     def _bound(self, name: str) -> Callable[..., int]:
         function = HANDLERS[name]
@@ -127,10 +128,11 @@ class LinkedVm(StandInVm):
     def call(self, name: str, *args: int) -> int:
         function = self.instance.exports(self.store)[name]
         assert isinstance(function, Func)
-        return function(self.store, *args)
+        result: int = function(self.store, *args)
+        return result
 
     def close(self) -> None:
-        self.memory.drop()
+        self._guest_memory.drop()
         self.linker.close()
         self.store.close()
 

@@ -12,10 +12,9 @@ from pygenvm.executor import limits
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.subvm.engine import SETTINGS
 from pygenvm.executor.subvm.wasm.binary import HEADER, encode_section, encode_sized, encode_u32, encode_vector
-from pygenvm.executor.subvm.wasm.depth import DEPTH_GLOBAL
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
 from pygenvm.executor.subvm.wasm.module import read_module
 from pygenvm.executor.subvm.wasm.prepare import PreparedModule, prepare
-from pygenvm.executor.subvm.wasm.validate import COUNTERS_MODULE
 from pygenvm.executor.subvm.wasmtime_c import Engine
 from tests.executor.subvm.wasm.wasm_features import CALLS, ENVIRONMENT, FEATURES_ALLOWED, SATURATING_CALL
 from tests.executor.subvm.wasm.wasm_support import define_memory_counter, is_valid, wat
@@ -49,7 +48,8 @@ class Vm:
 
     @property
     def used(self) -> int:
-        return limits.WASM_DEPTH_BYTES - self.counter.value(self.store)
+        left: int = self.counter.value(self.store)
+        return limits.WASM_DEPTH_BYTES - left
 
     def call(self, name: str, *arguments: float) -> Any:
         function = self.exports[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import wasmtime
 
@@ -24,13 +26,14 @@ def counting(text: str, *, counts_depth: bool = False) -> PreparedModule:
 class Counted(Run):
     """A run with ``left`` bytes in the pool."""
 
-    def __init__(self, prepared: PreparedModule, left: int, **extra: object) -> None:
+    def __init__(self, prepared: PreparedModule, left: int, **extra: Any) -> None:
         super().__init__(prepared.code, **extra)
         self.left = left
 
     @property
     def left(self) -> int:
-        return self.memory_counter.value(self.store)
+        left: int = self.memory_counter.value(self.store)
+        return left
 
     @left.setter
     def left(self, value: int) -> None:

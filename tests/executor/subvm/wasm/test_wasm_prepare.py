@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 
 import pytest
 import wasmtime
@@ -187,11 +188,12 @@ SEEDS = [
 
 
 def _assert_only_invalid_contract(wasm: bytes) -> None:
-    for run in (
+    ways: tuple[Callable[[], bytes], ...] = (
         lambda: prepare(wasm, deterministic=True, counts_depth=True).code,
         lambda: rewrite(wasm),
         lambda: set_module_name(wasm, "n"),
-    ):
+    )
+    for run in ways:
         try:
             run()
         except InvalidContract:

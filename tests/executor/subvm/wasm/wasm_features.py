@@ -74,7 +74,7 @@ FEATURES_ALLOWED = wat(_TEXT.replace("{saturate}", ""))
 """Without what sub-VMs refuse."""
 
 SATURATING_CALL = ("saturate", 1e30)
-CALLS = [
+CALLS: list[tuple[str, *tuple[float, ...]]] = [
     ("state now",),
     ("twice again", 4.0),
     ("indirect", 0, 1.5, 2.0),

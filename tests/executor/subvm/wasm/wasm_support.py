@@ -7,8 +7,7 @@ from typing import Any
 import wasmtime
 
 from pygenvm.executor.subvm.wasm.binary import encode_section, encode_sized
-from pygenvm.executor.subvm.wasm.growth import MEMORY_GLOBAL
-from pygenvm.executor.subvm.wasm.validate import COUNTERS_MODULE
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
 from tests.support.package_engine import engine
 
 

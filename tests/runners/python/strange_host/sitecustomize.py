@@ -3,11 +3,12 @@
 import os
 import random
 import time
+from collections.abc import Iterator
 
 _LATER = 400_000_000.0
 
 
-def _shift(name, by):
+def _shift(name: str, by: float) -> None:
     original = getattr(time, name)
     setattr(time, name, lambda: original() + by)
 
@@ -20,28 +21,28 @@ _listdir, _scandir = os.listdir, os.scandir
 
 
 class _Reversed:
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         with _scandir(path) as entries:
             self._entries = reversed(list(entries))
 
-    def __enter__(self):
+    def __enter__(self) -> Iterator[os.DirEntry[str]]:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         return None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[os.DirEntry[str]]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> os.DirEntry[str]:
         return next(self._entries)
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is open."""
 
 
-os.listdir = lambda path=".": _listdir(path)[::-1]
-os.scandir = lambda path=".": _Reversed(path)
+os.listdir = lambda path=".": _listdir(path)[::-1]  # type: ignore[assignment]
+os.scandir = lambda path=".": _Reversed(path)  # type: ignore[assignment]
 os.urandom = random.Random(7).randbytes
 
 with open(os.environ["STRANGE_HOST_MARK"], "a", encoding="ascii") as _mark:

@@ -22,6 +22,7 @@ from tests.support.hosts import PATIENCE_SECONDS, InMemoryHost, Node, serving
 from tests.support.machine import Answer, Script, machine
 from tests.support.module_server import Call, Reply, answering, serving_module, statistics
 from tests.support.module_server import Script as ModuleScript
+from tests.support.patience import patience, time_for_statistics  # noqa: F401
 
 #: spec executor/04 and sdk/04 §6: requests of contracts, and the frames that modules get for them.
 HELLO = "1606636f6f6b69650c3209686f73745f64617461160c6e6f64655f616464726573731430780574785f6964143078"

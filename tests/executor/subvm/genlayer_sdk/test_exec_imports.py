@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pygenvm.executor.outcome import InternalError, Return, VMError
@@ -9,7 +11,7 @@ from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageTy
 from pygenvm.executor.primitives.address import Address
 from tests.support.archives import contract_zip
 from tests.support.execution import execute, wat
-from tests.support.hosts import CONTRACT, InMemoryHost
+from tests.support.hosts import CONTRACT, InMemoryHost, RefusingReads
 from tests.support.machine import END, SCRATCH, Answer, Script, traffic
 
 ROOT = bytes(32)
@@ -125,13 +127,8 @@ def test_an_error_of_the_host_ends_the_vm(program: Script, method: HostMethod, e
 
 
 def test_an_error_of_the_host_for_a_read_ends_the_vm() -> None:
-    class Refusing(InMemoryHost):
-        async def storage_read(self, storage_type, address, slot, index, length):
-            if slot == SLOT:
-                self.refusals[HostMethod.STORAGE_READ] = HostErrorCode.ABSENT
-            return await super().storage_read(storage_type, address, slot, index, length)
-
-    run = Script().storage_read(SLOT, 0, 1).run(host=Refusing())
+    host = RefusingReads(lambda _, slot: slot == SLOT, HostErrorCode.ABSENT)
+    run = Script().storage_read(SLOT, 0, 1).run(host=host)
     assert run.outcome == VMError("absent")
 
 
@@ -196,7 +193,7 @@ def test_a_pointer_outside_the_memory_ends_the_whole_run(program: Script) -> Non
 
 
 @pytest.mark.parametrize("enter", [Script.sandbox, Script.nondet])
-def test_a_pointer_outside_the_memory_of_a_sub_vm_ends_the_whole_run(enter) -> None:
+def test_a_pointer_outside_the_memory_of_a_sub_vm_ends_the_whole_run(enter: Callable[[Script, Script], Script]) -> None:
     run = enter(Script(), Script().get_balance_at(SCRATCH, END)).run()
     assert isinstance(run.outcome, InternalError)
     assert HostMethod.POST_NONDET_RESULT not in run.host.methods

@@ -43,11 +43,11 @@ class Message:
                 yield self.valid | {field: value}
 
 
-NOT_TEXT = [None, 1, b"x", True, [], {}, TO]
-NOT_BYTES = [None, 1, "x", True, {}, TO]
-NOT_ADDRESS = [None, 1, bytes(20), "0x" + "03" * 20, True, {}]
-NOT_U256 = [None, -1, 2**256, b"\1", True, [], {}]
-NOT_BOOL = [None, 0, "true", b"", [], {}]
+NOT_TEXT: list[Any] = [None, 1, b"x", True, [], {}, TO]
+NOT_BYTES: list[Any] = [None, 1, "x", True, {}, TO]
+NOT_ADDRESS: list[Any] = [None, 1, bytes(20), "0x" + "03" * 20, True, {}]
+NOT_U256: list[Any] = [None, -1, 2**256, b"\1", True, [], {}]
+NOT_BOOL: list[Any] = [None, 0, "true", b"", [], {}]
 NOT_ON = [*NOT_TEXT, "Finalized", "", "latest", {"finalized": 1}, {"finalized": None, "accepted": None}]
 TEMPLATES = {
     "EqComparative": ("leader_answer", "validator_answer", "principle"),
@@ -297,7 +297,7 @@ def test_a_variant_without_payload_may_be_given_with_null() -> None:
 
 # --- version gates ----
 
-EVENT = {"EmitEvent": {"topics": [], "blob": {}}}
+EVENT: dict[str, Any] = {"EmitEvent": {"topics": [], "blob": {}}}
 TRACE = {"Trace": {"Message": "x"}}
 TIME = {"Trace": {"RuntimeMicroSec": None}}
 

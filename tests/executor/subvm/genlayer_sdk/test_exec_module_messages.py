@@ -27,7 +27,8 @@ def requests_of(*messages: Any, answer: Any, module: str) -> tuple[list[Request]
     for message in messages:
         block.gl_call(message)
     with serving_module(script) as server:
-        run = Script().nondet(block).run(**{module: server.address})
+        arguments: dict[str, Any] = {module: server.address}
+        run = Script().nondet(block).run(**arguments)
         return server.requests, block.inside(run.answers[0])
 
 

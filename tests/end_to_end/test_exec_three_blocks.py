@@ -111,7 +111,7 @@ def test_leader(run: Any) -> None:
 def test_validator_that_agrees(run: Any) -> None:
     done, asked = run(saying(*ANSWERS), leader_results=POSTED)
     assert done.outcome == RETURNED
-    assert disagreements(done) == posted(done) == []
+    assert (disagreements(done), posted(done)) == ([], [])
     assert asked == 3
     assert b"disagreement" not in done.stdout
 
