@@ -250,7 +250,7 @@ def _from_index(release: PackageIndex, archive: Archive, scratch: Path, environm
     (backend / "setuptools" / "__init__.py").touch()
     text = _BACKEND.format(name=release.name, version=release.version)
     (backend / "setuptools" / "build_meta.py").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
+    command = [sys.executable, "-P", "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--retries", "2", "--no-deps", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(scratch / "files")]
     if wheel:
@@ -258,8 +258,8 @@ def _from_index(release: PackageIndex, archive: Archive, scratch: Path, environm
         command += ["--platform", release.tag] if release.tag else []
     else:
         command += ["--no-binary", ":all:", "--no-build-isolation"]
-    paths = {} if wheel else {"PYTHONPATH": str(backend)}
-    _call(command, scratch, {**environment, **paths}, PIP_TIMEOUT_S)
+    path = "" if wheel else str(backend)
+    _call(command, scratch, {**environment, "PYTHONPATH": path}, PIP_TIMEOUT_S)
     file = scratch / "files" / archive.file
     if not file.is_file():
         raise _Unavailable("pip ended without the file")
@@ -305,7 +305,7 @@ def _from_debian(package: DebianSource, archive: Archive, scratch: Path, environ
 
 def _call(command: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout_s: float) -> str:
     """Standard output of a downloader."""
-    name = Path(command[0]).name if command[1] != "-m" else command[2]
+    name = command[command.index("-m") + 1] if "-m" in command else Path(command[0]).name
     try:
         done = subprocess.run(
             command,

@@ -285,8 +285,8 @@ STRANGER = 54_321
         lambda cache: cache.parent.chmod(0o707),
         lambda cache: os.chown(cache / "artefacts" / "contracts", STRANGER, -1),
         lambda cache: os.chown(cache, STRANGER, -1),
-        lambda cache: [os.chown(path, STRANGER, -1) for path in cache.rglob("*.json")],
-        lambda cache: [path.chmod(0o646) for path in cache.rglob("*.cwasm")],
+        lambda cache: os.chown(next(cache.rglob("*.json")), STRANGER, -1),
+        lambda cache: next(cache.rglob("*.cwasm")).chmod(0o646),
     ],
 )
 def test_what_others_could_have_written_is_not_used(tmp_path: Path, spoil: Callable[[Path], object]) -> None:

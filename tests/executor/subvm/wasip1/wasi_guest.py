@@ -103,7 +103,7 @@ class StandInVm:
         return self.memory.read(BUFFER, self.read_u32(RESULT))
 
     def read_u32(self, ptr: int) -> int:
-        return struct.unpack("<I", self.memory.read(ptr, 4))[0]
+        return int.from_bytes(self.memory.read(ptr, 4), "little")
 
     def result(self, size: int) -> str:
         """The bytes at RESULT in hex, after a check that nothing was written behind them."""
