@@ -7,8 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from pygenvm.executor.host_protocol import codec
 from pygenvm.executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
@@ -16,11 +15,10 @@ from pygenvm.executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import decode_leader_result
 from pygenvm.executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
+from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
-
-Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
 
 _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
 _LENGTH = struct.Struct("<I")
@@ -46,11 +44,8 @@ class HostClient:
     :meth:`consume_result` fails at once. ``ValueError`` is a wrong argument; nothing has been sent then.
     """
 
-    def __init__(self, connection: Connection, observer: Observer | None = None) -> None:
-        """The client owns ``connection`` from now on.
-
-        ``observer`` is called, under the mutex, with all bytes as they are sent and received.
-        """
+    def __init__(self, connection: Connection, observer: Observer = NOBODY) -> None:
+        """The client owns ``connection`` from now on."""
         self._socket = connection
         self._observer = observer
         self._mutex = threading.Lock()
@@ -64,7 +59,7 @@ class HostClient:
         self.time_ns = 0
 
     @classmethod
-    def connect(cls, address: str, observer: Observer | None = None) -> HostClient:
+    def connect(cls, address: str, observer: Observer = NOBODY) -> HostClient:
         """Connects to ``unix://PATH``, ``host:port`` or ``[ipv6]:port``; :class:`InternalErrorRaised` if it cannot."""
         try:
             endpoint = parse_endpoint(address)
@@ -223,18 +218,31 @@ class HostClient:
         return value
 
     def _exchange(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview = b"") -> Reply:
+        watched = self._observer is not NOBODY
+        reply: Reply | None = None
         with self._mutex:
             self._admit(method)
             # Stands if anything below leaves the reply unread, an exception of the observer or a signal included.
             self._failure = "an earlier request was not completed"
+            if watched:
+                whole = b"".join((request, rest)) if rest else request
+                self._observer.host_requested(method, whole)
             begun = time.perf_counter_ns()
             try:
                 reply = self._transfer(method, request, length, rest)
+                self._failure = None
             except (OSError, ProtocolViolation) as error:
                 self._failure = "connection to host aborted" if self._aborted else f"host connection: {error}"
-                raise InternalErrorRaised(f"{method.name.lower()}: {self._failure}") from error
-            self.time_ns += time.perf_counter_ns() - begun
-            self._failure = None
+                failure = InternalErrorRaised(f"{method.name.lower()}: {self._failure}")
+                failure.__cause__ = error
+            ended = time.perf_counter_ns()
+            self.time_ns += ended - begun
+        if watched:
+            # The connection is free again: an observer that writes may take its time.
+            error, value = (None, None) if reply is None else reply
+            self._observer.host_replied(method, whole, error, value, begun, ended)
+        if reply is None:
+            raise failure
         if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:
             raise VMErrorRaised(reply.error.name.lower(), f"the host refused {method.name.lower()}")
         return reply
@@ -256,8 +264,6 @@ class HostClient:
         self._socket.sendall(request)
         if rest:
             self._socket.sendall(rest)
-        if self._observer is not None:
-            self._observer("sent", b"".join((request, rest)))
         if METHODS[method].reply_kind is ReplyKind.NONE:
             return Reply(HostErrorCode.OK)
         received = self._receive()
@@ -275,7 +281,4 @@ class HostClient:
         count = self._socket.recv_into(self._buffer)
         if not count:
             raise ConnectionError("closed by the host")
-        received = self._buffer[:count]
-        if self._observer is not None:
-            self._observer("received", bytes(received))
-        return received
+        return self._buffer[:count]

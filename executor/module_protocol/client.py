@@ -13,7 +13,7 @@ import logging
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pygenvm.executor import limits
 from pygenvm.executor.module_protocol.codec import (
@@ -30,6 +30,7 @@ from pygenvm.executor.module_protocol.codec import (
     read_llm_answer,
     read_web_answer,
 )
+from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import InternalErrorRaised
 
 if TYPE_CHECKING:
@@ -38,13 +39,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger("executor.module_client")
 
 
+class Service(Protocol):
+    """One service as a run uses it: over a connection (:class:`ModuleClient`), or out of a record."""
+
+    calls: int
+    time_ns: int
+
+    def ask(self, request: Request, read: AnswerReader) -> Ok | UserError: ...
+    def statistics(self) -> Any: ...
+    def close(self) -> None: ...
+
+
 class Modules:
     """Both services of one run. Methods may be called from several threads; none is for the main thread."""
 
-    def __init__(self, *, web_address: str, llm_address: str, hello: Hello) -> None:
-        """Addresses are ``ws://`` or ``wss://`` URLs; nothing is opened yet."""
-        self.web = ModuleClient("web", web_address, hello)
-        self.llm = ModuleClient("llm", llm_address, hello)
+    def __init__(self, web: Service, llm: Service) -> None:
+        self.web = web
+        self.llm = llm
 
     def ask_web(self, name: str, payload: Any) -> dict[str, Any]:
         """Answer to ``Render`` or ``Request`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
@@ -79,10 +90,12 @@ class Modules:
 class ModuleClient:
     """One service: its connections, and how often and how long it was asked."""
 
-    def __init__(self, name: str, address: str, hello: Hello) -> None:
+    def __init__(self, name: str, address: str, hello: Hello, observer: Observer = NOBODY) -> None:
+        """``address`` is a ``ws://`` or ``wss://`` URL; nothing is opened yet."""
         self._name = name
         self._address = address
         self._hello = hello
+        self._observer = observer
         self._slots = threading.BoundedSemaphore(limits.MODULE_CONNECTIONS)
         self._lock = threading.Lock()
         self._sessions: list[_Session] = []
@@ -98,32 +111,42 @@ class ModuleClient:
         :raises InternalErrorRaised: the service cannot be reached, is lost or too slow, answers FatalError or
             something malformed.
         """
+        frame = encode_request(request)
+        received: bytes | None = None
+        failure: InternalErrorRaised | None = None
         with self._slots:
             begun = time.perf_counter_ns()
             try:
-                return self._ask(request, read)
+                received, answer = self._ask(frame, read)
             except (_ModuleFailure, ValueError) as error:
-                text = f"{self._name} module at {self._address}: {request.name}: {error}"
-                raise InternalErrorRaised(text) from error
+                failure = InternalErrorRaised(f"{self._name} module at {self._address}: {request.name}: {error}")
+                failure.__cause__ = error
             finally:
+                ended = time.perf_counter_ns()
                 with self._lock:
                     self.calls += 1
-                    self.time_ns += time.perf_counter_ns() - begun
+                    self.time_ns += ended - begun
+        why = None if failure is None else str(failure)
+        self._observer.module_answered(self._name, request.name, frame, received, why, begun, ended)
+        if failure is not None:
+            raise failure
+        return answer
 
-    def _ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
-        frame = encode_request(request)
+    def _ask(self, frame: bytes, read: AnswerReader) -> tuple[bytes, Ok | UserError]:
+        """The answer's frame, and what is in it."""
         if len(frame) > limits.MODULE_MESSAGE_BYTES:
             raise ValueError(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
         session = self._take()
-        answer = decode_answer(session.exchange(frame, limits.MODULE_ANSWER_SECONDS))
+        received = session.exchange(frame, limits.MODULE_ANSWER_SECONDS)
+        answer = decode_answer(received)
         with self._lock:
             self._idle.append(session)
         match answer:
             case Ok(value):
-                return Ok(read(value))
+                return received, Ok(read(value))
             case FatalError(text):
                 raise _ModuleFailure(f"module error: {text[: limits.MODULE_FATAL_TEXT_CHARS]}")
-        return answer
+        return received, answer
 
     def _take(self) -> _Session:
         """A session that nobody else uses."""

@@ -25,11 +25,11 @@ from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, OutOfMemory, Return, VMErrorRaised
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import VmError
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 
 if TYPE_CHECKING:
-    from pygenvm.executor.runner.registry import InstalledRunners
     from pygenvm.executor.subvm.artefacts import ArtefactStore
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _log = logging.getLogger("executor.derived")
 
@@ -42,9 +42,14 @@ class Deriver:
     """What the programs of runners make, from disk or freshly made. May be used from several threads."""
 
     def __init__(
-        self, artefacts: ArtefactStore, registry: InstalledRunners, check_interrupted: Callable[[], None]
+        self,
+        artefacts: ArtefactStore,
+        registry: RunnerSource,
+        check_interrupted: Callable[[], None],
+        host_functions: Linker,
     ) -> None:
         self._artefacts = artefacts
+        self._host_functions = host_functions
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
         self._check_interrupted = check_interrupted
@@ -94,7 +99,7 @@ class Deriver:
         from pygenvm.executor.subvm.closed import ClosedWorld
 
         runner = self._registry.load(by)
-        world = ClosedWorld(self._artefacts, self._check_interrupted)
+        world = ClosedWorld(self._artefacts, self._check_interrupted, self._host_functions)
         vm = world.vm(calldata.encode([path for path, _ in files]))
         try:
             for path, content in files:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
-    from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+    from pygenvm.executor.module_protocol.client import Modules, Service
     from pygenvm.executor.subvm.artefacts import ArtefactStore
 
 
@@ -31,5 +31,5 @@ def collect(host: HostClient, artefacts: ArtefactStore, modules: Modules) -> dic
     }
 
 
-def _calls(module: ModuleClient) -> dict[str, int]:
+def _calls(module: Service) -> dict[str, int]:
     return {"calls": module.calls, "time": module.time_ns // 1000}

@@ -15,8 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +24,7 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.message import Message
+from pygenvm.executor.observer import Observer, combined
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
@@ -33,9 +33,12 @@ from pygenvm.executor.run.result import TIMEOUT, RunResult
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config
     from pygenvm.executor.log import Logger
-    from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.record.recorder import Recorder
     from pygenvm.executor.run.prepared import Prepared
     from pygenvm.executor.run.supervisor import Supervisor
+    from pygenvm.executor.run.validators import ValidatorGate
+    from pygenvm.executor.runner.actions import RunnerSource
+    from pygenvm.executor.subvm.services import Entropy
 
 LOG_TARGET = "executor::process"
 
@@ -51,6 +54,7 @@ def run_command(
     log_fd: int,
     log_level: str | None,
     prepared: Prepared | None = None,
+    observers: Sequence[Observer] = (),
 ) -> int:
     """:func:`run_process` as ``genvm run`` has it: what keeps it from starting is told on stderr, with exit code 1."""
     from pygenvm.executor.config import ConfigError
@@ -59,7 +63,7 @@ def run_command(
     try:
         config = configure()
         log = Logger.from_config(config, fd=log_fd, level=log_level)
-        return run_process(arguments, config, log, prepared)
+        return run_process(arguments, config, log, prepared, observers)
     except (ConfigError, StartError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -74,7 +78,13 @@ def leave(status: int) -> NoReturn:
         os._exit(status)
 
 
-def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: Prepared | None = None) -> int:
+def run_process(
+    arguments: RunArguments,
+    config: Config,
+    log: Logger,
+    prepared: Prepared | None = None,
+    observers: Sequence[Observer] = (),
+) -> int:
     """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
 
     :func:`executor.run.termination.install` must have been called. Only from the main thread, once per process.
@@ -85,7 +95,15 @@ def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: 
         message = Message.parse(arguments.message)
     except ValueError as error:
         raise StartError(f"--message: {error}") from None
-    return _Run(arguments, message, config, log, _recorder(arguments), prepared).execute()
+    recorder = _recorder(arguments)
+    watching = [*observers] if recorder is None else [*observers, recorder]
+    if arguments.trace:
+        from pygenvm.executor.run.tracing import Tracing
+
+        watching.append(Tracing(log))
+    observer = combined(watching)
+    observer.started(arguments)
+    return _Run(arguments, message, config, log, recorder, prepared, observer).execute()
 
 
 def parse_host_data(text: str) -> dict[str, Any]:
@@ -111,10 +129,10 @@ def parse_host_data(text: str) -> dict[str, Any]:
 def _recorder(arguments: RunArguments) -> Recorder | None:
     if arguments.record is None:
         return None
-    from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.record.recorder import Recorder
 
     try:
-        return Recorder(arguments.record, arguments)
+        return Recorder(arguments.record)
     except OSError as error:
         raise StartError(f"--record: {error}") from None
 
@@ -148,6 +166,7 @@ class _Run:
         log: Logger,
         recorder: Recorder | None,
         prepared: Prepared | None,
+        observer: Observer,
     ) -> None:
         self._arguments = arguments
         self._message = message
@@ -155,6 +174,9 @@ class _Run:
         self._log = log
         self._recorder = recorder
         self._prepared = prepared
+        self._observer = observer
+        #: Taken for good by the thread that tells the observer of the end.
+        self._told_end = threading.Lock()
         self._host: HostClient | None = None
         self._supervisor: Supervisor | None = None
         #: Taken for good by the thread that delivers the result.
@@ -189,22 +211,21 @@ class _Run:
             if termination.requested() or not self._ending.acquire(blocking=False):
                 return  # From the signal on the ending is the main thread's.
             printing = self._deliver(host, result, limits.PRINT_SECONDS)
-            self._end_record("result" if self._delivered else "result not delivered")
+            self._tell_end("result" if self._delivered else "result not delivered")
             printing.wait(None)
         except BaseException as error:
             self._failure = error
-            self._end_record(str(error))
+            self._tell_end(str(error))
         self._finished = True
         termination.wake()
 
-    def _end_record(self, how: str) -> None:
-        if self._recorder is not None:
-            self._recorder.finish(how)
+    def _tell_end(self, how: str) -> None:
+        if self._told_end.acquire(blocking=False):
+            self._observer.ended(how)
 
     def _connect(self) -> HostClient:
         try:
-            observer = None if self._recorder is None else self._recorder.observe_host
-            self._host = HostClient.connect(self._arguments.host, observer)
+            self._host = HostClient.connect(self._arguments.host, self._observer)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         termination.wake()
@@ -212,12 +233,13 @@ class _Run:
 
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
-        from pygenvm.executor.module_protocol.client import Modules
+        from pygenvm.executor.module_protocol.client import ModuleClient, Modules
         from pygenvm.executor.module_protocol.codec import Hello
         from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+        from pygenvm.executor.run.validators import UntilDisagreement
         from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
         from pygenvm.executor.subvm.artefacts import ArtefactStore
-        from pygenvm.executor.subvm.outside import Outside
+        from pygenvm.executor.subvm.random import SystemEntropy
         from pygenvm.executor.subvm.vm import Permissions
 
         arguments, config = self._arguments, self._config
@@ -226,27 +248,34 @@ class _Run:
         except ValueError as error:
             raise StartError(str(error)) from None
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
-        addresses = {"web_address": config.web_address, "llm_address": config.llm_address}
         prepared = self._prepared
-        registry_of: Callable[..., InstalledRunners] = InstalledRunners
-        if self._recorder is None:
-            modules, outside = Modules(**addresses, hello=hello), Outside()
-        else:
-            from pygenvm.executor.record.format import RecordingModules, RecordingOutside, RecordingRegistry
+        entropy: Entropy = SystemEntropy()
+        gate: ValidatorGate = UntilDisagreement()
+        recorder = self._recorder
+        if recorder is not None:
+            from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
-            modules = RecordingModules(**addresses, hello=hello, recorder=self._recorder)
-            outside = RecordingOutside(self._recorder)
-            registry_of = partial(RecordingRegistry, self._recorder)
-        folders = config.runners_dir, config.registry_dir
-        known = prepared.archives if prepared else None
+            entropy, gate = RecordedEntropy(entropy, recorder), RecordedGate(gate, recorder)
+
+        def open_registry() -> RunnerSource:
+            known = prepared.archives if prepared else None
+            installed = InstalledRunners(config.runners_dir, config.registry_dir, arguments.debug_mode, known)
+            return installed if recorder is None else RecordedRunners(installed, recorder)
+
         supervisor = Supervisor(
             host=host,
             artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
-            modules=modules,
+            modules=Modules(
+                ModuleClient("web", config.web_address, hello, self._observer),
+                ModuleClient("llm", config.llm_address, hello, self._observer),
+            ),
             message=self._message,
             options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
             log=self._log,
-            outside=outside,
+            observer=self._observer,
+            entropy=entropy,
+            gate=gate,
+            host_functions=prepared.host_functions if prepared else None,
         )
         if "stderr-full" in arguments.printed:
             supervisor.kept_stderr = bytearray()
@@ -254,7 +283,7 @@ class _Run:
         if termination.requested():
             supervisor.interrupted.set()
         try:
-            supervisor.start_up(lambda: registry_of(*folders, arguments.debug_mode, known))
+            supervisor.start_up(open_registry)
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
             raise StartError(str(error)) from None
         return supervisor.run()
@@ -271,7 +300,7 @@ class _Run:
             termination.wait(deadline - time.monotonic())
         if self._failure is None and self._host is not None and self._ending.acquire(blocking=False):
             printing = self._take_over(self._host)
-            self._end_record("signal")
+            self._tell_end("signal")
             printing.wait(limits.LAST_PRINT_SECONDS)
         else:
             # The VM thread is delivering already, or there is nobody to deliver to.
@@ -307,6 +336,7 @@ class _Run:
 
         If nobody reads what is printed, the result is sent after ``patience`` seconds all the same.
         """
+        self._observer.result_known(result.outcome, result.disagreement)
         printing = _Aside(lambda: self._print(result))
         printing.wait(patience)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import (
     ContractOutcome,
     InternalError,
     InternalErrorRaised,
+    Outcome,
     Return,
     VMError,
     VMErrorRaised,
@@ -37,18 +40,23 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
 from pygenvm.executor.run.result import RunResult
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.run.validators import UntilDisagreement, ValidatorGate
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
-from pygenvm.executor.runner.registry import InstalledRunners
+from pygenvm.executor.stream import validated_block
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.fingerprint import EMPTY
-from pygenvm.executor.subvm.outside import Outside, validated_block
+from pygenvm.executor.subvm.linking import host_linker
+from pygenvm.executor.subvm.random import SystemEntropy
 from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    from pygenvm.executor.subvm.services import Entropy
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 LOG_TARGET = "executor::supervisor"
 _U32 = struct.Struct("<I")
@@ -87,10 +95,16 @@ class Supervisor:
         message: Message,
         options: RunOptions,
         log: Logger,
-        outside: Outside | None = None,
+        observer: Observer = NOBODY,
+        entropy: Entropy | None = None,
+        gate: ValidatorGate | None = None,
+        host_functions: Linker | None = None,
     ) -> None:
         self.host = host
-        self.outside = outside or Outside()
+        self.observer = observer
+        self.entropy = entropy or SystemEntropy()
+        self.gate = gate or UntilDisagreement()
+        self.host_functions = host_functions or host_linker()
         self.artefacts = artefacts
         self.debug_mode = options.debug_mode
         self.locked_slots: frozenset[bytes] = frozenset()
@@ -101,7 +115,7 @@ class Supervisor:
         #: What contracts wrote to stderr, if somebody wants it at the end.
         self.kept_stderr: bytearray | None = None
         self._modules = modules
-        self._registry: InstalledRunners | None = None
+        self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
         self._message = message
         self._options = options
@@ -115,7 +129,7 @@ class Supervisor:
 
     # --- the run -----------------------------------------------------------------------------------
 
-    def start_up(self, open_registry: Callable[[], InstalledRunners]) -> None:
+    def start_up(self, open_registry: Callable[[], RunnerSource]) -> None:
         """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
@@ -124,7 +138,7 @@ class Supervisor:
         """
         self.locked_slots = self._read_locked_slots()
         self._registry = open_registry()
-        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted)
+        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted, self.host_functions)
 
     def _read_locked_slots(self) -> frozenset[bytes]:
         """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
@@ -195,6 +209,17 @@ class Supervisor:
         if spec.depth > limits.VM_DEPTH:
             # RAM is what limits nesting by the specification, so its end has the same name.
             return RunResult(VMError(str(VmError.OOM), f"sub-VMs nested deeper than {limits.VM_DEPTH}"), EMPTY)
+        begun = time.perf_counter_ns()
+        self.observer.vm_began(spec.message, spec.deterministic, spec.depth)
+        outcome: Outcome | None = None
+        try:
+            result = self._run_contract(spec)
+            outcome = result.outcome
+            return result
+        finally:
+            self.observer.vm_ended(outcome, spec.depth, begun, time.perf_counter_ns())
+
+    def _run_contract(self, spec: VmSpec) -> RunResult:
         vm = SubVM(spec, self)
         try:
             try:
@@ -367,7 +392,7 @@ class ValidatorTasks:
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
         validated_block.set(call_no)
         try:
-            if self._supervisor.interrupted.is_set() or not self._supervisor.outside.validates(call_no, self.lowest):
+            if self._supervisor.interrupted.is_set() or not self._supervisor.gate.validates(call_no, self.lowest):
                 return True
             try:
                 agrees = run() == Return(b"\x10")

@@ -10,13 +10,17 @@ from typing import Any
 
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
+from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import InternalErrorRaised
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
-from pygenvm.executor.subvm.outside import Outside
+from pygenvm.executor.subvm.linking import host_linker
+from pygenvm.executor.subvm.random import SystemEntropy
+from pygenvm.executor.subvm.services import Entropy
 from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
+from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _NOBODY = Address(bytes(20))
 
@@ -28,12 +32,19 @@ def _nothing() -> None:
 class ClosedWorld:
     """The services of one such VM. Its output is kept, as far as it is the end of it."""
 
-    def __init__(self, artefacts: ArtefactStore, check_interrupted: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        check_interrupted: Callable[[], None] = _nothing,
+        host_functions: Linker | None = None,
+    ) -> None:
         self.artefacts = artefacts
         self.check_interrupted = check_interrupted
         self.locked_slots: frozenset[bytes] = frozenset()
         self.debug_mode = False
-        self.outside = Outside()
+        self.entropy: Entropy = SystemEntropy()
+        self.observer = NOBODY
+        self.host_functions = host_functions or host_linker()
         self.output = b""
         self._pool = RamPool(limits.CLOSED_RAM_BYTES)
 

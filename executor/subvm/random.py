@@ -39,3 +39,13 @@ def os_random(target: memoryview) -> None:
     for start in range(0, len(target), limits.RANDOM_CHUNK_BYTES):
         piece = target[start : start + limits.RANDOM_CHUNK_BYTES]
         piece[:] = os.urandom(len(piece))
+
+
+class SystemEntropy:
+    """What an ordinary run gets (:class:`executor.subvm.services.Entropy`)."""
+
+    def random(self) -> RandomSource:
+        return os_random
+
+    def runtime(self, microseconds: int) -> int:
+        return microseconds

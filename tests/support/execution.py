@@ -30,7 +30,7 @@ from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.limits import HOST_STACK_PER_LEVEL, VM_DEPTH, WASM_STACK_BYTES
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.client import ModuleClient, Modules
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Outcome
 from pygenvm.executor.primitives.address import Address
@@ -171,11 +171,12 @@ def execute(
         host.put_code(code)
     root = cache_root() if built else registry or empty_registry()
     with serving(host) as node, contextlib.closing(HostClient.connect(node.address)) as client:
+        hello = Hello("cookie", dict(HOST_DATA))
         with _log(log_fd) as log:
             supervisor = _CapturingSupervisor(
                 host=client,
                 artefacts=_built_artefacts() if built else artefacts(),
-                modules=Modules(web_address=web, llm_address=llm, hello=Hello("cookie", dict(HOST_DATA))),
+                modules=Modules(ModuleClient("web", web, hello), ModuleClient("llm", llm, hello)),
                 message=Message.parse(message_json(**(message or {}))),
                 options=RunOptions(Permissions.parse(permissions), sync, debug_mode),
                 log=log,

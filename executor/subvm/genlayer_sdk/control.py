@@ -42,4 +42,4 @@ def trace(vm: SubVM, payload: Any) -> bytes | None:
         raise invalid()
     # Time is not deterministic, so contracts of real runs see none.
     visible = vm.services.debug_mode or not vm.deterministic
-    return calldata.encode(vm.services.outside.runtime((now - vm.created_ns) // 1000) if visible else 0)
+    return calldata.encode(vm.services.entropy.runtime((now - vm.created_ns) // 1000) if visible else 0)

@@ -492,7 +492,7 @@ def modules(answer: Reply, fuel: Fuel) -> Iterator[tuple[Modules, ModuleServer]]
         return answer
 
     with serving_module(script) as server:
-        both = Modules(web_address=server.address, llm_address=server.address, hello=HELLO)
+        both = Modules(ModuleClient("web", server.address, HELLO), ModuleClient("llm", server.address, HELLO))
         yield both, server
         both.close()
 

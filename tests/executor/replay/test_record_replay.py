@@ -18,9 +18,11 @@ from pygenvm.executor.module_protocol.codec import Ok, UserError
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
-from pygenvm.executor.record.format import RecordError, read_record, seeded_random
-from pygenvm.executor.replay.player import first_difference
-from pygenvm.executor.subvm.outside import validated_block
+from pygenvm.executor.record.format import RecordError
+from pygenvm.executor.record.reading import read_record
+from pygenvm.executor.record.seeded_random import seeded_random
+from pygenvm.executor.replay.compare import first_difference
+from pygenvm.executor.stream import validated_block
 from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import SCRATCH, Script, machine
