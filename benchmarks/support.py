@@ -25,20 +25,21 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.client import ModuleClient, Modules
 from pygenvm.executor.module_protocol.codec import Hello
-from pygenvm.executor.outcome import Return
+from pygenvm.executor.observer import NOBODY, Observer, combined
+from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.pool.client import ExecutorPool
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.process import start_vm_thread
-from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.vm import Permissions, VmSpec
+from pygenvm.executor.subvm.vm import Permissions
+from pygenvm.executor.subvm.wasmtime_c import Linker
 from pygenvm.localnet.executor_process import own_command, own_environment
 
 T = TypeVar("T")
@@ -155,18 +156,15 @@ def node(
 # --- in this process --------------------------------------------------------------------------------
 
 
-class _TimedSupervisor(Supervisor):
-    """Knows how long the main VM took, from making it to closing it."""
+class _VmTimes(Observer):
+    """Of each run, how many seconds the main VM took, from making it to closing it."""
 
-    vm_seconds = 0.0
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
 
-    def _run_vm(self, spec: VmSpec) -> RunResult:
-        begun = time.perf_counter()
-        try:
-            return super()._run_vm(spec)
-        finally:
-            # VMs inside others end earlier, so the main one's is what stays.
-            self.vm_seconds = time.perf_counter() - begun
+    def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
+        if depth == 0:
+            self.seconds.append((ended - begun) / 1e9)
 
 
 class InProcess:
@@ -175,7 +173,14 @@ class InProcess:
     That thread must be one of :func:`on_vm_thread`.
     """
 
-    def __init__(self, node: Node, artefacts: ArtefactStore | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        artefacts: ArtefactStore | None = None,
+        *,
+        observer: Observer = NOBODY,
+        host_functions: Linker | None = None,
+    ) -> None:
         root = cache_root()
         self._node = node
         self._folders = root / "runners", root / "registry"
@@ -183,8 +188,15 @@ class InProcess:
         self._archives: Mapping[str, Archive] = {}
         self._log = Logger(fd=os.open(os.devnull, os.O_WRONLY), level="error")
         self._message = message_json()
-        #: Of each run, the time of its main VM.
-        self.vm_seconds: list[float] = []
+        self._observer = observer
+        self._host_functions = host_functions
+        self._vm_times = _VmTimes()
+        self._hello = Hello("", dict(HOST_DATA))
+
+    @property
+    def vm_seconds(self) -> list[float]:
+        """Of each run, the time of its main VM."""
+        return self._vm_times.seconds
 
     def run(self) -> float:
         """Seconds of one run: connecting, all requests, a new sub-VM, the result acknowledged.
@@ -192,20 +204,22 @@ class InProcess:
         :raises BenchmarkError: it did not end with a Return.
         """
         begun = time.perf_counter()
-        with contextlib.closing(HostClient.connect(self._node.address)) as host:
-            supervisor = _TimedSupervisor(
+        # Requests of runs that nobody watches cost what they cost in an executor.
+        with contextlib.closing(HostClient.connect(self._node.address, self._observer)) as host:
+            supervisor = Supervisor(
                 host=host,
                 artefacts=self._artefacts,
-                modules=Modules(web_address=NO_MODULE, llm_address=NO_MODULE, hello=Hello("", dict(HOST_DATA))),
+                modules=Modules(*(ModuleClient(name, NO_MODULE, self._hello) for name in ("web", "llm"))),
                 message=Message.parse(self._message),
                 options=RunOptions(Permissions.parse("rwscn")),
                 log=self._log,
+                observer=combined([self._vm_times, self._observer]),
+                host_functions=self._host_functions,
             )
             supervisor.start_up(self._open_registry)
             result = supervisor.run()
             host.consume_result(result.payload())
         seconds = time.perf_counter() - begun
-        self.vm_seconds.append(supervisor.vm_seconds)
         self._node.report()
         return seconds
 

@@ -239,8 +239,8 @@ class HostClient:
             self.time_ns += ended - begun
         if watched:
             # The connection is free again: an observer that writes may take its time.
-            error, value = (None, None) if reply is None else reply
-            self._observer.host_replied(method, whole, error, value, begun, ended)
+            code, value = (None, None) if reply is None else reply
+            self._observer.host_replied(method, whole, code, value, begun, ended)
         if reply is None:
             raise failure
         if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:

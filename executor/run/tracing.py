@@ -19,8 +19,10 @@ end              ``how``
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor import limits
@@ -44,12 +46,12 @@ class Tracing(Observer):
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._start = time.perf_counter_ns()
-        #: Lines of the main thread: it only has something to tell when it must not wait for whoever reads the log.
-        self._held: list[tuple[str, dict[str, object]]] = []
+        #: Lines of the main thread, which must not wait for whoever reads the log; others write them.
+        self._held: deque[tuple[str, dict[str, object]]] = deque()
 
     def started(self, arguments: RunArguments) -> None:
         given = {"permissions": arguments.permissions, "sync": arguments.sync, "debug_mode": arguments.debug_mode}
-        self._log.info("start", block=None, **given)
+        self._write("start", **given)
 
     def host_replied(
         self,
@@ -95,7 +97,7 @@ class Tracing(Observer):
 
     def ended(self, how: str) -> None:
         self._write("end", how=how)
-        if self._held:
+        if threading.current_thread() is threading.main_thread():
             with termination.held_back():
                 writer = threading.Thread(target=self._write_held, name="trace", daemon=True)
                 writer.start()
@@ -106,11 +108,14 @@ class Tracing(Observer):
         if threading.current_thread() is threading.main_thread():
             self._held.append((what, told))
         else:
+            self._write_held()
             self._log.info(what, **told)
 
     def _write_held(self) -> None:
-        for what, told in self._held:
-            self._log.info(what, **told)
+        with contextlib.suppress(IndexError):
+            while True:
+                what, told = self._held.popleft()
+                self._log.info(what, **told)
 
     def _span(self, begun: int, ended: int) -> dict[str, int]:
         return {"at_us": (begun - self._start) // 1000, "took_us": (ended - begun) // 1000}

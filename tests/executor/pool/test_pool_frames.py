@@ -38,6 +38,7 @@ ARGUMENTS = RunArguments(
     debug_mode=False,
     printed=frozenset(["result", "fingerprint"]),
     record=Path("/r"),
+    trace=True,
 )
 JOB = Job(7, "debug", ARGUMENTS)
 FRAMES: list[Frame] = [
