@@ -25,7 +25,7 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.observer import NOBODY, Observer, combined
 from pygenvm.executor.outcome import Outcome, Return
@@ -33,12 +33,14 @@ from pygenvm.executor.pool.client import ExecutorPool
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.run.console import ProcessConsole
 from pygenvm.executor.run.process import start_vm_thread
-from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.run.supervisor import RunOptions
+from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.vm import Permissions
+from pygenvm.executor.subvm.spec import Permissions
 from pygenvm.executor.subvm.wasmtime_c import Linker
 from pygenvm.localnet.executor_process import own_command, own_environment
 
@@ -206,17 +208,19 @@ class InProcess:
         begun = time.perf_counter()
         # Requests of runs that nobody watches cost what they cost in an executor.
         with contextlib.closing(HostClient.connect(self._node.address, self._observer)) as host:
-            supervisor = Supervisor(
+            parts = Parts(
                 host=host,
+                web=ModuleClient("web", NO_MODULE, self._hello),
+                llm=ModuleClient("llm", NO_MODULE, self._hello),
                 artefacts=self._artefacts,
-                modules=Modules(*(ModuleClient(name, NO_MODULE, self._hello) for name in ("web", "llm"))),
-                message=Message.parse(self._message),
-                options=RunOptions(Permissions.parse("rwscn")),
-                log=self._log,
+                open_runners=self._open_registry,
+                console=ProcessConsole(self._log),
                 observer=combined([self._vm_times, self._observer]),
                 host_functions=self._host_functions,
             )
-            supervisor.start_up(self._open_registry)
+            options = RunOptions(Permissions.parse("rwscn"))
+            supervisor = assemble(Message.parse(self._message), options, parts, self._log)
+            supervisor.start_up()
             result = supervisor.run()
             host.consume_result(result.payload())
         seconds = time.perf_counter() - begun

@@ -13,7 +13,7 @@ import logging
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.module_protocol.codec import (
@@ -33,9 +33,6 @@ from pygenvm.executor.module_protocol.codec import (
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import InternalErrorRaised
 
-if TYPE_CHECKING:
-    from pygenvm.executor.host_protocol.client import HostClient
-
 _log = logging.getLogger("executor.module_client")
 
 
@@ -50,32 +47,44 @@ class Service(Protocol):
     def close(self) -> None: ...
 
 
+ModuleName: TypeAlias = Literal["web", "llm"]
+
+
+class Fuel(Protocol):
+    """The part of the host that knows what prompts may cost."""
+
+    def remaining_fuel_as_gen(self) -> int: ...
+    def consume_fuel(self, amount: int) -> None: ...
+
+
 class Modules:
     """Both services of one run. Methods may be called from several threads; none is for the main thread."""
 
-    def __init__(self, web: Service, llm: Service) -> None:
+    def __init__(self, web: Service, llm: Service, fuel: Fuel) -> None:
         self.web = web
         self.llm = llm
+        self._fuel = fuel
 
-    def ask_web(self, name: str, payload: Any) -> dict[str, Any]:
-        """Answer to ``Render`` or ``Request`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
+    def ask(self, module: ModuleName, name: str, payload: Any) -> dict[str, Any]:
+        """Answer to the request ``name`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
 
-        :raises InternalErrorRaised: FatalError, no or a malformed answer.
-        """
-        answer = self.web.ask(Request(name, payload), read_web_answer)
-        return {"error": answer.value} if isinstance(answer, UserError) else {"ok": answer.value}
-
-    def ask_llm(self, host: HostClient, name: str, payload: Any) -> dict[str, Any]:
-        """The same for ``Prompt`` or ``PromptTemplate``; the fuel that an Ok costs is reported to ``host``.
+        A language model is told the remaining fuel, and what an Ok costs is reported to the host.
 
         :raises VMErrorRaised: the host refuses to tell the remaining fuel.
         :raises InternalErrorRaised: FatalError, no or a malformed answer, or the host is gone.
         """
-        request = Request(name, {"payload": payload, "remaining_fuel_as_gen": host.remaining_fuel_as_gen()})
+        return self._ask_web(name, payload) if module == "web" else self._ask_llm(name, payload)
+
+    def _ask_web(self, name: str, payload: Any) -> dict[str, Any]:
+        answer = self.web.ask(Request(name, payload), read_web_answer)
+        return {"error": answer.value} if isinstance(answer, UserError) else {"ok": answer.value}
+
+    def _ask_llm(self, name: str, payload: Any) -> dict[str, Any]:
+        request = Request(name, {"payload": payload, "remaining_fuel_as_gen": self._fuel.remaining_fuel_as_gen()})
         answer = self.llm.ask(request, read_llm_answer)
         if isinstance(answer, UserError):
             return {"error": answer.value}
-        host.consume_fuel(answer.value.consumed_gen)
+        self._fuel.consume_fuel(answer.value.consumed_gen)
         data = answer.value.data
         if type(data) not in (str, bool, dict):
             raise InternalErrorRaised(f"llm module: {name}: data is a {type(data).__name__}")

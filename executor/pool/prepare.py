@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
-import pygenvm.executor.module_protocol.client
 import pygenvm.executor.record.recorder
 import pygenvm.executor.record.wrappers
-import pygenvm.executor.run.supervisor
+import pygenvm.executor.run.console
 import pygenvm.executor.run.tracing
+import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed
 import pygenvm.executor.subvm.compiler  # noqa: F401
 from pygenvm.executor.config import Config

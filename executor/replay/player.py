@@ -18,7 +18,6 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.codec import Reply, Request, RequestDecoder, encode_error, encode_reply
 from pygenvm.executor.limits import RECORD_BYTES
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import Modules
 from pygenvm.executor.module_protocol.codec import Ok, UserError, decode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
@@ -83,9 +82,11 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     :raises RecordError: the recorded options cannot be used.
     """
     record = player.record
-    from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+    from pygenvm.executor.run.console import ProcessConsole
+    from pygenvm.executor.run.supervisor import RunOptions
+    from pygenvm.executor.run.world import Parts, assemble
     from pygenvm.executor.subvm.artefacts import ArtefactStore
-    from pygenvm.executor.subvm.vm import Permissions
+    from pygenvm.executor.subvm.spec import Permissions
 
     header = record.header
     try:
@@ -94,23 +95,20 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     except ValueError as error:
         raise RecordError(f"the recorded run cannot have begun: {error}") from error
     host = HostClient(_Connection(player))
-    supervisor = Supervisor(
+    folders = config.runners_dir, config.registry_dir
+    parts = Parts(
         host=host,
+        web=_ReplayedService("web", player),
+        llm=_ReplayedService("llm", player),
         artefacts=ArtefactStore(artefacts_dir),
-        modules=Modules(_ReplayedService("web", player), _ReplayedService("llm", player)),
-        message=message,
-        options=RunOptions(permissions, header.sync, header.debug_mode),
-        log=log,
+        open_runners=lambda: _ReplayedRunners(InstalledRunners(*folders, header.debug_mode), record.runners),
+        console=ProcessConsole(log),
         entropy=_ReplayedEntropy(player),
         gate=_ReplayedGate(player),
     )
-
-    def open_registry() -> RunnerSource:
-        installed = InstalledRunners(config.runners_dir, config.registry_dir, header.debug_mode)
-        return _ReplayedRunners(installed, record.runners)
-
+    supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
     try:
-        supervisor.start_up(open_registry)
+        supervisor.start_up()
     except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
         player.not_started(str(error))
     else:

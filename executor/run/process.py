@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.message import Message
@@ -34,11 +35,9 @@ if TYPE_CHECKING:
     from pygenvm.executor.config import Config
     from pygenvm.executor.log import Logger
     from pygenvm.executor.record.recorder import Recorder
+    from pygenvm.executor.run.console import ProcessConsole
     from pygenvm.executor.run.prepared import Prepared
     from pygenvm.executor.run.supervisor import Supervisor
-    from pygenvm.executor.run.validators import ValidatorGate
-    from pygenvm.executor.runner.actions import RunnerSource
-    from pygenvm.executor.subvm.services import Entropy
 
 LOG_TARGET = "executor::process"
 
@@ -178,6 +177,7 @@ class _Run:
         #: Taken for good by the thread that tells the observer of the end.
         self._told_end = threading.Lock()
         self._host: HostClient | None = None
+        self._console: ProcessConsole | None = None
         self._supervisor: Supervisor | None = None
         #: Taken for good by the thread that delivers the result.
         self._ending = threading.Lock()
@@ -233,57 +233,49 @@ class _Run:
 
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
-        from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+        from pygenvm.executor.module_protocol.client import ModuleClient
         from pygenvm.executor.module_protocol.codec import Hello
-        from pygenvm.executor.run.supervisor import RunOptions, Supervisor
-        from pygenvm.executor.run.validators import UntilDisagreement
+        from pygenvm.executor.run.console import ProcessConsole
+        from pygenvm.executor.run.supervisor import RunOptions
+        from pygenvm.executor.run.world import Parts, assemble
         from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
         from pygenvm.executor.subvm.artefacts import ArtefactStore
-        from pygenvm.executor.subvm.random import SystemEntropy
-        from pygenvm.executor.subvm.vm import Permissions
+        from pygenvm.executor.subvm.spec import Permissions
 
-        arguments, config = self._arguments, self._config
+        arguments, config, recorder = self._arguments, self._config, self._recorder
         try:
             permissions = Permissions.parse(arguments.permissions)
         except ValueError as error:
             raise StartError(str(error)) from None
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
         prepared = self._prepared
-        entropy: Entropy = SystemEntropy()
-        gate: ValidatorGate = UntilDisagreement()
-        recorder = self._recorder
+        runners = config.runners_dir, config.registry_dir, arguments.debug_mode, prepared.archives if prepared else None
+        self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
+        parts = Parts(
+            host=host,
+            web=ModuleClient("web", config.web_address, hello, self._observer),
+            llm=ModuleClient("llm", config.llm_address, hello, self._observer),
+            artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
+            open_runners=lambda: InstalledRunners(*runners),
+            console=self._console,
+            observer=self._observer,
+            host_functions=prepared.host_functions if prepared else None,
+        )
         if recorder is not None:
             from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
-            entropy, gate = RecordedEntropy(entropy, recorder), RecordedGate(gate, recorder)
-
-        def open_registry() -> RunnerSource:
-            known = prepared.archives if prepared else None
-            installed = InstalledRunners(config.runners_dir, config.registry_dir, arguments.debug_mode, known)
-            return installed if recorder is None else RecordedRunners(installed, recorder)
-
-        supervisor = Supervisor(
-            host=host,
-            artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
-            modules=Modules(
-                ModuleClient("web", config.web_address, hello, self._observer),
-                ModuleClient("llm", config.llm_address, hello, self._observer),
-            ),
-            message=self._message,
-            options=RunOptions(permissions, arguments.sync, arguments.debug_mode),
-            log=self._log,
-            observer=self._observer,
-            entropy=entropy,
-            gate=gate,
-            host_functions=prepared.host_functions if prepared else None,
-        )
-        if "stderr-full" in arguments.printed:
-            supervisor.kept_stderr = bytearray()
-        self._supervisor = supervisor
+            parts = replaced(
+                parts,
+                open_runners=lambda: RecordedRunners(InstalledRunners(*runners), recorder),
+                entropy=RecordedEntropy(parts.entropy, recorder),
+                gate=RecordedGate(parts.gate, recorder),
+            )
+        options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
+        self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
         if termination.requested():
             supervisor.interrupted.set()
         try:
-            supervisor.start_up(open_registry)
+            supervisor.start_up()
         except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
             raise StartError(str(error)) from None
         return supervisor.run()
@@ -357,7 +349,7 @@ class _Run:
         printed = self._arguments.printed
         text: list[str] = []
         if "stderr-full" in printed:
-            kept = self._supervisor.kept_stderr if self._supervisor is not None else None
+            kept = self._console.kept_stderr if self._console is not None else None
             text.append(stderr_text(bytes(kept or b"")))
         if "result" in printed:
             text.append(result_line(result.outcome))

@@ -1,11 +1,11 @@
 """One run: the tree of sub-VMs, what they share, and the final result (spec executor/00, 04, 05).
 
-The supervisor is what a sub-VM sees of the rest of the world (:class:`executor.subvm.vm.Services`).
+The supervisor is what a sub-VM sees of the rest of the world: it is its :class:`executor.subvm.services.Services`, and
+the :class:`executor.subvm.services.Spawner` among them. It is put together by :mod:`executor.run.world`.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import threading
 import time
@@ -18,13 +18,12 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.module_protocol.client import Modules
-from pygenvm.executor.observer import NOBODY, Observer
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import (
     ContractOutcome,
     InternalError,
     InternalErrorRaised,
     Outcome,
-    Return,
     VMError,
     VMErrorRaised,
 )
@@ -40,22 +39,19 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
 from pygenvm.executor.run.result import RunResult
-from pygenvm.executor.run.validators import UntilDisagreement, ValidatorGate
+from pygenvm.executor.run.validators import ValidatorTasks
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
-from pygenvm.executor.stream import validated_block
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.fingerprint import EMPTY
-from pygenvm.executor.subvm.linking import host_linker
-from pygenvm.executor.subvm.random import SystemEntropy
-from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
+from pygenvm.executor.subvm.spec import Permissions, VmSpec
+from pygenvm.executor.subvm.types import U256, Slot
+from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    from pygenvm.executor.subvm.services import Entropy
+    from pygenvm.executor.subvm.services import Console, Entropy
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
 LOG_TARGET = "executor::supervisor"
@@ -89,47 +85,49 @@ class Supervisor:
     def __init__(
         self,
         *,
-        host: HostClient,
-        artefacts: ArtefactStore,
-        modules: Modules,
         message: Message,
         options: RunOptions,
+        host: HostClient,
+        modules: Modules,
+        artefacts: ArtefactStore,
+        open_runners: Callable[[], RunnerSource],
+        console: Console,
+        entropy: Entropy,
+        validators: ValidatorTasks,
+        interrupted: threading.Event,
+        observer: Observer,
+        host_functions: Linker,
         log: Logger,
-        observer: Observer = NOBODY,
-        entropy: Entropy | None = None,
-        gate: ValidatorGate | None = None,
-        host_functions: Linker | None = None,
     ) -> None:
         self.host = host
-        self.observer = observer
-        self.entropy = entropy or SystemEntropy()
-        self.gate = gate or UntilDisagreement()
-        self.host_functions = host_functions or host_linker()
+        self.modules = modules
         self.artefacts = artefacts
+        self.console = console
+        self.entropy = entropy
+        self.observer = observer
+        self.host_functions = host_functions
         self.debug_mode = options.debug_mode
-        self.locked_slots: frozenset[bytes] = frozenset()
+        self.locked_slots: frozenset[Slot] = frozenset()
         #: Set by the main thread when a termination signal arrives.
-        self.interrupted = threading.Event()
+        self.interrupted = interrupted
         #: The main VM's result as soon as it is known; validator tasks may still be running.
         self.main_result: RunResult | None = None
-        #: What contracts wrote to stderr, if somebody wants it at the end.
-        self.kept_stderr: bytearray | None = None
-        self._modules = modules
+        self._open_runners = open_runners
         self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
         self._message = message
         self._options = options
         self._log = log
         self._pools = _Pools()
-        self._balances: dict[bytes, int] = {}
+        self._balances: dict[bytes, U256] = {}
         self._balances_lock = threading.Lock()
         self._contracts: dict[bytes, Archive] = {}
         self._nondet_calls = 0
-        self._validators = ValidatorTasks(self)
+        self._validators = validators
 
     # --- the run -----------------------------------------------------------------------------------
 
-    def start_up(self, open_registry: Callable[[], RunnerSource]) -> None:
+    def start_up(self) -> None:
         """Read upgraders and locked slots, then open the registry: the order of spec executor/02 and 10.
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
@@ -137,10 +135,10 @@ class Supervisor:
         :raises RegistryError: there is no usable registry.
         """
         self.locked_slots = self._read_locked_slots()
-        self._registry = open_registry()
+        self._registry = self._open_runners()
         self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted, self.host_functions)
 
-    def _read_locked_slots(self) -> frozenset[bytes]:
+    def _read_locked_slots(self) -> frozenset[Slot]:
         """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
         contract = self._message.contract_address
 
@@ -157,7 +155,7 @@ class Supervisor:
         (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
         self._pools.det.charge(32 * count)
         content = read(LOCKED_SLOTS_SLOT, 4, 32 * count)
-        return frozenset(content[start : start + 32] for start in range(0, len(content), 32))
+        return frozenset(Slot(content[start : start + 32]) for start in range(0, len(content), 32))
 
     def run(self) -> RunResult:
         """Run the main VM and the validator tasks; never raises."""
@@ -181,8 +179,8 @@ class Supervisor:
         self.main_result = result
         self.main_result = result = self._verdict(result)
         if not self.interrupted.is_set():
-            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules))
-        self._modules.close()
+            self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self.modules))
+        self.modules.close()
         return result
 
     def _verdict(self, result: RunResult) -> RunResult:
@@ -254,7 +252,11 @@ class Supervisor:
             self._contracts[address.as_bytes] = archive
         return archive
 
-    # --- services for sub-VMs ------------------------------------------------------------------------
+    # --- services for sub-VMs, promises as in executor.subvm.services --------------------------------
+
+    @property
+    def spawn(self) -> Supervisor:
+        return self
 
     def check_interrupted(self) -> None:
         """:raises VMErrorRaised: ``timeout``, once a termination signal has arrived."""
@@ -269,16 +271,15 @@ class Supervisor:
         """The calling thread's pool of one mode."""
         return self._pools.det if deterministic else self._pools.nondet
 
-    def balance(self, address: Address) -> int:
-        """Balance of ``address``, asked for once per process (spec executor/02 get_balance)."""
+    def balance(self, address: Address) -> U256:
+        """Balance of ``address``, asked for once per process (spec executor/02 "get_balance")."""
         with self._balances_lock:
             balance = self._balances.get(address.as_bytes)
             if balance is None:
-                balance = self._balances[address.as_bytes] = self.host.get_balance(address)
+                balance = self._balances[address.as_bytes] = U256(self.host.get_balance(address))
             return balance
 
-    def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
-        parent = vm.spec
+    def call_contract(self, parent: VmSpec, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
         spec = VmSpec(
             message=parent.message.call(address, calldata),
             deterministic=True,
@@ -289,8 +290,7 @@ class Supervisor:
         )
         return self._outcome(self._run_vm(spec))
 
-    def sandbox(self, vm: SubVM, data: bytes, allow_write_ops: bool) -> ContractOutcome:
-        parent = vm.spec
+    def sandbox(self, parent: VmSpec, data: bytes, allow_write_ops: bool) -> ContractOutcome:
         spec = VmSpec(
             message=parent.message.enter(EntryKind.SANDBOX, data, None),
             deterministic=parent.deterministic,
@@ -304,19 +304,19 @@ class Supervisor:
         )
         return self._outcome(self._run_vm(spec))
 
-    def run_nondet(self, vm: SubVM, data_leader: bytes, data_validator: bytes) -> ContractOutcome:
+    def run_nondet(self, parent: VmSpec, data_leader: bytes, data_validator: bytes) -> ContractOutcome:
         call_no = self._nondet_calls
         self._nondet_calls += 1
         leader = self.host.get_leader_nondet_result(call_no)
         if leader is None:
             if self._options.sync:
                 raise InternalErrorRaised(f"no leader result for block {call_no} in sync mode")
-            outcome = self._run_block(vm.spec, data_leader, None)
+            outcome = self._run_block(parent, data_leader, None)
             self.host.post_nondet_result(call_no, outcome.to_bytes())
             return outcome
         if not self._options.sync:
             stage = {"leaders_result": leader.to_bytes()}
-            self._validators.add(call_no, lambda: self._run_block(vm.spec, data_validator, stage))
+            self._validators.add(call_no, lambda: self._run_block(parent, data_validator, stage))
         return leader
 
     def _run_block(self, parent: VmSpec, data: bytes, stage: Any) -> ContractOutcome:
@@ -341,83 +341,3 @@ class Supervisor:
         if isinstance(result.outcome, VMError):
             self.check_interrupted()
         return result.outcome
-
-    def web_request(self, request: Any) -> dict[str, Any]:
-        ((kind, payload),) = request.items()
-        return self._modules.ask_web(kind, payload)
-
-    def llm_request(self, kind: str, payload: Any) -> dict[str, Any]:
-        return self._modules.ask_llm(self.host, kind, payload)
-
-    def trace(self, vm: SubVM, text: str, since_start: int, since_last: int) -> None:
-        self._log.info("trace", text=text, elapsed_us=since_start, since_last_us=since_last)
-
-    def write_stream(self, fd: int, data: bytes) -> None:
-        """Contract output goes straight to the process's stream; its errors are only logged."""
-        if fd == 2 and self.kept_stderr is not None:
-            self.kept_stderr += data[: limits.STDERR_KEPT_BYTES - len(self.kept_stderr)]
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(fd, view) :]
-        except OSError as error:
-            self._log.warn("contract output lost", fd=fd, error=str(error))
-
-
-class ValidatorTasks:
-    """Validator functions of nondet blocks, run beside the deterministic part (spec executor/04).
-
-    The verdict does not depend on timing: a task is skipped only if a block before it disagreed.
-    """
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-        self._pool: ThreadPoolExecutor | None = None
-        self._tasks: list[tuple[int, Future[bool]]] = []
-        self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
-        #: Lowest call number that disagreed so far.
-        self.lowest: int | None = None
-        self._lock = threading.Lock()
-
-    def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
-        """Queue a task; waits for space if too many are pending."""
-        if self._pool is None:
-            # Most runs have no nondet block.
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
-        self._slots.acquire()
-        self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
-
-    def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
-        validated_block.set(call_no)
-        try:
-            if self._supervisor.interrupted.is_set() or not self._supervisor.gate.validates(call_no, self.lowest):
-                return True
-            try:
-                agrees = run() == Return(b"\x10")
-            except VMErrorRaised:
-                return True  # Cut off by a signal: no verdict.
-            if not agrees:
-                with self._lock:
-                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
-            return agrees
-        finally:
-            self._slots.release()
-
-    def finish(self) -> int | None:
-        """Wait for all tasks; the lowest call number that disagreed, if any.
-
-        :raises InternalErrorRaised: a task met an internal error, and no block before it disagreed.
-        """
-        for call_no, task in self._tasks:
-            error = task.exception()
-            if self.lowest is not None and self.lowest < call_no:
-                continue
-            if isinstance(error, InternalErrorRaised):
-                raise error
-            if error is not None:
-                raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
-        if self._pool is not None:
-            self._pool.shutdown()
-        return self.lowest

@@ -1,20 +1,97 @@
-"""Which validators of nondet blocks have to run (spec executor/04)."""
+"""Validator functions of nondet blocks, run beside the deterministic part (spec executor/04 "RunNondet")."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised
+from pygenvm.executor.stream import validated_block
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+#: Calldata `true`, and nothing else, is agreement.
+_AGREES = Return(b"\x10")
 
 
 class ValidatorGate(Protocol):
-    """Asked by each validator's task before it begins, on its thread."""
+    """Decides which validators have to run. Which of them do in the end is chance, but for the verdict."""
 
     def validates(self, call_no: int, lowest: int | None) -> bool:
-        """Whether the validator of a block has to run; ``lowest`` is the lowest block that disagreed so far."""
+        """Whether the validator of block ``call_no`` has to run; ``lowest`` is the lowest block that disagreed so far.
+
+        Asked once per block, on the thread of its validator, when its turn has come. True for every block before the
+        lowest that will have disagreed in the end.
+        """
         ...
 
 
 class UntilDisagreement:
-    """Blocks behind one that disagreed do not matter any more."""
+    """Blocks behind one that disagreed need no verdict."""
 
     def validates(self, call_no: int, lowest: int | None) -> bool:
         return lowest is None or call_no < lowest
+
+
+class ValidatorTasks:
+    """The validators of one run.
+
+    The verdict does not depend on timing: a task is skipped only if a block before it disagreed.
+    """
+
+    def __init__(self, gate: ValidatorGate, interrupted: threading.Event) -> None:
+        """Tasks whose turn comes when ``interrupted`` is set are dropped."""
+        self._gate = gate
+        self._interrupted = interrupted
+        self._pool: ThreadPoolExecutor | None = None
+        self._tasks: list[tuple[int, Future[bool]]] = []
+        self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
+        #: Lowest call number that disagreed so far.
+        self.lowest: int | None = None
+        self._lock = threading.Lock()
+
+    def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
+        """Queue a task; waits for space if too many are pending."""
+        if self._pool is None:
+            # Most runs have no nondet block.
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
+        self._slots.acquire()
+        self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
+
+    def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
+        validated_block.set(call_no)
+        try:
+            if self._interrupted.is_set() or not self._gate.validates(call_no, self.lowest):
+                return True
+            try:
+                agrees = run() == _AGREES
+            except VMErrorRaised:
+                return True  # Cut off by a signal: no verdict.
+            if not agrees:
+                with self._lock:
+                    self.lowest = call_no if self.lowest is None else min(self.lowest, call_no)
+            return agrees
+        finally:
+            self._slots.release()
+
+    def finish(self) -> int | None:
+        """Wait for all tasks; the lowest call number that disagreed, if any.
+
+        :raises InternalErrorRaised: a task met an internal error, and no block before it disagreed.
+        """
+        for call_no, task in self._tasks:
+            error = task.exception()
+            if self.lowest is not None and self.lowest < call_no:
+                continue
+            if isinstance(error, InternalErrorRaised):
+                raise error
+            if error is not None:
+                raise InternalErrorRaised(f"validator task: {type(error).__name__}: {error}") from error
+        if self._pool is not None:
+            self._pool.shutdown()
+        return self.lowest

@@ -6,7 +6,7 @@ What a program makes in such a VM depends on the program and those files only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
@@ -17,9 +17,9 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.linking import host_linker
-from pygenvm.executor.subvm.random import SystemEntropy
-from pygenvm.executor.subvm.services import Entropy
-from pygenvm.executor.subvm.vm import Permissions, SubVM, VmSpec
+from pygenvm.executor.subvm.spec import Permissions, VmSpec
+from pygenvm.executor.subvm.types import Slot
+from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _NOBODY = Address(bytes(20))
@@ -32,6 +32,10 @@ def _nothing() -> None:
 class ClosedWorld:
     """The services of one such VM. Its output is kept, as far as it is the end of it."""
 
+    locked_slots: frozenset[Slot] = frozenset()
+    debug_mode = False
+    observer = NOBODY
+
     def __init__(
         self,
         artefacts: ArtefactStore,
@@ -40,12 +44,9 @@ class ClosedWorld:
     ) -> None:
         self.artefacts = artefacts
         self.check_interrupted = check_interrupted
-        self.locked_slots: frozenset[bytes] = frozenset()
-        self.debug_mode = False
-        self.entropy: Entropy = SystemEntropy()
-        self.observer = NOBODY
         self.host_functions = host_functions or host_linker()
-        self.output = b""
+        self.host = self.modules = self.entropy = self.spawn = _Nobody()
+        self.console = _LastOutput()
         self._pool = RamPool(limits.CLOSED_RAM_BYTES)
 
     def vm(self, entry_data: bytes) -> SubVM:
@@ -53,11 +54,79 @@ class ClosedWorld:
         message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0), entry_data)
         return SubVM(VmSpec(message, True, Permissions(), StorageType.DEFAULT, False), self)
 
+    @property
+    def output(self) -> bytes:
+        """The end of what the VM has written."""
+        return self.console.kept
+
     def pool(self, _deterministic: bool) -> RamPool:
         return self._pool
 
-    def write_stream(self, _fd: int, data: bytes) -> None:
-        self.output = (self.output + data)[-limits.CLOSED_OUTPUT_BYTES :]
+    def balance(self, address: Address) -> NoReturn:
+        raise _asked_for("balance")
 
-    def __getattr__(self, name: str) -> Any:
-        raise InternalErrorRaised(f"a program that sees only its files asked for `{name}`")
+
+class _LastOutput:
+    """Console that keeps the end of both streams."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+
+    def write(self, _fd: int, data: bytes) -> None:
+        self.kept = (self.kept + data)[-limits.CLOSED_OUTPUT_BYTES :]
+
+    def trace(self, text: str, since_start: int, since_last: int) -> None:
+        """Times would differ."""
+
+
+class _Nobody:
+    """Host, modules, chance and other VMs of a VM that has none: whatever it asks for, it is refused.
+
+    The VM has no permission and is deterministic, so it asks for little of it.
+    """
+
+    def storage_read(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("storage_read")
+
+    def storage_write(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("storage_write")
+
+    def eth_call(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("eth_call")
+
+    def eth_send(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("eth_send")
+
+    def post_message(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("post_message")
+
+    def deploy_contract(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("deploy_contract")
+
+    def post_event(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("post_event")
+
+    def ask(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("ask")
+
+    def random(self) -> NoReturn:
+        raise _asked_for("random")
+
+    def runtime(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("runtime")
+
+    def call_contract(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("call_contract")
+
+    def sandbox(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("sandbox")
+
+    def run_nondet(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("run_nondet")
+
+    def derive(self, *_: object, **__: object) -> NoReturn:
+        raise _asked_for("derive")
+
+
+def _asked_for(what: str) -> InternalErrorRaised:
+    return InternalErrorRaised(f"a program that sees only its files asked for `{what}`")

@@ -11,10 +11,12 @@ import struct
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InternalErrorRaised
+from pygenvm.executor.subvm.types import U256, Slot
 from pygenvm.executor.subvm.wasmtime_c import Memory
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
+_WORD_BYTES = 32
 
 
 class GuestMemory:
@@ -58,6 +60,13 @@ class GuestMemory:
         ctypes.memmove(copy, self._address + ptr, size)  # type: ignore[arg-type]
         return copy
 
+    def read_slot(self, ptr: int) -> Slot:
+        """The id of a slot."""
+        end = ptr + _WORD_BYTES
+        if end > self._size:
+            self._refresh(ptr, _WORD_BYTES)
+        return Slot(bytes(self._view[ptr:end]))
+
     def write(self, ptr: int, data: bytes | memoryview) -> None:
         end = ptr + len(data)
         if end > self._size:
@@ -78,6 +87,10 @@ class GuestMemory:
         if ptr + 8 > self._size:
             self._refresh(ptr, 8)
         _U64.pack_into(self._view, ptr, value)
+
+    def write_u256(self, ptr: int, value: U256) -> None:
+        """32 bytes, little-endian."""
+        self.write(ptr, value.to_bytes(_WORD_BYTES, "little"))
 
     def whole(self) -> memoryview:
         """The entire current content."""

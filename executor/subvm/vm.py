@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.outcome import (
-    ContractOutcome,
     InternalError,
     InternalErrorRaised,
     InvalidContract,
@@ -23,10 +22,10 @@ from pygenvm.executor.outcome import (
     VMError,
     VMErrorRaised,
 )
-from pygenvm.executor.primitives.abi import MemoryLimiterConsts, StorageType, VmError
+from pygenvm.executor.primitives.abi import MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
 from pygenvm.executor.subvm import linking, wasmtime_c
-from pygenvm.executor.subvm.budget import RamPool, VmBudget
+from pygenvm.executor.subvm.budget import VmBudget
 from pygenvm.executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
 from pygenvm.executor.subvm.memory import GuestMemory
 from pygenvm.executor.subvm.random import det_random
@@ -38,16 +37,13 @@ from pygenvm.executor.subvm.wasmtime_c import I32, Function, Global, Instance, L
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pygenvm.executor.host_protocol.client import HostClient
-    from pygenvm.executor.message import ExtendedMessage
-    from pygenvm.executor.observer import Observer
-    from pygenvm.executor.primitives.address import Address
     from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent
     from pygenvm.executor.runner.archive import Archive, Folder
     from pygenvm.executor.runner.contract import Version
-    from pygenvm.executor.subvm.artefacts import ArtefactStore, LoadedModule
+    from pygenvm.executor.subvm.artefacts import LoadedModule
     from pygenvm.executor.subvm.facts import ModuleFacts
-    from pygenvm.executor.subvm.services import Entropy
+    from pygenvm.executor.subvm.services import Services
+    from pygenvm.executor.subvm.spec import VmSpec
 
 #: Names of the engine's traps as spec executor/05 writes them.
 TRAP_NAMES: dict[int, str] = {
@@ -70,63 +66,6 @@ _Frame: TypeAlias = tuple[str, int]
 
 class _NoEntry(InvalidContract):
     """The started module has no entry function; the fingerprint is null then."""
-
-
-@frozen
-class Permissions:
-    """What a VM may do (spec executor/03)."""
-
-    read_storage: bool = False
-    write_storage: bool = False
-    send_messages: bool = False
-    call_others: bool = False
-    spawn_nondet: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Permissions:
-        """Any subset of ``rwscn``, each letter at most once.
-
-        :raises ValueError: another letter, or one given twice.
-        """
-        if len(set(text)) != len(text) or set(text) - set("rwscn"):
-            raise ValueError(f"Invalid permissions {text}")
-        return cls("r" in text, "w" in text, "s" in text, "c" in text, "n" in text)
-
-
-@frozen
-class VmSpec:
-    """Everything that distinguishes one VM of a run from another."""
-
-    message: ExtendedMessage
-    deterministic: bool
-    permissions: Permissions
-    storage_type: StorageType
-    wants_fingerprint: bool
-    depth: int = 0
-
-
-class Services(Protocol):
-    """What a sub-VM needs from the supervisor."""
-
-    host: HostClient
-    artefacts: ArtefactStore
-    locked_slots: frozenset[bytes]
-    debug_mode: bool
-    entropy: Entropy
-    observer: Observer
-    host_functions: Linker
-
-    def check_interrupted(self) -> None: ...
-    def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles: ...
-    def pool(self, deterministic: bool) -> RamPool: ...
-    def balance(self, address: Address) -> int: ...
-    def call_contract(self, vm: SubVM, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome: ...
-    def sandbox(self, vm: SubVM, data: bytes, allow_write_ops: bool) -> ContractOutcome: ...
-    def run_nondet(self, vm: SubVM, data_leader: bytes, data_validator: bytes) -> ContractOutcome: ...
-    def web_request(self, request: Any) -> dict[str, Any]: ...
-    def llm_request(self, kind: str, payload: Any) -> dict[str, Any]: ...
-    def trace(self, vm: SubVM, text: str, since_start: int, since_last: int) -> None: ...
-    def write_stream(self, fd: int, data: bytes) -> None: ...
 
 
 @frozen
@@ -175,8 +114,8 @@ class SubVM:
             random=det_random() if spec.deterministic else services.entropy.random(),
             clock_ns=spec.message.clock_ns,
             budget=self.budget,
-            stdout=lambda data: services.write_stream(1, data),
-            stderr=lambda data: services.write_stream(2, data),
+            stdout=lambda data: services.console.write(1, data),
+            stderr=lambda data: services.console.write(2, data),
         )
 
     # --- host calls ------------------------------------------------------------------------------
@@ -214,7 +153,7 @@ class SubVM:
         return self.wasi.fs.is_free(path)
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
-        return self.services.derive(by, files)
+        return self.services.spawn.derive(by, files)
 
     def append_args(self, args: list[str]) -> None:
         self.wasi.append_args(args)

@@ -30,14 +30,16 @@ from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.limits import HOST_STACK_PER_LEVEL, VM_DEPTH, WASM_STACK_BYTES
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.executor.outcome import Outcome
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.run.console import ProcessConsole
+from pygenvm.executor.run.supervisor import RunOptions
+from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.vm import Permissions
+from pygenvm.executor.subvm.spec import Permissions
 from tests.support.hosts import CONTRACT, PATIENCE_SECONDS, SENDER, InMemoryHost, serving
 
 #: After the last row of the version table, so that every version may be declared.
@@ -108,14 +110,14 @@ def message_json(
     return json.dumps({name: value for name, value in members.items() if value is not None})
 
 
-class _CapturingSupervisor(Supervisor):
+class _CapturingConsole(ProcessConsole):
     """Keeps what contracts write instead of writing it to this process's streams."""
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, log: Logger) -> None:
+        super().__init__(log)
         self.streams = {1: bytearray(), 2: bytearray()}
 
-    def write_stream(self, fd: int, data: bytes) -> None:
+    def write(self, fd: int, data: bytes) -> None:
         self.streams[fd] += data
 
 
@@ -170,25 +172,28 @@ def execute(
     if code is not None:
         host.put_code(code)
     root = cache_root() if built else registry or empty_registry()
+    hello = Hello("cookie", dict(HOST_DATA))
     with serving(host) as node, contextlib.closing(HostClient.connect(node.address)) as client:
-        hello = Hello("cookie", dict(HOST_DATA))
         with _log(log_fd) as log:
-            supervisor = _CapturingSupervisor(
+            console = _CapturingConsole(log)
+            parts = Parts(
                 host=client,
+                web=ModuleClient("web", web, hello),
+                llm=ModuleClient("llm", llm, hello),
                 artefacts=_built_artefacts() if built else artefacts(),
-                modules=Modules(ModuleClient("web", web, hello), ModuleClient("llm", llm, hello)),
-                message=Message.parse(message_json(**(message or {}))),
-                options=RunOptions(Permissions.parse(permissions), sync, debug_mode),
-                log=log,
+                open_runners=lambda: InstalledRunners(root / "runners", root / "registry", debug_mode),
+                console=console,
             )
+            options = RunOptions(Permissions.parse(permissions), sync, debug_mode)
+            supervisor = assemble(Message.parse(message_json(**(message or {}))), options, parts, log)
 
             def work() -> Any:
-                supervisor.start_up(lambda: InstalledRunners(root / "runners", root / "registry", debug_mode))
+                supervisor.start_up()
                 return supervisor.run()
 
             result = on_big_stack(work)
         client.consume_result(result.payload())
-    return Execution(host, bytes(supervisor.streams[1]), bytes(supervisor.streams[2]), result=result)
+    return Execution(host, bytes(console.streams[1]), bytes(console.streams[2]), result=result)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pygenvm.executor.primitives.abi import GlErrno, StorageType
 from pygenvm.executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, invalid
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 
 def _state(value: Any) -> StorageType:
@@ -20,26 +20,30 @@ def _state(value: Any) -> StorageType:
     return StorageType(value or StorageType.LATEST_NON_FINAL)
 
 
-_ETH_CALL = {"address": address, "calldata": blob}
-_CALL_CONTRACT = {"address": address, "calldata": anything, "state": _state}
+_ETH_CALL = (("address", address), ("calldata", blob))
+_CALL_CONTRACT = (("address", address), ("calldata", anything), ("state", _state))
 
 
-def eth_call(vm: SubVM, payload: Any) -> bytes:
+def eth_call(vm: Guest, payload: Any) -> bytes:
+    """The raw answer of an EVM contract to a read-only call. ``forbidden`` in a nondet VM or without permission."""
     receiver, data = fields(payload, _ETH_CALL)
-    _check(vm)
+    _require_may_call_others(vm)
     return vm.services.host.eth_call(receiver, data)
 
 
-def call_contract(vm: SubVM, payload: Any) -> bytes:
-    """Run the callee to its end; its VM error ends the caller too."""
+def call_contract(vm: Guest, payload: Any) -> bytes:
+    """The result of another contract, run to its end in a VM of its own; its VM error ends the caller too.
+
+    ``forbidden`` in a nondet VM or without permission.
+    """
     callee, data, state = fields(payload, _CALL_CONTRACT)
-    _check(vm)
-    outcome = vm.services.call_contract(vm, callee, calldata.encode(data), state)
+    _require_may_call_others(vm)
+    outcome = vm.services.spawn.call_contract(vm.spec, callee, calldata.encode(data), state)
     if isinstance(outcome, VMError):
         raise VMErrorRaised(outcome.message, outcome.cause)
     return outcome.to_bytes()
 
 
-def _check(vm: SubVM) -> None:
+def _require_may_call_others(vm: Guest) -> None:
     if not vm.deterministic or not vm.spec.permissions.call_others:
         raise Refused(GlErrno.FORBIDDEN)

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.subvm.genlayer_sdk.request import invalid, text
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 #: Contracts below this version do not know the message.
 TRACE_SINCE = (0, 1, 10)
 
 
-def contract_return(vm: SubVM, payload: Any) -> None:
+def contract_return(vm: Guest, payload: Any) -> NoReturn:
+    """End the VM with the canonical encoding of ``payload``, which may be any value, as its result."""
     raise ContractReturn(calldata.encode(payload))
 
 
-def rollback(vm: SubVM, payload: Any) -> None:
+def rollback(vm: Guest, payload: Any) -> NoReturn:
+    """End the VM with a user error whose message is the text ``payload``."""
     raise ContractRollback(text(payload))
 
 
-def trace(vm: SubVM, payload: Any) -> bytes | None:
-    """``{Message: str}`` logs a line; ``{RuntimeMicroSec: null}`` gives the VM's age in microseconds."""
+def trace(vm: Guest, payload: Any) -> bytes | None:
+    """``{Message: str}`` logs a line; ``{RuntimeMicroSec: null}`` gives the VM's age in microseconds.
+
+    ``inval`` for contracts that declare a version before v0.1.10.
+    """
     if vm.version is None or vm.version < TRACE_SINCE:
         raise invalid()
     if payload == "RuntimeMicroSec":
@@ -35,7 +40,7 @@ def trace(vm: SubVM, payload: Any) -> bytes | None:
     ((kind, value),) = payload.items()
     now = time.monotonic_ns()
     if kind == "Message":
-        vm.services.trace(vm, text(value), (now - vm.created_ns) // 1000, (now - vm.traced_ns) // 1000)
+        vm.services.console.trace(text(value), (now - vm.created_ns) // 1000, (now - vm.traced_ns) // 1000)
         vm.traced_ns = now
         return None
     if kind != "RuntimeMicroSec" or value is not None:

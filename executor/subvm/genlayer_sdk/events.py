@@ -9,17 +9,21 @@ from pygenvm.executor.primitives.abi import EVENT_MAX_TOPICS, GlErrno
 from pygenvm.executor.subvm.genlayer_sdk.request import Refused, array_of, blob, fields, invalid, mapping
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 #: Contracts below this version do not know the message.
 EVENTS_SINCE = (0, 1, 5)
 TOPIC_BYTES = 32
 
-_EMIT_EVENT = {"topics": array_of(blob), "blob": mapping}
+_EMIT_EVENT = (("topics", array_of(blob)), ("blob", mapping))
 
 
-def emit_event(vm: SubVM, payload: Any) -> None:
-    """Posted to the host at once, from sandboxes and called contracts too; needs no permission letter."""
+def emit_event(vm: Guest, payload: Any) -> None:
+    """Posted to the host at once, from sandboxes and called contracts too; needs no permission letter.
+
+    ``inval`` for contracts that declare a version before v0.1.5, then ``forbidden`` in a nondet VM, then ``inval`` for
+    more than 4 topics or one that has not 32 bytes.
+    """
     if vm.version is None or vm.version < EVENTS_SINCE:
         raise invalid()
     topics, content = fields(payload, _EMIT_EVENT)

@@ -16,9 +16,9 @@ from pygenvm.executor.subvm.genlayer_sdk import calls, control, events, messages
 from pygenvm.executor.subvm.genlayer_sdk.request import Refused
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
-Handler = Callable[["SubVM", Any], bytes | None]
+Handler = Callable[["Guest", Any], bytes | None]
 
 #: The file number that stands for "no result".
 NO_RESULT = 0xFFFF_FFFF
@@ -42,7 +42,7 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-def gl_call(vm: SubVM, request: int, length: int, result_fd: int) -> int:
+def gl_call(vm: Guest, request: int, length: int, result_fd: int) -> int:
     """Handle the request; the u32 at ``result_fd`` is written only on success."""
     memory = vm.memory
     if length > limits.GL_CALL_REQUEST_BYTES:

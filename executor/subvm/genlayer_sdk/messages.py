@@ -10,36 +10,49 @@ from pygenvm.executor.primitives.abi import GlErrno
 from pygenvm.executor.subvm.genlayer_sdk.request import Refused, address, anything, blob, fields, one_of, u256
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
+    from pygenvm.executor.subvm.types import U256
 
 _ON = one_of("finalized", "accepted")
-_ETH_SEND = {"address": address, "calldata": blob, "value": u256}
-_POST_MESSAGE = {"address": address, "calldata": anything, "value": u256, "on": _ON}
-_DEPLOY_CONTRACT = {"calldata": anything, "code": blob, "value": u256, "on": _ON, "salt_nonce": u256}
+_ETH_SEND = (("address", address), ("calldata", blob), ("value", u256))
+_POST_MESSAGE = (("address", address), ("calldata", anything), ("value", u256), ("on", _ON))
+_DEPLOY_CONTRACT = (("calldata", anything), ("code", blob), ("value", u256), ("on", _ON), ("salt_nonce", u256))
 
 
-def eth_send(vm: SubVM, payload: Any) -> None:
+def eth_send(vm: Guest, payload: Any) -> None:
+    """Send raw bytes and value to an EVM address; the bytes are passed on as they are.
+
+    ``forbidden`` in a nondet VM or without permission, ``inbalance`` if the contract has not that much left.
+    """
     receiver, data, value = fields(payload, _ETH_SEND)
-    _check(vm, value)
+    _require_may_send(vm, value)
     vm.services.host.eth_send(receiver, data, eth_send_data(value))
     vm.value_sent += value
 
 
-def post_message(vm: SubVM, payload: Any) -> None:
+def post_message(vm: Guest, payload: Any) -> None:
+    """Send a call and value to another contract, which runs once this run is accepted, or finalized.
+
+    Errors as EthSend.
+    """
     receiver, data, value, on = fields(payload, _POST_MESSAGE)
-    _check(vm, value)
+    _require_may_send(vm, value)
     vm.services.host.post_message(receiver, calldata.encode(data), post_message_data(on, value))
     vm.value_sent += value
 
 
-def deploy_contract(vm: SubVM, payload: Any) -> None:
+def deploy_contract(vm: Guest, payload: Any) -> None:
+    """Deploy ``code`` with value once this run is accepted, or finalized; ``calldata`` is for its constructor.
+
+    Errors as EthSend.
+    """
     data, code, value, on, salt = fields(payload, _DEPLOY_CONTRACT)
-    _check(vm, value)
+    _require_may_send(vm, value)
     vm.services.host.deploy_contract(calldata.encode(data), code, deploy_contract_data(on, salt, value))
     vm.value_sent += value
 
 
-def _check(vm: SubVM, value: int) -> None:
+def _require_may_send(vm: Guest, value: U256) -> None:
     """Mode, permission, then balance; the balance is asked for only when something is sent."""
     if not vm.deterministic or not vm.spec.permissions.send_messages:
         raise Refused(GlErrno.FORBIDDEN)

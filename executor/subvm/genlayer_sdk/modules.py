@@ -14,16 +14,17 @@ from pygenvm.executor.subvm.genlayer_sdk.request import (
     array_of,
     blob,
     boolean,
-    fields,
     invalid,
+    known_fields,
     map_of,
+    mapping,
     one_of,
     optional,
     text,
 )
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 MAX_IMAGES = 2
 _DURATION = re.compile(r"(\d{1,18})(s|ms)", re.ASCII)
@@ -38,27 +39,19 @@ def _milliseconds(value: Any) -> str:
     return f"{count}ms"
 
 
-def _read(payload: Any, layout: dict[str, Reader], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The known fields of a message that may hold others; ``defaults`` only fill in absent ones."""
-    if type(payload) is not dict:
-        raise invalid()
-    values = fields({**defaults, **payload}, layout, strict=False)
-    return dict(zip(layout, values, strict=True))
-
-
-_RENDER: dict[str, Reader] = {
+_RENDER: dict[str, Reader[Any]] = {
     "mode": one_of("text", "html", "screenshot"),
     "url": text,
     "wait_after_loaded": _milliseconds,
 }
-_REQUEST: dict[str, Reader] = {
+_REQUEST: dict[str, Reader[Any]] = {
     "method": one_of("GET", "POST", "HEAD", "DELETE", "OPTIONS", "PATCH"),
     "url": text,
     "headers": map_of(blob),
     "body": optional(blob),
     "sign": boolean,
 }
-_PROMPT: dict[str, Reader] = {
+_PROMPT: dict[str, Reader[Any]] = {
     "prompt": text,
     "images": array_of(blob),
     "response_format": one_of("text", "json"),
@@ -70,43 +63,47 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _check(vm: SubVM) -> None:
-    if vm.deterministic:
-        raise Refused(GlErrno.FORBIDDEN)
+def web_render(vm: Guest, payload: Any) -> bytes:
+    """What a browser of the web module shows of a page: text, HTML or an image. ``forbidden`` in a det VM."""
+    request = known_fields({"wait_after_loaded": "0ms", **mapping(payload)}, _RENDER)
+    _require_nondet(vm)
+    return calldata.encode(vm.services.modules.ask("web", "Render", request))
 
 
-def web_render(vm: SubVM, payload: Any) -> bytes:
-    request = _read(payload, _RENDER, {"wait_after_loaded": "0ms"})
-    _check(vm)
-    return calldata.encode(vm.services.web_request({"Render": request}))
+def web_request(vm: Guest, payload: Any) -> bytes:
+    """The response of an HTTP server to a request of the web module. ``forbidden`` in a det VM."""
+    request = known_fields({"sign": False, **mapping(payload)}, _REQUEST)
+    _require_nondet(vm)
+    return calldata.encode(vm.services.modules.ask("web", "Request", request))
 
 
-def web_request(vm: SubVM, payload: Any) -> bytes:
-    request = _read(payload, _REQUEST, {"sign": False})
-    _check(vm)
-    return calldata.encode(vm.services.web_request({"Request": request}))
-
-
-def exec_prompt(vm: SubVM, payload: Any) -> bytes:
-    request = _read(payload, _PROMPT, {"response_format": "text"})
-    _check(vm)
+def exec_prompt(vm: Guest, payload: Any) -> bytes:
+    """The answer of a language model to a prompt. ``forbidden`` in a det VM, then ``inval`` for more than 2 images."""
+    request = known_fields({"response_format": "text", **mapping(payload)}, _PROMPT)
+    _require_nondet(vm)
     if len(request["images"]) > MAX_IMAGES:
         raise invalid()
-    return calldata.encode(vm.services.llm_request("Prompt", request))
+    return calldata.encode(vm.services.modules.ask("llm", "Prompt", request))
 
 
-def exec_prompt_template(vm: SubVM, payload: Any) -> bytes:
-    """A judge's answer is a bool, a leader's a string; anything else is the module's fault."""
-    if type(payload) is not dict:
-        raise invalid()
-    template = text(payload.get("template"))
+def exec_prompt_template(vm: Guest, payload: Any) -> bytes:
+    """The answer of a language model to one of the prompts of the equivalence principle. ``forbidden`` in a det VM.
+
+    A judge's answer is a bool, a leader's a string; anything else is the module's fault.
+    """
+    template = text(mapping(payload).get("template"))
     names = _TEMPLATES.get(template)
     if names is None:
         raise invalid()
-    request = {"template": template, **_read(payload, dict.fromkeys(names, text), {})}
-    _check(vm)
-    answer = vm.services.llm_request("PromptTemplate", request)
+    request = {"template": template, **known_fields(payload, dict.fromkeys(names, text))}
+    _require_nondet(vm)
+    answer = vm.services.modules.ask("llm", "PromptTemplate", request)
     wanted = str if template == "EqNonComparativeLeader" else bool
     if "ok" in answer and type(answer["ok"]) is not wanted:
         raise InternalErrorRaised(f"LLM module answered {template} with a {type(answer['ok']).__name__}")
     return calldata.encode(answer)
+
+
+def _require_nondet(vm: Guest) -> None:
+    if vm.deterministic:
+        raise Refused(GlErrno.FORBIDDEN)

@@ -9,17 +9,17 @@ from pygenvm.executor.primitives.abi import GlErrno
 from pygenvm.executor.subvm.genlayer_sdk.request import Refused, blob, fields
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
-_RUN_NONDET = {"data_leader": blob, "data_validator": blob}
+_RUN_NONDET = (("data_leader", blob), ("data_validator", blob))
 
 
-def run_nondet(vm: SubVM, payload: Any) -> bytes:
-    """The leader's result, in every mode; its VM error ends the calling VM."""
+def run_nondet(vm: Guest, payload: Any) -> bytes:
+    """The leader's result, in every mode; its VM error ends the calling VM. ``forbidden`` without permission."""
     data_leader, data_validator = fields(payload, _RUN_NONDET)
     if not vm.spec.permissions.spawn_nondet:
         raise Refused(GlErrno.FORBIDDEN)
-    outcome = vm.services.run_nondet(vm, data_leader, data_validator)
+    outcome = vm.services.spawn.run_nondet(vm.spec, data_leader, data_validator)
     if isinstance(outcome, VMError):
         raise VMErrorRaised(outcome.message, outcome.cause)
     return outcome.to_bytes()

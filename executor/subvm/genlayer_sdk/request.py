@@ -1,17 +1,27 @@
 """Shapes of gl_call requests: reading fields of a decoded request, each failure being ``inval``.
 
-A reader takes a decoded value and returns it or raises :class:`Refused`.
+A reader takes a decoded value and returns it or raises :class:`Refused`. A message is described by the names of its
+fields and their readers, as in the table of spec executor/04 "Request shapes".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, overload
 
 from pygenvm.executor.primitives.abi import GlErrno
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.subvm.types import U256
 
-Reader = Callable[[Any], Any]
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+
+Reader: TypeAlias = Callable[[Any], T]
+Field: TypeAlias = tuple[str, Reader[T]]
 
 U256_LIMIT = 1 << 256
 #: What a reader gets for a field that is not there.
@@ -60,10 +70,10 @@ def address(value: Any) -> Address:
     return value
 
 
-def u256(value: Any) -> int:
+def u256(value: Any) -> U256:
     if type(value) is not int or not 0 <= value < U256_LIMIT:
         raise invalid()
-    return value
+    return U256(value)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -72,8 +82,8 @@ def mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def array_of(item: Reader) -> Reader:
-    def read(value: Any) -> list[Any]:
+def array_of(item: Reader[T]) -> Reader[list[T]]:
+    def read(value: Any) -> list[T]:
         if type(value) is not list:
             raise invalid()
         return [item(element) for element in value]
@@ -81,14 +91,14 @@ def array_of(item: Reader) -> Reader:
     return read
 
 
-def map_of(item: Reader) -> Reader:
-    def read(value: Any) -> dict[str, Any]:
+def map_of(item: Reader[T]) -> Reader[dict[str, T]]:
+    def read(value: Any) -> dict[str, T]:
         return {key: item(element) for key, element in mapping(value).items()}
 
     return read
 
 
-def one_of(*names: str) -> Reader:
+def one_of(*names: str) -> Reader[str]:
     """A payload-less variant: its name, or ``{name: null}`` (spec executor/01)."""
 
     def read(value: Any) -> str:
@@ -103,21 +113,38 @@ def one_of(*names: str) -> Reader:
     return read
 
 
-def optional(item: Reader) -> Reader:
+def optional(item: Reader[T]) -> Reader[T | None]:
     """Null or the value; a missing field counts as null."""
 
-    def read(value: Any) -> Any:
+    def read(value: Any) -> T | None:
         return None if value is None or value is _MISSING else item(value)
 
     return read
 
 
-def fields(payload: Any, layout: Mapping[str, Reader], *, strict: bool = True) -> list[Any]:
+@overload
+def fields(payload: Any, layout: tuple[Field[A], Field[B]]) -> tuple[A, B]: ...
+@overload
+def fields(payload: Any, layout: tuple[Field[A], Field[B], Field[C]]) -> tuple[A, B, C]: ...
+@overload
+def fields(payload: Any, layout: tuple[Field[A], Field[B], Field[C], Field[D]]) -> tuple[A, B, C, D]: ...
+@overload
+def fields(payload: Any, layout: tuple[Field[A], Field[B], Field[C], Field[D], Field[E]]) -> tuple[A, B, C, D, E]: ...
+def fields(payload: Any, layout: tuple[Field[Any], ...]) -> tuple[Any, ...]:
     """The values of the fields of ``layout``, in its order.
 
-    :raises Refused: not a map, a field is missing or has the wrong type, or (``strict``) one is unknown.
+    :raises Refused: not a map, a field is missing or has the wrong type, or one is unknown.
+    """
+    readers = dict(layout)
+    if not mapping(payload).keys() <= readers.keys():
+        raise invalid()
+    return tuple(known_fields(payload, readers).values())
+
+
+def known_fields(payload: Any, readers: Mapping[str, Reader[Any]]) -> dict[str, Any]:
+    """The fields of a message that may hold others.
+
+    :raises Refused: not a map, or a field is missing or has the wrong type.
     """
     values = mapping(payload)
-    if strict and not values.keys() <= layout.keys():
-        raise invalid()
-    return [reader(values.get(name, _MISSING)) for name, reader in layout.items()]
+    return {name: reader(values.get(name, _MISSING)) for name, reader in readers.items()}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pygenvm.executor.subvm.genlayer_sdk.request import blob, boolean, fields
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
-_SANDBOX = {"data": blob, "allow_write_ops": boolean}
+_SANDBOX = (("data", blob), ("allow_write_ops", boolean))
 
 
-def sandbox(vm: SubVM, payload: Any) -> bytes:
-    """VM errors of the inside are data for the outside."""
+def sandbox(vm: Guest, payload: Any) -> bytes:
+    """The result of the same contract, run with ``data``; VM errors of the inside are data for the outside."""
     data, allow_write_ops = fields(payload, _SANDBOX)
-    return vm.services.sandbox(vm, data, allow_write_ops).to_bytes()
+    return vm.services.spawn.sandbox(vm.spec, data, allow_write_ops).to_bytes()

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from pygenvm.executor.primitives.abi import GlErrno
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.vm import SubVM
+    from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 _U32_MAX = 0xFFFF_FFFF
 
 
-def storage_read(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
-    """Read ``length`` bytes at ``index`` of the slot (32 bytes at ``slot``) into ``buffer``."""
+def storage_read(vm: Guest, slot: int, index: int, buffer: int, length: int) -> int:
+    """Read ``length`` bytes at ``index`` of the slot (32 bytes at ``slot``) into ``buffer``.
+
+    ``forbidden``: nondet VM or no read permission. ``inval``: the range does not fit u32.
+    """
     # First of all: without a memory no call of a module has an errno.
     memory = vm.memory
     spec = vm.spec
@@ -23,21 +26,24 @@ def storage_read(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> 
         return GlErrno.INVAL
     memory.view(buffer, length)
     data = vm.services.host.storage_read(
-        spec.storage_type, spec.message.contract_address, memory.read(slot, 32), index, length
+        spec.storage_type, spec.message.contract_address, memory.read_slot(slot), index, length
     )
     memory.write(buffer, data)
     return GlErrno.SUCCESS
 
 
-def storage_write(vm: SubVM, slot: int, index: int, buffer: int, length: int) -> int:
-    """Write ``length`` bytes from ``buffer`` at ``index`` of the slot; refused for locked slots."""
+def storage_write(vm: Guest, slot: int, index: int, buffer: int, length: int) -> int:
+    """Write ``length`` bytes from ``buffer`` at ``index`` of the slot (32 bytes at ``slot``).
+
+    ``forbidden``: nondet VM, no write permission, or the slot is locked. ``inval``: the range does not fit u32.
+    """
     memory = vm.memory
     spec = vm.spec
     if not spec.deterministic or not spec.permissions.write_storage:
         return GlErrno.FORBIDDEN
     if index + length > _U32_MAX:
         return GlErrno.INVAL
-    slot_id = memory.read(slot, 32)
+    slot_id = memory.read_slot(slot)
     if slot_id in vm.services.locked_slots:
         return GlErrno.FORBIDDEN
     vm.services.host.storage_write(slot_id, index, memory.view(buffer, length))

@@ -522,62 +522,57 @@ def modules(answer: Reply, fuel: Fuel) -> Iterator[tuple[Modules, ModuleServer]]
         return answer
 
     with serving_module(script) as server:
-        both = Modules(ModuleClient("web", server.address, HELLO), ModuleClient("llm", server.address, HELLO))
+        both = Modules(ModuleClient("web", server.address, HELLO), ModuleClient("llm", server.address, HELLO), fuel)
         yield both, server
         both.close()
 
 
 def test_web_answers_as_contracts_see_them() -> None:
     with modules(Ok({"image": b"png"}), Fuel()) as (both, server):
-        assert both.ask_web("Render", RENDER.payload) == {"ok": {"image": b"png"}}
+        assert both.ask("web", "Render", RENDER.payload) == {"ok": {"image": b"png"}}
         assert server.sessions[0].frames == [encode_request(RENDER)]
     with modules(UserError([1]), Fuel()) as (both, _):
-        assert both.ask_web("Request", {}) == {"error": [1]}
+        assert both.ask("web", "Request", {}) == {"error": [1]}
 
 
 @pytest.mark.parametrize("data", ["text", "", True, False, {"a": [1]}, {}])
 def test_a_prompt_asks_for_the_fuel_first_and_pays_last(data: Any) -> None:
     fuel = Fuel(2**64 - 1)
     with modules(Ok({"data": data, "consumed_gen": 5}), fuel) as (both, _):
-        host: Any = fuel
-        assert both.ask_llm(host, "Prompt", {"prompt": "p"}) == {"ok": data}
+        assert both.ask("llm", "Prompt", {"prompt": "p"}) == {"ok": data}
     sent = {"payload": {"prompt": "p"}, "remaining_fuel_as_gen": 2**64 - 1}
     assert fuel.events == [("remaining", 2**64 - 1), ("Prompt", sent), ("consume", 5)]
 
 
 def test_only_successful_prompts_cost_fuel() -> None:
     fuel = Fuel()
-    host: Any = fuel
     with modules(UserError({"causes": ["X"]}), fuel) as (both, _):
-        assert both.ask_llm(host, "PromptTemplate", {}) == {"error": {"causes": ["X"]}}
+        assert both.ask("llm", "PromptTemplate", {}) == {"error": {"causes": ["X"]}}
     with modules(FatalError("x"), fuel) as (both, _), pytest.raises(InternalErrorRaised, match="module error: x"):
-        both.ask_llm(host, "Prompt", {})
+        both.ask("llm", "Prompt", {})
     assert "consume" not in dict(fuel.events)
 
 
 @pytest.mark.parametrize("data", [None, 5, b"bytes", ["list"]])
 def test_a_rejected_answer_costs_fuel_all_the_same(data: Any) -> None:
     fuel = Fuel()
-    host: Any = fuel
     refused = pytest.raises(InternalErrorRaised, match="llm module: Prompt: data is a")
     with modules(Ok({"data": data, "consumed_gen": 9}), fuel) as (both, _), refused:
-        both.ask_llm(host, "Prompt", {})
+        both.ask("llm", "Prompt", {})
     assert fuel.events[-1] == ("consume", 9)
 
 
 @pytest.mark.parametrize("consumed", [-1, 2**64, "5", None])
 def test_fuel_that_cannot_be_reported_is_malformed(consumed: Any) -> None:
     fuel = Fuel()
-    host: Any = fuel
     refused = pytest.raises(InternalErrorRaised, match="Prompt: consumed_gen ")
     with modules(Ok({"data": "x", "consumed_gen": consumed}), fuel) as (both, _), refused:
-        both.ask_llm(host, "Prompt", {})
+        both.ask("llm", "Prompt", {})
     assert "consume" not in dict(fuel.events)
 
 
 def test_without_fuel_no_module_is_asked() -> None:
-    host: Any = Fuel(-1)
-    with modules(PAGE, host) as (both, server):
+    with modules(PAGE, Fuel(-1)) as (both, server):
         with pytest.raises(VMErrorRaised, match="forbidden"):
-            both.ask_llm(host, "Prompt", {})
+            both.ask("llm", "Prompt", {})
         assert server.sessions == []

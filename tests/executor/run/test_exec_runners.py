@@ -408,9 +408,9 @@ def test_actions_without_start_in_this_mode_are_an_internal_error() -> None:
 def test_too_much_in_one_vm_is_an_invalid_contract(limit: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     libraries = [library.format(number) for number in range(3)]
     own = 1 if limit == "INSTANCES_PER_VM" else 0  # the program is an instance
-    monkeypatch.setattr(f"executor.limits.{limit}", 3 + own)
+    monkeypatch.setattr(f"pygenvm.executor.limits.{limit}", 3 + own)
     assert linked(f"(module {START})", *libraries).outcome == FINE
-    monkeypatch.setattr(f"executor.limits.{limit}", 2 + own)
+    monkeypatch.setattr(f"pygenvm.executor.limits.{limit}", 2 + own)
     assert linked(f"(module {START})", *libraries).outcome == INVALID
 
 
