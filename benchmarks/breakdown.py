@@ -18,14 +18,15 @@ from typing import Any
 
 from benchmarks import contracts
 from benchmarks.measure import interleaved
-from benchmarks.observing import OTHER, Timeline, observed, seconds_by_stage
-from benchmarks.support import BenchmarkError, InProcess, Node, Pool, call, node, on_vm_thread, pool
+from benchmarks.observing import CONNECT, Stages, seconds_by_stage
+from benchmarks.support import InProcess, Node, Pool, call, node, on_vm_thread, pool
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.linking import new_host_linker
 
 TOLERANCE = 0.10
 _MS = 1e3
 
-TO_TEMPLATE = "hand-over: client to template"
-TO_EXECUTOR = "hand-over: template to executor"
+HAND_OVER = "hand-over: client, template, executor; message"
 GONE = "until the executor is gone"
 
 
@@ -82,17 +83,16 @@ def _middle_stages(found: list[dict[str, float]]) -> list[tuple[str, float]]:
 
 
 def _in_process(host: Node, rounds: int) -> Breakdown:
-    timeline = Timeline()
-    plain, watched = InProcess(host), InProcess(host)
+    stages = Stages()
+    plain = InProcess(host)
+    watched = InProcess(host, observer=stages, host_functions=new_host_linker(engine(), stages.watched))
     found: list[dict[str, float]] = []
 
     def one() -> float:
-        timeline.clear()
-        with observed(timeline):
-            begun = time.perf_counter()
-            seconds = watched.run()
-        marks = [(begun, OTHER), *timeline.marks]
-        found.append(seconds_by_stage(marks, begun + seconds))
+        stages.begin(CONNECT)
+        begun = time.perf_counter()
+        seconds = watched.run()
+        found.append(seconds_by_stage(stages.marks, begun + seconds))
         return seconds
 
     # The first runs load modules.
@@ -111,7 +111,7 @@ def _pooled(host: Node, rounds: int) -> Breakdown:
     gone: list[float] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        command = [sys.executable, "-P", "-m", "benchmarks.observed_executor", str(folder), "--log-level=error"]
+        command = [sys.executable, "-P", "-m", "benchmarks.observed_executor", str(folder)]
         plain, watched = stack.enter_context(pool()), stack.enter_context(pool(command))
 
         def without() -> float:
@@ -137,8 +137,4 @@ def _pooled(host: Node, rounds: int) -> Breakdown:
 def _observed_call(executors: Pool, host: Node, folder: Path) -> tuple[float, dict[str, float]]:
     done = executors.call(host)
     marks = [(at, stage) for at, stage in json.loads((folder / f"{done.pid}.json").read_text())]
-    begun, pid = (folder / "template").read_text().splitlines()[-1].split()
-    if int(pid) != done.pid:
-        raise BenchmarkError("the template has passed on another job")
-    way = [(done.begun, TO_TEMPLATE), (float(begun), TO_EXECUTOR)]
-    return done.result_at - done.begun, seconds_by_stage([*way, *marks], done.result_at)
+    return done.result_at - done.begun, seconds_by_stage([(done.begun, HAND_OVER), *marks], done.result_at)

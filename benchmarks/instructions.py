@@ -2,8 +2,8 @@
 
     python -m benchmarks.instructions          writes JSON to standard output
 
-The engine of this process counts fuel, one unit for nearly every instruction. Its modules are other machine code than
-those of ordinary runs and live in a folder of their own. The counts are the same on every machine.
+An engine of its own counts fuel, one unit for nearly every instruction. Its modules are other machine code than those
+of ordinary runs and live in a folder of their own. The counts are the same on every machine.
 """
 
 from __future__ import annotations
@@ -16,16 +16,12 @@ from ctypes import byref, c_uint64, c_void_p
 from typing import Any
 
 from benchmarks import contracts
-from benchmarks.observing import replaced, watched_linker
 from benchmarks.support import InProcess, call, node, on_vm_thread
 from pygenvm.executor.config import cache_root
-from pygenvm.executor.subvm import compiler, linking, wasmtime_c
-from pygenvm.executor.subvm import engine as engines
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.facts import ModuleFacts
-from pygenvm.executor.subvm.vm import SubVM
-from pygenvm.executor.subvm.wasm.prepare import prepare
-from pygenvm.executor.subvm.wasmtime_c import Linker, Module, Store, library_path
+from pygenvm.executor.subvm.engine import SETTINGS
+from pygenvm.executor.subvm.linking import HostFunction, new_host_linker
+from pygenvm.executor.subvm.wasmtime_c import Engine, Store, library_path
 from pygenvm.localnet.executor_process import own_environment
 
 _TANK = 1 << 62
@@ -41,73 +37,67 @@ def _bound(name: str, *arguments: Any) -> Any:
     return function
 
 
-class _Counter:
-    """Reads the fuel of VMs at their host calls."""
+_set_fuel = _bound("wasmtime_context_set_fuel", c_void_p, c_uint64)
+_get_fuel = _bound("wasmtime_context_get_fuel", c_void_p, c_void_p)
+_caller_context = _bound("wasmtime_caller_context", c_void_p)
+
+
+class _CountingEngine(Engine):
+    """The executor's engine, but that it counts fuel, and its stores begin with a full tank."""
 
     def __init__(self) -> None:
-        self._set_fuel = _bound("wasmtime_context_set_fuel", c_void_p, c_uint64)
-        self._get_fuel = _bound("wasmtime_context_get_fuel", c_void_p, c_void_p)
-        self.calls: list[tuple[str, int]] = []
+        super().__init__({**SETTINGS, "consume_fuel": True})
 
-    def fill(self, store: Store) -> None:
-        if self._set_fuel(store.context, _TANK):
+    def store(self) -> Store:
+        store = super().store()
+        if _set_fuel(store.context, _TANK):
             raise RuntimeError("the engine does not count fuel")
-
-    def used(self, vm: SubVM) -> int:
-        left = c_uint64()
-        self._get_fuel(vm._store.context, byref(left))
-        return _TANK - left.value
-
-    def note(self, vm: SubVM, name: str) -> None:
-        self.calls.append((name, self.used(vm)))
+        return store
 
 
-def _compile_here(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:
-    """In place of the child process, whose engine does not count. The modules are our own."""
-    made = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
-    return Module.compile(engines.engine(), made.code).serialize(), made.facts
+class _Counter:
+    """Runs contracts on an engine that counts, and reads the fuel of their VMs at each host call."""
+
+    def __init__(self) -> None:
+        engine = _CountingEngine()
+        self._artefacts = ArtefactStore(cache_root() / "benchmarks" / "counting-artefacts", engine)
+        self._host_functions = new_host_linker(engine, self._noted)
+        self._calls: Counts = []
+
+    def _noted(self, name: str, function: HostFunction) -> HostFunction:
+        def noting(vm: Any, *values: int) -> int | None:
+            left = c_uint64()
+            _get_fuel(_caller_context(vm.caller), byref(left))
+            self._calls.append((name, _TANK - left.value))
+            return function(vm, *values)
+
+        return noting
+
+    def run(self, code: bytes, data: bytes) -> Counts:
+        """Host calls of one run, and what had been executed before each."""
+        with node(code, data) as host:
+            run = InProcess(host, self._artefacts, host_functions=self._host_functions)
+            # The first run also compiles the contract to bytecode, in a VM of its own.
+            run.run()
+            self._calls.clear()
+            run.run()
+        return list(self._calls)
 
 
 def count() -> dict[str, Any]:
-    """Only in a process that has not used the engine yet."""
-    engines.SETTINGS["consume_fuel"] = True
     counter = _Counter()
-    store_init = Store.__init__
-
-    def filled(store: Store, engine: wasmtime_c.Engine) -> None:
-        store_init(store, engine)
-        counter.fill(store)
-
-    artefacts = ArtefactStore(cache_root() / "benchmarks" / "counting-artefacts")
-    with (
-        replaced(Store, "__init__", filled),
-        replaced(compiler, "compile_module", _compile_here),
-    ):
-        linker = watched_linker(counter.note, lambda _vm, _name: None)
-        with replaced(linking, "vm_linker", lambda: Linker(None, like=linker)):
-            return on_vm_thread(lambda: {"calls": _calls(counter, artefacts), "prices": _prices(counter, artefacts)})
+    return on_vm_thread(lambda: {"calls": _calls(counter), "prices": _prices(counter)})
 
 
-def _run(counter: _Counter, artefacts: ArtefactStore, code: bytes, data: bytes) -> Counts:
-    """Host calls of one run, and what had been executed before each."""
-    with node(code, data) as host:
-        run = InProcess(host, artefacts)
-        # The first run also compiles the contract to bytecode, in a VM of its own.
-        run.run()
-        counter.calls.clear()
-        run.run()
-    return list(counter.calls)
-
-
-def _calls(counter: _Counter, artefacts: ArtefactStore) -> list[dict[str, Any]]:
+def _calls(counter: _Counter) -> list[dict[str, Any]]:
     made = {
         "hello world": (contracts.hello(), call("hello")),
         "storage write": (contracts.marked_storage(), call("update", "another text")),
     }
     found = []
     for title, (code, data) in made.items():
-        counts = _run(counter, artefacts, code, data)
-        if counts != _run(counter, artefacts, code, data):
+        counts = counter.run(code, data)
+        if counts != counter.run(code, data):
             raise RuntimeError(f"{title}: two runs differ")
         found.append({"title": title, "phases": _phases(counts), "total": counts[-1][1], "host_calls": len(counts)})
     return found
@@ -143,11 +133,11 @@ _OPERATIONS = {
 }
 
 
-def _prices(counter: _Counter, artefacts: ArtefactStore) -> list[dict[str, Any]]:
+def _prices(counter: _Counter) -> list[dict[str, Any]]:
     """Instructions and requests of one operation; in the mean of those from the 11th on."""
     code, prices = contracts.operations(), []
     for method, title in _OPERATIONS.items():
-        few, many = (_run(counter, artefacts, code, call(method, n)) for n in (_FEW, _MANY))
+        few, many = (counter.run(code, call(method, n)) for n in (_FEW, _MANY))
         requests = [sum(name in ("storage_read", "storage_write", "gl_call") for name, _ in run) for run in (few, many)]
         prices.append(
             {

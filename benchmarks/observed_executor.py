@@ -1,69 +1,55 @@
-"""``genvm`` whose pooled executors note their stages (:mod:`benchmarks.observing`).
+"""``genvm pool`` whose executors note their stages (:mod:`benchmarks.observing`).
 
-    python -m benchmarks.observed_executor FOLDER pool …
+    python -m benchmarks.observed_executor FOLDER pool --idle=N --fd=N
 
-Each executor leaves ``FOLDER/<pid>.json`` when it ends: a list of times and stages. The template adds a line to
-``FOLDER/template`` for each job: when it began to pass it on, and to which process.
+Each executor leaves ``FOLDER/<pid>.json`` when its run ends: a list of times and stages.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
-import time
+import socket
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
-from benchmarks.observing import OTHER, Timeline, observed
-from pygenvm.cli.main import main
-from pygenvm.executor.pool import template, worker
-from pygenvm.executor.pool.channel import Channel
-from pygenvm.executor.run.process import _Run, leave
+from benchmarks.observing import Stages
+from pygenvm.executor.observer import Observer
+from pygenvm.executor.pool.prepare import prepare
+from pygenvm.executor.pool.template import Template
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.linking import new_host_linker
 
 
-def observe(folder: Path, timeline: Timeline) -> None:
-    receive, hand_over = Channel.receive, template.Template._hand_over
+class _Writer(Observer):
+    def __init__(self, stages: Stages, folder: Path) -> None:
+        self._stages = stages
+        self._folder = folder
 
-    def watched_receive(channel: Channel) -> Any:
-        received = receive(channel)
-        timeline.clear()
-        timeline.mark(OTHER)
-        return received
+    def ended(self, how: str) -> None:
+        self._folder.joinpath(f"{os.getpid()}.json").write_text(json.dumps(self._stages.marks))
 
-    def watched_leave(status: int) -> NoReturn:
-        if timeline.marks:
-            folder.joinpath(f"{os.getpid()}.json").write_text(json.dumps(timeline.marks))
-        leave(status)
 
-    def watched_hand_over(self: Any, job: Any) -> Any:
-        begun = time.perf_counter()
-        executor = hand_over(self, job)
-        with folder.joinpath("template").open("a") as file:
-            file.write(f"{begun!r} {executor.pid}\n")
-        return executor
-
-    work = _Run._work
-
-    def watched_work(run: Any) -> None:
-        timeline.enter(OTHER)
-        try:
-            work(run)
-        finally:
-            timeline.leave()
-
-    places: list[tuple[Any, str, Any]] = [
-        (Channel, "receive", watched_receive),
-        (worker, "leave", watched_leave),
-        (template.Template, "_hand_over", watched_hand_over),
-        (_Run, "_work", watched_work),
-    ]
-    for owner, name, function in places:
-        setattr(owner, name, function)
+def main() -> None:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("command", choices=["pool"])
+    parser.add_argument("--idle", type=int, required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    options = parser.parse_args()
+    control = socket.socket(fileno=options.fd)
+    control.set_inheritable(False)
+    stages = Stages()
+    Template(
+        control,
+        None,
+        "error",
+        options.idle,
+        observers=[stages, _Writer(stages, options.folder)],
+        prepare=partial(prepare, host_functions=new_host_linker(engine(), stages.watched)),
+    ).serve()
 
 
 if __name__ == "__main__":
-    timeline = Timeline()
-    observe(Path(sys.argv[1]), timeline)
-    with observed(timeline):
-        sys.exit(main(sys.argv[2:]))
+    main()

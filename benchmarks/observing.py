@@ -1,31 +1,35 @@
-"""Watches the functions of the executor at work, from outside: who is busy when.
+"""Watches an executor at work: which stage of a call it is in, and since when.
 
-with observed(timeline):
-    run()
-timeline.seconds()
-
-A stage is a function of the executor that is wrapped while the context lasts; time belongs to the innermost stage, so
-the stages add up to the whole. Inside wasm the host calls tell what the interpreter is doing.
+Stages are what lies between the events of :class:`executor.observer.Observer`, and those events that take time. Inside
+wasm the host calls tell what the interpreter is doing; wrappers of the host functions watch them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from pygenvm.executor.subvm import linking
-from pygenvm.executor.subvm.engine import engine
-from pygenvm.executor.subvm.wasmtime_c import Linker
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.message import ExtendedMessage
+from pygenvm.executor.observer import Observer
+from pygenvm.executor.outcome import Outcome
+from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
+from pygenvm.executor.subvm.linking import HostFunction
 
-OTHER = "other code of the executor"
-
+CONNECT = "message, connect to the node"
+START = "start the VM thread, connect to the node"
+START_UP = "start-up reads and calldata (4 requests)"
+REGISTRY = "open the registry"
+NEW_VM = "new VM: store and linker"
+CODE = "read the code (2 requests)"
+ACTIONS = "parse the code, map files, find bytecode and compiled modules"
+INSTANTIATE = "instantiate"
 HOST_CALLS = "host functions, Python side"
 HOST_REQUESTS = "requests of the contract to the node"
+LAST_WORK = "verdict of the validators, metrics"
+PRINT = "deliver: a thread that prints"
+DELIVER = "deliver: the result to the node"
+END = "close the connection"
 
 #: What the interpreter does between host calls, by the mark that ends each phase.
 PHASES = (
@@ -35,120 +39,99 @@ PHASES = (
     "Python: dispatch to the method",
     "Python: method",
     "Python: encoding of the result",
-    "end of the VM: a trap unwinds the wasm frames",
+    "end of the VM: a trap unwinds the wasm frames, the store is closed",
 )
 
-#: Module, function, and the stage that it is.
-FUNCTIONS = (
-    ("pygenvm.executor.message", "Message.parse", "message"),
-    ("pygenvm.executor.host_protocol.client", "HostClient.connect", "connect to the node"),
-    ("pygenvm.executor.run.supervisor", "Supervisor._read_locked_slots", "start-up reads and calldata (4 requests)"),
-    ("pygenvm.executor.host_protocol.client", "HostClient.get_calldata", "start-up reads and calldata (4 requests)"),
-    ("pygenvm.executor.run.supervisor", "Supervisor.start_up", "open the registry"),
-    ("pygenvm.executor.run.supervisor", "Supervisor._contract", "read the code (2 requests) and parse it"),
-    ("pygenvm.executor.subvm.vm", "SubVM.__init__", "new VM: store and linker"),
-    ("pygenvm.executor.run.supervisor", "run_actions", "runner actions, map files"),
-    ("pygenvm.executor.run.derived", "Deriver.derive", "bytecode of the contract from disk"),
-    ("pygenvm.executor.subvm.artefacts", "ArtefactStore.load", "find compiled modules"),
-    ("pygenvm.executor.subvm.vm", "SubVM._instantiate", "instantiate"),
-    ("pygenvm.executor.subvm.vm", "SubVM.close", "close the VM"),
-    ("pygenvm.executor.host_protocol.client", "HostClient.storage_write", HOST_REQUESTS),
-    ("pygenvm.executor.log", "Logger.from_config", "log"),
-    ("pygenvm.executor.log", "Logger.info", "log"),
-    ("pygenvm.executor.run.process", "start_vm_thread", "start the VM thread"),
-    ("pygenvm.executor.run.process", "_Run._deliver", "deliver: a thread that prints"),
-    ("pygenvm.executor.host_protocol.client", "HostClient.consume_result", "deliver: the result to the node"),
-)
+#: Seconds of :func:`time.perf_counter`, and the stage that begins.
+Mark = tuple[float, str]
+
+_SECOND = 1e9
 
 
-class Timeline:
-    """Which stage began when. Threads may take turns, but must not be busy at the same time."""
+class Stages(Observer):
+    """The stages of one run with one VM and no validators, which is told of all that it does on one thread."""
 
     def __init__(self) -> None:
-        self.marks: list[tuple[float, str]] = []
-        self._local = threading.local()
+        self.begin(CONNECT)
 
-    def clear(self) -> None:
-        self.marks.clear()
+    def begin(self, stage: str) -> None:
+        """A run begins with ``stage``; what is known of an earlier one is forgotten."""
+        #: When each stage began, in order.
+        self.marks: list[Mark] = []
+        self._in_vm = self._in_host_call = False
+        #: Of the interpreter; None as long as it was not entered.
+        self._phase: int | None = None
+        self._clock_looks = 0
+        self._switch(stage)
 
-    def mark(self, stage: str) -> None:
+    def _switch(self, stage: str) -> None:
         self.marks.append((time.perf_counter(), stage))
 
-    @property
-    def stack(self) -> list[str]:
-        """Stages of the calling thread, innermost last."""
-        stack: list[str] = self._local.__dict__.setdefault("stack", [])
-        return stack
+    def _span(self, stage: str, begun: int, ended: int, then: str) -> None:
+        self.marks += ((begun / _SECOND, stage), (ended / _SECOND, then))
 
-    def enter(self, stage: str) -> None:
-        self.stack.append(stage)
-        self.mark(stage)
+    # --- events --------------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        self.stack.pop()
-        self.mark(self.stack[-1] if self.stack else OTHER)
+    def started(self, arguments: RunArguments) -> None:
+        self.begin(START)
 
-    def switch(self, stage: str) -> None:
-        """The innermost stage is over, and another one takes its place."""
-        self.stack[-1] = stage
-        self.mark(stage)
+    def host_replied(
+        self,
+        method: HostMethod,
+        request: bytes,
+        error: HostErrorCode | None,
+        value: bytes | int | None,
+        begun: int,
+        ended: int,
+    ) -> None:
+        if self._in_host_call:
+            stage, then = HOST_REQUESTS, HOST_CALLS
+        elif self._in_vm:
+            stage, then = CODE, ACTIONS
+        elif method is HostMethod.CONSUME_RESULT:
+            stage, then = DELIVER, END
+        else:
+            stage, then = START_UP, REGISTRY
+        self._span(stage, begun, ended, then)
 
+    def vm_began(self, message: ExtendedMessage, deterministic: bool, depth: int) -> None:
+        self._in_vm = True
+        self._switch(NEW_VM)
 
-def seconds_by_stage(marks: list[tuple[float, str]], end: float) -> dict[str, float]:
-    """Sums, in the order of first appearance; marks behind ``end`` do not count."""
-    sums: dict[str, float] = {}
-    before = [mark for mark in marks if mark[0] < end]
-    for (begun, stage), (ended, _) in zip(before, [*before[1:], (end, "")], strict=True):
-        sums[stage] = sums.get(stage, 0.0) + ended - begun
-    return sums
+    def instantiated(self, module: str, begun: int, ended: int) -> None:
+        self._span(INSTANTIATE, begun, ended, ACTIONS)
 
+    def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
+        self._in_vm = False
+        self._switch(LAST_WORK)
 
-HostCall = Callable[[Any, str], None]
+    def result_known(self, outcome: Outcome, disagreement: int | None) -> None:
+        self._switch(PRINT)
 
+    # --- host functions ------------------------------------------------------------------------------
 
-def watched_linker(before: HostCall, after: HostCall) -> Linker:
-    """The executor's host functions; each calls ``before`` and ``after`` with the VM and its own name."""
-    bind: Any = linking._bind
+    def watched(self, name: str, function: HostFunction) -> HostFunction:
+        """A host function that tells when it is called and when it returns."""
 
-    def watched_bind(*arguments: Any) -> None:
-        *others, handler = arguments
-        name = others[3]
-
-        def watched(vm: Any, *values: int) -> int | None:
-            before(vm, name)
+        def call(vm: Any, *values: int) -> int | None:
+            self._before(name)
             try:
-                result: int | None = handler(vm, *values)
-                return result
+                return function(vm, *values)
             finally:
-                after(vm, name)
+                self._in_host_call = False
+                self._switch(PHASES[-1 if name == "gl_call" else self._phase or 0])
 
-        bind(*others, watched)
+        return call
 
-    # The cached linker of ordinary runs stays as it is.
-    with replaced(linking, "_bind", watched_bind):
-        make: Callable[[], Linker] = linking.host_linker.__wrapped__
-        return make()
-
-
-class _Phases:
-    """Moves the stage "wasm" of a timeline through :data:`PHASES`."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self._timeline = timeline
-        self._phase = 0
-        self._clock_looks = 0
-
-    def begin(self) -> None:
-        self._phase = self._clock_looks = 0
-
-    def before(self, _vm: Any, name: str) -> None:
+    def _before(self, name: str) -> None:
+        if self._phase is None:
+            # The first one: behind the last instantiation the interpreter was entered.
+            at, _ = self.marks.pop()
+            self.marks.append((at, PHASES[0]))
+            self._phase = 0
         self._phase = max(self._phase, self._reached(name))
-        self._timeline.enter(HOST_CALLS)
-
-    def after(self, _vm: Any, name: str) -> None:
-        stack = self._timeline.stack
-        stack.pop()
-        self._timeline.switch(PHASES[self._phase if name != "gl_call" else -1])
+        self._in_host_call = True
+        self._switch(HOST_CALLS)
 
     def _reached(self, name: str) -> int:
         if name == "clock_time_get":
@@ -158,56 +141,10 @@ class _Phases:
         return 2 if name == "fd_prestat_get" else 1
 
 
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute has another value while the context lasts."""
-    before = owner.__dict__[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-@contextlib.contextmanager
-def observed(timeline: Timeline) -> Iterator[None]:
-    """Every function above tells ``timeline`` while the context lasts."""
-    phases = _Phases(timeline)
-    with contextlib.ExitStack() as stack:
-        for module, path, stage in FUNCTIONS:
-            owner: Any = importlib.import_module(module)
-            *outer, name = path.split(".")
-            for part in outer:
-                owner = getattr(owner, part)
-            stack.enter_context(replaced(owner, name, _staged(owner.__dict__[name], timeline, stage)))
-        linker = watched_linker(phases.before, phases.after)
-        stack.enter_context(replaced(linking, "vm_linker", lambda: Linker(None, like=linker)))
-        from pygenvm.executor.subvm.vm import SubVM
-
-        run_entry = SubVM.__dict__["_run_entry"]
-
-        def in_phases(vm: Any, entry: Any) -> None:
-            phases.begin()
-            timeline.enter(PHASES[0])
-            try:
-                run_entry(vm, entry)
-            finally:
-                timeline.leave()
-
-        stack.enter_context(replaced(SubVM, "_run_entry", in_phases))
-        engine()
-        yield
-
-
-def _staged(function: Any, timeline: Timeline, stage: str) -> Any:
-    inner = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-
-    @functools.wraps(inner)
-    def wrapped(*arguments: Any, **named: Any) -> Any:
-        timeline.enter(stage)
-        try:
-            return inner(*arguments, **named)
-        finally:
-            timeline.leave()
-
-    return type(function)(wrapped) if isinstance(function, classmethod | staticmethod) else wrapped
+def seconds_by_stage(marks: list[Mark], end: float) -> dict[str, float]:
+    """Sums, in the order of first appearance; marks behind ``end`` do not count."""
+    sums: dict[str, float] = {}
+    before = [mark for mark in marks if mark[0] < end]
+    for (begun, stage), (ended, _) in zip(before, [*before[1:], (end, "")], strict=True):
+        sums[stage] = sums.get(stage, 0.0) + ended - begun
+    return sums

@@ -27,7 +27,8 @@ from pygenvm.executor.log import Logger
 from pygenvm.executor.message import Message
 from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import Hello
-from pygenvm.executor.outcome import Return
+from pygenvm.executor.observer import NOBODY, Observer, combined
+from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.pool.client import ExecutorPool
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT
@@ -35,13 +36,13 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run.console import ProcessConsole
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.process import start_vm_thread
-from pygenvm.executor.run.result import RunResult
-from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+from pygenvm.executor.run.supervisor import RunOptions
 from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
-from pygenvm.executor.subvm.spec import Permissions, VmSpec
+from pygenvm.executor.subvm.spec import Permissions
+from pygenvm.executor.subvm.wasmtime_c import Linker
 from pygenvm.localnet.executor_process import own_command, own_environment
 
 T = TypeVar("T")
@@ -158,21 +159,15 @@ def node(
 # --- in this process --------------------------------------------------------------------------------
 
 
-class _MainVmClock:
-    """Knows how long the main VM of a run took, from making it to closing it."""
+class _VmTimes(Observer):
+    """Of each run, how many seconds the main VM took, from making it to closing it."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.seconds = 0.0
-        self._run_vm = supervisor._run_vm
-        supervisor._run_vm = self._timed  # type: ignore[method-assign]
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
 
-    def _timed(self, spec: VmSpec) -> RunResult:
-        begun = time.perf_counter()
-        try:
-            return self._run_vm(spec)
-        finally:
-            # VMs inside others end earlier, so the main one's is what stays.
-            self.seconds = time.perf_counter() - begun
+    def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
+        if depth == 0:
+            self.seconds.append((ended - begun) / 1e9)
 
 
 class InProcess:
@@ -181,7 +176,14 @@ class InProcess:
     That thread must be one of :func:`on_vm_thread`.
     """
 
-    def __init__(self, node: Node, artefacts: ArtefactStore | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        artefacts: ArtefactStore | None = None,
+        *,
+        observer: Observer = NOBODY,
+        host_functions: Linker | None = None,
+    ) -> None:
         root = cache_root()
         self._node = node
         self._folders = root / "runners", root / "registry"
@@ -189,8 +191,15 @@ class InProcess:
         self._archives: Mapping[str, Archive] = {}
         self._log = Logger(fd=os.open(os.devnull, os.O_WRONLY), level="error")
         self._message = message_json()
-        #: Of each run, the time of its main VM.
-        self.vm_seconds: list[float] = []
+        self._observer = observer
+        self._host_functions = host_functions
+        self._vm_times = _VmTimes()
+        self._hello = Hello("", dict(HOST_DATA))
+
+    @property
+    def vm_seconds(self) -> list[float]:
+        """Of each run, the time of its main VM."""
+        return self._vm_times.seconds
 
     def run(self) -> float:
         """Seconds of one run: connecting, all requests, a new sub-VM, the result acknowledged.
@@ -198,25 +207,25 @@ class InProcess:
         :raises BenchmarkError: it did not end with a Return.
         """
         begun = time.perf_counter()
-        hello = Hello("", dict(HOST_DATA))
-        with contextlib.closing(HostClient.connect(self._node.address)) as host:
+        # Requests of runs that nobody watches cost what they cost in an executor.
+        with contextlib.closing(HostClient.connect(self._node.address, self._observer)) as host:
             parts = Parts(
                 host=host,
                 ending=Ending(),
-                web=ModuleClient("web", NO_MODULE, hello),
-                llm=ModuleClient("llm", NO_MODULE, hello),
+                web=ModuleClient("web", NO_MODULE, self._hello),
+                llm=ModuleClient("llm", NO_MODULE, self._hello),
                 artefacts=self._artefacts,
                 open_runners=self._open_registry,
                 console=ProcessConsole(self._log),
+                observer=combined([self._vm_times, self._observer]),
+                host_functions=self._host_functions,
             )
             options = RunOptions(Permissions.parse("rwscn"))
             supervisor = assemble(Message.parse(self._message), options, parts, self._log)
-            clock = _MainVmClock(supervisor)
             supervisor.start_up()
             result = supervisor.run()
             host.consume_result(result.payload())
         seconds = time.perf_counter() - begun
-        self.vm_seconds.append(clock.seconds)
         self._node.report()
         return seconds
 

@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _diff(a: Path, b: Path) -> int:
-    from pygenvm.executor.record.format import read_record
-    from pygenvm.executor.replay.player import first_difference
+    from pygenvm.executor.record.reading import read_record
+    from pygenvm.executor.replay.compare import first_difference
 
     difference = first_difference(read_record(a), read_record(b))
     print(difference or "the same")
@@ -65,7 +65,7 @@ def _diff(a: Path, b: Path) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from pygenvm.executor.config import load_config
     from pygenvm.executor.log import Logger
-    from pygenvm.executor.record.format import read_record
+    from pygenvm.executor.record.reading import read_record
     from pygenvm.executor.replay.player import Player, replay
     from pygenvm.executor.run.process import artefacts_dir, start_vm_thread
 

@@ -43,6 +43,11 @@ def add_parser(commands: Any) -> None:
         "--permissions", default="rwscn", metavar="S", help="subset of r(ead) w(rite) s(end) c(all) n(ondet)"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the host and module traffic to FILE")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="log each request, VM and instantiation with its time (level info, target executor::trace)",
+    )
 
 
 def run(options: argparse.Namespace) -> NoReturn:
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> NoReturn:
         debug_mode=options.debug_mode,
         printed=frozenset(options.printed),
         record=options.record,
+        trace=options.trace,
         **({} if options.cookie is None else {"cookie": options.cookie}),
     )
     status = run_command(

@@ -22,3 +22,5 @@ class RunArguments:
     printed: frozenset[str] = frozenset()
     record: Path | None = None
     """File for a record of the run (:mod:`executor.record.format`)."""
+    trace: bool = False
+    """Log what the run does (:mod:`executor.run.tracing`)."""

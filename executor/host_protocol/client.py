@@ -6,8 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from pygenvm.executor.host_protocol import codec
 from pygenvm.executor.host_protocol.codec import ProtocolViolation, Reply, ReplyDecoder
@@ -15,11 +14,10 @@ from pygenvm.executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import decode_leader_result
 from pygenvm.executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
+from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import ContractOutcome, HostFault, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
-
-Observer: TypeAlias = Callable[[Literal["sent", "received"], bytes], None]
 
 _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
 _LENGTH = struct.Struct("<I")
@@ -56,14 +54,11 @@ class HostClient:
     ``ValueError`` is a wrong argument; nothing has been sent then.
     """
 
-    def __init__(
-        self, connection: Connection, observer: Observer | None = None, admission: Admission | None = None
-    ) -> None:
+    def __init__(self, connection: Connection, observer: Observer = NOBODY, admission: Admission | None = None) -> None:
         """The client owns ``connection`` from now on.
 
-        ``observer`` is called, under the mutex, with all bytes as they are sent and received. Without ``admission``
-        every request is sent; the position in the stream is unknown after a :class:`HostFault`, and it is the caller
-        who must know that.
+        Without ``admission`` every request is sent; the position in the stream is unknown after a :class:`HostFault`,
+        and it is the caller who must know that.
         """
         self._socket = connection
         self._observer = observer
@@ -74,7 +69,7 @@ class HostClient:
         self.time_ns = 0
 
     @classmethod
-    def connect(cls, address: str, observer: Observer | None = None, admission: Admission | None = None) -> HostClient:
+    def connect(cls, address: str, observer: Observer = NOBODY, admission: Admission | None = None) -> HostClient:
         """Connects to ``unix://PATH``, ``host:port`` or ``[ipv6]:port``; :class:`HostFault` if it cannot."""
         try:
             endpoint = parse_endpoint(address)
@@ -213,21 +208,38 @@ class HostClient:
         return value
 
     def _exchange(self, method: HostMethod, request: bytes, length: int, rest: bytes | memoryview = b"") -> Reply:
+        watched = self._observer is not NOBODY
+        reply: Reply | None = None
         with self._mutex:
             if self._admission is not None:
                 self._admission.admit(method)
+            if watched:
+                whole = b"".join((request, rest)) if rest else request
+                try:
+                    self._observer.host_requested(method, whole)
+                except BaseException:
+                    self._lose("an earlier request was not completed")
+                    raise
             begun = time.perf_counter_ns()
             try:
                 reply = self._transfer(method, request, length, rest)
             except (OSError, ProtocolViolation) as error:
                 why = f"host connection: {error}"
                 self._lose(why)
-                raise HostFault(f"{method.name.lower()}: {why}") from error
+                failure = HostFault(f"{method.name.lower()}: {why}")
+                failure.__cause__ = error
             except BaseException:
-                # The observer's, or a signal's: the reply stays unread.
+                # A signal's: the reply stays unread.
                 self._lose("an earlier request was not completed")
                 raise
-            self.time_ns += time.perf_counter_ns() - begun
+            ended = time.perf_counter_ns()
+            self.time_ns += ended - begun
+        if watched:
+            # The connection is free again: an observer that writes may take its time.
+            code, value = (None, None) if reply is None else reply
+            self._observer.host_replied(method, whole, code, value, begun, ended)
+        if reply is None:
+            raise failure
         if reply.error is not HostErrorCode.OK and reply.error not in METHODS[method].answers:
             raise VMErrorRaised(reply.error.name.lower(), f"the host refused {method.name.lower()}")
         return reply
@@ -240,8 +252,6 @@ class HostClient:
         self._socket.sendall(request)
         if rest:
             self._socket.sendall(rest)
-        if self._observer is not None:
-            self._observer("sent", b"".join((request, rest)))
         if METHODS[method].reply_kind is ReplyKind.NONE:
             return Reply(HostErrorCode.OK)
         received = self._receive()
@@ -259,7 +269,4 @@ class HostClient:
         count = self._socket.recv_into(self._buffer)
         if not count:
             raise ConnectionError("closed by the host")
-        received = self._buffer[:count]
-        if self._observer is not None:
-            self._observer("received", bytes(received))
-        return received
+        return self._buffer[:count]

@@ -30,9 +30,21 @@ from pygenvm.executor.module_protocol.codec import (
     read_llm_answer,
     read_web_answer,
 )
-from pygenvm.executor.outcome import GuestFault, ModuleFault
+from pygenvm.executor.observer import NOBODY, Observer
+from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, ModuleFault
 
 _log = logging.getLogger("executor.module_client")
+
+
+class Service(Protocol):
+    """One service as a run uses it: over a connection (:class:`ModuleClient`), or out of a record."""
+
+    calls: int
+    time_ns: int
+
+    def ask(self, request: Request, read: AnswerReader) -> Ok | UserError: ...
+    def statistics(self) -> Any: ...
+    def close(self) -> None: ...
 
 
 ModuleName: TypeAlias = Literal["web", "llm"]
@@ -48,7 +60,7 @@ class Fuel(Protocol):
 class Modules:
     """Both services of one run. Methods may be called from several threads; none is for the main thread."""
 
-    def __init__(self, web: ModuleClient, llm: ModuleClient, fuel: Fuel) -> None:
+    def __init__(self, web: Service, llm: Service, fuel: Fuel) -> None:
         self.web = web
         self.llm = llm
         self._fuel = fuel
@@ -89,10 +101,12 @@ class Modules:
 class ModuleClient:
     """One service: its connections, and how often and how long it was asked."""
 
-    def __init__(self, name: str, address: str, hello: Hello) -> None:
+    def __init__(self, name: str, address: str, hello: Hello, observer: Observer = NOBODY) -> None:
+        """``address`` is a ``ws://`` or ``wss://`` URL; nothing is opened yet."""
         self._name = name
         self._address = address
         self._hello = hello
+        self._observer = observer
         self._slots = threading.BoundedSemaphore(limits.MODULE_CONNECTIONS)
         self._lock = threading.Lock()
         self._sessions: list[_Session] = []
@@ -109,32 +123,43 @@ class ModuleClient:
             malformed.
         :raises GuestFault: the request is too long.
         """
+        frame = encode_request(request)
+        received: bytes | None = None
+        failure: InternalErrorRaised | None = None
         with self._slots:
             begun = time.perf_counter_ns()
             try:
-                return self._ask(request, read)
+                received, answer = self._ask(frame, read)
             except (_ModuleFailure, _RequestTooLong, ValueError) as error:
                 fault = GuestFault if isinstance(error, _RequestTooLong) else ModuleFault
-                raise fault(f"{self._name} module at {self._address}: {request.name}: {error}") from error
+                failure = fault(f"{self._name} module at {self._address}: {request.name}: {error}")
+                failure.__cause__ = error
             finally:
+                ended = time.perf_counter_ns()
                 with self._lock:
                     self.calls += 1
-                    self.time_ns += time.perf_counter_ns() - begun
+                    self.time_ns += ended - begun
+        why = None if failure is None else str(failure)
+        self._observer.module_answered(self._name, request.name, frame, received, why, begun, ended)
+        if failure is not None:
+            raise failure
+        return answer
 
-    def _ask(self, request: Request, read: AnswerReader) -> Ok | UserError:
-        frame = encode_request(request)
+    def _ask(self, frame: bytes, read: AnswerReader) -> tuple[bytes, Ok | UserError]:
+        """The answer's frame, and what is in it."""
         if len(frame) > limits.MODULE_MESSAGE_BYTES:
             raise _RequestTooLong(f"request of {len(frame)} bytes, at most {limits.MODULE_MESSAGE_BYTES} are sent")
         session = self._take()
-        answer = decode_answer(session.exchange(frame, limits.MODULE_ANSWER_SECONDS))
+        received = session.exchange(frame, limits.MODULE_ANSWER_SECONDS)
+        answer = decode_answer(received)
         with self._lock:
             self._idle.append(session)
         match answer:
             case Ok(value):
-                return Ok(read(value))
+                return received, Ok(read(value))
             case FatalError(text):
                 raise _ModuleFailure(f"module error: {text[: limits.MODULE_FATAL_TEXT_CHARS]}")
-        return answer
+        return received, answer
 
     def _take(self) -> _Session:
         """A session that nobody else uses."""

@@ -33,7 +33,7 @@ from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
-VERSION = 1
+VERSION = 2
 
 _LENGTH = struct.Struct("<I")
 #: Texts of a command line may hold what is no Unicode.
@@ -120,6 +120,7 @@ _ARGUMENTS = {
     "debug_mode": bool,
     "printed": list,
     "record": str | None,
+    "trace": bool,
 }
 
 

@@ -7,8 +7,10 @@ import logging
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
-import pygenvm.executor.record.format
+import pygenvm.executor.record.recorder
+import pygenvm.executor.record.wrappers
 import pygenvm.executor.run.console
+import pygenvm.executor.run.tracing
 import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed
 import pygenvm.executor.subvm.compiler  # noqa: F401
@@ -25,6 +27,7 @@ from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.linking import host_linker
 from pygenvm.executor.subvm.wasip1.fs import FileSystem
+from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _log = logging.getLogger("executor.pool.prepare")
 
@@ -32,13 +35,13 @@ _log = logging.getLogger("executor.pool.prepare")
 RUNNERS = ("py-genlayer", "py-genlayer-multi")
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
     """Load engine, host functions, archives and compiled modules; modules that are not compiled yet are compiled.
 
     What cannot be loaded is left to the runs that need it: they report it.
     """
     engine()
-    host_linker()
+    host_functions = host_functions or host_linker()
     published_hashes()
     highest_version(0)
     artefacts = ArtefactStore(artefacts_dir(config))
@@ -46,7 +49,7 @@ def prepare(config: Config) -> Prepared:
         registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
     except RegistryError as error:
         _log.warning("no runners are prepared: %s", error)
-        return Prepared(artefacts, {})
+        return Prepared(artefacts, {}, host_functions)
     # The last one that all.json lists under a name is the current one.
     current = {runner.name: runner for runner in registry.runners()}
     for name in RUNNERS:
@@ -55,7 +58,7 @@ def prepare(config: Config) -> Prepared:
                 _load(current[name], registry, artefacts, deterministic)
     # A run counts its own.
     artefacts.hits = artefacts.compiled = artefacts.compile_time_ns = 0
-    return Prepared(artefacts, registry.archives)
+    return Prepared(artefacts, registry.archives, host_functions)
 
 
 def _load(runner: RunnerId, registry: InstalledRunners, artefacts: ArtefactStore, deterministic: bool) -> None:

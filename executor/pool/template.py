@@ -18,13 +18,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.config import Config, ConfigError, load_config
 from pygenvm.executor.log import Logger
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool import frames, worker
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Frame, FrameError
@@ -59,8 +60,20 @@ class _ClientGone(Exception):
 class Template:
     """One template, from its start to its end."""
 
-    def __init__(self, control: socket.socket, config_path: str | None, log_level: str | None, idle: int) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        config_path: str | None,
+        log_level: str | None,
+        idle: int,
+        *,
+        observers: Sequence[Observer] = (),
+        prepare: Callable[[Config], Prepared] = prepare,
+    ) -> None:
+        """``observers`` watch the run of every executor; they are copied into each with all that they hold."""
         self._control = Channel(control)
+        self._observers = observers
+        self._prepare_from = prepare
         self._config_path = config_path
         self._log_level = log_level
         self._wanted = idle
@@ -110,7 +123,7 @@ class Template:
             return  # Left to the runs: each reports it.
         self._configure = lambda: config
         Logger.from_config(config, fd=2, level=self._log_level)
-        self._prepared = prepare(config)
+        self._prepared = self._prepare_from(config)
         # What is there stays: collections of the executors need not look at it, which would copy its memory.
         gc.collect()
         gc.freeze()
@@ -240,7 +253,8 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        worker.work(channel, template, worker.Setup(self._configure, self._log_level, self._prepared))
+        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._observers)
+        worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:
         """An executor is dead: take its exit code, and with it goes what it had started."""

@@ -9,11 +9,12 @@ import ctypes
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from pygenvm.executor.config import Config
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Job
 from pygenvm.executor.run import termination
@@ -34,6 +35,7 @@ class Setup:
     configure: Callable[[], Config]
     log_level: str | None
     prepared: Prepared | None
+    observers: Sequence[Observer] = ()
 
 
 def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
@@ -69,4 +71,11 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
         os.dup2(descriptor, standard)
         os.close(descriptor)
     level = job.log_level or setup.log_level
-    return run_command(job.arguments, setup.configure, log_fd=log, log_level=level, prepared=setup.prepared)
+    return run_command(
+        job.arguments,
+        setup.configure,
+        log_fd=log,
+        log_level=level,
+        prepared=setup.prepared,
+        observers=setup.observers,
+    )

@@ -1,4 +1,4 @@
-"""Running a recorded execution again, offline, and comparing records (see :mod:`executor.record.format`).
+"""Running a recorded execution again, offline (see :mod:`executor.record.format`).
 
 A replay has neither host nor modules: requests are compared with the recorded ones, and get the recorded
 replies. The first that differs ends the replay. Streams are compared each for itself, so the interleaving
@@ -10,32 +10,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from itertools import zip_longest
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pygenvm.executor.host_protocol.client import HostClient
-from pygenvm.executor.host_protocol.codec import (
-    ProtocolViolation,
-    Reply,
-    Request,
-    RequestDecoder,
-    encode_error,
-    encode_reply,
-)
-from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.host_protocol.codec import Reply, Request, RequestDecoder, encode_error, encode_reply
 from pygenvm.executor.limits import RECORD_BYTES
 from pygenvm.executor.message import Message
-from pygenvm.executor.module_protocol.client import ModuleClient
-from pygenvm.executor.module_protocol.codec import Hello, Ok, UserError, decode_answer, decode_request
+from pygenvm.executor.module_protocol.codec import Ok, UserError, decode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
-from pygenvm.executor.outcome import HostFault, InternalErrorRaised, ModuleFault, VMError, VMErrorRaised
-from pygenvm.executor.outcome import UserError as ContractError
-from pygenvm.executor.primitives.abi import HostMethod, StorageType
-from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.primitives.calldata import to_str
+from pygenvm.executor.outcome import HostFault, InternalErrorRaised, ModuleFault, VMErrorRaised
+from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.record.format import (
     ENDED_BY_SIGNAL,
     ENDED_WITH_RESULT,
@@ -47,20 +34,23 @@ from pygenvm.executor.record.format import (
     Runtime,
     Stream,
     ValidatorRun,
-    seeded_random,
     versions,
 )
-from pygenvm.executor.run.printing import result_line
+from pygenvm.executor.record.seeded_random import seeded_random
+from pygenvm.executor.replay.compare import module_requests_differ, requests_differ
+from pygenvm.executor.replay.words import describe, place
 from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
 from pygenvm.executor.stream import validated_block
-from pygenvm.executor.subvm.random import RandomSource
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from pygenvm.executor.config import Config
     from pygenvm.executor.log import Logger
     from pygenvm.executor.module_protocol.codec import AnswerReader
-
-_SHOWN_BYTES = 48
+    from pygenvm.executor.runner.actions import RunnerSource
+    from pygenvm.executor.runner.archive import Archive
+    from pygenvm.executor.subvm.random import RandomSource
 
 E = TypeVar("E", bound=Event)
 
@@ -111,13 +101,13 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     parts = Parts(
         host=host,
         ending=ending,
-        web=_ReplayModule("web", player),
-        llm=_ReplayModule("llm", player),
+        web=_ReplayedService("web", player),
+        llm=_ReplayedService("llm", player),
         artefacts=ArtefactStore(artefacts_dir),
-        open_runners=lambda: _ReplayRegistry(*folders, header.debug_mode, record.runners),
+        open_runners=lambda: _ReplayedRunners(InstalledRunners(*folders, header.debug_mode), record.runners),
         console=ProcessConsole(log),
-        entropy=_ReplayEntropy(player),
-        gate=_ReplayGate(player),
+        entropy=_ReplayedEntropy(player),
+        gate=_ReplayedGate(player),
     )
     supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
     try:
@@ -187,7 +177,7 @@ class Player:
             event = self._take(HostExchange, lambda: describe(request))
             # The text of an error that the host was not told of names the connection, which was another one.
             if event.reply is not None or request.method is not HostMethod.CONSUME_RESULT:
-                difference = _requests_differ(event.request, request, "recorded", "now")
+                difference = requests_differ(event.request, request, "recorded", "now")
                 if difference is not None:
                     raise self._deviates(difference)
         if event.reply is None:
@@ -199,7 +189,7 @@ class Player:
         """The recorded answer to ``request``."""
         frame = encode_module_request(request)
         event = self._take(ModuleExchange, lambda: f"{module} module request {request.name}")
-        difference = _module_requests_differ(event, ModuleExchange(module, frame, None, None), "recorded", "now")
+        difference = module_requests_differ(event, ModuleExchange(module, frame, None, None), "recorded", "now")
         if difference is not None:
             raise self._deviates(difference)
         self._exchanges += 1
@@ -305,9 +295,14 @@ class _Connection:
         """There is nothing to close."""
 
 
-class _ReplayModule(ModuleClient):
+class _ReplayedService:
+    """What a module answered; there is nobody to be connected to."""
+
+    calls = 0
+    time_ns = 0
+
     def __init__(self, name: str, player: Player) -> None:
-        super().__init__(name, "", Hello("", {}))
+        self._name = name
         self._player = player
 
     def ask(self, request: ModuleRequest, read: AnswerReader) -> Ok | UserError:
@@ -322,8 +317,14 @@ class _ReplayModule(ModuleClient):
         except ValueError as error:
             raise ModuleFault(f"the recorded answer of the {self._name} module: {error}") from error
 
+    def statistics(self) -> Any:
+        return None
 
-class _ReplayEntropy:
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _ReplayedEntropy:
     def __init__(self, player: Player) -> None:
         self._player = player
         self._sources = seeded_random(player.record.header.seed)
@@ -335,7 +336,7 @@ class _ReplayEntropy:
         return self._player.runtime()
 
 
-class _ReplayGate:
+class _ReplayedGate:
     def __init__(self, player: Player) -> None:
         self._player = player
 
@@ -343,15 +344,18 @@ class _ReplayGate:
         return self._player.validates(call_no)
 
 
-class _ReplayRegistry(InstalledRunners):
-    """References mean what they meant when the run was recorded."""
+class _ReplayedRunners:
+    """Another source of runners; references mean what they meant when the run was recorded."""
 
-    def __init__(self, runners_dir: Path, registry_dir: Path, debug: bool, recorded: dict[str, str]) -> None:
-        super().__init__(runners_dir, registry_dir, debug)
+    def __init__(self, real: RunnerSource, recorded: dict[str, str]) -> None:
+        self._real = real
         self._recorded = recorded
 
     def resolve(self, reference: str) -> str:
-        return self._recorded.get(reference) or super().resolve(reference)
+        return self._recorded.get(reference) or self._real.resolve(reference)
+
+    def load(self, resolved: str) -> Archive:
+        return self._real.load(resolved)
 
 
 def _encode(request: Request, reply: Reply) -> bytes:
@@ -362,162 +366,3 @@ def _encode(request: Request, reply: Reply) -> bytes:
 
 def _is_result(event: Event) -> bool:
     return isinstance(event, HostExchange) and event.request.method is HostMethod.CONSUME_RESULT
-
-
-# --- comparing two records ------------------------------------------------------------------------
-
-#: Differ between two nodes that do the same.
-_OWN = frozenset({"host_data", "cookie", "seed"})
-
-
-def first_difference(a: Record, b: Record) -> str | None:
-    """The first difference of two records in words; None if they are the same but for what is every node's own."""
-    for part in fields(a.header):
-        left, right = getattr(a.header, part.name), getattr(b.header, part.name)
-        if part.name not in _OWN and left != right:
-            return f"the runs were given different things: {part.name}: A has {show(left)}, B has {show(right)}"
-    for reference in sorted(a.runners.keys() & b.runners.keys()):
-        if a.runners[reference] != b.runners[reference]:
-            return f"runner {reference} is {a.runners[reference]} in A, {b.runners[reference]} in B"
-    for stream in sorted(a.streams.keys() | b.streams.keys(), key=lambda key: -1 if key is None else key):
-        pairs = zip_longest(a.streams.get(stream, ()), b.streams.get(stream, ()))
-        for number, (left, right) in enumerate(pairs, start=1):
-            text = _events_differ(left, right)
-            if text is not None:
-                return f"{place(stream, number)}: {text}"
-    if a.ended != b.ended:
-        return f"A ended {_ended(a)}, B {_ended(b)}"
-    return None
-
-
-def _ended(record: Record) -> str:
-    match record.ended:
-        case None:
-            return "by a crash"
-        case "result" | "signal":
-            return f"with a {record.ended}"
-    return f"before it started ({record.ended})"
-
-
-def _events_differ(a: Event | None, b: Event | None) -> str | None:
-    if a == b:
-        return None
-    if a is None or b is None:
-        (name, event) = ("B", b) if a is None else ("A", a)
-        assert event is not None
-        return f"only {name} goes on, with {describe(event)}"
-    match a, b:
-        case HostExchange(), HostExchange():
-            told = "the host told them different things after the same requests"
-            return _requests_differ(a.request, b.request, "A", "B") or f"{told}: {_replies_differ(a, b)}"
-        case ModuleExchange(), ModuleExchange():
-            told = f"the {a.module} module told them different things after the same requests"
-            answers = f"A {_answer(a)}, B {_answer(b)}"
-            return _module_requests_differ(a, b, "A", "B") or f"{told}: {answers}"
-    return f"A {describe(a)}, B {describe(b)}"
-
-
-def _requests_differ(a: Request, b: Request, left: str, right: str) -> str | None:
-    if a.method is not b.method:
-        return f"{left} {describe(a)}, {right} {describe(b)}"
-    for name, value in a.fields.items():
-        if value != b.fields[name]:
-            method = a.method.name.lower()
-            if a.method is HostMethod.CONSUME_RESULT:
-                return f"the results differ: {_results_differ(value, b.fields[name], left, right)}"
-            return f"{method}: {name} differs: {_values_differ(value, b.fields[name], left, right)}"
-    return None
-
-
-def _replies_differ(a: HostExchange, b: HostExchange) -> str:
-    method = a.request.method.name.lower()
-    if a.reply is None or b.reply is None:
-        return f"{method}: only {'B' if a.reply is None else 'A'} got a reply"
-    if a.reply.error != b.reply.error:
-        return f"{method}: A {a.reply.error.name.lower()}, B {b.reply.error.name.lower()}"
-    return f"{method}: {_values_differ(a.reply.value, b.reply.value, 'A', 'B')}"
-
-
-def _module_requests_differ(a: ModuleExchange, b: ModuleExchange, left: str, right: str) -> str | None:
-    if (a.module, a.request) == (b.module, b.request):
-        return None
-    first, second = decode_request(a.request), decode_request(b.request)
-    if a.module != b.module or first.name != second.name:
-        return f"{left} {a.module} module request {first.name}, {right} {b.module} module request {second.name}"
-    texts = _values_differ(to_str(first.payload), to_str(second.payload), left, right)
-    return f"{a.module} module request {first.name}: {texts}"
-
-
-def _results_differ(a: bytes, b: bytes, left: str, right: str) -> str:
-    try:
-        first, second = decode_result(a), decode_result(b)
-    except ProtocolViolation as violation:
-        return f"{_values_differ(a, b, left, right)} ({violation})"
-    if first.outcome != second.outcome:
-        return f"{left} {result_line(first.outcome)}, {right} {result_line(second.outcome)}"
-    if isinstance(first.outcome, ContractError | VMError) and first.fingerprint != second.fingerprint:
-        return f"the same {result_line(first.outcome)}, but the fingerprints differ: " + _values_differ(
-            to_str(first.fingerprint), to_str(second.fingerprint), left, right
-        )
-    return _values_differ(a, b, left, right)
-
-
-def _values_differ(a: Any, b: Any, left: str, right: str) -> str:
-    text = f"{left} {show(a)}, {right} {show(b)}"
-    if isinstance(a, bytes | str) and isinstance(b, type(a)):
-        common = min(len(a), len(b))
-        at = next((at for at in range(common) if a[at] != b[at]), common)
-        unit = "byte" if isinstance(a, bytes) else "character"
-        if at > _SHOWN_BYTES // 2:
-            near = slice(at - 8, at + _SHOWN_BYTES // 2)
-            return f"{text}; they differ from {unit} {at} on: {left} … {show(a[near])}, {right} … {show(b[near])}"
-        return f"{text}; they differ from {unit} {at} on"
-    return text
-
-
-# --- words ----------------------------------------------------------------------------------------
-
-
-def place(stream: Stream, number: int) -> str:
-    """Where an event is, for people; the first event has the number 1."""
-    return f"{'main' if stream is None else f'validator of block {stream}'}, event {number}"
-
-
-def describe(event: Event | Request) -> str:
-    """What happened, in one line."""
-    match event:
-        case Request(method=method, fields=parts):
-            return f"{method.name.lower()}({', '.join(f'{name}={show(value)}' for name, value in parts.items())})"
-        case HostExchange(request=request):
-            return describe(request)
-        case ModuleExchange(module=module, request=frame):
-            return f"{module} module request {decode_request(frame).name}"
-        case Runtime():
-            return "the age of a VM was asked for"
-        case ValidatorRun():
-            return "a validator is run"
-
-
-def show(value: Any) -> str:
-    """A field of a request or of the header, shortened."""
-    match value:
-        case StorageType():
-            return value.name.lower()
-        case bytes() if len(value) > _SHOWN_BYTES:
-            return f"{value[:_SHOWN_BYTES].hex()}… ({len(value)} bytes)"
-        case bytes():
-            return value.hex() or "nothing"
-        case Address():
-            return value.as_hex
-        case str() if len(value) > 2 * _SHOWN_BYTES:
-            return f"{value[: 2 * _SHOWN_BYTES]!r}… ({len(value)} characters)"
-        case list():
-            return f"[{', '.join(map(show, value))}]"
-    return repr(value)
-
-
-def _answer(event: ModuleExchange) -> str:
-    if event.answer is None:
-        return f"no answer ({event.failure})"
-    answer = decode_answer(event.answer)
-    return f"{type(answer).__name__} {show(to_str(getattr(answer, 'value', None)))}"

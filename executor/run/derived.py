@@ -38,6 +38,7 @@ from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Runner
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.artefacts import ArtefactStore
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _log = logging.getLogger("executor.derived")
 
@@ -49,8 +50,15 @@ _NOTHING = calldata.encode({})
 class Deriver:
     """What the programs of runners make, from disk or freshly made. May be used from several threads."""
 
-    def __init__(self, artefacts: ArtefactStore, registry: RunnerSource, check_interrupted: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        registry: RunnerSource,
+        check_interrupted: Callable[[], None],
+        host_functions: Linker,
+    ) -> None:
         self._artefacts = artefacts
+        self._host_functions = host_functions
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
         self._check_interrupted = check_interrupted
@@ -101,7 +109,7 @@ class Deriver:
         from pygenvm.executor.subvm.closed import ClosedWorld
 
         runner = self._registry.load(by)
-        world = ClosedWorld(self._artefacts, self._check_interrupted)
+        world = ClosedWorld(self._artefacts, self._check_interrupted, self._host_functions)
         vm = world.vm(calldata.encode([path for path, _ in files]))
         try:
             for path, content in files:

@@ -8,7 +8,7 @@ from pygenvm.executor.outcome import InternalError, Outcome
 
 if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
-    from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+    from pygenvm.executor.module_protocol.client import Modules, Service
     from pygenvm.executor.subvm.artefacts import ArtefactStore
 
 
@@ -35,5 +35,5 @@ def collect(host: HostClient, artefacts: ArtefactStore, modules: Modules, outcom
     }
 
 
-def _calls(module: ModuleClient) -> dict[str, int]:
+def _calls(module: Service) -> dict[str, int]:
     return {"calls": module.calls, "time": module.time_ns // 1000}

@@ -10,6 +10,7 @@ from pygenvm.executor.frozen import frozen
 if TYPE_CHECKING:
     from pygenvm.executor.runner.archive import Archive
     from pygenvm.executor.subvm.artefacts import ArtefactStore
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
 @frozen
@@ -18,3 +19,4 @@ class Prepared:
 
     artefacts: ArtefactStore
     archives: Mapping[str, Archive]
+    host_functions: Linker

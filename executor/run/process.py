@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +24,7 @@ from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.message import Message
+from pygenvm.executor.observer import Observer, combined
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.ending import Ending, State
@@ -33,7 +34,7 @@ from pygenvm.executor.run.result import RunResult
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config
     from pygenvm.executor.log import Logger
-    from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.record.recorder import Recorder
     from pygenvm.executor.run.console import ProcessConsole
     from pygenvm.executor.run.prepared import Prepared
     from pygenvm.executor.run.supervisor import Supervisor
@@ -52,6 +53,7 @@ def run_command(
     log_fd: int,
     log_level: str | None,
     prepared: Prepared | None = None,
+    observers: Sequence[Observer] = (),
 ) -> int:
     """:func:`run_process` as ``genvm run`` has it: what keeps it from starting is told on stderr, with exit code 1."""
     from pygenvm.executor.config import ConfigError
@@ -60,7 +62,7 @@ def run_command(
     try:
         config = configure()
         log = Logger.from_config(config, fd=log_fd, level=log_level)
-        return run_process(arguments, config, log, prepared)
+        return run_process(arguments, config, log, prepared, observers)
     except (ConfigError, StartError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -75,7 +77,13 @@ def leave(status: int) -> NoReturn:
         os._exit(status)
 
 
-def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: Prepared | None = None) -> int:
+def run_process(
+    arguments: RunArguments,
+    config: Config,
+    log: Logger,
+    prepared: Prepared | None = None,
+    observers: Sequence[Observer] = (),
+) -> int:
     """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
 
     :func:`executor.run.termination.install` must have been called. Only from the main thread, once per process.
@@ -86,7 +94,15 @@ def run_process(arguments: RunArguments, config: Config, log: Logger, prepared: 
         message = Message.parse(arguments.message)
     except ValueError as error:
         raise StartError(f"--message: {error}") from None
-    return _Run(arguments, message, config, log, _recorder(arguments), prepared).execute()
+    recorder = _recorder(arguments)
+    watching = [*observers] if recorder is None else [*observers, recorder]
+    if arguments.trace:
+        from pygenvm.executor.run.tracing import Tracing
+
+        watching.append(Tracing(log))
+    observer = combined(watching)
+    observer.started(arguments)
+    return _Run(arguments, message, config, log, recorder, prepared, observer).execute()
 
 
 def parse_host_data(text: str) -> dict[str, Any]:
@@ -112,10 +128,10 @@ def parse_host_data(text: str) -> dict[str, Any]:
 def _recorder(arguments: RunArguments) -> Recorder | None:
     if arguments.record is None:
         return None
-    from pygenvm.executor.record.format import Recorder
+    from pygenvm.executor.record.recorder import Recorder
 
     try:
-        return Recorder(arguments.record, arguments)
+        return Recorder(arguments.record)
     except OSError as error:
         raise StartError(f"--record: {error}") from None
 
@@ -149,6 +165,7 @@ class _Run:
         log: Logger,
         recorder: Recorder | None,
         prepared: Prepared | None,
+        observer: Observer,
     ) -> None:
         self._arguments = arguments
         self._message = message
@@ -156,6 +173,9 @@ class _Run:
         self._log = log
         self._recorder = recorder
         self._prepared = prepared
+        self._observer = observer
+        #: Taken for good by the thread that tells the observer of the end.
+        self._told_end = threading.Lock()
         self._host: HostClient | None = None
         self._console: ProcessConsole | None = None
         self._supervisor: Supervisor | None = None
@@ -198,24 +218,23 @@ class _Run:
                 return
             printing = self._deliver(host, result, limits.PRINT_SECONDS)
             delivered = self._ending.state is State.DELIVERED
-            self._end_record("result" if delivered else "result not delivered")
+            self._tell_end("result" if delivered else "result not delivered")
             printing.wait(None)
         except BaseException as error:
             if not self._ending.vm_fails():
                 return
             self._failure = error
-            self._end_record(str(error))
+            self._tell_end(str(error))
         self._finished = True
         termination.wake()
 
-    def _end_record(self, how: str) -> None:
-        if self._recorder is not None:
-            self._recorder.finish(how)
+    def _tell_end(self, how: str) -> None:
+        if self._told_end.acquire(blocking=False):
+            self._observer.ended(how)
 
     def _connect(self) -> HostClient:
         try:
-            observer = None if self._recorder is None else self._recorder.observe_host
-            self._host = HostClient.connect(self._arguments.host, observer, self._ending)
+            self._host = HostClient.connect(self._arguments.host, self._observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         termination.wake()
@@ -244,27 +263,22 @@ class _Run:
         parts = Parts(
             host=host,
             ending=self._ending,
-            web=ModuleClient("web", config.web_address, hello),
-            llm=ModuleClient("llm", config.llm_address, hello),
+            web=ModuleClient("web", config.web_address, hello, self._observer),
+            llm=ModuleClient("llm", config.llm_address, hello, self._observer),
             artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
             open_runners=lambda: InstalledRunners(*runners),
             console=self._console,
+            observer=self._observer,
+            host_functions=prepared.host_functions if prepared else None,
         )
         if recorder is not None:
-            from pygenvm.executor.record.format import (
-                RecordingEntropy,
-                RecordingGate,
-                RecordingModule,
-                RecordingRegistry,
-            )
+            from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
             parts = replaced(
                 parts,
-                web=RecordingModule("web", config.web_address, hello, recorder),
-                llm=RecordingModule("llm", config.llm_address, hello, recorder),
-                open_runners=lambda: RecordingRegistry(recorder, *runners),
-                entropy=RecordingEntropy(recorder),
-                gate=RecordingGate(recorder, parts.gate.validates),
+                open_runners=lambda: RecordedRunners(InstalledRunners(*runners), recorder),
+                entropy=RecordedEntropy(parts.entropy, recorder),
+                gate=RecordedGate(parts.gate, recorder),
             )
         options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
         self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
@@ -285,7 +299,7 @@ class _Run:
             termination.wait(deadline - time.monotonic())
         if self._host is not None and self._ending.take_over():
             printing = self._deliver_early(self._host)
-            self._end_record("signal")
+            self._tell_end("signal")
             printing.wait(limits.LAST_PRINT_SECONDS)
         else:
             # The VM thread is delivering already, or there is nobody to deliver to.
@@ -318,6 +332,7 @@ class _Run:
 
         If nobody reads what is printed, the result is sent after ``print_seconds`` all the same.
         """
+        self._observer.result_known(result.outcome, result.disagreement)
         printing = _OutputThread(lambda: self._print(result))
         printing.wait(print_seconds)
         try:

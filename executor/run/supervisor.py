@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import (
     ContractOutcome,
     GuestFault,
     HostFault,
     InternalError,
     InternalErrorRaised,
+    Outcome,
     VMError,
     VMErrorRaised,
 )
@@ -52,6 +55,7 @@ from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.services import Console, Entropy
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 LOG_TARGET = "executor::supervisor"
 _U32 = struct.Struct("<I")
@@ -94,6 +98,8 @@ class Supervisor:
         entropy: Entropy,
         validators: ValidatorTasks,
         ending: Ending,
+        observer: Observer,
+        host_functions: Linker,
         log: Logger,
     ) -> None:
         self.host = host
@@ -101,6 +107,8 @@ class Supervisor:
         self.artefacts = artefacts
         self.console = console
         self.entropy = entropy
+        self.observer = observer
+        self.host_functions = host_functions
         self.debug_mode = options.debug_mode
         self.locked_slots: frozenset[Slot] = frozenset()
         self.ending = ending
@@ -129,7 +137,7 @@ class Supervisor:
         """
         self.locked_slots = self._read_locked_slots()
         self._registry = self._open_runners()
-        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted)
+        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted, self.host_functions)
 
     def _read_locked_slots(self) -> frozenset[Slot]:
         """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
@@ -200,6 +208,17 @@ class Supervisor:
         if spec.depth > limits.VM_DEPTH:
             # RAM is what limits nesting by the specification, so its end has the same name.
             return RunResult(VMError(str(VmError.OOM), f"sub-VMs nested deeper than {limits.VM_DEPTH}"), EMPTY)
+        begun = time.perf_counter_ns()
+        self.observer.vm_began(spec.message, spec.deterministic, spec.depth)
+        outcome: Outcome | None = None
+        try:
+            result = self._run_contract(spec)
+            outcome = result.outcome
+            return result
+        finally:
+            self.observer.vm_ended(outcome, spec.depth, begun, time.perf_counter_ns())
+
+    def _run_contract(self, spec: VmSpec) -> RunResult:
         vm = SubVM(spec, self)
         try:
             try:

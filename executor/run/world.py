@@ -18,19 +18,22 @@ from typing import TYPE_CHECKING
 
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
 from pygenvm.executor.run.validators import UntilDisagreement, ValidatorGate, ValidatorTasks
+from pygenvm.executor.subvm.linking import host_linker
 from pygenvm.executor.subvm.random import SystemEntropy
 
 if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
     from pygenvm.executor.log import Logger
     from pygenvm.executor.message import Message
-    from pygenvm.executor.module_protocol.client import ModuleClient
+    from pygenvm.executor.module_protocol.client import Service
     from pygenvm.executor.runner.actions import RunnerSource
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.executor.subvm.services import Console, Entropy
+    from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
 @frozen
@@ -41,8 +44,8 @@ class Parts:
     """Connected; closing it is up to whoever made it."""
     ending: Ending
     """The one that ``host`` asks before it sends anything."""
-    web: ModuleClient
-    llm: ModuleClient
+    web: Service
+    llm: Service
     """Both are closed at the end of the run."""
     artefacts: ArtefactStore
     open_runners: Callable[[], RunnerSource]
@@ -50,6 +53,10 @@ class Parts:
     console: Console
     entropy: Entropy = SystemEntropy()
     gate: ValidatorGate = UntilDisagreement()
+    observer: Observer = NOBODY
+    """Of VMs and instances; host and modules have been told of it before."""
+    host_functions: Linker | None = None
+    """Of the engine of ``artefacts``."""
 
 
 def assemble(message: Message, options: RunOptions, parts: Parts, log: Logger) -> Supervisor:
@@ -65,5 +72,7 @@ def assemble(message: Message, options: RunOptions, parts: Parts, log: Logger) -
         entropy=parts.entropy,
         validators=ValidatorTasks(parts.gate, parts.ending),
         ending=parts.ending,
+        observer=parts.observer,
+        host_functions=parts.host_functions or host_linker(),
         log=log,
     )

@@ -49,10 +49,10 @@ from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.subvm import engine as engines
 from pygenvm.executor.subvm import wasm as changes
-from pygenvm.executor.subvm.engine import engine, fingerprint
 from pygenvm.executor.subvm.facts import ModuleFacts
-from pygenvm.executor.subvm.wasmtime_c import Module, WasmtimeError
+from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
 _log = logging.getLogger("executor.subvm.artefacts")
 
@@ -77,16 +77,23 @@ class ArtefactStore:
     May be used from several threads.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: Engine | None = None) -> None:
+        """``engine`` compiles the modules and runs them; by default that of the process."""
         self.folder = CacheFolder(folder)
         #: Modules that came from a host.
         self.contracts = CacheFolder(folder / "contracts")
+        self._engine = engine
         #: By key, and by place.
         self._loaded: dict[str, LoadedModule] = {}
         self._loading: dict[str, threading.Lock] = {}
         self.hits = 0
         self.compiled = 0
         self.compile_time_ns = 0
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that can run the modules."""
+        return self._engine or engines.engine()
 
     def load(
         self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool, origin: str | None = None
@@ -101,7 +108,7 @@ class ArtefactStore:
         mode = _Mode(deterministic, counts_depth)
         if origin is None:
             return self._load(wasm, mode)
-        place = _digest_of(origin.encode(), mode, "place")
+        place = self._digest_of(origin.encode(), mode, "place")
         with self._lock_of(place):
             loaded = self._loaded.get(place)
             if loaded is None:
@@ -112,7 +119,7 @@ class ArtefactStore:
     def _load(self, wasm: bytes | memoryview, mode: _Mode, place: str | None = None) -> LoadedModule:
         if len(wasm) > limits.WASM_MODULE_BYTES:
             raise InvalidContract(f"module of {len(wasm)} bytes, at most {limits.WASM_MODULE_BYTES} are accepted")
-        key = _digest_of(wasm, mode, "wasm")
+        key = self._digest_of(wasm, mode, "wasm")
         with self._lock_of(key):
             loaded = self._loaded.get(key)
             if loaded is None:
@@ -137,7 +144,7 @@ class ArtefactStore:
             with _opened(self.folder, mark["blake3"]) as artefact:
                 if mark["seen"] != _seen(artefact):
                     return None
-                loaded = LoadedModule(_mapped(artefact), ModuleFacts.from_json(mark["facts"]))
+                loaded = LoadedModule(self._mapped(artefact), ModuleFacts.from_json(mark["facts"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
@@ -154,7 +161,7 @@ class ArtefactStore:
                 seen = _seen(artefact)
                 if _digest(artefact) != note["blake3"]:
                     raise ValueError("the artefact is damaged")
-                loaded = LoadedModule(_mapped(artefact), facts)
+                loaded = LoadedModule(self._mapped(artefact), facts)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
@@ -177,15 +184,20 @@ class ArtefactStore:
 
         begun = time.perf_counter_ns()
         self.compiled += 1
-        code, facts = compile_module(wasm, deterministic=mode.deterministic, counts_depth=mode.counts_depth)
+        code, facts = compile_module(
+            wasm,
+            deterministic=mode.deterministic,
+            counts_depth=mode.counts_depth,
+            settings=self.engine.settings,
+        )
         self.compile_time_ns += time.perf_counter_ns() - begun
         digest = blake3(code).hexdigest()
         if folder is self.contracts and len(code) > _room(len(wasm)):
             _log.warning("compiled module %s is not kept: %d bytes, from %d of wasm", key, len(code), len(wasm))
         elif self._keep(folder, key, code, digest, facts):
             with contextlib.suppress(OSError), _opened(folder, digest) as artefact:
-                return LoadedModule(_mapped(artefact), facts)
-        return LoadedModule(Module.deserialize(engine(), code), facts)
+                return LoadedModule(self._mapped(artefact), facts)
+        return LoadedModule(Module.deserialize(self.engine, code), facts)
 
     def _keep(self, folder: CacheFolder, key: str, code: bytes, digest: str, facts: ModuleFacts) -> bool:
         """Put an artefact into the store; False if that cannot be written."""
@@ -200,6 +212,19 @@ class ArtefactStore:
             _log.warning("compiled module %s is not kept: %s", key, error)
             return False
         return True
+
+    def _mapped(self, artefact: int) -> Module:
+        # The file that was looked at, whatever has its name by now.
+        return Module.deserialize_file(self.engine, f"/dev/fd/{artefact}")
+
+    def _digest_of(self, content: bytes | memoryview, mode: _Mode, kind: str) -> str:
+        """Digest of ``content``, which is of some ``kind``, and of everything else that an artefact is made from."""
+        digest = blake3(content)
+        digest.update(kind.encode())
+        digest.update(engines.fingerprint(self.engine))
+        digest.update(_changes())
+        digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())
+        return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -228,21 +253,6 @@ def _opened(folder: CacheFolder, digest: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _mapped(artefact: int) -> Module:
-    # The file that was looked at, whatever has its name by now.
-    return Module.deserialize_file(engine(), f"/dev/fd/{artefact}")
-
-
-def _digest_of(content: bytes | memoryview, mode: _Mode, kind: str) -> str:
-    """Digest of ``content``, which is of some ``kind``, and of everything else that an artefact is made from."""
-    digest = blake3(content)
-    digest.update(kind.encode())
-    digest.update(fingerprint())
-    digest.update(_changes())
-    digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())
-    return digest.hexdigest()
 
 
 def _seen(artefact: int) -> str | None:

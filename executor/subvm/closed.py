@@ -10,14 +10,17 @@ from typing import NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
+from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
+from pygenvm.executor.subvm.linking import host_linker
 from pygenvm.executor.subvm.spec import Permissions, VmSpec
 from pygenvm.executor.subvm.types import Slot
 from pygenvm.executor.subvm.vm import SubVM
+from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _NOBODY = Address(bytes(20))
 
@@ -31,10 +34,17 @@ class ClosedWorld:
 
     locked_slots: frozenset[Slot] = frozenset()
     debug_mode = False
+    observer = NOBODY
 
-    def __init__(self, artefacts: ArtefactStore, check_interrupted: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        check_interrupted: Callable[[], None] = _nothing,
+        host_functions: Linker | None = None,
+    ) -> None:
         self.artefacts = artefacts
         self.check_interrupted = check_interrupted
+        self.host_functions = host_functions or host_linker()
         self.host = self.modules = self.entropy = self.spawn = _Nobody()
         self.console = _LastOutput()
         self._pool = RamPool(limits.CLOSED_RAM_BYTES)

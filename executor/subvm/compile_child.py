@@ -1,6 +1,7 @@
 """Compiles one module; run as a child process by :mod:`executor.subvm.compiler`.
 
-Its arguments are three numbers of inherited descriptors: original and prepared module, and the artefact.
+Its arguments are three numbers of inherited descriptors, of the original and the prepared module and of the artefact,
+and the settings of the engine as a JSON object.
 The compiler can neither be interrupted nor bounded from inside (1.4 MB of hostile wasm can take half a
 minute), so it gets a process of its own with limits. It also ends when its standard input closes: its
 parent is gone then. Exit code 0: compiled; 3: the engine refuses the module, the reason is on stderr;
@@ -9,6 +10,7 @@ anything else: the compiler died.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
@@ -20,20 +22,20 @@ REFUSED = 3
 
 
 def main(argv: list[str]) -> int:
-    original, prepared, target = (int(argument) for argument in argv)
+    original, prepared, target = map(int, argv[:3])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (limits.COMPILE_MEMORY_BYTES, limits.COMPILE_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.COMPILE_SECONDS * 2, limits.COMPILE_SECONDS * 2))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.COMPILED_BYTES, limits.COMPILED_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from pygenvm.executor.subvm.engine import engine
-    from pygenvm.executor.subvm.wasmtime_c import Module, WasmtimeError
+    from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
+    engine = Engine(json.loads(argv[3]))
     try:
         if original != prepared:
             # The float ban makes code unreachable, and unreachable code is hardly typed: what it hides is checked here.
-            Module.validate(engine(), _content(original))
-        module = Module.compile(engine(), _content(prepared))
+            Module.validate(engine, _content(original))
+        module = Module.compile(engine, _content(prepared))
     except WasmtimeError as error:
         sys.stderr.write(str(error))
         return REFUSED

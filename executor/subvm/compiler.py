@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import tempfile
-from typing import IO
+from collections.abc import Mapping
+from typing import IO, TypeAlias
 
 from pygenvm.executor import interpreter, limits
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
@@ -14,18 +16,23 @@ from pygenvm.executor.subvm import compile_child
 from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasm.prepare import prepare
 
+#: Of an engine (:data:`executor.subvm.engine.SETTINGS`), in the order in which they are set.
+Settings: TypeAlias = Mapping[str, bool | int]
 
-def compile_module(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:
-    """The artefact of ``wasm``, prepared as the flags say, and what is known of the module.
+
+def compile_module(
+    wasm: bytes, *, deterministic: bool, counts_depth: bool, settings: Settings
+) -> tuple[bytes, ModuleFacts]:
+    """The artefact of ``wasm`` for an engine of ``settings``, prepared as the flags say, and what is known of it.
 
     :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
     :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
     prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
-    return compile_in_child(wasm, prepared.code), prepared.facts
+    return compile_in_child(wasm, prepared.code, settings), prepared.facts
 
 
-def compile_in_child(original: bytes, prepared: bytes) -> bytes:
+def compile_in_child(original: bytes, prepared: bytes, settings: Settings) -> bytes:
     """The artefact of ``prepared``; ``original`` is what it was made from, and must be valid too.
 
     Nothing of it has a name on disk, so nothing is left behind when this process is killed.
@@ -44,7 +51,7 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
             else:
                 second.write(prepared)
                 second.flush()
-            status = _run_compiler(first, second, target, stderr)
+            status = _run_compiler((first, second, target), stderr, settings)
             if status == 0:
                 target.seek(0)
                 return target.read()
@@ -57,9 +64,9 @@ def compile_in_child(original: bytes, prepared: bytes) -> bytes:
     raise InstallationFault(f"the compiler died with status {status}: {text}")
 
 
-def _run_compiler(original: IO[bytes], prepared: IO[bytes], target: IO[bytes], stderr: IO[bytes]) -> int:
-    numbers = [file.fileno() for file in (original, prepared, target)]
-    command = interpreter.command(compile_child.__name__, *map(str, numbers))
+def _run_compiler(files: tuple[IO[bytes], ...], stderr: IO[bytes], settings: Settings) -> int:
+    numbers = [file.fileno() for file in files]
+    command = interpreter.command(compile_child.__name__, *map(str, numbers), json.dumps(settings))
     # Standard input stays open until the child has ended: that is how it knows that we live.
     with subprocess.Popen(
         command,

@@ -2,7 +2,7 @@
 
 A contradictory Wasmtime configuration aborts the process and several engine settings are accepted
 silently in stored artefacts, so nothing here depends on the environment, and :func:`fingerprint`
-names everything that an artefact depends on.
+names everything that an artefact depends on. Only benchmarks make another engine, to count instructions.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ def _wheel() -> str:
 
 
 @cache
-def fingerprint() -> bytes:
-    """Digest of all that a compiled artefact depends on besides its wasm bytes (32 bytes)."""
+def fingerprint(engine: Engine) -> bytes:
+    """Digest of all that an artefact of ``engine`` depends on besides its wasm bytes (32 bytes)."""
     parts = [
         "artefact format 2",
         _wheel(),
-        repr(sorted(SETTINGS.items())),
+        repr(sorted(engine.settings.items())),
         _cpu_features(),
     ]
     return blake3("\n".join(parts).encode()).digest()

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor.outcome import ExecutorFault, GuestFault
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
@@ -27,6 +27,7 @@ from pygenvm.executor.subvm.wasmtime_c import (
     I64,
     UNREACHABLE,
     Callback,
+    Engine,
     FunctionType,
     Global,
     Linker,
@@ -38,6 +39,9 @@ from pygenvm.executor.subvm.wasmtime_c import (
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.vm import SubVM
+
+#: A host function: the VM that calls it and the arguments; what it returns is an i32.
+HostFunction: TypeAlias = Callable[..., int | None]
 
 #: Any code will do: the VM's pending exception says why, the trap only unwinds and carries the frames.
 _UNWIND = UNREACHABLE
@@ -80,7 +84,7 @@ def _bind(
     name: str,
     params: str,
     returns: bool,
-    handler: Callable[..., int | None],
+    handler: HostFunction,
 ) -> None:
     """Define ``handler(vm, *args)`` in the linker; ``params`` holds ``i`` for i32 and ``I`` for i64."""
     layout = struct.Struct("<" + "".join(_SLOT[kind] for kind in params))
@@ -121,19 +125,24 @@ _keep: list[object] = []
 
 @cache
 def host_linker() -> Linker:
-    """The linker with ``wasi_snapshot_preview1`` and ``genlayer_sdk``; shared, never changed."""
+    """The linker of the process's engine with the host functions; shared, never changed: VMs add modules to copies."""
+    return new_host_linker(engine(), lambda _name, function: function)
+
+
+def new_host_linker(engine: Engine, wrap: Callable[[str, HostFunction], HostFunction]) -> Linker:
+    """A linker with ``wasi_snapshot_preview1`` and ``genlayer_sdk``.
+
+    ``wrap`` gives what is called in place of the function of a name; benchmarks watch a guest at work that way. What
+    it does takes its time from the guest: a wrapper costs as much as a host call.
+    """
     sys.unraisablehook = _on_unraisable
-    linker = Linker(engine())
+    linker = Linker(engine)
     for wasi in wasip1.FUNCTIONS:
-        _bind(linker, _keep, "wasi_snapshot_preview1", wasi.name, wasi.params, wasi.returns, wasi.call)
+        function = wrap(wasi.name, wasi.call)
+        _bind(linker, _keep, "wasi_snapshot_preview1", wasi.name, wasi.params, wasi.returns, function)
     for sdk in genlayer_sdk.FUNCTIONS:
-        _bind(linker, _keep, "genlayer_sdk", sdk.name, sdk.params, True, sdk.call)
+        _bind(linker, _keep, "genlayer_sdk", sdk.name, sdk.params, True, wrap(sdk.name, sdk.call))
     return linker
-
-
-def vm_linker() -> Linker:
-    """A copy of the host linker to which the modules of one VM are added."""
-    return Linker(None, like=host_linker())
 
 
 def define_counter(linker: Linker, store: Store, name: str, counter: Global) -> None:

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pygenvm.executor.module_protocol.client import ModuleName
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import ContractOutcome
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
@@ -38,6 +39,7 @@ from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.random import RandomSource
 from pygenvm.executor.subvm.spec import VmSpec
 from pygenvm.executor.subvm.types import U256, Slot
+from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
 class HostServices(Protocol):
@@ -199,6 +201,16 @@ class Services(Protocol):
     @property
     def artefacts(self) -> ArtefactStore:
         """Where modules are loaded from, compiled if need be."""
+        ...
+
+    @property
+    def host_functions(self) -> Linker:
+        """What modules can import from the executor, on the engine of ``artefacts``; each VM gets a copy."""
+        ...
+
+    @property
+    def observer(self) -> Observer:
+        """Whom to tell of instances."""
         ...
 
     @property

@@ -29,14 +29,13 @@ from pygenvm.executor.primitives.abi import MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
 from pygenvm.executor.subvm import linking, wasmtime_c
 from pygenvm.executor.subvm.budget import VmBudget
-from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
 from pygenvm.executor.subvm.memory import GuestMemory
 from pygenvm.executor.subvm.random import det_random
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 from pygenvm.executor.subvm.wasip1 import ProcExit, WasiState
 from pygenvm.executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
-from pygenvm.executor.subvm.wasmtime_c import I32, Function, Global, Instance, Memory, Store, Trap, WasmtimeError
+from pygenvm.executor.subvm.wasmtime_c import I32, Function, Global, Instance, Linker, Memory, Trap, WasmtimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,11 +104,11 @@ class SubVM:
         self._host_importers = 0
         #: What a trap means whose innermost frame is one of these functions (module name, index), added at load.
         self._errors_of_functions: dict[_Frame, str] = {}
-        self._store = Store(engine())
+        self._store = services.artefacts.engine.store()
         self._store.limit(
             instances=limits.INSTANCES_PER_VM, tables=limits.TABLES_PER_VM, memories=limits.MEMORIES_PER_VM
         )
-        self._linker = linking.vm_linker()
+        self._linker = Linker(None, like=services.host_functions)
         depth = Global(self._store, I32, limits.WASM_DEPTH_BYTES)
         linking.define_counter(self._linker, self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
         linking.define_counter(self._linker, self._store, DEPTH_GLOBAL, depth)
@@ -201,6 +200,7 @@ class SubVM:
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
         facts = loaded.facts
+        begun = time.perf_counter_ns()
         self.budget.charge(MemoryLimiterConsts.TABLE_ENTRY * facts.table_elements)
         self.budget.charge(facts.memory_bytes)
         if facts.imports_host:
@@ -212,6 +212,7 @@ class SubVM:
         memories = [GuestMemory(self._memory(raw, name)) for name in facts.memory_exports]
         instance = _Instance(facts.name or "", raw, memories)
         self._instances.append(instance)
+        self.services.observer.instantiated(instance.name, begun, time.perf_counter_ns())
         return instance
 
     def _note_functions(self, facts: ModuleFacts) -> None:

@@ -264,11 +264,16 @@ class Engine:
 
         A contradictory configuration aborts the process.
         """
+        self.settings = dict(settings)
         config = _config_new()
         for name, value in settings.items():
             kind = c_bool if isinstance(value, bool) else c_size_t
             _function(f"wasmtime_config_{name}_set", None, _P, kind)(config, value)
         self.pointer: int = _engine_new(config)
+
+    def store(self) -> Store:
+        """An empty store for one VM."""
+        return Store(self)
 
 
 class Module:

@@ -15,7 +15,7 @@ from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.record.format import read_record
+from pygenvm.executor.record.reading import read_record
 from pygenvm.executor.runner.contract_file import read_contract
 from tests.support.execution import LATE, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from pygenvm.executor.config import load_config
 from pygenvm.executor.log import Logger
-from pygenvm.executor.record.format import read_record
+from pygenvm.executor.record.reading import read_record
 from pygenvm.executor.replay.player import Player, Verdict, replay
 from pygenvm.executor.run.process import artefacts_dir
 from tests.support.execution import on_big_stack

@@ -11,6 +11,7 @@ import pytest
 
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.limits import HOST_COPY_BYTES
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import InternalErrorRaised, Return, UserError, VMError, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.run.ending import Ending, State
@@ -118,26 +119,86 @@ def test_large_values_both_ways() -> None:
         client.close()
 
 
-def test_observer_sees_the_conversation() -> None:
-    seen: list[tuple[str, bytes]] = []
-    with scripted_host(expect(READ_4), send(b"\0abcd"), expect(b"\x0e" + bytes(4))) as address:
-        client = HostClient.connect(address, lambda direction, data: seen.append((direction, data)))
+# --- observers ------------------------------------------------------------------------------------
+
+
+class Watcher(Observer):
+    """Keeps what it is told, without the times; those only must make sense."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def host_requested(self, method: HostMethod, request: bytes) -> None:
+        self.seen.append((method, request))
+
+    def host_replied(
+        self, method: HostMethod, request: bytes, error: HostErrorCode | None, value: Any, begun: int, ended: int
+    ) -> None:
+        assert 0 < begun <= ended <= time.perf_counter_ns()
+        self.seen.append((method, request, error, value))
+
+
+def test_an_observer_is_told_of_requests_and_their_replies() -> None:
+    watcher = Watcher()
+    notify = b"\x0e" + bytes(4)
+    with scripted_host(expect(READ_4), send(b"\0abcd"), expect(READ_4), send(b"\x03"), expect(notify)) as address:
+        client = HostClient.connect(address, watcher)
         assert read_4(client) == b"abcd"
+        with pytest.raises(VMErrorRaised):
+            read_4(client)
         client.notify_nondet_disagreement(0)
         client.close()
-    assert seen == [("sent", READ_4), ("received", b"\0abcd"), ("sent", b"\x0e" + bytes(4))]
+    assert watcher.seen == [
+        (HostMethod.STORAGE_READ, READ_4),
+        (HostMethod.STORAGE_READ, READ_4, HostErrorCode.OK, b"abcd"),
+        (HostMethod.STORAGE_READ, READ_4),
+        (HostMethod.STORAGE_READ, READ_4, HostErrorCode(3), None),
+        (HostMethod.NOTIFY_NONDET_DISAGREEMENT, notify),
+        (HostMethod.NOTIFY_NONDET_DISAGREEMENT, notify, HostErrorCode.OK, None),
+    ]
 
 
-def test_observer_sees_long_data_in_one_piece() -> None:
+def test_an_observer_gets_long_data_in_one_piece() -> None:
     """It goes out in two."""
-    seen: list[bytes] = []
+    watcher = Watcher()
     data = bytes(HOST_COPY_BYTES + 1)
     request = b"\2" + SLOT + bytes(4) + len(data).to_bytes(4, "little") + data
     with scripted_host(expect(request), send(b"\0")) as address:
-        client = HostClient.connect(address, lambda _, data: seen.append(data))
+        client = HostClient.connect(address, watcher)
         client.storage_write(SLOT, 0, memoryview(data))
         client.close()
-    assert seen == [request, b"\0"]
+    write = HostMethod.STORAGE_WRITE
+    assert watcher.seen == [(write, request), (write, request, HostErrorCode.OK, None)]
+
+
+@pytest.mark.parametrize("reply", [b"", b"\xee"], ids=["hangs up", "unknown error byte"])
+def test_an_observer_is_told_of_replies_that_never_come(reply: bytes) -> None:
+    """And of no request that is not sent any more."""
+    watcher = Watcher()
+    with scripted_host(expect(READ_4), send(reply)) as address:
+        client = HostClient.connect(address, watcher)
+        for _ in range(2):
+            with pytest.raises(InternalErrorRaised):
+                read_4(client)
+        client.close()
+    assert watcher.seen == [(HostMethod.STORAGE_READ, READ_4), (HostMethod.STORAGE_READ, READ_4, None, None)]
+
+
+def test_the_connection_is_free_while_an_observer_hears_of_a_reply() -> None:
+    """What it writes may take long, and must not keep the main thread from ending the run."""
+
+    class Slow(Watcher):
+        def host_replied(self, *told: Any) -> None:
+            super().host_replied(*told)
+            if len(self.seen) == 2:
+                InThread(client.get_calldata).wait()
+
+    watcher = Slow()
+    with scripted_host(expect(READ_4), send(b"\0abcd"), expect(b"\0"), send(b"\0" + bytes(4))) as address:
+        client = HostClient.connect(address, watcher)
+        assert read_4(client) == b"abcd"
+        client.close()
+    assert [seen[0] for seen in watcher.seen] == [HostMethod.STORAGE_READ] * 2 + [HostMethod.GET_CALLDATA] * 2
 
 
 # --- error bytes ----------------------------------------------------------------------------------
@@ -262,13 +323,13 @@ def test_wrong_arguments_send_nothing(index: int) -> None:
         client.close()
 
 
-def test_a_failing_observer_leaves_no_half_read_reply_behind() -> None:
-    def observer(direction: str, _: bytes) -> None:
-        if direction == "received":
+def test_a_failing_observer_leaves_no_half_made_request_behind() -> None:
+    class Failing(Observer):
+        def host_requested(self, method: HostMethod, request: bytes) -> None:
             raise RuntimeError("disk full")
 
-    with scripted_host(expect(READ_4), send(b"\0abcd"), expect_end()) as address:
-        client = HostClient.connect(address, observer, Ending())
+    with scripted_host(expect_end()) as address:
+        client = HostClient.connect(address, Failing(), Ending())
         with pytest.raises(RuntimeError):
             read_4(client)
         with pytest.raises(InternalErrorRaised, match="an earlier request was not completed"):

@@ -29,6 +29,7 @@ from pygenvm.executor.module_protocol.codec import (
     encode_request,
     read_web_answer,
 )
+from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from tests.support.module_server import (
     PATIENCE_SECONDS,
@@ -68,6 +69,35 @@ def failure(client: ModuleClient) -> str:
         render(client)
     assert re.match(r"web module at .*: Render: ", str(raised.value), re.DOTALL)
     return str(raised.value)
+
+
+# --- observers ------------------------------------------------------------------------------------
+
+
+def test_an_observer_is_told_of_requests_and_their_answers() -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    class Watcher(Observer):
+        def module_answered(self, *told: Any) -> None:
+            *others, begun, ended = told
+            assert 0 < begun <= ended
+            seen.append(tuple(others))
+
+    replies: list[Reply] = [PAGE, UserError([1]), Ok({"text": 5}), FatalError("broken")]
+
+    async def script(call: Call) -> Reply:
+        return replies[len(seen)]
+
+    with serving_module(script) as server:
+        client = ModuleClient("web", server.address, HELLO, Watcher())
+        assert [render(client), render(client)] == [PAGE, UserError([1])]
+        failures = [failure(client), failure(client)]
+        client.close()
+    frame = encode_request(RENDER)
+    assert seen == [
+        *(("web", "Render", frame, encode_answer(answer), None) for answer in (PAGE, UserError([1]))),
+        *(("web", "Render", frame, None, text) for text in failures),
+    ]
 
 
 # --- sessions -------------------------------------------------------------------------------------

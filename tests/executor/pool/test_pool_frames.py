@@ -38,6 +38,7 @@ ARGUMENTS = RunArguments(
     debug_mode=False,
     printed=frozenset(["result", "fingerprint"]),
     record=Path("/r"),
+    trace=True,
 )
 JOB = Job(7, "debug", ARGUMENTS)
 FRAMES: list[Frame] = [
@@ -103,7 +104,7 @@ def packed(**changes: Any) -> dict[str, Any]:
     """Arguments of a job as they are in a frame."""
     values = {
         **dict.fromkeys(("message", "host", "host_data", "cookie", "permissions"), ""),
-        **{"sync": False, "debug_mode": False, "printed": [], "record": None},
+        **{"sync": False, "debug_mode": False, "printed": [], "record": None, "trace": False},
         **changes,
     }
     return {name: value for name, value in values.items() if value is not Ellipsis}

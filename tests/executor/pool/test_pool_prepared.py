@@ -32,14 +32,14 @@ config = load_config(config_path)
 prepared = prepare(config)
 before = set(sys.modules)
 termination.install()
-arguments = RunArguments(message, address, host_data, record=Path(record) if record else None)
+arguments = RunArguments(message, address, host_data, record=Path(record) if record else None, trace=bool(record))
 status = run_process(arguments, config, Logger(fd=2, level="error"), prepared)
 late = sorted(name for name in set(sys.modules) - before if name.startswith("pygenvm"))
 print(json.dumps({"status": status, "late": late}))
 """
 
 
-@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded and traced"])
 def test_an_executor_of_a_pool_imports_nothing_of_ours(recorded: bool, tmp_path: Path) -> None:
     """What a template has not loaded, each of its executors loads anew: milliseconds of a call that takes a few."""
     program = Script().storage_write(bytes(32), 0, b"x").sandbox(Script()).nondet(Script(), Script())

@@ -14,12 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.codec import Request
 from pygenvm.executor.module_protocol.codec import Ok, UserError
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
-from pygenvm.executor.record.format import RecordError, read_record, seeded_random
-from pygenvm.executor.replay.player import first_difference
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.record.format import HostExchange, RecordError
+from pygenvm.executor.record.reading import read_record
+from pygenvm.executor.record.recorder import Recorder
+from pygenvm.executor.record.seeded_random import seeded_random
+from pygenvm.executor.replay.compare import first_difference
 from pygenvm.executor.stream import validated_block
 from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
@@ -351,6 +357,40 @@ def test_a_full_disk_ends_the_record_and_not_the_run() -> None:
     assert run.exit_code == 0
     assert isinstance(run.outcome, Return)
     assert b"the record ends here" in run.stderr
+
+
+class _Gone(InMemoryHost):
+    """Hangs up instead of answering one request."""
+
+    async def eth_call(self, address: Address, calldata: bytes) -> bytes:
+        raise ConnectionError("gone")
+
+
+def test_a_host_that_hangs_up(tmp_path: Path) -> None:
+    """The request that was never answered is in the record, and so is the result that could not be delivered."""
+    program = Script().gl_call({"EthCall": {"address": SENDER, "calldata": b"c"}})
+    config, path = config_file(tmp_path), tmp_path / "record"
+    run = execute_process(machine(), "--record", str(path), host=_Gone(calldata=program.code), config=config)
+    assert run.exit_code == 1
+    record = read_record(path)
+    assert record.ended == "result not delivered"
+    *_, called, result = record.streams[None]
+    for event, method in ((called, HostMethod.ETH_CALL), (result, HostMethod.CONSUME_RESULT)):
+        assert isinstance(event, HostExchange)
+        assert (event.request.method, event.reply) == (method, None)
+    assert replayed(path, config).same
+
+
+def test_a_request_under_way_when_the_run_ends(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "record")
+    recorder.started(RunArguments(message="", host=""))
+    recorder.host_requested(HostMethod.REMAINING_FUEL_AS_GEN, b"\x0d")
+    recorder.ended("signal")
+    recorder.host_replied(HostMethod.REMAINING_FUEL_AS_GEN, b"\x0d", HostErrorCode.OK, 1, 0, 0)
+    record = read_record(tmp_path / "record")
+    request = Request(HostMethod.REMAINING_FUEL_AS_GEN, {})
+    assert record.streams == {None: [HostExchange(request, None)]}
+    assert (record.ended, record.intact) == ("signal", True)
 
 
 def test_random_bytes_come_again() -> None:
