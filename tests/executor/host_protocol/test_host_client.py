@@ -176,7 +176,7 @@ def test_an_observer_is_told_of_replies_that_never_come(reply: bytes) -> None:
     """And of no request that is not sent any more."""
     watcher = Watcher()
     with scripted_host(expect(READ_4), send(reply)) as address:
-        client = HostClient.connect(address, watcher)
+        client = HostClient.connect(address, watcher, Ending())
         for _ in range(2):
             with pytest.raises(InternalErrorRaised):
                 read_4(client)

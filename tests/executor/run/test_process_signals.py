@@ -16,7 +16,8 @@ import pytest
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
-from pygenvm.executor.record.format import ENDED_BY_SIGNAL, read_record
+from pygenvm.executor.record.format import ENDED_BY_SIGNAL
+from pygenvm.executor.record.reading import read_record
 from tests.support.execution import config_file
 from tests.support.hosts import SENDER
 from tests.support.machine import Script
