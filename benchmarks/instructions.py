@@ -26,7 +26,7 @@ from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasm.prepare import prepare
 from pygenvm.executor.subvm.wasmtime_c import Linker, Module, Store, library_path
-from pygenvm.localnet.executor_process import own_environment
+from pygenvm.localnet.executors.process import own_environment
 
 _TANK = 1 << 62
 #: Repetitions whose difference gives the price of one; the first ones also pay for what is made once.

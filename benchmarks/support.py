@@ -39,7 +39,7 @@ from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.vm import Permissions, VmSpec
-from pygenvm.localnet.executor_process import own_command, own_environment
+from pygenvm.localnet.executors.process import own_command, own_environment
 
 T = TypeVar("T")
 
