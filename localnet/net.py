@@ -99,6 +99,7 @@ class LocalNet:
             return found
 
         async def deploy() -> Execution:
+            await self._chain.check_sender(account, origin=started_by, value=value)
             data = await self._calldata(None, args, kwargs, constructor)
             return await self._chain.deploy(
                 code, data, value=value, sender=account, origin=started_by, salt=salt, name=name
@@ -126,6 +127,7 @@ class LocalNet:
         account, started_by = _parties(sender, origin)
 
         async def call() -> Execution:
+            await self._chain.check_sender(account, origin=started_by, value=value)
             info = await self._find(contract)
             data = await self._calldata(method, args, kwargs, lambda: self._signature(info, method))
             execution = await self._chain.call(info.address, data, value=value, sender=account, origin=started_by)

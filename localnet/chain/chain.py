@@ -16,7 +16,7 @@ from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.database import Database, Session, StateView
+from pygenvm.localnet.chain.database import Database, Session, StateView, in_thread
 from pygenvm.localnet.chain.model import (
     AccountInfo,
     ContractInfo,
@@ -82,7 +82,7 @@ class Chain:
         :param clock: the datetime of messages.
         :param lock_seconds: how long to wait for another process that uses the file; ``on_wait`` is called then.
         :param on_commit: called in the event loop with the receipt of each transaction that this chain has committed,
-            in order, also of those whose caller was cancelled. It must not raise.
+            in order, also of those whose caller was cancelled.
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         """
@@ -222,7 +222,7 @@ class Chain:
         async with self._database.reading() as session, session.view() as state:
             async with state.reading:
                 _existing(state, contract)
-                _check(state, transaction)
+                _check_sender(state, sender, transaction.origin, 0)
             return await self._runs.read(state, Overlay(state), transaction, permissions=permissions, sync=sync)
 
     @_command
@@ -240,6 +240,14 @@ class Chain:
             return await self._runs.read(state, overlay, transaction, permissions=permissions, sync=sync)
 
     @_command
+    async def check_sender(self, sender: Address, *, origin: Address | None = None, value: int = 0) -> None:
+        """Says early what :meth:`deploy` and :meth:`call` would say of these.
+
+        :raises BadRequest: impossible value or sender.
+        """
+        await self._ask(lambda store: _check_sender(store, sender, origin or sender, value))
+
+    @_command
     async def validate(
         self, receipt: Receipt, before: bytes, *, code: bytes = b"", leader_results: Sequence[bytes] | None = None
     ) -> Verdict:
@@ -251,7 +259,7 @@ class Chain:
         :param leader_results: what the leader claims instead of ``receipt.nondet_results``.
         """
         results = receipt.nondet_results if leader_results is None else leader_results
-        with contextlib.closing(await asyncio.to_thread(Store.of_snapshot, before)) as store:
+        with contextlib.closing(await in_thread(lambda: Store.of_snapshot(before))) as store:
             transaction = dataclasses.replace(receipt.transaction, code=code)
             state, identity = StateView(store, asyncio.Lock()), (receipt.tx_id, receipt.datetime)
             own, disagreement, _ = await execute(self._runs, state, transaction, identity, leader_results=results)
@@ -287,7 +295,8 @@ class Chain:
     @_command
     async def accounts(self) -> list[AccountInfo]:
         """Balances of the named accounts, of contracts, and of every other address that has one."""
-        return await self._ask(Store.accounts)
+        async with self._database.reading() as session:
+            return await session.ask_long(Store.accounts)
 
     @_command
     async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
@@ -342,20 +351,19 @@ class Chain:
 async def _checked(state: StateView, make: Callable[[StateView], Transaction]) -> Transaction:
     async with state.reading:
         transaction = make(state)
-        _check(state, transaction)
+        _check_sender(state, transaction.sender, transaction.origin, transaction.value)
         return transaction
 
 
-def _check(state: StateView, transaction: Transaction) -> None:
-    """:raises BadRequest: value or parties are impossible."""
-    if not 0 <= transaction.value <= limits.VALUE_MAX:
+def _check_sender(state: StateView | Store, sender: Address, origin: Address, value: int) -> None:
+    if not 0 <= value <= limits.VALUE_MAX:
         raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
-    if state.contract(transaction.origin):
-        raise BadValue(f"{transaction.origin!s} is a contract; only accounts send transactions")
-    balance = state.balance(transaction.sender)
-    if transaction.value > balance:
-        name = accounts.names().get(transaction.sender, str(transaction.sender))
-        raise InsufficientBalance(f"{name} has {balance}, which is less than the value {transaction.value}")
+    if state.contract(origin):
+        raise BadValue(f"{origin!s} is a contract; only accounts send transactions")
+    balance = state.balance(sender)
+    if value > balance:
+        name = accounts.names().get(sender, str(sender))
+        raise InsufficientBalance(f"{name} has {balance}, which is less than the value {value}")
 
 
 def _check_code(code: bytes) -> None:

@@ -10,9 +10,9 @@ are done, and whoever comes later waits behind it.
 commit first puts aside, for the views that are open, what it is about to overwrite; so a transaction waits for no view
 and no view for a transaction.
 
-*Threads.* A commit has to wait for the disk, and a copy of the whole state takes its time, so both are done in a
-thread. One lock per session (:attr:`Session.reading`) keeps everybody else off the connection meanwhile, without
-blocking the event loop. Everything else that is asked of SQLite are single short statements.
+*Threads.* A commit has to wait for the disk, and what moves many bytes takes its time, so they are done in a thread.
+One lock per session (:attr:`StateView.reading`) keeps everybody else off the connection meanwhile, without blocking the
+event loop. What else is asked of SQLite are single short statements.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import asyncio
 import contextlib
 import fcntl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
@@ -48,6 +48,14 @@ class StateView:
         self._balances: dict[Address, int] = {}
         self._nonces: dict[Address, int] = {}
         self._not_yet: set[Address] = set()
+
+    async def ask(self, question: Callable[[], T], size: int = 0) -> T:
+        """The answer of something that uses this view; in a thread if it moves many bytes.
+
+        :param size: how many.
+        """
+        async with self.reading:
+            return question() if size <= limits.INLINE_BYTES else await in_thread(question)
 
     def balance(self, address: Address) -> int:
         """Balance of any address; 0 for one that never had any."""
@@ -119,7 +127,7 @@ class Session:
     async def ask_long(self, question: Callable[[Store], T]) -> T:
         """The same in a thread."""
         async with self._reading:
-            return await finish(asyncio.to_thread(question, self._store))
+            return await in_thread(lambda: question(self._store))
 
     @contextlib.asynccontextmanager
     async def view(self) -> AsyncIterator[StateView]:
@@ -139,25 +147,25 @@ class Session:
         Once begun it is carried to its end, also when the caller is cancelled.
         """
         async with self._reading:
-            return await finish(self._commit(changes, tuple(self._views)))
+            views, loop = tuple(self._views), asyncio.get_running_loop()
 
-    async def _commit(self, changes: Sequence[Changes], views: Sequence[StateView]) -> list[Receipt]:
-        def write() -> list[Receipt]:
-            for view in views:
-                for change in changes:
-                    view.keep(change)
-            return self._store.commit(changes)
+            def write() -> list[Receipt]:
+                for view in views:
+                    for change in changes:
+                        view.keep(change)
+                receipts = self._store.commit(changes)
+                if self._on_commit:
+                    for receipt in receipts:
+                        loop.call_soon_threadsafe(self._on_commit, receipt)
+                return receipts
 
-        receipts = await asyncio.to_thread(write)
-        if self._on_commit:
-            for receipt in receipts:
-                self._on_commit(receipt)
-        return receipts
+            return await in_thread(write)
 
     async def replace(self, action: Callable[[Store], None]) -> None:
         """Changes the state as no transaction could."""
         async with self._reading:
-            await finish(asyncio.to_thread(self._replace, action, tuple(self._views)))
+            views = tuple(self._views)
+            await in_thread(lambda: self._replace(action, views))
 
     def _replace(self, action: Callable[[Store], None], views: Sequence[StateView]) -> None:
         if views:
@@ -216,11 +224,12 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _enter(self, *, alone: bool) -> AsyncIterator[Session]:
+        deadline = time.monotonic() + self._lock_seconds  # from here: they stand in line
         async with self._entrance:
             if alone and self._session and not self._session.alone:
                 await self._session.over.wait()
             if self._session is None:
-                self._session = await self._open(alone)
+                self._session = await self._open(alone, deadline)
             session = self._session
             session.users += 1
         try:
@@ -231,15 +240,15 @@ class Database:
                 self._session = None
                 session.close()
 
-    async def _open(self, alone: bool) -> Session:
+    async def _open(self, alone: bool, deadline: float) -> Session:
         with contextlib.ExitStack() as resources:
             # Where there is nothing to protect, a command that reads leaves no files behind.
             if alone or self._path.exists():
-                resources.enter_context(await self._lock(alone))
+                resources.enter_context(await self._lock(alone, deadline))
             store = resources.enter_context(contextlib.closing(Store(self._path)))
             return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
 
-    async def _lock(self, alone: bool) -> IO[bytes]:
+    async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:
         """The lock file, locked until it is closed."""
         lock_path = self._path.with_name(self._path.name + ".lock")
         with contextlib.ExitStack() as opened:
@@ -248,7 +257,6 @@ class Database:
                 lock = opened.enter_context(open(lock_path, "ab"))
             except OSError as error:
                 raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
-            deadline = time.monotonic() + self._lock_seconds
             waited = False
             while not _try_lock(lock, alone):
                 if not waited and self._on_wait:
@@ -264,15 +272,16 @@ class Database:
             return lock
 
 
-async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Carries ``work`` to its end. If the caller is cancelled meanwhile, that takes effect after it."""
-    task = asyncio.ensure_future(work)
+async def in_thread(work: Callable[[], T]) -> T:
+    """Carries ``work`` to its end in a thread. If the caller is cancelled meanwhile, that takes effect after it."""
+    # No task: when a program ends, asyncio.run cancels all of those.
+    future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
-        while not task.done():
+        while not future.done():
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
+                await asyncio.wait([future])
         raise
 
 

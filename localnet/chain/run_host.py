@@ -89,17 +89,16 @@ class RunHost:
         self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
     ) -> bytes:
         committed = storage_type is StorageType.LATEST_FINAL
-        async with self._state.reading:
-            return self._overlay.read(address, slot, index, length, committed=committed)
+        return await self._state.ask(
+            lambda: self._overlay.read(address, slot, index, length, committed=committed), length
+        )
 
     async def storage_write(self, slot: bytes, index: int, data: bytes) -> None:
         self._check_writable()
-        async with self._state.reading:
-            self._overlay.write(self._contract, slot, index, data)
+        await self._state.ask(lambda: self._overlay.write(self._contract, slot, index, data), len(data))
 
     async def get_balance(self, address: Address) -> int:
-        async with self._state.reading:
-            return self._overlay.balance(address)
+        return await self._state.ask(lambda: self._overlay.balance(address))
 
     # --- nondet blocks ----------------------------------------------------------------------------
 
@@ -137,9 +136,7 @@ class RunHost:
         members = _members(data, "on", "salt_nonce", "value")
         salt = _amount(members["salt_nonce"])
         address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce)
-        async with self._state.reading:
-            taken = address in self._new_addresses or self._state.contract(address) is not None
-        if taken:
+        if address in self._new_addresses or await self._state.ask(lambda: self._state.contract(address)):
             # The same salt twice, as it would be on a chain.
             raise HostErrorReply(HostErrorCode.FORBIDDEN)
         await self._post(

@@ -18,6 +18,7 @@ from pygenvm.localnet.chain.model import (
     BalanceChange,
     ContractInfo,
     Kind,
+    Posted,
     PostedKind,
     Receipt,
     Status,
@@ -78,31 +79,23 @@ async def execute(
             eth_call=runs.eth_call,
         )
     outcome, report = await _outcome(runs, host, transaction, identity, is_new=is_new)
-    printed = {} if report is None or outcome is None else streams(report, outcome)
-    transaction = dataclasses.replace(transaction, code=b"")  # it is in the storage of the contract
-
-    async with state.reading:
-        if isinstance(outcome, Return) or transaction.kind is Kind.TRANSFER:
-            queue = _queue(host, overlay, transaction)
-            receipt = Receipt(
-                transaction,
-                Status.OK,
-                outcome,
-                *identity,
-                events=tuple(host.events),
-                messages=tuple(host.messages),
-                balances=_balance_changes(state, overlay),
-                nondet_results=tuple(host.nondet_results),
-                slots_written=overlay.written_slots(),
-                bytes_written=overlay.bytes_written,
-                **printed,
-            )
-            changes = _changes(state, overlay, host, receipt, queue, queued)
-            return Executed(receipt, host.disagreement, changes)
-        results = tuple(host.nondet_results)
-        receipt = Receipt(transaction, Status.FAILED, outcome, *identity, nondet_results=results, **printed)
-        settled = None if queued is None else _settle_failure(state, receipt, queued)
-        return Executed(receipt, host.disagreement, settled)
+    receipt = Receipt(
+        dataclasses.replace(transaction, code=b""),  # it is in the storage of the contract
+        Status.FAILED,
+        outcome,
+        *identity,
+        nondet_results=tuple(host.nondet_results),
+        **({} if report is None or outcome is None else streams(report, outcome)),
+    )
+    changes: Changes | None = None
+    if isinstance(outcome, Return) or transaction.kind is Kind.TRANSFER:
+        pages = await state.ask(overlay.written_pages, overlay.bytes_written)
+        async with state.reading:
+            changes = _effects(state, overlay, host, receipt, pages, queued)
+    elif queued is not None:
+        async with state.reading:
+            changes = _settle_failure(state, receipt, queued)
+    return Executed(receipt if changes is None else changes.receipt, host.disagreement, changes)
 
 
 async def put_back(state: StateView, transaction: Transaction, identity: Identity, *, queued: int) -> Changes:
@@ -135,10 +128,46 @@ async def _outcome(
     return await runs.run(host, transaction, identity, permissions=ALL_PERMISSIONS)
 
 
-def _queue(host: RunHost, overlay: Overlay, transaction: Transaction) -> list[Transaction]:
+def _effects(
+    state: StateView,
+    overlay: Overlay,
+    host: RunHost,
+    receipt: Receipt,
+    pages: dict[tuple[bytes, bytes, int], bytes],
+    queued: int | None,
+) -> Changes:
+    """Everything that a transaction did."""
+    transaction = receipt.transaction
+    contract, sender = transaction.contract, transaction.sender
+    queue = _send(overlay, host.messages, transaction)
+    receipt = dataclasses.replace(
+        receipt,
+        status=Status.OK,
+        events=tuple(host.events),
+        messages=tuple(host.messages),
+        balances=_balance_changes(state, overlay),
+        slots_written=overlay.written_slots(),
+        bytes_written=overlay.bytes_written,
+    )
+    nonces = {contract: host.nonce} if host.nonce != state.nonce(contract) else {}
+    if queued is None:
+        nonces[sender] = state.nonce(sender) + 1
+    is_new = transaction.kind is Kind.DEPLOY
+    return Changes(
+        receipt,
+        balances=overlay.changed_balances(),
+        nonces=nonces,
+        pages=pages,
+        contract=ContractInfo(contract, transaction.name, number=0, top_level=queued is None) if is_new else None,
+        queue=queue,
+        delivered=queued,
+    )
+
+
+def _send(overlay: Overlay, messages: Sequence[Posted], transaction: Transaction) -> list[Transaction]:
     """Takes the value of what was posted from the contract; gives the messages that are to be delivered."""
     queue = []
-    for posted in host.messages:
+    for posted in messages:
         overlay.add(transaction.contract, -posted.value)
         if posted.kind is PostedKind.ETH_SEND:
             overlay.add(posted.receiver, posted.value)
@@ -156,26 +185,6 @@ def _queue(host: RunHost, overlay: Overlay, transaction: Transaction) -> list[Tr
             )
         )
     return queue
-
-
-def _changes(
-    state: StateView, overlay: Overlay, host: RunHost, receipt: Receipt, queue: list[Transaction], queued: int | None
-) -> Changes:
-    transaction = receipt.transaction
-    contract, sender = transaction.contract, transaction.sender
-    nonces = {contract: host.nonce} if host.nonce != state.nonce(contract) else {}
-    if queued is None:
-        nonces[sender] = state.nonce(sender) + 1
-    is_new = transaction.kind is Kind.DEPLOY
-    return Changes(
-        receipt,
-        balances=overlay.changed_balances(),
-        nonces=nonces,
-        pages=overlay.written_pages(),
-        contract=ContractInfo(contract, transaction.name, number=0, top_level=queued is None) if is_new else None,
-        queue=queue,
-        delivered=queued,
-    )
 
 
 def _settle_failure(state: StateView, receipt: Receipt, queued: int) -> Changes:
