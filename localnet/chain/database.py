@@ -259,14 +259,14 @@ class Database:
                 raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
             waited = False
             while not _try_lock(lock, alone):
-                if not waited and self._on_wait:
-                    self._on_wait()
-                waited = True
                 if time.monotonic() >= deadline:
                     raise DatabaseError(
                         f"{self._path} is in use by another genvm local command;"
                         f" gave up after {self._lock_seconds:g} seconds"
                     )
+                if not waited and self._on_wait:
+                    self._on_wait()
+                waited = True
                 await asyncio.sleep(limits.LOCK_POLL_SECONDS)
             opened.pop_all()
             return lock

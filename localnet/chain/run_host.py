@@ -136,7 +136,7 @@ class RunHost:
         members = _members(data, "on", "salt_nonce", "value")
         salt = _amount(members["salt_nonce"])
         address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce)
-        if address in self._new_addresses or await self._state.ask(lambda: self._state.contract(address)):
+        if address in self._new_addresses or await self._state.ask(lambda: self._state.contract(address) is not None):
             # The same salt twice, as it would be on a chain.
             raise HostErrorReply(HostErrorCode.FORBIDDEN)
         await self._post(
