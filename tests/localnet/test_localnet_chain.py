@@ -251,10 +251,11 @@ async def test_a_transaction_waits_for_views_that_other_processes_may_read_besid
     contract = await deploy(chain)
     viewing = asyncio.create_task(view(chain, contract, "get_twice", "a"))
     await soon(counter.meeting("a").arrived.wait())
-    adding = asyncio.create_task(call(chain, contract, "add"))
-    for _ in range(20):
+    adding = asyncio.create_task(call(chain, contract, "meet", "b"))
+    for _ in range(50):
         await asyncio.sleep(0)
-    assert not adding.done()
+    assert not counter.meeting("b").arrived.is_set()
+    counter.meeting("b").go_on.set()
     counter.meeting("a").go_on.set()
     assert await soon(viewing) == [0, 0, 0]
     assert (await soon(adding)).receipt.value == 1

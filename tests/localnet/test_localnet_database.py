@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.database import Database, Session, StateView, in_thread
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Receipt, Status, Transaction
@@ -258,6 +259,18 @@ async def test_whoever_asks_during_a_commit_waits_without_blocking_the_loop(
         (receipt,) = await task
         assert await asyncio.gather(*questions) == [accounts.START_BALANCE + 5, accounts.START_BALANCE]
         assert receipt.number == 1
+
+
+async def test_what_moves_many_bytes_does_not_block_the_loop(tmp_path: Path) -> None:
+    gone_round = threading.Event()
+
+    def read() -> str:
+        assert gone_round.wait(30), "the event loop stands still"
+        return "read"
+
+    async with database(tmp_path / "local.db").reading() as session, session.view() as state:
+        asyncio.get_running_loop().call_soon(gone_round.set)
+        assert await state.ask(read, limits.INLINE_BYTES + 1) == "read"
 
 
 async def test_work_in_a_thread_is_carried_to_its_end() -> None:
