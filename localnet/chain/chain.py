@@ -280,7 +280,7 @@ class Chain:
     @_command
     async def code(self, contract: Address) -> bytes:
         """The code of a contract; empty where there is none."""
-        return await self._ask(lambda store: Overlay(store).code(contract))
+        return await self._ask_long(lambda store: Overlay(store).code(contract))
 
     @_command
     async def balance(self, address: Address) -> int:
@@ -295,24 +295,25 @@ class Chain:
     @_command
     async def accounts(self) -> list[AccountInfo]:
         """Balances of the named accounts, of contracts, and of every other address that has one."""
-        async with self._database.reading() as session:
-            return await session.ask_long(Store.accounts)
+        return await self._ask_long(Store.accounts)
 
     @_command
     async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
         """The last ``count`` recorded transactions, oldest first."""
-        async with self._database.reading() as session:
-            return await session.ask_long(lambda store: store.transactions(count))
+        return await self._ask_long(lambda store: store.transactions(count))
 
     @_command
     async def snapshot(self) -> bytes:
         """The whole state, for :meth:`restore` and :meth:`validate`."""
-        async with self._database.reading() as session:
-            return await session.ask_long(Store.snapshot)
+        return await self._ask_long(Store.snapshot)
 
     async def _ask(self, question: Callable[[Store], T]) -> T:
         async with self._database.reading() as session:
             return await session.ask(question)
+
+    async def _ask_long(self, question: Callable[[Store], T]) -> T:
+        async with self._database.reading() as session:
+            return await session.ask_long(question)
 
     # --- transactions -----------------------------------------------------------------------------
 
