@@ -76,6 +76,8 @@ class StateView:
 
     def keep(self, changes: Changes) -> None:
         """Puts aside what ``changes`` are about to overwrite."""
+        if self._copy is not None:
+            return
         for key in changes.pages.keys() - self._pages.keys():
             address, slot, page = key
             self._pages[key] = self._store.pages(Address(address), slot, page, page).get(page, b"")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import Return
@@ -200,7 +200,8 @@ _changes = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example(steps=[(0, {}, {}), "view", "restore", (0, {}, {})])  # the contract is gone and made again
 @given(steps=st.lists(_changes | st.sampled_from(["view", "restore", "deal"]), max_size=8))
 def test_a_view_stays_as_it_was(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
     path = tmp_path_factory.mktemp("database") / "local.db"
