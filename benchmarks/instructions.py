@@ -22,7 +22,7 @@ from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import SETTINGS
 from pygenvm.executor.subvm.linking import HostFunction, new_host_linker
 from pygenvm.executor.subvm.wasmtime_c import Engine, Store, library_path
-from pygenvm.localnet.executor_process import own_environment
+from pygenvm.localnet.executors.process import own_environment
 
 _TANK = 1 << 62
 #: Repetitions whose difference gives the price of one; the first ones also pay for what is made once.

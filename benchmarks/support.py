@@ -43,7 +43,7 @@ from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.spec import Permissions
 from pygenvm.executor.subvm.wasmtime_c import Linker
-from pygenvm.localnet.executor_process import own_command, own_environment
+from pygenvm.localnet.executors.process import own_command, own_environment
 
 T = TypeVar("T")
 

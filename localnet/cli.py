@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from pygenvm.localnet.chain.model import Receipt
     from pygenvm.localnet.documents import Document
-    from pygenvm.localnet.model import Receipt
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
 
@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
     from pygenvm.executor.runner.contract_file import ContractFileError
     from pygenvm.localnet.errors import BadRequest, LocalNetError
-    from pygenvm.localnet.executor_process import few_runs
+    from pygenvm.localnet.executors.pooled import few_runs
 
     global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     try:
@@ -245,7 +245,7 @@ def _view(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from pygenvm.executor.runner.contract_file import read_contract
     from pygenvm.localnet.documents import failure_document, schema_document
-    from pygenvm.localnet.net import NoSchema
+    from pygenvm.localnet.schema import NoSchema
 
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
@@ -264,7 +264,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _state(options: argparse.Namespace) -> int:
     from pygenvm.localnet.documents import state_document
-    from pygenvm.localnet.state import read_state
+    from pygenvm.localnet.net import read_state
 
     net = _net(options)
     dump = read_state(net, options.contract)

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from pygenvm.executor.config import cache_root
 from pygenvm.lint.check import SandboxAnswer
 from pygenvm.localnet.errors import LocalNetError
-from pygenvm.localnet.net import LocalNet, NoSchema
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.schema import NoSchema
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.registry import read_all
 

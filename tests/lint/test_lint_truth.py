@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pygenvm.localnet import LocalNet
-from pygenvm.localnet.executor_process import ExecutorProcess
-from pygenvm.localnet.net import NoSchema
+from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.schema import NoSchema
 from tests.lint.lint_cases import CASES
 
 pytestmark = pytest.mark.usefixtures("built_runners")
