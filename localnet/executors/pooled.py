@@ -12,7 +12,7 @@ from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PooledRun, Poo
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartedExecutor, StartingExecutor
-from pygenvm.localnet.executors.process import ExecutorProcess, own_command, own_environment
+from pygenvm.localnet.executors.process import ExecutorProcess, own_command
 
 
 class PooledExecutor(StartingExecutor):
@@ -25,7 +25,7 @@ class PooledExecutor(StartingExecutor):
         """:param options: global options (spec executor/10), such as ``--config=PATH``."""
         super().__init__(grace)
         # Transactions are executed one after the other; what views need besides is forked when they need it.
-        self._pool = ExecutorPool(own_command(options), idle=1, environment=own_environment())
+        self._pool = ExecutorPool(own_command(options), idle=1)
 
     @property
     def pid(self) -> int | None:

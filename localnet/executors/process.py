@@ -9,31 +9,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from pygenvm.executor import interpreter
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import StartedExecutor, StartingExecutor
 
 _PR_SET_PDEATHSIG = 1
-#: The folder from which ``pygenvm`` is imported.
-_PACKAGE_ROOT = Path(__file__).absolute().parents[3]
 
 
 def own_command(options: Sequence[str] = ()) -> list[str]:
     """This installation's own ``genvm`` with global ``options`` (spec executor/10), such as ``--config=PATH``."""
-    # -P: nothing of the author's project must be taken for ours.
-    return [sys.executable, "-P", "-m", "pygenvm.cli.main", *options]
-
-
-def own_environment() -> dict[str, str]:
-    """Ours, with this very package importable whatever the working directory is."""
-    environment = dict(os.environ)
-    if _PACKAGE_ROOT.name not in ("site-packages", "dist-packages"):
-        path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(path)
-    return environment
+    return interpreter.command("pygenvm.cli.main", *options)
 
 
 class ExecutorProcess(StartingExecutor):
@@ -63,7 +51,6 @@ class ExecutorProcess(StartingExecutor):
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=(log,),
-                env=own_environment(),
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )

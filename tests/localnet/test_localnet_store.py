@@ -21,7 +21,6 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import (
-    Captured,
     Kind,
     Receipt,
     Status,
@@ -32,6 +31,7 @@ from pygenvm.localnet.chain.model import (
 from pygenvm.localnet.chain.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.executors.output import Captured
 from tests.support.paths import ROOT
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
