@@ -19,8 +19,6 @@ DOCUMENTS = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "runners/README.md")),
 ]
-#: Described ahead of the change that adds them. Each is to be taken out with that change.
-NOT_YET = frozenset({})
 #: A file of authors' projects, one of archives, what `make` installs, folders of the cache.
 ELSEWHERE = frozenset({"ledger.py", "runner.json", ".venv/bin/genvm", "build/", "registry/", "sources/"})
 
