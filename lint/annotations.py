@@ -24,8 +24,9 @@ SCALARS = INTEGERS | {
 #: Methods that have no ``self``: by their decorators, and by their names.
 _NO_SELF = frozenset({"builtins.staticmethod", "builtins.classmethod"})
 _CLASS_METHODS = frozenset({"__new__", "__init_subclass__", "__class_getitem__"})
-#: Methods of containers that give an item.
-_GIVE_ITEM = frozenset({"get", "append_new_get", "get_or_insert_default", "setdefault", "compute_if_absent"})
+#: Methods of containers that give the stored item. `get` with a default and `setdefault` may give the default, which
+#: lies elsewhere.
+_GIVE_ITEM = frozenset({"append_new_get", "get_or_insert_default", "compute_if_absent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ class StorageTypes:
                 field = fields(self.contract, record).get(attr) if record else None
                 return (field.annotation, field.module) if field else None
             case ast.Subscript(value=value, slice=index) if not isinstance(index, ast.Slice):
+                return self._item(value, self_name)
+            case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[_], keywords=[]):
                 return self._item(value, self_name)
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _GIVE_ITEM:
                 return self._item(value, self_name)

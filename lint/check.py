@@ -20,7 +20,7 @@ from pygenvm.executor.runner.version import Version
 from pygenvm.executor.runner.wasm_sections import is_core_module
 from pygenvm.lint import contract_class, events, header, methods, nondet, old_names, storage
 from pygenvm.lint.model import Fault, Finding, Place, Rule, Rules, fault, in_order
-from pygenvm.lint.source import Contract, Module, split_lines
+from pygenvm.lint.source import Contract, Module, Runs, split_lines
 
 #: Version of the Python that runs contracts.
 SANDBOX_PYTHON = (3, 13)
@@ -249,24 +249,31 @@ class _Checker:
         for check in _CHECKS:
             try:
                 for module, found in check(contract):
-                    self._report(module.path, "", found, module)
+                    self._report_code(contract, module, found)
             except RecursionError:
                 # Deeper than anything that people write; what was found so far stands.
                 continue
+
+    def _report_code(self, contract: Contract, module: Module, found: Fault) -> None:
+        """What never runs cannot fail; what runs under a condition, or is expected to raise, does not certainly."""
+        rule, where, message, fix = found
+        if isinstance(where, ast.AST):
+            runs = contract.runs(module, where)
+            if runs is Runs.NEVER:
+                return
+            if runs is Runs.MAYBE:
+                rule = rule.as_warning
+        place = module.place(where)
+        self._report(module.path, module.line(place.line), (rule, place, message, fix))
 
     def _report_all(self, path: Path, lines: Sequence[str], faults: Sequence[Fault]) -> None:
         for found in faults:
             assert isinstance(found[1], Place)
             self._report(path, lines[found[1].line - 1] if found[1].line <= len(lines) else "", found)
 
-    def _report(self, path: Path, source: str, found: Fault, module: Module | None = None) -> None:
-        rule, where, message, fix = found
-        if module is not None:
-            place = module.place(where)
-            source = module.line(place.line)
-        else:
-            assert isinstance(where, Place)
-            place = where
+    def _report(self, path: Path, source: str, found: Fault) -> None:
+        rule, place, message, fix = found
+        assert isinstance(place, Place)
         allowed = _ALLOWED.search(source)
         if allowed and rule.code in re.split(r"[,\s]+", allowed[1]):
             return

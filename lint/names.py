@@ -12,6 +12,22 @@ EXPORTED = STAR | {"gl"}
 
 _TYPES = INTEGERS | {"Address", "Keccak256", "Lazy", "SizedArray"}
 
+#: Modules of the SDK whose names are better known by another module.
+MODULES = {
+    "gl.genvm_contracts": "gl",
+    "gl.annotations": "gl",
+    "gl.events": "gl",
+    "genlayer._internal.msg": "gl",
+    "genlayer.py.types": "gl",
+    "genlayer.py.keccak": "gl",
+    "genlayer.py.calldata": "gl.calldata",
+    "genlayer.py.evm": "gl.evm",
+    "genlayer.py.storage._internal.generate": "gl.storage",
+    "genlayer.py.storage.tree_map": "gl.storage",
+    "genlayer.py.storage.vec": "gl.storage",
+    "genlayer.py.storage": "gl.storage",
+}
+
 #: Members of the namespaces that have a fixed list of them.
 MEMBERS: dict[str, frozenset[str]] = {
     "gl": _TYPES

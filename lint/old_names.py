@@ -57,6 +57,7 @@ _RENAMED_BARE = {
     "genlayer.VecDB": "genlayer_embeddings.VecDB, with the runner py-lib-genlayer-embeddings in the header",
     "genlayer_embeddings.Model": "genlayer_embeddings.get_model(…)",
     "genlayer.py.storage.storage": "allow_storage",
+    "gl.storage.storage": "allow_storage",
 }
 _RENAMED_MODULES = {
     "genlayer.std": "from genlayer import *",
@@ -67,18 +68,16 @@ _RENAMED_MODULES = {
 }
 #: `gl.message` is a NamedTuple.
 _OF_TUPLES = frozenset({*dir(tuple), "_asdict", "_field_defaults", "_fields", "_make", "_replace"})
-#: Exceptions by which contracts find out what the SDK has.
-_ABSENT = frozenset(
-    f"builtins.{name}" for name in ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError")
-)
 
 
 def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Every use of a name that is not there."""
     for module in contract.modules:
-        known, expected = interfaces(module), _expected_absent(module)
+        known, expected = interfaces(module), module.expected_absent
         for node in module.nodes:
             if node in expected or (isinstance(node, ast.Attribute) and node.attr in expected):
+                continue
+            if node in module.never_evaluated:
                 continue
             match node:
                 case ast.Import() | ast.ImportFrom():
@@ -100,23 +99,6 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                     continue
             if found:
                 yield module, found
-
-
-def _expected_absent(module: Module) -> set[ast.AST | str]:
-    """What the contract knows may be missing: names it asks `hasattr` for, and all in a `try` for missing names."""
-    found: set[ast.AST | str] = set()
-    for node in module.nodes:
-        match node:
-            case ast.Call(func=ast.Name(id="hasattr"), args=[_, ast.Constant(value=str(name))]):
-                found.add(name)
-            case ast.Try(body=body, handlers=handlers) if any(_is_for_absent(module, item.type) for item in handlers):
-                found.update(inner for part in body for inner in ast.walk(part))
-    return found
-
-
-def _is_for_absent(module: Module, caught: ast.expr | None) -> bool:
-    every = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(module.dotted(item) in _ABSENT for item in every)
 
 
 def _renamed(node: ast.AST, name: str, written: str) -> Fault | None:
