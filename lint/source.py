@@ -282,7 +282,7 @@ class Module:
 
     @cached_property
     def never_evaluated(self) -> set[ast.AST]:
-        """Annotations that Python reads and forgets: of local variables, and where all are texts, of plain functions."""
+        """Annotations that Python reads and forgets: of local variables; of plain functions where all are texts."""
         forgotten: list[ast.expr | None] = []
         for node in self.nodes:
             match node:
