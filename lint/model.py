@@ -87,7 +87,7 @@ class Rules:
         return self._add(Rule(code, Level.INFO, title, advice))
 
     def __iter__(self) -> Iterator[Rule]:
-        return iter(self._rules.values())
+        return iter(sorted(self._rules.values(), key=lambda rule: rule.code))
 
     def _add(self, rule: Rule) -> Rule:
         assert rule.code not in self._rules

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pygenvm.lint.calls import interfaces, is_proxy
 from pygenvm.lint.model import Fault, Rules, fault
-from pygenvm.lint.names import MEMBERS, MESSAGE_RAW
+from pygenvm.lint.names import MEMBERS, MESSAGE_RAW, PROXY_MEMBERS
 from pygenvm.lint.source import Contract, Module, shown
 
 RULES = Rules("Names")
@@ -66,6 +66,8 @@ _RENAMED_MODULES = {
     "genlayer.py.eth": "genlayer.py.evm",
     "genlayer.gl.msg": "gl.message and gl.message_raw",
 }
+#: Parameters of `.emit(…)` in earlier SDKs.
+OLD_EMIT = frozenset({"gas", "code"})
 #: `gl.message` is a NamedTuple.
 _OF_TUPLES = frozenset({*dir(tuple), "_asdict", "_field_defaults", "_fields", "_make", "_replace"})
 
@@ -82,6 +84,12 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
             match node:
                 case ast.Import() | ast.ImportFrom():
                     found = _import(node)
+                case ast.Attribute(value=owner, attr=attr) if (
+                    attr not in PROXY_MEMBERS and not attr.startswith("_") and is_proxy(module, owner, known)
+                ):
+                    every = ", ".join(sorted(PROXY_MEMBERS))
+                    fix = f"It has: {every}. A message is `.emit().{attr}(…)`, a call `.view().{attr}(…)`."
+                    found = fault(UNKNOWN, node, f"what gives access to another contract has no `{attr}`", fix)
                 case ast.Attribute():
                     found = _attribute(module, node)
                 case ast.Name(ctx=ast.Load()):
@@ -94,7 +102,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                 case ast.Call(func=ast.Attribute(value=owner, attr="emit"), keywords=keywords) if is_proxy(
                     module, owner, known
                 ):
-                    found = next((_emit(item) for item in keywords if item.arg in ("gas", "code")), None)
+                    found = next((_emit(item) for item in keywords if item.arg in OLD_EMIT), None)
                 case _:
                     continue
             if found:

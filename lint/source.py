@@ -323,6 +323,8 @@ class Scope:
         self.certain_calls: list[ast.Call] = []
         #: Names that are local.
         self.bound: set[str] = set()
+        #: Names that `isinstance` or `type` is asked about.
+        self.type_asked: set[str] = set()
         self._values: dict[str, ast.expr | Method] = {}
         self._count: Counter[str] = Counter()
         if not isinstance(function, ast.Module):
@@ -353,7 +355,9 @@ class Scope:
                     self._values[name] = value
                 case ast.Return():
                     may_have_returned |= not certain
-                case ast.Call():
+                case ast.Call(func=func, args=given_to):
+                    if isinstance(func, ast.Name) and func.id in ("isinstance", "type"):
+                        self.type_asked.update(item.id for item in given_to if isinstance(item, ast.Name))
                     self.calls.append(node)
                     if certain and not may_have_returned:
                         self.certain_calls.append(node)
@@ -368,6 +372,15 @@ class ClassInfo:
     module: Module
 
 
+@dataclass(frozen=True)
+class Sandbox:
+    """What the contract finds around it. ``runners`` are those that it depends on; None where there may be more than
+    they bring. ``left_out`` are modules of the standard library that are not there, as in ``xml/dom``."""
+
+    runners: frozenset[str] | None = None
+    left_out: frozenset[str] = frozenset()
+
+
 @dataclass
 class Contract:
     """Everything that belongs to one contract. ``version`` is None where the header has none that can be read."""
@@ -375,6 +388,7 @@ class Contract:
     path: Path
     modules: Sequence[Module]
     version: Version | None = None
+    sandbox: Sandbox = Sandbox()
     _by_name: dict[str, Module] = field(init=False, repr=False)
     _bases: dict[ast.ClassDef, list[ClassInfo]] = field(init=False, repr=False, default_factory=dict)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pygenvm.lint.annotations import (
     CONTAINERS,
     DATACLASS,
     SCALARS,
     Field,
+    StorageTypes,
     arguments,
     class_names,
     decorators,
@@ -22,7 +24,7 @@ from pygenvm.lint.annotations import (
 )
 from pygenvm.lint.model import Fault, Rules, fault
 from pygenvm.lint.names import PLAIN_BASES
-from pygenvm.lint.source import ClassInfo, Contract, Method, Module, Runs, methods, shown
+from pygenvm.lint.source import ClassInfo, Contract, Method, Module, Runs, Scope, methods, shown
 
 RULES = Rules("Storage")
 
@@ -170,6 +172,45 @@ def storage_classes(contract: Contract) -> Iterator[tuple[ClassInfo, bool]]:
             info = ClassInfo(node, module)
             if node not in found and (marks := _marks(contract, info)):
                 yield info, any(name.endswith("generate_storage") for name in marks)
+
+
+@dataclass(frozen=True)
+class StoredMethod:
+    """A method with a ``self`` whose fields are in storage. ``own`` is what it calls its ``self``."""
+
+    module: Module
+    method: Method
+    own: str
+    types: StorageTypes
+
+    @property
+    def scope(self) -> Scope:
+        return self.module.scope(self.method)
+
+    def type_of(self, node: ast.AST) -> tuple[ast.expr, Module] | None:
+        """See :meth:`StorageTypes.type_of`; local names are followed."""
+        return self.types.type_of(node, self.own, self.scope)
+
+    def is_container(self, node: ast.AST, kind: str) -> bool:
+        """Whether the expression certainly gives a ``TreeMap``, ``DynArray``, … in storage."""
+        found = self.type_of(node)
+        return found is not None and isinstance(found[0], ast.Subscript) and found[1].dotted(found[0].value) == kind
+
+
+def stored_methods(contract: Contract) -> Iterator[StoredMethod]:
+    """Those of contracts with their mix-ins, and of records in storage."""
+    classes = [(one, info) for info in contract.contract_classes for one in (info, *contract.bases(info))]
+    classes += [(info, info) for info, built in storage_classes(contract) if built]
+    types: dict[ast.ClassDef, StorageTypes] = {}
+    seen: set[ast.ClassDef] = set()
+    for one, info in classes:
+        if one.node not in seen:
+            seen.add(one.node)
+            if info.node not in types:
+                types[info.node] = StorageTypes(contract, info)
+            for method in methods(one.node):
+                if own := self_name(one.module, method):
+                    yield StoredMethod(one.module, method, own, types[info.node])
 
 
 def _is_record(contract: Contract, info: ClassInfo) -> bool:
