@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pygenvm.lint.annotations import (
     CONTAINERS,
@@ -13,6 +13,7 @@ from pygenvm.lint.annotations import (
     fields,
     is_dataclass,
     is_enum,
+    own_fields,
     self_name,
     unquoted,
 )
@@ -252,13 +253,14 @@ def _not_callable(contract: Contract, module: Module, method: Method, types: Sto
 
 def _hidden_types(module: Module, contracts: set[ast.ClassDef]) -> Iterator[Fault]:
     """Types in annotations that are methods at that place; ``contracts`` are contract classes and their mix-ins."""
+    names = {node: {method.name for method in methods(node)} for node in module.nodes if isinstance(node, ast.ClassDef)}
     if module.annotations_are_texts:
+        yield from _hidden_in_texts(module, {node: names[node] for node in names if node in contracts})
         return
     for node in module.nodes:
         if not isinstance(node, ast.Name) or not (around := module.hidden_by(node)) or not module.meaning(node.id):
             continue
-        hiding = next((method for method in methods(around) if method.name == node.id), None)
-        if hiding is None:
+        if node.id not in names[around]:
             continue
         parent = module.parents[node]
         if isinstance(parent, ast.Subscript) and parent.value is node:
@@ -268,6 +270,16 @@ def _hidden_types(module: Module, contracts: set[ast.ClassDef]) -> Iterator[Faul
         else:
             continue
         yield fault(HIDDEN_TYPE, node, says)
+
+
+def _hidden_in_texts(module: Module, contracts: Mapping[ast.ClassDef, set[str]]) -> Iterator[Fault]:
+    """Types of fields that are evaluated when the class is there, its methods included, which come before built-ins."""
+    for info, names in ((ClassInfo(node, module), names) for node, names in contracts.items()):
+        for field in own_fields(info):
+            for part in ast.walk(field.annotation):
+                if isinstance(part, ast.Name) and part.id in names and module.meaning(part.id).startswith("builtins."):
+                    message = f"`{part.id}` is a method of `{info.node.name}`, which is no type"
+                    yield fault(HIDDEN_TYPE, part, message, "Give the method another name.")
 
 
 def _is_read(module: Module, node: ast.AST) -> bool:

@@ -235,15 +235,16 @@ def _self_uses(
             if field and (role is not Role.SANDBOX or calls.used_field(method, or_written=False)):
                 message = f"`{name}.{attr}()` uses the field `{field}`, and {where} has no access to storage"
                 yield unit.module, fault(STORAGE_IN_BLOCK, place, message)
-    if first is not None and not found_any and any(_takes_contract_along(unit, node) for node in names):
+    if first is not None and not found_any and any(_takes_contract_along(unit, node, role) for node in names):
         message = f"`{name}` is taken into {where}, where its storage cannot be read"
         yield unit.module, fault(SELF_IN_BLOCK, first, message)
 
 
-def _takes_contract_along(unit: Unit, node: ast.Name) -> bool:
-    """Whether the use is more than that of ``self.address``, which is no storage."""
+def _takes_contract_along(unit: Unit, node: ast.Name, role: Role) -> bool:
+    """Whether the use is more than that of ``self.address`` or ``self.balance``, which are no storage."""
     parent = unit.module.parents.get(node)
-    return not (isinstance(parent, ast.Attribute) and parent.attr == "address")
+    harmless = ("address", "balance") if role is Role.SANDBOX else ("address",)
+    return not (isinstance(parent, ast.Attribute) and parent.attr in harmless)
 
 
 def _views(calls: Calls, unit: Unit, where: str) -> Iterator[tuple[Module, Fault]]:

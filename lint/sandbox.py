@@ -83,7 +83,7 @@ _IMPOSSIBLE = {
         " wait_after_loaded='5s')`.",
     ),
     "builtins.input": ("nobody types anything", "Take a parameter."),
-    **dict.fromkeys((f"asyncio.{name}" for name in ("run", "new_event_loop", "Runner")), _NO_LOOP),
+    **dict.fromkeys((f"asyncio.{name}" for name in ("run", "get_event_loop", "new_event_loop", "Runner")), _NO_LOOP),
     **dict.fromkeys((f"socket.{name}" for name in ("socket", "create_connection", "create_server")), _NO_NETWORK),
     **dict.fromkeys((f"socket.{name}" for name in ("gethostbyname", "getaddrinfo")), _NO_NETWORK),
     **dict.fromkeys((f"urllib.request.{name}" for name in ("urlopen", "urlretrieve")), _NO_NETWORK),

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from pygenvm.lint import Level, rules, source
-from tests.lint.lint_cases import CASES, PASSES
+from tests.lint.lint_cases import CASES, DOUBTFUL, FOUND, PASSES
 from tests.lint.lint_support import contract, expected, found, places
 from tests.support.paths import DOCS
+
+RULES = {rule.code: rule for _, rule in rules()}
 
 
 @pytest.mark.parametrize("code", CASES)
 def test_finds_it(tmp_path: Path, code: str) -> None:
     text = CASES[code][0]
     findings = found(tmp_path, text)
-    assert any(finding.code == code for finding in findings)
+    assert any(finding.code == code and finding.level is RULES[code].level for finding in findings)
     marks = expected(text)
     assert places(findings) == marks or (not marks and {finding.code for finding in findings} == {code})
 
@@ -34,6 +36,20 @@ def test_lets_pass_what_is_right(tmp_path: Path, code: str) -> None:
 @pytest.mark.parametrize("name", PASSES)
 def test_lets_pass_what_only_looks_wrong(tmp_path: Path, name: str) -> None:
     assert [finding for finding in found(tmp_path, PASSES[name]) if finding.code != "GL205"] == []
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_finds_more(tmp_path: Path, name: str) -> None:
+    findings = found(tmp_path, FOUND[name])
+    assert places(findings) == expected(FOUND[name])
+    assert {finding.level for finding in findings} == {RULES[findings[0].code].level}
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_doubts_what_may_not_happen(tmp_path: Path, name: str) -> None:
+    findings = found(tmp_path, DOUBTFUL[name])
+    assert places(findings) == expected(DOUBTFUL[name])
+    assert {finding.level for finding in findings} == {Level.WARNING}
 
 
 def test_work_grows_with_the_length(tmp_path: Path) -> None:
