@@ -462,9 +462,11 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "GL504": (
         contract(
-            "@gl.public.write\ndef f(self, to: Address) -> None:\n    def leader() -> int:\n"
-            "        gl.get_contract_at(to).emit().pay()  #! GL504\n"
-            "        Moved(u8(1)).emit()  #! GL504\n        return 1\n    gl.eq_principle.strict_eq(leader)",
+            each(
+                "to = self.address\n    def leader() -> int:\n        gl.get_contract_at(to).emit().pay()  #! GL504\n"
+                "        return 1\n    gl.eq_principle.strict_eq(leader)",
+                "gl.eq_principle.strict_eq(lambda: Moved(u8(1)).emit())  #! GL504",
+            ),
             before=_BLOCK_BEFORE,
         ),
         contract(
@@ -541,9 +543,12 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "GL602": (
         contract(
-            "@gl.public.view\ndef f(self, a: Address) -> None:\n    gl.vm.Foo  #! GL602\n"
-            "    proxy = gl.get_contract_at(a)\n    proxy.send('x')  #! GL602\n"
-            "    gl.nondet.web.put('x')  #! GL602\n    gl.message_raw['time']  #! GL602"
+            each(
+                "gl.vm.Foo  #! GL602",
+                "proxy = gl.get_contract_at(self.address)\n    proxy.send('x')  #! GL602",
+                "gl.nondet.web.put('x')  #! GL602",
+                "gl.message_raw['time']  #! GL602",
+            )
         ),
         contract("def _f(self) -> None:\n    gl.vm.Return\n    gl.message_raw['datetime']\n    gl.vm.__name__"),
     ),
