@@ -126,6 +126,7 @@ class StorageTypes:
         self.contract = contract
         self.info = info
         self.fields = fields(contract, info)
+        self._records: dict[ast.ClassDef, dict[str, Field]] = {}
 
     def type_of(self, node: ast.AST, self_name: str, scope: Scope | None = None) -> tuple[ast.expr, Module] | None:
         """Annotation of what ``self.a[…].b`` gives, and the module that knows its names.
@@ -147,7 +148,9 @@ class StorageTypes:
             case ast.Attribute(value=value, attr=attr):
                 owner = self._type_of(value, self_name, scope, followed)
                 record = self.contract.resolve_class(owner[1], owner[0]) if owner else None
-                field = fields(self.contract, record).get(attr) if record else None
+                if record and record.node not in self._records:
+                    self._records[record.node] = fields(self.contract, record)
+                field = self._records[record.node].get(attr) if record else None
                 return (field.annotation, field.module) if field else None
             case ast.Subscript(value=value, slice=index) if not isinstance(index, ast.Slice):
                 return self.item_of(self._type_of(value, self_name, scope, followed))

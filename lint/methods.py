@@ -17,6 +17,7 @@ from pygenvm.lint.annotations import (
     self_name,
     unquoted,
 )
+from pygenvm.lint.calls import is_plain
 from pygenvm.lint.model import Fault, Rules, fault
 from pygenvm.lint.names import HOOKS, PLAIN_BASES
 from pygenvm.lint.publicity import Publicity, of_method, publicity
@@ -253,7 +254,11 @@ def _not_callable(contract: Contract, module: Module, method: Method, types: Sto
 
 def _hidden_types(module: Module, contracts: set[ast.ClassDef]) -> Iterator[Fault]:
     """Types in annotations that are methods at that place; ``contracts`` are contract classes and their mix-ins."""
-    names = {node: {method.name for method in methods(node)} for node in module.nodes if isinstance(node, ast.ClassDef)}
+    names = {
+        node: {method.name for method in methods(node) if _is_no_type(module, method)}
+        for node in module.nodes
+        if isinstance(node, ast.ClassDef)
+    }
     if module.annotations_are_texts:
         yield from _hidden_in_texts(module, {node: names[node] for node in names if node in contracts})
         return
@@ -270,6 +275,11 @@ def _hidden_types(module: Module, contracts: set[ast.ClassDef]) -> Iterator[Faul
         else:
             continue
         yield fault(HIDDEN_TYPE, node, says)
+
+
+def _is_no_type(module: Module, method: Method) -> bool:
+    """Whether what the method is in its class can certainly not stand for a type."""
+    return is_plain(module, method) or "builtins.property" in decorators(module, method)
 
 
 def _hidden_in_texts(module: Module, contracts: Mapping[ast.ClassDef, set[str]]) -> Iterator[Fault]:

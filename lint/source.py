@@ -74,6 +74,10 @@ class Module:
 
     # --- names ------------------------------------------------------------------------------------
 
+    def binds_in_class(self, node: ast.ClassDef, name: str) -> bool:
+        """Whether the body of the class gives the name a value, not only a type."""
+        return node in self._bound_in_class.get(name, {})
+
     def is_bound(self, name: str) -> bool:
         """Whether the file itself gives the name a meaning, by an import or otherwise."""
         bound = name in self._bound or name in self._bound_in_class
@@ -206,8 +210,15 @@ class Module:
     def scope(self, function: FunctionNode | ast.Module) -> Scope:
         """What the function itself does."""
         if function not in self._scopes:
-            self._scopes[function] = Scope(function)
+            self._scopes[function] = Scope(function, self._bound_from_elsewhere)
         return self._scopes[function]
+
+    @cached_property
+    def _bound_from_elsewhere(self) -> frozenset[str]:
+        """Names that some function binds for another one, or for the module."""
+        return frozenset(
+            name for node in self.nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+        )
 
     def function_around(self, node: ast.AST) -> FunctionNode | None:
         """The innermost function whose body the node is in."""
@@ -315,7 +326,7 @@ class Module:
 class Scope:
     """What runs when a function, or a module, itself runs: not the functions that it defines."""
 
-    def __init__(self, function: FunctionNode | ast.Module) -> None:
+    def __init__(self, function: FunctionNode | ast.Module, bound_from_elsewhere: frozenset[str]) -> None:
         #: All nodes in the order of the file.
         self.nodes: list[ast.AST] = []
         self.calls: list[ast.Call] = []
@@ -327,6 +338,7 @@ class Scope:
         self.type_asked: set[str] = set()
         self._values: dict[str, ast.expr | Method] = {}
         self._count: Counter[str] = Counter()
+        self._bound_from_elsewhere = bound_from_elsewhere
         if not isinstance(function, ast.Module):
             given = function.args
             every = (*parameters(function), given.vararg, given.kwarg)
@@ -335,7 +347,8 @@ class Scope:
 
     def only_value(self, name: str) -> ast.expr | Method | None:
         """The one thing that the local name is bound to: a function, or an expression that is assigned."""
-        return self._values.get(name) if self._count[name] == 1 else None
+        certain = self._count[name] == 1 and name not in self._bound_from_elsewhere
+        return self._values.get(name) if certain else None
 
     def _walk(self, function: FunctionNode | ast.Module) -> None:
         outside: set[str] = set()

@@ -137,7 +137,9 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     holders = list(storage_classes(contract))
     at_first = _assigned_at_first(contract.contract_classes, contract)
     for info, built in holders:
-        layout = (found for field in own_fields(info) for found in _Types(contract, info).faults(field.annotation))
+        layout = (
+            found for field in own_fields(info) for found in _Types(contract, info.module).faults(field.annotation)
+        )
         for rule, where, message, fix in (*layout, *_recursion(contract, info)):
             yield info.module, (rule if built else rule.as_warning, where, message, fix)
         for found in (*_defaults(contract, info, at_first), *_order(info), *_assignments(contract, info)):
@@ -145,7 +147,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     for info in contract.contract_classes:
         yield from _undeclared(contract, info)
     for module in contract.modules:
-        for found in _constructions(module):
+        for found in _constructions(contract, module):
             yield module, found
         for found in _numpy(module, [info for info, _ in holders if info.module is module]):
             yield module, found
@@ -230,11 +232,11 @@ def _marks(contract: Contract, info: ClassInfo) -> list[str]:
 
 
 class _Types:
-    """Checks the annotation of one field."""
+    """Checks types of what is stored."""
 
-    def __init__(self, contract: Contract, info: ClassInfo) -> None:
+    def __init__(self, contract: Contract, module: Module) -> None:
         self.contract = contract
-        self.module = info.module
+        self.module = module
 
     def faults(self, node: ast.expr) -> Iterator[Fault]:
         node = unquoted(node)
@@ -551,13 +553,15 @@ def _self_assignments(info: ClassInfo) -> Iterator[tuple[Method, str, ast.Attrib
                             yield method, name, target, value
 
 
-def _constructions(module: Module) -> Iterator[Fault]:
+def _constructions(contract: Contract, module: Module) -> Iterator[Fault]:
     for node in module.nodes:
         if isinstance(node, ast.Call):
             func = node.func.value if isinstance(node.func, ast.Subscript) else node.func
             name = module.dotted(func)
             if name in _NOT_CONSTRUCTED:
                 yield fault(CONSTRUCTED, node, f"a `{name.split('.')[-1]}` cannot be constructed")
+            elif name == "gl.storage.inmem_allocate" and node.args:
+                yield from _Types(contract, module).faults(node.args[0])
 
 
 def _numpy(module: Module, holders: list[ClassInfo]) -> Iterator[Fault]:

@@ -49,6 +49,8 @@ def _filled_maps(contract: Contract) -> dict[str, set[ast.AST | None]]:
                     pass
                 case ast.Call(func=ast.Attribute(value=owner, attr=attr)) if attr in _FILL or attr == "update":
                     pass
+                case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="setdefault"))):
+                    pass
                 case _:
                     continue
             for name in _names_of(module, owner):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pygenvm.lint.annotations import DATACLASS, Field, fields, is_dataclass, own_fields
@@ -58,7 +58,11 @@ _USUAL_BITS = (8, 16, 32, 64, 128, 256)
 
 def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Everything about values on their way into storage."""
-    records = {info.node for info, built in storage_classes(contract) if built}
+    records = {
+        info.node: fields(contract, info) if _has_usual_constructor(contract, info) else {}
+        for info, built in storage_classes(contract)
+        if built
+    }
     for stored in stored_methods(contract):
         for found in _Values(contract, stored, records).faults():
             yield stored.module, found
@@ -88,7 +92,10 @@ class _Place:
 class _Values:
     """What one method gives to fields, items, and parameters of records."""
 
-    def __init__(self, contract: Contract, stored: StoredMethod, records: set[ast.ClassDef]) -> None:
+    def __init__(
+        self, contract: Contract, stored: StoredMethod, records: Mapping[ast.ClassDef, Mapping[str, Field]]
+    ) -> None:
+        """:param records: the classes in storage, and the parameters of their constructors as far as they are known."""
         self.contract = contract
         self.module = stored.module
         self.scope = stored.scope
@@ -131,13 +138,13 @@ class _Values:
     def _construct(self, call: ast.Call) -> Iterator[Fault]:
         """Arguments of ``Record(…)``, which lies in memory as it would in storage."""
         info = self.contract.resolve_class(self.module, call.func)
-        if info is None or info.node not in self.records or not _has_usual_constructor(self.contract, info):
+        if info is None or info.node not in self.records:
             return
-        known = fields(self.contract, info)
+        known = self.records[info.node]
         given = dict(zip(known, call.args, strict=False))
         if any(isinstance(item, ast.Starred) for item in call.args):
             given = {}
-        given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg in known}
+        given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg and keyword.arg in known}
         for name, value in given.items():
             field = known[name]
             yield from self._put(_Place(field.annotation, field.module, f"{info.node.name}.{name}"), value)
@@ -217,7 +224,7 @@ def _wrong_order(contract: Contract, info: ClassInfo) -> Fault | None:
             ordered.update({field.name: field for field in own_fields(one)})
     behind = ""
     for field in ordered.values():
-        if _has_default(field):
+        if _has_default(info, contract.bases(info), field):
             behind = field.name
         elif behind:
             if field.module is not info.module or field.node not in info.node.body:
@@ -251,8 +258,10 @@ def _is_parameter(field: Field) -> bool:
     return given is None or not given & {"init", "kw_only", None}
 
 
-def _has_default(field: Field) -> bool:
+def _has_default(info: ClassInfo, bases: Sequence[ClassInfo], field: Field) -> bool:
     given = _field_arguments(field)
+    if any(one.module.binds_in_class(one.node, field.name) for one in (info, *bases)) and field.value is None:
+        return True  # given apart from its type
     return field.value is not None if given is None else bool(given & {"default", "default_factory"})
 
 

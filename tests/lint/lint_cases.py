@@ -740,6 +740,26 @@ PASSES: dict[str, str] = {
         "a: u8 = u8(5)\nb: Address = Address(b'\\0' * 20)\ndef __init__(self) -> None: self.a = u8(5)"
     ),
     "GL311 an empty dict has no items": contract("a: DynArray[u8]\ndef __init__(self) -> None: self.a = {}"),
+    "GL316 stored before": contract(
+        "a: TreeMap[str, DynArray[u8]]\nb: TreeMap[str, TreeMap[str, DynArray[u8]]]\n"
+        + each(
+            "self.a.setdefault('k', [])\n    self.a.get('k', []).append(u8(1))",
+            "m = self.b.get_or_insert_default('k')\n    m['l'] = []\n    m.get('l', []).append(u8(1))",
+            "for k in self.a.keys():\n        self.a.get(k, []).append(u8(1))",
+        )
+    ),
+    "GL317 bound by another function": contract(
+        "a: u8\n"
+        + each("x = 0.5\n    def set() -> None:\n        nonlocal x\n        x = 2\n    set()\n    self.a = x")
+    ),
+    "GL319 a default apart from its type": contract(
+        "x: u8",
+        before="from dataclasses import dataclass\n\n@dataclass\nclass D:\n    a: int = 1\n    b: int\n    b = 2",
+    ),
+    "GL413 a type that a decorator makes": contract(
+        "@kind\ndef list(self) -> int: return 1\n@gl.public.view\ndef g(self) -> list[int]: return [1]",
+        before="def kind(f):\n    return DynArray",
+    ),
     "GL316 stored afterwards": contract(
         "a: TreeMap[str, DynArray[u8]]\nb: TreeMap[str, DynArray[u8]]\n"
         + each(
@@ -783,6 +803,10 @@ FOUND: dict[str, str] = {
     "GL310 an address": contract("a: Address = Address('0x0000000000000000000000000000000000000001')  #! GL310"),
     "GL001 a NUL byte": contract("x: u8") + "\n# \0  #! GL001\n",
     "GL801 a module beside": contract("x: u8", before="from helpers import add  #! GL801"),
+    "GL801 a relative import": contract("x: u8", before="from .helpers import add  #! GL801"),
+    "GL308 in memory": contract(
+        each("gl.storage.inmem_allocate(TreeMap[str, R])  #! GL308"), before="class R:\n    a: u8"
+    ),
     "GL301 in a record that is not marked": contract(
         "x: DynArray[R]  #! GL308", before="class R:\n    a: int  #! GL301"
     ),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pygenvm.lint import Level, rules, source
+from pygenvm.lint import Finding, Level, rules, source
 from tests.lint.lint_cases import CASES, DOUBTFUL, FOUND, PASSES
-from tests.lint.lint_support import contract, expected, found, places
+from tests.lint.lint_support import contract, each, expected, found, places
 from tests.support.paths import DOCS
 
 RULES = {rule.code: rule for _, rule in rules()}
@@ -50,6 +50,47 @@ def test_doubts_what_may_not_happen(tmp_path: Path, name: str) -> None:
     findings = found(tmp_path, DOUBTFUL[name])
     assert places(findings) == expected(DOUBTFUL[name])
     assert {finding.level for finding in findings} == {Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "stored"),
+    [
+        ("dict[Address, list[Todo]]", "TreeMap[Address, DynArray[Todo]]"),
+        ("list[dict[str, int]]", "DynArray[TreeMap[str, bigint]]"),
+        ("TreeMap[Address, list[Todo]]", "DynArray[Todo]"),
+        ("set[int]", "TreeMap[bigint, None]"),
+        ("dict[str, set[str]]", "TreeMap[str, TreeMap[str, None]]"),
+        ("tuple[int, ...]", "DynArray[bigint]"),
+        ("dict[str, tuple[u8, str]]", "TreeMap[str, R]"),
+        ("'dict[str, typing.List[int]]'", "TreeMap[str, DynArray[bigint]]"),
+    ],
+)
+def test_what_a_fix_of_a_container_says_can_be_stored(tmp_path: Path, annotation: str, stored: str) -> None:
+    before = "import typing\nfrom dataclasses import dataclass\n"
+    before += "".join(f"\n@allow_storage\n@dataclass\nclass {name}:\n    a: u8\n" for name in ("Todo", "R"))
+    [finding] = found(tmp_path, contract(f"x: {annotation}", before=before))
+    assert (finding.code, finding.fix.split("`")[1]) == ("GL303", stored)
+    mended = finding.source.strip().replace(finding.source[finding.place.column : finding.place.end], stored)
+    assert found(tmp_path, contract(mended, before=before)) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "def __init__(self, b: u8, a: str, d: u8, c: u8, e: bytes): ...",
+        "def __init__(self, b: u8, /, a: str): ...",
+        "def __init__(self, *, b: u8, a): ...",
+        "def __init__(self, b: u8, *rest: u8, c: str): ...",
+        "b: u8\n    a: str\n    d: u8\n    c: u8",
+    ],
+)
+def test_what_a_fix_of_an_event_says_is_an_event(tmp_path: Path, event: str) -> None:
+    def findings(body: str) -> list[Finding]:
+        return found(tmp_path, contract(each("E"), before=f"TYPE = u8\n\nclass E(gl.Event):\n    {body}"))
+
+    first = findings(event)[0]
+    assert first.code == "GL703"
+    assert findings(first.fix.split("`")[1]) == []
 
 
 def test_work_grows_with_the_length(tmp_path: Path) -> None:
