@@ -7,7 +7,7 @@ import builtins
 import re
 import typing
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -385,6 +385,33 @@ class ClassInfo:
     module: Module
 
 
+class Inherited:
+    """Something that classes have of their own and from their known bases, found out once for each."""
+
+    def __init__(self, contract: Contract, own: Callable[[ClassInfo], Iterable[str]]) -> None:
+        self._contract = contract
+        self._own = own
+        self._found: dict[ast.ClassDef, frozenset[str]] = {}
+
+    def of(self, info: ClassInfo) -> frozenset[str]:
+        """All that the class has."""
+        waiting, entered = [info], set[ast.ClassDef]()
+        while waiting:
+            one = waiting[-1]
+            known = (self._contract.resolve_class(one.module, base) for base in one.node.bases)
+            bases = [base for base in known if base]
+            missing = [base for base in bases if base.node not in self._found and base.node not in entered]
+            entered.add(one.node)
+            if missing:
+                waiting += missing  # bases first; a class that derives from itself is left out
+                continue
+            waiting.pop()
+            if one.node not in self._found:
+                inherited = (self._found.get(base.node, frozenset()) for base in bases)
+                self._found[one.node] = frozenset(self._own(one)).union(*inherited)
+        return self._found[info.node]
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """What the contract finds around it. ``runners`` are those that it depends on; None where there may be more than
@@ -430,27 +457,47 @@ class Contract:
     def bases(self, info: ClassInfo) -> Sequence[ClassInfo]:
         """Known bases, the nearest first; without the class itself."""
         if info.node not in self._bases:
-            found = [info]
+            found, seen = [info], {info.node}
             for current in found:
                 for base in current.node.bases:
                     one = self.resolve_class(current.module, base)
-                    if one and one not in found:
+                    if one and one.node not in seen:
+                        seen.add(one.node)
                         found.append(one)
             self._bases[info.node] = found[1:]
         return self._bases[info.node]
 
     def derives_from(self, info: ClassInfo, name: str) -> bool:
         """Whether one of the bases, of whatever depth, is the one of that meaning."""
-        every = (info, *self.bases(info))
-        return any(one.module.dotted(_unsubscripted(base)) == name for one in every for base in one.node.bases)
+        return name in self._outer_bases.of(info)
 
     def unknown_bases(self, info: ClassInfo, known: frozenset[str]) -> bool:
         """Whether the class may have members that are written nowhere here."""
-        return any(
-            self.resolve_class(one.module, base) is None and one.module.dotted(_unsubscripted(base)) not in known
-            for one in (info, *self.bases(info))
-            for base in one.node.bases
+        return not self._outer_bases.of(info) <= known
+
+    @cached_property
+    def _outer_bases(self) -> Inherited:
+        """What bases stand for that are no classes of the contract."""
+        return Inherited(
+            self,
+            lambda info: (
+                info.module.dotted(_unsubscripted(base))
+                for base in info.node.bases
+                if self.resolve_class(info.module, base) is None
+            ),
         )
+
+    @cached_property
+    def storage_marks(self) -> Inherited:
+        """``allow_storage`` and ``generate_storage`` of classes that are marked with them."""
+
+        def own(info: ClassInfo) -> Iterator[str]:
+            given = [item.func if isinstance(item, ast.Call) else item for item in info.node.decorator_list]
+            for name in (*map(info.module.dotted, given), *info.module.given_to.get(info.node.name, ())):
+                if name == "allow_storage" or name.endswith("generate_storage"):
+                    yield name
+
+        return Inherited(self, own)
 
     def is_uncalled(self, module: Module, function: FunctionNode) -> bool:
         """Whether certainly nothing calls the function: nobody outside may, and nothing here mentions its name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pygenvm.lint.annotations import (
@@ -135,12 +135,13 @@ _MUTABLE_LITERALS = {
 def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Everything about what is stored."""
     holders = list(storage_classes(contract))
+    circles = _circles(contract, (info for info, _ in holders))
     at_first = _assigned_at_first(contract.contract_classes, contract)
     for info, built in holders:
         layout = (
             found for field in own_fields(info) for found in _Types(contract, info.module).faults(field.annotation)
         )
-        for rule, where, message, fix in (*layout, *_recursion(contract, info)):
+        for rule, where, message, fix in (*layout, *_recursion(contract, info, circles)):
             yield info.module, (rule if built else rule.as_warning, where, message, fix)
         for found in (*_defaults(contract, info, at_first), *_order(info), *_assignments(contract, info)):
             yield info.module, found
@@ -172,7 +173,7 @@ def storage_classes(contract: Contract) -> Iterator[tuple[ClassInfo, bool]]:
     for module in contract.modules:
         for node in module.classes.values():
             info = ClassInfo(node, module)
-            if node not in found and (marks := _marks(contract, info)):
+            if node not in found and (marks := contract.storage_marks.of(info)):
                 yield info, any(name.endswith("generate_storage") for name in marks)
 
 
@@ -218,17 +219,7 @@ def stored_methods(contract: Contract) -> Iterator[StoredMethod]:
 def _is_record(contract: Contract, info: ClassInfo) -> bool:
     """Whether the class is a record, or becomes one when it is marked."""
     unmarked = is_enum(contract, info) or contract.unknown_bases(info, PLAIN_BASES)
-    return bool(_marks(contract, info)) or not unmarked
-
-
-def _marks(contract: Contract, info: ClassInfo) -> list[str]:
-    """``allow_storage`` and ``generate_storage`` where the class, or one it derives from, is marked with them."""
-    return [
-        name
-        for one in (info, *contract.bases(info))
-        for name in (*decorators(one.module, one.node), *one.module.given_to.get(one.node.name, ()))
-        if name == _ALLOW or name.endswith("generate_storage")
-    ]
+    return bool(contract.storage_marks.of(info)) or not unmarked
 
 
 class _Types:
@@ -364,7 +355,7 @@ class _Types:
         if is_enum(self.contract, record):
             fix = f"Store `{name}.value` in a sized integer or a `str`, and make it `{name}(…)` again when you read it."
             yield fault(NO_LAYOUT, node, f"the enumeration `{name}` cannot be stored", fix)
-        elif not _marks(self.contract, record) and not self.contract.unknown_bases(record, PLAIN_BASES):
+        elif not self.contract.storage_marks.of(record) and not self.contract.unknown_bases(record, PLAIN_BASES):
             fix = f"Put `@allow_storage` above the class `{name}`" + (
                 ", above `@dataclass`." if is_dataclass(record) else "."
             )
@@ -448,17 +439,49 @@ def _order(info: ClassInfo) -> Iterator[Fault]:
         yield fault(DECORATOR_ORDER, where, "`@allow_storage` stands below `@dataclass`")
 
 
-def _recursion(contract: Contract, info: ClassInfo) -> Iterator[Fault]:
+def _recursion(contract: Contract, info: ClassInfo, circles: Mapping[ast.ClassDef, int]) -> Iterator[Fault]:
     for field in own_fields(info):
-        waiting, seen = list(_records_in(contract, field)), set[ast.ClassDef]()
+        if any(circles.get(record.node) == circles[info.node] for record in _records_in(contract, field)):
+            yield fault(RECURSIVE, field.annotation, f"`{info.node.name}` contains itself, so its size is endless")
+
+
+def _circles(contract: Contract, classes: Iterable[ClassInfo]) -> dict[ast.ClassDef, int]:
+    """A number for each class, which it shares with those that contain it and that it contains (Tarjan)."""
+    numbers: dict[ast.ClassDef, int] = {}
+    lowest: dict[ast.ClassDef, int] = {}
+    found: dict[ast.ClassDef, int] = {}
+    open_: list[ast.ClassDef] = []
+    for start in classes:
+        waiting = [(start, iter(_contained(contract, start)))] if start.node not in numbers else []
         while waiting:
-            record = waiting.pop()
-            if record.node is info.node:
-                yield fault(RECURSIVE, field.annotation, f"`{info.node.name}` contains itself, so its size is endless")
-                break
-            if record.node not in seen:
-                seen.add(record.node)
-                waiting += [inner for one in fields(contract, record).values() for inner in _records_in(contract, one)]
+            info, inner = waiting[-1]
+            if info.node not in numbers:
+                numbers[info.node] = lowest[info.node] = len(numbers)
+                open_.append(info.node)
+            for record in inner:
+                if record.node not in numbers:
+                    waiting.append((record, iter(_contained(contract, record))))
+                    break
+                if record.node not in found:
+                    lowest[info.node] = min(lowest[info.node], lowest[record.node])
+            else:
+                waiting.pop()
+                if waiting:
+                    outer = waiting[-1][0].node
+                    lowest[outer] = min(lowest[outer], lowest[info.node])
+                if lowest[info.node] == numbers[info.node]:
+                    while info.node not in found:
+                        found[open_.pop()] = numbers[info.node]
+    return found
+
+
+def _contained(contract: Contract, info: ClassInfo) -> Iterator[ClassInfo]:
+    """Classes whose fields lie in those of this one, or are its own."""
+    for base in info.node.bases:
+        if inherited := contract.resolve_class(info.module, base):
+            yield inherited
+    for field in own_fields(info):
+        yield from _records_in(contract, field)
 
 
 def _records_in(contract: Contract, field: Field) -> Iterator[ClassInfo]:
