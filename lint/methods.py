@@ -102,10 +102,10 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Everything about single public methods, and the constructor."""
     seen: set[ast.ClassDef] = set()
     for info in contract.contract_classes:
+        types = StorageTypes(contract, info)
         for one in (info, *contract.bases(info)):
             if one.node not in seen:
                 seen.add(one.node)
-                types = StorageTypes(contract, info)
                 for method in methods(one.node):
                     for found in _method(contract, one.module, method, types):
                         yield one.module, found

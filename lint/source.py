@@ -395,7 +395,7 @@ class Inherited:
 
     def of(self, info: ClassInfo) -> frozenset[str]:
         """All that the class has."""
-        waiting, entered = [info], set[ast.ClassDef]()
+        waiting, entered = [info] if info.node not in self._found else [], set[ast.ClassDef]()
         while waiting:
             one = waiting[-1]
             known = (self._contract.resolve_class(one.module, base) for base in one.node.bases)

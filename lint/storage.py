@@ -136,6 +136,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Everything about what is stored."""
     holders = list(storage_classes(contract))
     circles = _circles(contract, (info for info, _ in holders))
+    parts = {one.node for info in contract.contract_classes for one in (info, *contract.bases(info))}
     at_first = _assigned_at_first(contract.contract_classes, contract)
     for info, built in holders:
         layout = (
@@ -143,7 +144,8 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
         )
         for rule, where, message, fix in (*layout, *_recursion(contract, info, circles)):
             yield info.module, (rule if built else rule.as_warning, where, message, fix)
-        for found in (*_defaults(contract, info, at_first), *_order(info), *_assignments(contract, info)):
+        assigned = at_first if info.node in parts else None
+        for found in (*_defaults(contract, info, assigned), *_order(info), *_assignments(contract, info)):
             yield info.module, found
     for info in contract.contract_classes:
         yield from _undeclared(contract, info)
@@ -374,14 +376,16 @@ class _Types:
         return True
 
 
-def _defaults(contract: Contract, info: ClassInfo, at_first: frozenset[str]) -> Iterator[Fault]:
+def _defaults(contract: Contract, info: ClassInfo, assigned: frozenset[str] | None) -> Iterator[Fault]:
+    """:param assigned: fields that constructors assign; None for a record, which has one of its own."""
     if is_dataclass(info):
         # There the default lives in the generated constructor.
         return
     lost = [field for field in own_fields(info) if field.value and not _is_zero(info.module, field.value)]
-    at_first |= _assigned_at_first([info], contract) if lost else frozenset()
+    if assigned is None:
+        assigned = _assigned_at_first([info], contract) if lost else frozenset()
     for field in lost:
-        if field.name in at_first:
+        if field.name in assigned:
             continue
         assert field.value is not None
         certain = isinstance(field.value, ast.Constant | ast.UnaryOp | ast.List | ast.Dict | ast.Tuple) or (
@@ -496,11 +500,15 @@ def _records_in(contract: Contract, field: Field) -> Iterator[ClassInfo]:
 
 def _assignments(contract: Contract, info: ClassInfo) -> Iterator[Fault]:
     """``self.field = {…}`` where the field takes no such thing."""
-    known = fields(contract, info)
-    for _, name, target, value in _self_assignments(info):
+    literal = [
+        (target, name, given, value)
+        for _, name, target, value in _self_assignments(info)
+        if (given := _literal_kind(info.module, value))
+    ]
+    known = fields(contract, info) if literal else {}
+    for target, name, given, value in literal:
         field = known.get(name)
-        given = _literal_kind(info.module, value)
-        if field is None or given is None:
+        if field is None:
             continue
         outer = field.annotation.value if isinstance(field.annotation, ast.Subscript) else field.annotation
         kind = field.module.dotted(outer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -93,8 +93,53 @@ def test_what_a_fix_of_an_event_says_is_an_event(tmp_path: Path, event: str) -> 
     assert findings(first.fix.split("`")[1]) == []
 
 
-def test_work_grows_with_the_length(tmp_path: Path) -> None:
-    few, many = (_calls(tmp_path, _long(times)) for times in (30, 120))
+def _lines(times: int, *lines: str) -> str:
+    return "@gl.public.write\ndef f(self, a: Address) -> None:\n" + "".join(
+        f"    {line.replace('#', str(number))}\n" for number in range(times) for line in lines
+    )
+
+
+#: Contracts of a size, by what there is much of.
+LONG: dict[str, Callable[[int], str]] = {
+    "blocks": lambda times: _long(times),
+    "changes of defaults": lambda times: contract(
+        "m: TreeMap[str, DynArray[u8]]\n"
+        + _lines(times, "x# = self.m.get('#', [])", "x#.append(u8(1))", "self.m.setdefault('#', []).append(u8(1))")
+    ),
+    "changes of filled maps": lambda times: contract(
+        "m: TreeMap[str, DynArray[u8]]\n" + each(*["self.m['k'] = []", "self.m.get('k', []).append(u8(1))"] * times)
+    ),
+    "names of names": lambda times: contract(
+        "i: u8\n" + _lines(times, "x# = 0.5 + x# + 1", "y = x#", "self.i = x# + x#", "self.i /= x#", "self.i = 0.5")
+    ),
+    "fields of records": lambda times: contract(
+        "r: R\n" + _lines(times, "self.r.a# = 0.5", "R(0.5, a#='x')"),
+        before="from dataclasses import dataclass\n\n@allow_storage\n@dataclass\nclass R:\n"
+        + "".join(f"    a{number}: u8\n" for number in range(times)),
+    ),
+    "records in records": lambda times: contract(
+        "r: R0", before="".join(f"class R{number}:\n    a: R{number + 1}\n    b: int\n" for number in range(times))
+    ),
+    "mix-ins": lambda times: contract(
+        "x: u8",
+        before="class M0: ...\n"
+        + "".join(f"class M{n}(M{n - 1}):\n    a{n}: u8 = u8(5)\n    def b{n}(self): ...\n" for n in range(1, times)),
+    ).replace("C(gl.", f"C(M{times - 1}, gl."),
+    "calls of contracts": lambda times: contract(
+        _lines(times, "p = gl.get_contract_at(a)", "p#(a)", "gl.get_contract_at(a).view().f()", "gl.vm.UserError()")
+    ),
+    "conditions": lambda times: contract(
+        _lines(times, "try: gl.vm.Foo", "except Exception: gl.vm.Bar if a else gl.vm.Baz")
+    ),
+    "long sums": lambda times: contract(
+        _lines(1, "gl.get_contract_at(a).view().f()", " + ".join(["gl.vm.Foo", "a"] * times))
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_work_grows_with_the_length(tmp_path: Path, what: str) -> None:
+    few, many = (_calls(tmp_path, LONG[what](times)) for times in (25, 100))
     assert many < 5 * few
 
 
