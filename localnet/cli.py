@@ -146,6 +146,7 @@ def add_parser(commands: Any) -> None:
     schema = _command(actions, "schema", "list the methods of a contract", "schema storage.py")
     schema.add_argument("target", nargs="?", metavar="FILE|CONTRACT", help="a file, or a deployed contract")
     _timeout_option(schema)
+    _traceback_option(schema)
 
     state = _command(actions, "state", "show the decoded storage of a contract", "state token --json")
     state.add_argument("contract", nargs="?", metavar="CONTRACT", help="address or name")
@@ -171,15 +172,19 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
     from pygenvm.executor.runner.contract_file import ContractFileError
-    from pygenvm.localnet.errors import BadRequest, LocalNetError
+    from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
     from pygenvm.localnet.executors.pooled import few_runs
 
     global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
+    picture: tuple[str, ...] = ()
+    fix = ""
     try:
         with few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except (BadRequest, ContractFileError) as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
+        if isinstance(error, BadValue):
+            picture, fix = error.picture, error.fix
     except LocalNetError as error:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
@@ -195,11 +200,12 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         from pygenvm.localnet.documents import error_document
 
-        _print_json(error_document(kind, message))
+        _print_json(error_document(kind, message, fix))
     else:
         from pygenvm.executor.terminal_text import visible
 
-        print(f"genvm local: {visible(message)}", file=sys.stderr)
+        for line in (f"genvm local: {message}", *picture, *([f"fix: {fix}"] if fix else [])):
+            print(visible(line), file=sys.stderr)
     return code
 
 
@@ -219,6 +225,7 @@ def _deploy(options: argparse.Namespace) -> int:
         sender=options.sender,
         salt=options.salt,
         name=name,
+        path=options.file,
     )
     return _report_execution(options, execution)
 
@@ -250,7 +257,7 @@ def _schema(options: argparse.Namespace) -> int:
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
     try:
-        schema = net.schema_of_code(read_contract(Path(target))) if is_file else net.schema(target)
+        schema = net.schema_of_code(read_contract(Path(target)), path=Path(target)) if is_file else net.schema(target)
     except NoSchema as error:
         receipt = error.receipt
         if receipt is None:
@@ -387,7 +394,8 @@ def _report(options: argparse.Namespace, names: Any, document: Document, for_peo
 
     from pygenvm.localnet.render import Printer
 
-    for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
+    full = getattr(options, "traceback", "own") == "full"
+    for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names, full=full))
 
 
 def _print_json(document: Any) -> None:
@@ -428,6 +436,16 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
         )
     _timeout_option(parser)
+    _traceback_option(parser)
+
+
+def _traceback_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--traceback",
+        choices=("own", "full"),
+        default="own",
+        help="calls shown when the contract fails: those in its own files, or all of them (default: own)",
+    )
 
 
 def _timeout_option(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
 from pygenvm.localnet.chain.model import Receipt
-
-#: Lines of a contract's traceback that a failed test shows.
-_STDERR_LINES = 30
+from pygenvm.localnet.failure import explain_failure, lines
 
 
 class ContractReverted(Exception):
@@ -16,7 +14,11 @@ class ContractReverted(Exception):
         self.receipt = receipt
         self.outcome = outcome
         self.stderr = receipt.stderr.text()
-        super().__init__(_describe(receipt, outcome))
+        super().__init__(outcome.message)
+
+    def __str__(self) -> str:
+        # Only where somebody reads it: the linter is asked.
+        return _describe(self.receipt, self.outcome)
 
     @property
     def message(self) -> str:
@@ -42,9 +44,7 @@ class UnansweredRequest(Exception):
 
 
 def _describe(receipt: Receipt, outcome: Outcome) -> str:
-    lines = [f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"]
-    if not isinstance(outcome, UserError):
-        explanation = receipt.explanation
-        lines += [explanation.meaning, explanation.advice] if explanation else []
-        lines += receipt.shown_stderr.rstrip().splitlines()[-_STDERR_LINES:]
-    return "\n".join(lines)
+    said = [f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"]
+    if not isinstance(outcome, UserError) or receipt.stderr.text():
+        said += [text for _, text in lines(explain_failure(receipt))]
+    return "\n".join(said)
