@@ -135,7 +135,7 @@ def _misfits(method: str, args: Sequence[Value], kwargs: Mapping[str, Value], si
         if wrong := _wrong(value, types[name], ""):
             where, wanted, found = wrong
             yield Misfit(
-                f"`{name}{where}` of `{method}` wants {type_text(wanted)}, and was given {_described(found)}",
+                f"`{name}{where}` of `{method}` wants `{type_text(wanted)}`, and was given {_described(found)}",
                 _correction(found, wanted),
             )
 

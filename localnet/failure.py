@@ -8,13 +8,13 @@ line and the pytest plugin show it alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.outcome import InternalError, InvalidContract, Outcome, UserError, VMError
+from pygenvm.executor.outcome import InternalError, InvalidContract, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.runner.contract import parse_contract
 from pygenvm.executor.terminal_text import visible
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 #: What is called by a deployment, and without a method.
 CONSTRUCTOR, RECEIVE = "__init__", "__receive__"
 
-#: Lines of a failure, its contract's own output not counted.
-_LINES = 12
+#: Lines of a failure, what the contract itself printed not counted.
+FAILURE_LINES = 12
 _LINE_CHARACTERS = 200
 _CAUSE_CHARACTERS = 1_000
 _CAUSES = 2
 #: What the executor says of a contract that it cannot set up.
 _SETUP_CAUSE = re.compile(r"^cause: (.*)\n?\Z", re.MULTILINE)
-_SDK_WARNING = re.compile(r"^/py/[^:\n]*:[0-9]+: \w*Warning: .*\n(?:  .*\n)?", re.MULTILINE)
+_SDK_WARNING = re.compile(r"^/py/[^:\n]*:[0-9]+: \w*Warning: .*\n(?:  .*(?:\n|\Z))?", re.MULTILINE)
 
 #: Rules for errors that no run ends with, though something is lost.
 _SILENT = frozenset({"GL310", "GL316", "GL417", "GL506"})
@@ -57,6 +57,10 @@ _KINDS: tuple[tuple[str, frozenset[str], bool], ...] = (
     (r"couldn't get schema", frozenset({"GL403", "GL404", "GL405", "GL406", "GL407"}), False),
 )
 _HEADER_RULES = re.compile(r"GL1\d\d|GL003")
+_OF_HEADER = ("invalid_contract", "version_too_big")
+_EXIT = re.compile(r"\b_?exit\(|\bSystemExit\b|\bquit\(")
+#: How Python shows functions, with an address that says nothing.
+_FUNCTION = re.compile(r"<(?:function|coroutine object) ([\w.]+)(?:\.<locals>\.\w+)? at 0x[0-9a-f]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,34 +120,38 @@ def explain_failure(receipt: Receipt) -> Failure:
     outcome = receipt.outcome
     assert outcome is not None
     source = receipt.source
-    output, traceback = take_apart(receipt.stderr.text()) if _is_exception(outcome) else (receipt.stderr.text(), None)
+    output, traceback = _taken_apart(receipt)
     said = traceback.exception if traceback else ""
     if traceback is None and (found := _SETUP_CAUSE.search(output)):
-        output, said = output[: found.start()], found[1]
+        said = found[1]
     frames = [frame for frame in traceback.frames if is_own(frame)] if traceback else []
-    findings = _findings(receipt, traceback, frames) if source and not receipt.cause else []
+    findings = _findings(receipt, said, traceback, frames) if source and not receipt.cause else []
     places = _places(source, frames) or _place_without_frames(receipt, said, findings)
+    if (receipt.cause and not frames) or _is_elsewhere(receipt):
+        said = ""  # of the SDK, and not as good
     return Failure(
         title=error_text(outcome),
         exception=said,
         places=tuple(places),
         causes=tuple(_causes(receipt, findings, places)),
-        output=_SDK_WARNING.sub("", output),
+        output=own_output(receipt),
         earlier=_earlier(source, traceback),
         note="The file has changed since it was deployed: what is shown is what ran." if _is_old(receipt) else "",
     )
 
 
-def lines(failure: Failure, head: Sequence[tuple[Style, str]] = ()) -> Iterator[tuple[Style, str]]:
-    """What people read of a failure, in at most :data:`_LINES` lines: where, what was said, ``head``, cause and fix."""
-    end = [(Style.ERROR, _one_line(line)) for line in failure.exception.split("\n")[:1] if line]
+def lines(
+    failure: Failure, before_cause: Sequence[tuple[Style, str]] = (), *, room: int = FAILURE_LINES
+) -> Iterator[tuple[Style, str]]:
+    """What people read of a failure, in at most ``room`` lines: where, what was said, and cause and fix last."""
+    end = [(Style.ERROR, _one_line(_FUNCTION.sub(r"\1", line))) for line in failure.exception.split("\n")[:1] if line]
     end += [(Style.NOTE, line) for line in (failure.earlier, failure.note) if line]
-    end += head
+    end += before_cause
     for cause in failure.causes:
         known = ", ".join(filter(None, [cause.rule, cause.place]))
         end.append((Style.CAUSE, _one_line(f"cause: {cause.text}{f' ({known})' if known else ''}", _CAUSE_CHARACTERS)))
         end.append((Style.FIX, _one_line(f"fix: {cause.fix}", _CAUSE_CHARACTERS)))
-    yield from _of_places(failure.places, _LINES - len(end))
+    yield from _of_places(failure.places, room - len(end))
     yield from end
 
 
@@ -157,6 +165,14 @@ def error_text(outcome: Outcome) -> str:
         case InternalError(message=message):
             return f"Internal error: {visible(message)}"
     return "returned"
+
+
+def own_output(receipt: Receipt) -> str:
+    """What the contract itself wrote to stderr."""
+    if receipt.outcome is None or isinstance(receipt.outcome, Return):
+        return receipt.stderr.text()
+    output, traceback = _taken_apart(receipt)
+    return _SDK_WARNING.sub("", output if traceback else _SETUP_CAUSE.sub("", output))
 
 
 def full_traceback(receipt: Receipt) -> str:
@@ -183,6 +199,11 @@ def fits(source: Source, stderr: str) -> bool:
 
 
 # --- places -----------------------------------------------------------------------------------------
+
+
+def _taken_apart(receipt: Receipt) -> tuple[str, Traceback | None]:
+    text = receipt.stderr.text()
+    return take_apart(text) if receipt.outcome and _is_exception(receipt.outcome) else (text, None)
 
 
 def _is_exception(outcome: Outcome) -> bool:
@@ -216,7 +237,7 @@ def _place(source: Source | None, frame: Frame) -> Place:
 def _place_without_frames(receipt: Receipt, said: str, findings: Sequence[Finding]) -> list[Place]:
     """Where the author has to look though none of the author's lines ran: what the linter found, or the method."""
     source, outcome = receipt.source, receipt.outcome
-    if source is None:
+    if source is None or isinstance(outcome, InternalError):
         return []
     if findings:
         finding = findings[0]
@@ -225,11 +246,23 @@ def _place_without_frames(receipt: Receipt, said: str, findings: Sequence[Findin
     at: tuple[str, int] | None = None
     if isinstance(outcome, UserError):
         at = _raised(source, outcome.message)
-    elif isinstance(outcome, VMError) and outcome.message == UNCAUGHT:
-        at = source.method(*_called(receipt, said))
-    elif isinstance(outcome, VMError) and outcome.message == ABSENT and not _has_header(source):
+    elif isinstance(outcome, VMError) and outcome.message.startswith(_OF_HEADER) and not _has_header(source):
         return [Place(str(source.base), 1, "", source.line("/contract.py", 1).strip())]
+    elif isinstance(outcome, VMError) and outcome.message != UNCAUGHT and outcome.message.startswith("exit_code "):
+        at = _only(source, lambda line: _EXIT.search(line) is not None)
+    at = at or (source.method(*_called(receipt, said)) if isinstance(outcome, VMError) else None)
     return [Place(str(source.shown(at[0])), at[1], "", source.line(*at).strip())] if at else []
+
+
+def _only(source: Source, chosen: Callable[[str], bool]) -> tuple[str, int] | None:
+    """The line that is chosen, if it is the only one."""
+    found = [
+        (file, number)
+        for file, text in source.files.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if len(line) <= _LONG_LINE and chosen(line)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _called(receipt: Receipt, said: str) -> tuple[str, str]:
@@ -258,13 +291,10 @@ def _raised(source: Source, message: str) -> tuple[str, int] | None:
     """The only line that can have raised a user error with this text."""
     if not message or len(message) > _LINE_CHARACTERS:
         return None
-    found = []
-    for file, text in source.files.items():
-        for number, line in enumerate(text.splitlines(), 1):
-            literals = [match for match in _LITERAL.finditer(line) if len(line) <= _LONG_LINE]
-            if any(_may_be(match, message, "UserError" in line) for match in literals):
-                found.append((file, number))
-    return found[0] if len(found) == 1 else None
+    return _only(
+        source,
+        lambda line: any(_may_be(match, message, "UserError" in line) for match in _LITERAL.finditer(line)),
+    )
 
 
 _LITERAL = re.compile(r"""(?P<format>[fF]?)(?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)+)(?P=quote)""")
@@ -304,11 +334,13 @@ def _causes(receipt: Receipt, findings: Sequence[Finding], places: Sequence[Plac
             Cause(finding.message, finding.fix, finding.code, place if place != known else "")
             for finding, place in zip(findings[:_CAUSES], where, strict=False)
         ]
-    explanation = receipt.explanation
-    if isinstance(receipt.outcome, VMError) and receipt.outcome.message == ABSENT and receipt.source:
-        # Its own header was read before it could call anybody.
-        explanation = NO_CONTRACT if _has_header(receipt.source) else explanation
+    explanation = NO_CONTRACT if _is_elsewhere(receipt) else receipt.explanation
     return [Cause(explanation.meaning, explanation.advice)] if explanation else []
+
+
+def _is_elsewhere(receipt: Receipt) -> bool:
+    """Whether there is no contract at an address that the contract called: its own header has been read."""
+    return receipt.outcome == VMError(ABSENT) and receipt.source is not None and _has_header(receipt.source)
 
 
 def _has_header(source: Source) -> bool:
@@ -319,21 +351,27 @@ def _has_header(source: Source) -> bool:
     return True
 
 
-def _findings(receipt: Receipt, traceback: Traceback | None, frames: Sequence[Frame]) -> list[Finding]:
+def _findings(receipt: Receipt, said: str, traceback: Traceback | None, frames: Sequence[Frame]) -> list[Finding]:
     """What the linter finds at the place of the failure, or of its kind."""
     outcome, source = receipt.outcome, receipt.source
     assert source is not None
     if isinstance(outcome, UserError | InternalError) and traceback is None:
         return []
     if traceback is None:
-        if isinstance(outcome, VMError) and outcome.message.startswith(("invalid_contract", "version_too_big")):
-            return [finding for finding in _linted(source) if _HEADER_RULES.match(finding.code)]
-        return []
+        is_set_up = not outcome.message.startswith(_OF_HEADER) if isinstance(outcome, VMError) else True
+        return [] if is_set_up or _is_elsewhere(receipt) else _of_header(source, said)
     if is_own_decision(traceback) or traceback.kind.rpartition(".")[2] in _OF_VALUES:
         return []
     if not frames:
         return _of_kind(receipt, source, traceback)
     return _of_frames(source, frames)
+
+
+def _of_header(source: Source, said: str) -> list[Finding]:
+    """Faults of the header, first those with a word of what the executor ``said``."""
+    found = [finding for finding in _linted(source) if _HEADER_RULES.match(finding.code) and _may_end_a_run(finding)]
+    words = set(re.findall(r"[\w-]{5,}", said)) - {"runner"}
+    return sorted(found, key=lambda finding: words.isdisjoint(re.findall(r"[\w-]{5,}", finding.message)))
 
 
 def _of_kind(receipt: Receipt, source: Source, traceback: Traceback) -> list[Finding]:

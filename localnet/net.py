@@ -148,7 +148,7 @@ class LocalNet:
         async def call() -> Execution:
             await self._chain.check_sender(account, origin=started_by, value=value)
             info = await self._find(contract)
-            source = await self._source(info)
+            source = await self._source(info) if _is_text(args, kwargs) else None
             data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             execution = await self._chain.call(info.address, data, value=value, sender=account, origin=started_by)
             return await self._explained(execution, source)
@@ -193,7 +193,7 @@ class LocalNet:
 
         async def view() -> Receipt:
             info = await self._find(contract)
-            source = await self._source(info)
+            source = await self._source(info) if _is_text(args, kwargs) else None
             data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             receipt = await self._chain.view(info.address, data, sender=account, origin=started_by)
             return await self._with_cause(receipt, source)
@@ -304,26 +304,28 @@ class LocalNet:
         method: str | None,
         args: Arguments,
         kwargs: KeywordArguments | None,
-        source: Source,
+        source: Source | None,
         signature: Callable[[], Awaitable[Mapping[str, Any]]],
         *,
         called: str = "",
     ) -> bytes:
         """Calldata of a call; ``signature`` asks for the types of the parameters, which costs a run.
 
+        :param source: needed for arguments in text.
         :param called: what is called without a method.
 
         :raises BadValue: arguments that a person wrote do not fit the method. A program may send what it likes.
         """
         kwargs = {} if kwargs is None else kwargs
-        is_text = isinstance(args, str) or isinstance(kwargs, str)
+        is_text = _is_text(args, kwargs)
         contracts = await self._chain.contracts() if is_text else []
         positional, named = _parsed(contracts, args, list, "args"), _parsed(contracts, kwargs, dict, "kwargs")
         from_text = [value for value, given in ((positional, args), (named, kwargs)) if isinstance(given, str)]
         # Only a string that starts with 0x can mean something else than itself.
         is_converted = any(values.may_need_schema(value) for value in from_text)
         name = method or called
-        if is_converted or (is_text and name and not surely_fits(source, name, positional, named)):
+        is_doubtful = source is not None and name and not surely_fits(source, name, positional, named)
+        if is_converted or (is_text and is_doubtful):
             try:
                 document = await signature()
             except NoSchema:
@@ -334,7 +336,7 @@ class LocalNet:
                     converted = values.apply_schema_to_call(positional, named, document)
                     positional = converted[0] if isinstance(args, str) else positional
                     named = converted[1] if isinstance(kwargs, str) else named
-                if is_text:
+                if is_text and source is not None:
                     check_arguments(source, name, positional, named, document)
         try:
             return calldata_of_call(method or None, positional, named)
@@ -343,7 +345,7 @@ class LocalNet:
 
     # --- failures ---------------------------------------------------------------------------------
 
-    async def _explained(self, execution: Execution, source: Source) -> Execution:
+    async def _explained(self, execution: Execution, source: Source | None) -> Execution:
         """What is needed to tell why runs failed: of the command itself, and of the messages that it delivered."""
         receipt = await self._with_cause(execution.receipt, source)
         delivered = [await self._with_cause(one) for one in execution.delivered]
@@ -412,6 +414,11 @@ def _parties(sender: str | Address, origin: str | Address | None) -> tuple[Addre
     return find_sender(sender), None if origin is None else find_sender(origin)
 
 
+def _is_text(args: Arguments, kwargs: KeywordArguments | None) -> bool:
+    """Whether a person wrote some of it."""
+    return isinstance(args, str) or isinstance(kwargs, str)
+
+
 def _parsed(contracts: Sequence[ContractInfo], given: Any, kind: type[T], option: str) -> T:
     if not isinstance(given, str):
         return kind(given)  # type: ignore[call-arg]
@@ -422,8 +429,9 @@ def _parsed(contracts: Sequence[ContractInfo], given: Any, kind: type[T], option
     except NotFound as error:
         raise NotFound(f"--{option}: {error}") from error
     except BadValue as error:
-        is_bare = not given.lstrip().startswith("[" if kind is list else "{")
-        raise BadValue(f"--{option}: {error}", picture=error.picture, fix=write if is_bare else error.fix) from error
+        is_bare = not given.lstrip().startswith(("[", "{"))
+        fix = write if is_bare or not error.fix else error.fix
+        raise BadValue(f"--{option}: {error}", picture=error.picture, fix=fix) from error
     if not isinstance(parsed, kind):
         raise BadValue(f"--{option}: {option} must be a JSON {'array' if kind is list else 'object'}", fix=write)
     return parsed

@@ -82,7 +82,7 @@ class Printer:
                 self._effects(delivered, indent="    ")
                 if delivered.source:
                     for style, text in lines(explain_failure(delivered)):
-                        self._failure_line(style, text, indent="      ")
+                        _print_failure(self._out, style, text, indent="      ")
 
     def view(self, receipt: Receipt) -> None:
         """Of ``view``: the bare value on ``out``, a text without quotes."""
@@ -101,7 +101,7 @@ class Printer:
         self._stream("stderr", full_traceback(receipt) if self._full else failure.output)
         head = [(Style.ERROR, failure.title), (Style.NOTE, "Nothing was changed.")]
         for style, text in lines(failure, head):
-            self._failure_line(style, text)
+            _print_failure(self._err, style, text)
 
     def schema(self, schema: dict[str, Any]) -> None:
         """Of ``schema``."""
@@ -206,11 +206,6 @@ class Printer:
     def _line(self, label: str, text: Text, indent: str = "  ") -> None:
         self._out.print(Text(f"{indent}{label:<12}", "dim").append_text(text), soft_wrap=True)
 
-    def _failure_line(self, style: Style, text: str, indent: str = "") -> None:
-        line = Text(indent).append(text, _FAILURE_STYLE.get(style, ""))
-        # A terminal gets whole words, a file whole lines.
-        self._err.print(line, soft_wrap=style not in (Style.CAUSE, Style.FIX) or not self._err.is_terminal)
-
     def _streams(self, receipt: Receipt) -> None:
         self._stream("stdout", receipt.stdout.text())
         self._stream("stderr", receipt.stderr.text())
@@ -225,6 +220,12 @@ class Printer:
             lines = [*lines[:5], f"… {left_out} lines left out, --json has them …", *lines[5 + left_out :]]
         for line in lines:
             self._err.print(Text("  " + line), soft_wrap=True)
+
+
+def _print_failure(console: Console, style: Style, text: str, indent: str = "") -> None:
+    line = Text(indent).append(text, _FAILURE_STYLE.get(style, ""))
+    # A terminal gets whole words, a file whole lines.
+    console.print(line, soft_wrap=style not in (Style.CAUSE, Style.FIX) or not console.is_terminal)
 
 
 def shown(document: Any) -> str:

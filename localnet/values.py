@@ -121,11 +121,10 @@ def not_json(text: str, error: json.JSONDecodeError) -> BadValue:
         position, problem, fix = len(before) - 1, "there is a comma too many", "Take the last comma away."
     elif found == "'" or text[:1] == "'":
         problem = "texts stand in double quotes"
-        fix = """Write 'TEXT' as "TEXT", and put single quotes around the whole option: '["TEXT"]'."""
     elif word := _WORD.match(text, position):
         known = {"true": "true", "false": "false", "none": "null", "null": "null"}.get(word[0].lower())
         problem = f"`{_plain(word[0])}` is no value"
-        fix = f"Write {known}." if known else f'Write "{_plain(word[0])}", and single quotes around the whole option.'
+        fix = f"Write {known}." if known else f'Write "{_plain(word[0])}", and the whole option in single quotes.'
     elif not found:
         problem, fix = "the text ends too early", 'Close what was opened: every [, { and " needs its other end.'
     elif error.msg == "Extra data":

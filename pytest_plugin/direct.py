@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import pytest
 
@@ -19,12 +20,21 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.contract_file import ContractNotFound, read_contract
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
+from pygenvm.localnet.errors import LocalNetError
+from pygenvm.localnet.failure import full_traceback, own_output
+from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.pytest_plugin.contract import DirectContract
 from pygenvm.pytest_plugin.failures import ContractReverted, ExecutorFailed, UnansweredRequest
 from pygenvm.pytest_plugin.inspect import EmittedEvent, SentMessage, decode_event, decode_message, decode_storage
 from pygenvm.pytest_plugin.mocks import Mocks
 from pygenvm.pytest_plugin.workbench import Workbench
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
 
 #: The time of every test until it says otherwise.
 START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,6 +47,19 @@ Account: TypeAlias = DirectContract | Address | str | bytes
 _ASSIGNABLE: Final = ("sender", "origin", "value", "strict_mocks")
 
 _UNCHANGED: Final[Any] = object()
+
+
+def _without_inner_calls(command: Callable[P, T]) -> Callable[P, T]:
+    """What the network refuses is no matter of the calls inside it."""
+
+    @functools.wraps(command)
+    def outer(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except LocalNetError as error:
+            raise error.with_traceback(None) from None
+
+    return outer
 
 
 class Clock:
@@ -59,9 +82,24 @@ class _Snapshot:
 
 @dataclass(slots=True)
 class Reverted:
-    """Given by :meth:`DirectVM.expect_revert`; ``error`` is there after the block."""
+    """A block that must end with :class:`ContractReverted`; ``error`` is there after it."""
 
+    message: str | None = None
     error: ContractReverted | None = None
+
+    def __enter__(self) -> Reverted:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is None:
+            raise pytest.fail.Exception("the contract did not revert")
+        if not isinstance(error, ContractReverted):
+            return False
+        self.error = error
+        if self.message is None or error.says(self.message):
+            return True
+        text = f"expected a revert with {self.message!r}, but the contract says:\n{error}"
+        raise pytest.fail.Exception(text) from None  # or pytest shows it twice
 
 
 class DirectVM:
@@ -73,7 +111,15 @@ class DirectVM:
     """
 
     def __init__(
-        self, net: LocalNet, mocks: Mocks, clock: Clock, workbench: Workbench, owner: Address, test_folder: Path
+        self,
+        net: LocalNet,
+        mocks: Mocks,
+        clock: Clock,
+        workbench: Workbench,
+        owner: Address,
+        test_folder: Path,
+        *,
+        full_trace: bool = False,
     ) -> None:
         self._net = net
         self.value = 0
@@ -89,6 +135,7 @@ class DirectVM:
         self._before = b""
         self._code = b""
         self._last: Execution | None = None
+        self._full_trace = full_trace
 
     if not TYPE_CHECKING:  # or else no type checker would see a misspelt name either
 
@@ -109,17 +156,34 @@ class DirectVM:
 
         A relative path is one from the working directory, or else from the folder of the test file.
         """
-        return self.deploy_code(read_contract(self._find(Path(path))), *args, **kwargs)
+        found = self._find(Path(path))
+        return self._deploy(read_contract(found), args, kwargs, found)
 
     def deploy_code(self, code: bytes | str, /, *args: Any, **kwargs: Any) -> DirectContract:
         """Deploys a contract that the test has as text or bytes."""
-        code = code.encode() if isinstance(code, str) else code
+        return self._deploy(code.encode() if isinstance(code, str) else code, args, kwargs)
+
+    @_without_inner_calls
+    def _deploy(
+        self, code: bytes, args: Sequence[Any], kwargs: Mapping[str, Any], path: Path | None = None
+    ) -> DirectContract:
+        name = name_from_file(path.stem) if path else ""
         before = self.net.snapshot()
-        execution = self.net.deploy(code, args, kwargs, value=self.value, sender=self.sender, origin=self.origin)
+        execution = self.net.deploy(
+            code,
+            args,
+            kwargs,
+            value=self.value,
+            sender=self.sender,
+            origin=self.origin,
+            name=name,
+            path=path,
+        )
         self._transaction(execution, before, code)
         address = execution.receipt.transaction.contract
-        return DirectContract(self, address, self._workbench.methods(self.net, code))
+        return DirectContract(self, address, self._workbench.methods(self.net, code), name)
 
+    @_without_inner_calls
     def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A transaction, whatever the schema says of the method; None calls ``__receive__``.
 
@@ -133,6 +197,7 @@ class DirectVM:
         )
         return self._transaction(execution, before)
 
+    @_without_inner_calls
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
 
@@ -153,23 +218,15 @@ class DirectVM:
     def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
         address = _address(address)
-        return DirectContract(self, address, self._workbench.methods(self.net, self.net.code(address)))
+        methods = self._workbench.methods(self.net, self.net.code(address))
+        return DirectContract(self, address, methods, self.net.contract(address).name)
 
-    @contextlib.contextmanager
-    def expect_revert(self, message: str | None = None) -> Iterator[Reverted]:
+    def expect_revert(self, message: str | None = None) -> Reverted:
         """The block must end with :class:`ContractReverted`.
 
         :param message: a part of the contract's text, of the VM error, or of the traceback behind ``exit_code 1``.
         """
-        reverted = Reverted()
-        try:
-            yield reverted
-        except ContractReverted as error:
-            reverted.error = error
-            if message is not None and not error.says(message):
-                pytest.fail(f"expected a revert with {message!r}, but the contract says:\n{error}")
-            return
-        pytest.fail("the contract did not revert")
+        return Reverted(message)
 
     # --- who, when, how much ----------------------------------------------------------------------
 
@@ -367,9 +424,9 @@ class DirectVM:
         raise ContractNotFound(f"there is no {' and no '.join(map(str, dict.fromkeys(tried)))}")
 
     def _echo(self, receipt: Receipt) -> None:
-        """Lets pytest show what the contract printed."""
+        """Lets pytest show what the contract printed, and the calls in the SDK if it is to show all calls."""
         sys.stdout.write(receipt.stdout.text())
-        sys.stderr.write(receipt.stderr.text())
+        sys.stderr.write(full_traceback(receipt) if self._full_trace else own_output(receipt))
 
 
 def _address(account: Account) -> Address:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
 from pygenvm.localnet.chain.model import Receipt
-from pygenvm.localnet.failure import explain_failure, lines
+from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
 
 
 class ContractReverted(Exception):
@@ -44,7 +46,9 @@ class UnansweredRequest(Exception):
 
 
 def _describe(receipt: Receipt, outcome: Outcome) -> str:
-    said = [f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"]
-    if not isinstance(outcome, UserError) or receipt.stderr.text():
-        said += [text for _, text in lines(explain_failure(receipt))]
-    return "\n".join(said)
+    failure = explain_failure(receipt)
+    if isinstance(outcome, UserError) and not failure.exception:
+        # Its text says all that there is to say.
+        failure = dataclasses.replace(failure, causes=())
+    head = f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"
+    return "\n".join([head, *(text for _, text in lines(failure, room=FAILURE_LINES - 1))])

@@ -69,7 +69,15 @@ def direct_vm(
     """Cheat codes over ``local_net`` (:class:`pytest_plugin.direct.DirectVM`)."""
     from pygenvm.pytest_plugin.direct import DirectVM
 
-    vm = DirectVM(local_net, genvm_mocks, genvm_clock, genvm_workbench, direct_owner, request.path.parent)
+    vm = DirectVM(
+        local_net,
+        genvm_mocks,
+        genvm_clock,
+        genvm_workbench,
+        direct_owner,
+        request.path.parent,
+        full_trace=request.config.getoption("fulltrace"),
+    )
     yield vm
     unused = genvm_mocks.unused() if vm.strict_mocks else []
     if unused:

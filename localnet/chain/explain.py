@@ -112,10 +112,7 @@ _NOT_PUBLIC = r"call to private method|starts? with __ is forbidden|unknown spec
 #: What may come of other arguments than the method wants.
 _OF_ARGUMENTS = r"(TypeError|AttributeError|AssertionError|Exception: invalid address)"
 #: A method that is there, in the words of the SDK.
-_EXISTING = re.compile(
-    r"call to private method `<(?:function|property|coroutine)?[^`]*?(?P<owner>\w+)\.(?P<name>\w+) at "
-)
-_HOOK = "__handle_undefined_method__"
+_EXISTING = re.compile(r"call to private method `<function \w+\.(\w+) at ")
 
 
 def explain(outcome: Outcome, stderr: str = "") -> Explanation | None:

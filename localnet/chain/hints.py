@@ -225,6 +225,27 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         "{problem}.",
         "Write `{meant}`, if that is what you mean.",
     ),
+    _Hint(
+        r"NameError: name '(?P<given>\w+)' is not defined",
+        "There is no `{given}` here.",
+        "Import or define it above; a field is written `self.{given}`.",
+    ),
+    _Hint(
+        r"^AttributeError: '(?P<owner>\w+)' object has no attribute '(?P<given>\w+)'",
+        "A `{owner}` has no `{given}`: {expr}.",
+        "Look at the name; a field of the contract is declared in the body of its class.",
+    ),
+    _Hint(
+        r"^IndexError: (\w+) index out of range",
+        "There are not so many items: {expr}.",
+        "Compare the index with `len(…)` before.",
+    ),
+    _Hint(r"^KeyError: (?P<key>.*)", "There is no key {key}: {expr}.", "Give a default: `.get(KEY, DEFAULT)`."),
+    _Hint(
+        r"^ZeroDivisionError",
+        "{expr} divides by zero.",
+        "Look at the divisor before, and raise gl.vm.UserError(text) so that callers see why.",
+    ),
     _Hint(r"SyntaxError|IndentationError|TabError", "Python cannot read the file.", "Correct the syntax."),
     _Hint(r"MemoryError", "Python could not get more memory.", "Look for data that grows without bound."),
     _Hint(r"RecursionError", "{expr} calls itself without an end.", "Look for a recursion that never ends."),
