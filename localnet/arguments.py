@@ -20,9 +20,11 @@ from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.errors import BadValue
 from pygenvm.localnet.schema import parameters_text, type_text
 from pygenvm.localnet.sources import Source
+from pygenvm.localnet.tracebacks import take_apart
 from pygenvm.localnet.values import SchemaType, Value
 
 _SHOWN_CHARACTERS = 60
+_SAID_CHARACTERS = 1_000
 _DIGITS = re.compile(r"-?[0-9]+")
 #: Annotations whose schema is certain, however they are imported.
 _WRITTEN: Mapping[str, SchemaType] = {
@@ -74,9 +76,9 @@ def misfit(method: str, args: Sequence[Value], kwargs: Mapping[str, Value], sign
 
 
 def surely_fits(source: Source, method: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> bool:
-    """Whether one can read in the source that the arguments fit."""
+    """Whether one can read in the source that the arguments fit. Where it cannot be read, none do."""
     written = written_signature(source, method)
-    return written is not None and misfit(method, args, kwargs, written) is None
+    return not (args or kwargs) if written is None else misfit(method, args, kwargs, written) is None
 
 
 def check_arguments(
@@ -100,7 +102,9 @@ def explain_arguments(
     stderr: str,
 ) -> Explanation | None:
     """The explanation of a failure where the arguments do not fit the method, whose schema is ``document``."""
-    missing = re.search(rf"\.{re.escape(method)}\(\) missing .*: (.*)", stderr)
+    _, traceback = take_apart(stderr)
+    said = traceback.first_line[:_SAID_CHARACTERS] if traceback else ""
+    missing = re.search(rf"\.{re.escape(method)}\(\) missing .*: (.*)", said)
     required = frozenset(re.findall(r"'(\w+)'", missing[1])) if missing else frozenset[str]()
     signature = Signature.of_schema(document, required)
     found = misfit(method, args, kwargs, signature) if document else None

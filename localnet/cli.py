@@ -46,6 +46,10 @@ which contract:
   contract that you deployed last. In `call` and `view` one word is the METHOD, two are CONTRACT METHOD. An empty
   METHOD ('') calls __receive__.
 
+when a contract fails:
+  The calls in its own files with their lines, the exception, its cause and how to fix it; --traceback full shows the
+  calls in the SDK too. Arguments that do not fit the method are refused before anything is run.
+
 values (--args, --kwargs, and everything that is printed):
   JSON, and         {"$addr": "0x…"}     an address; also the name of an account or a contract
                     {"$bytes": "0x00ff"} bytes
@@ -55,8 +59,9 @@ values (--args, --kwargs, and everything that is printed):
   says `address` or `bytes` it is read as that. There are no fractions.
 
 programs (--json):
-  One JSON document on stdout. `ok` tells success; `error` has kind and message, and for a contract's failure also
-  meaning and advice (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
+  One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
+  contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
+  in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
   no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
   outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.

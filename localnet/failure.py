@@ -145,7 +145,7 @@ def lines(
 ) -> Iterator[tuple[Style, str]]:
     """What people read of a failure, in at most ``room`` lines: where, what was said, and cause and fix last."""
     end = [(Style.ERROR, _one_line(_FUNCTION.sub(r"\1", line))) for line in failure.exception.split("\n")[:1] if line]
-    end += [(Style.NOTE, line) for line in (failure.earlier, failure.note) if line]
+    end += [(Style.NOTE, _one_line(line)) for line in (failure.earlier, failure.note) if line]
     end += before_cause
     for cause in failure.causes:
         known = ", ".join(filter(None, [cause.rule, cause.place]))

@@ -18,6 +18,7 @@ _FILE = "/contract.py"
 _PACKAGE = "/contract/"
 _NAME = "contract.py"
 _DEFINITION = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)\b")
+_CONTRACT_BASE = "gl.Contract"
 _CLASS = re.compile(r"class[ \t]+(\w+)\b")
 
 
@@ -94,15 +95,15 @@ class Source:
         return range(start, last + 1)
 
     def method(self, name: str, owner: str = "") -> tuple[str, int] | None:
-        """File and line of the ``def`` of a method; ``owner`` is its class, if that is known."""
+        """File and line of the ``def`` of a method; ``owner`` is its class, by default the contract class."""
         found = None
         for file in self.files:
-            within = ""
+            is_owner = is_class = False
             for number, text in enumerate(self._lines(file), 1):
                 if match := _CLASS.match(text):
-                    within = match[1]
-                elif (match := _DEFINITION.match(text)) and match[1] == name and within:
-                    if within == owner:
+                    is_class, is_owner = True, match[1] == owner if owner else _CONTRACT_BASE in text
+                elif is_class and (match := _DEFINITION.match(text)) and match[1] == name:
+                    if is_owner:
                         return file, number
                     found = found or (file, number)
         return found

@@ -13,6 +13,7 @@ from pygenvm.localnet.chain.hints import Explanation, is_own_decision, python_hi
 from pygenvm.localnet.shorten import shorten
 from pygenvm.localnet.tracebacks import take_apart
 
+_UNKNOWN = Explanation("The VM stopped the contract.", "Please report this error, it should be explained.")
 _USER_ERROR = Explanation(
     "The contract itself refused, with a text of its own choice.",
     "Look for the condition that raises gl.vm.UserError with this text.",
@@ -120,20 +121,22 @@ def explain(outcome: Outcome, stderr: str = "") -> Explanation | None:
     match outcome:
         case UserError(message=message):
             inner = message.removeprefix(INNER)
-            if inner == message or not (found := explain(VMError(inner), stderr)):
-                return _USER_ERROR
-            return Explanation(f"Another contract or a sandbox failed with `{inner}`. {found.meaning}", found.advice)
-        case VMError(message=message):
-            found = _VM_ERRORS.get(message) or next(
-                (item for start, item in _VM_ERROR_STARTS.items() if message.startswith(start)), None
-            )
+            found = _of_vm(inner, stderr) if inner != message else None
             if found is None:
-                return Explanation("The VM stopped the contract.", "Please report this error, it should be explained.")
-            hint = python_hint(stderr) if message == UNCAUGHT else None
-            return hint or found
+                return _USER_ERROR
+            return Explanation(f"A sandbox or another contract failed with `{inner}`. {found.meaning}", found.advice)
+        case VMError(message=message):
+            return _of_vm(message, stderr) or _UNKNOWN
         case InternalError(message=message):
             return _internal(message)
     return None
+
+
+def _of_vm(message: str, stderr: str) -> Explanation | None:
+    known = _VM_ERRORS.get(message) or next(
+        (item for start, item in _VM_ERROR_STARTS.items() if message.startswith(start)), None
+    )
+    return (python_hint(stderr) or known) if message == UNCAUGHT else known
 
 
 def may_be_wrong_method(outcome: Outcome | None, stderr: str) -> bool:

@@ -11,6 +11,8 @@ _FORBIDDEN = r"SystemError: 6: forbidden"
 #: Calls of the SDK's start-up code that begin blocks and sandboxes.
 _BLOCK_STARTS = ('"entry_stage_data"', "pickle.loads(")
 _EXPRESSION_CHARACTERS = 80
+_SAID_CHARACTERS = 1_000
+_CALLS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +259,8 @@ def python_hint(stderr: str) -> Explanation | None:
     _, traceback = take_apart(stderr)
     if traceback and is_own_decision(traceback):
         return None
-    last = stderr.rstrip().splitlines()[-3:]
-    situation = _situation(traceback) if traceback else " ".join(last)
+    last = " ".join(stderr.rstrip().splitlines()[-3:])
+    situation = _situation(traceback) if traceback else last[-_SAID_CHARACTERS:]
     for hint in _PYTHON_HINTS:
         if match := re.search(hint.pattern, situation, re.MULTILINE):
             own = next((frame for frame in reversed(traceback.frames) if is_own(frame)), None) if traceback else None
@@ -284,11 +286,12 @@ def _situation(traceback: Traceback) -> str:
 
     ``block`` if that is in the VM of a block or sandbox, then ``file/function`` of the calls below the author's last.
     """
-    frames = list(traceback.frames)
+    frames = traceback.frames
     own = max((number for number, frame in enumerate(frames) if is_own(frame)), default=-1)
     words = ["block"] if any(started in frame.source for frame in frames for started in _BLOCK_STARTS) else []
-    words += [f"{_short(frame.file)}/{frame.function}" for frame in frames[own + 1 :]]
-    return " ".join([*words, traceback.exception])
+    words += [f"{_short(frame.file)}/{frame.function}" for frame in frames[own + 1 :][-_CALLS:]]
+    # Bounded, because a contract may write what it likes and patterns go back and forth in it.
+    return " ".join([*words, traceback.exception[:_SAID_CHARACTERS]])
 
 
 def _short(file: str) -> str:

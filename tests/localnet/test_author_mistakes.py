@@ -355,7 +355,7 @@ def make(mistake: Mistake, capsys: pytest.CaptureFixture[str]) -> tuple[int, str
 
 
 def line_of(code: str) -> int | None:
-    """The number of the line that is marked."""
+    """The number of the line that is marked, if there is one."""
     return next((number for number, line in enumerate(code.splitlines(), 1) if HERE in line), None)
 
 
@@ -436,14 +436,29 @@ def test_the_right_file_of_the_right_contract(
         Path(f"{name}.py").write_text(code, encoding="utf-8")
         assert run(capsys, "deploy", f"{name}.py")[0] == 0
     callee = ("--args", '[{"$addr": "callee"}]')
-    code, output = run(capsys, "view", "ask", *callee)
-    assert code == 1
+    status, output = run(capsys, "view", "ask", *callee)
+    assert status == 1
     assert output.startswith(f"callee.py:{line_of(CALLEE)}, in look\n    return 1 // self.n")
-    code, output = run(capsys, "call", "send", *callee)
-    assert code == 0
+    status, output = run(capsys, "call", "send", *callee)
+    assert status == 0
     assert re.search(r"#4 failed call .*\n +callee\.py:\d+, in go\n", output)
     assert "after KeyError: 'x' (callee.py:" in output
     assert "a negative one" in output
+
+
+def test_a_sandbox_that_fails(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ("def inner() -> int:", f"    return [][1] {HERE}", "gl.vm.unpack_result(gl.vm.spawn_sandbox(inner))")
+    code = contract(write(*lines))
+    Path("wallet.py").write_text(code, encoding="utf-8")
+    assert run(capsys, "deploy", "wallet.py")[0] == 0
+    status, output = run(capsys, "call", "go")
+    assert status == 1
+    assert output.startswith(f"wallet.py:{line_of(code)}, in inner\n")
+    assert "User error: vm error: exit_code 1" in output
+    assert "cause: A sandbox or another contract failed with `exit_code 1`. There are not so many items" in output
 
 
 def test_a_file_that_has_changed_since(
