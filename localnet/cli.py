@@ -61,9 +61,10 @@ values (--args, --kwargs, and everything that is printed):
 programs (--json):
   One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
-  in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
-  no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
-  outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
+  in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
+  internal_error; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor, interrupted,
+  internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances, storage, stdout,
+  stderr), delivered. view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
 

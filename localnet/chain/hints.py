@@ -233,18 +233,18 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         "Import or define it above; a field is written `self.{given}`.",
     ),
     _Hint(
-        r"^AttributeError: '(?P<owner>\w+)' object has no attribute '(?P<given>\w+)'",
+        r"^(?:block )?AttributeError: '(?P<owner>\w+)' object has no attribute '(?P<given>\w+)'",
         "A `{owner}` has no `{given}`: {expr}.",
         "Look at the name; a field of the contract is declared in the body of its class.",
     ),
     _Hint(
-        r"^IndexError: (\w+) index out of range",
+        r"^(?:block )?IndexError: (\w+) index out of range",
         "There are not so many items: {expr}.",
         "Compare the index with `len(…)` before.",
     ),
-    _Hint(r"^KeyError: (?P<key>.*)", "There is no key {key}: {expr}.", "Give a default: `.get(KEY, DEFAULT)`."),
+    _Hint(r"^(?:block )?KeyError: (?P<key>.*)", "There is no key {key}: {expr}.", "Give a default: `.get(KEY, DEFAULT)`."),
     _Hint(
-        r"^ZeroDivisionError",
+        r"^(?:block )?ZeroDivisionError",
         "{expr} divides by zero.",
         "Look at the divisor before, and raise gl.vm.UserError(text) so that callers see why.",
     ),
