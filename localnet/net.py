@@ -324,8 +324,8 @@ class LocalNet:
         # Only a string that starts with 0x can mean something else than itself.
         is_converted = any(values.may_need_schema(value) for value in from_text)
         name = method or called
-        is_doubtful = source is not None and name and not surely_fits(source, name, positional, named)
-        if is_converted or (is_text and is_doubtful):
+        is_doubtful = is_text and source and name and not surely_fits(source, name, positional, named)
+        if is_converted or is_doubtful:
             try:
                 document = await signature()
             except NoSchema:

@@ -242,7 +242,9 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         "There are not so many items: {expr}.",
         "Compare the index with `len(…)` before.",
     ),
-    _Hint(r"^(?:block )?KeyError: (?P<key>.*)", "There is no key {key}: {expr}.", "Give a default: `.get(KEY, DEFAULT)`."),
+    _Hint(
+        r"^(?:block )?KeyError: (?P<key>.*)", "There is no key {key}: {expr}.", "Give a default: `.get(KEY, DEFAULT)`."
+    ),
     _Hint(
         r"^(?:block )?ZeroDivisionError",
         "{expr} divides by zero.",
