@@ -181,8 +181,8 @@ class _Values:
 
 
 def _wrong_type(place: _Place, value: ast.expr, kind: str, fix: str | None = None) -> Fault:
-    given = "None" if kind == "None" else f"{'an' if kind[0] in 'Ai' else 'a'} `{kind}`"
-    message = f"`{place}` is a `{shown(place.annotation)}` and is given {given}"
+    given = "None" if kind == "None" else _a(kind)
+    message = f"`{place}` is {_a(shown(place.annotation))} and is given {given}"
     if fix is None and kind == "None":
         fix = "Leave it out in `__init__`: it reads as zero, or empty, from the start. Let that mean `none`."
     elif fix is None and place.type in INTEGERS and _is_division(value):
@@ -192,6 +192,10 @@ def _wrong_type(place: _Place, value: ast.expr, kind: str, fix: str | None = Non
     elif fix is None and place.type not in _TAKES:
         fix = f"Assign a `{shown(place.annotation)}(…)`."
     return fault(WRONG_TYPE, value, message, fix)
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'Ai' else 'a'} `{name}`"
 
 
 def _is_division(node: ast.expr) -> bool:

@@ -777,6 +777,9 @@ PASSES: dict[str, str] = {
         before="import typing\n\nif typing.TYPE_CHECKING:\n    import genlayer.std\n\n"
         "if __name__ == '__main__':\n    gl.call_llm('x')",
     ),
+    "GL602 helpers that are not exported": contract(
+        "def _f(self) -> object: return gl.vm.gl_call, gl.vm.Lazy, gl.nondet._decode_nondet"
+    ),
     "GL602 of a NamedTuple": contract("def _f(self) -> object: return gl.message._asdict(), gl.message._fields"),
 }
 
