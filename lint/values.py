@@ -11,7 +11,8 @@ from pygenvm.lint.kinds import kind_of, number_of
 from pygenvm.lint.model import Fault, fault
 from pygenvm.lint.names import INTEGERS, PLAIN_BASES
 from pygenvm.lint.source import ClassInfo, Contract, Module, methods, shown
-from pygenvm.lint.storage import RULES, StoredMethod, storage_classes, stored_methods
+from pygenvm.lint.storage import RULES
+from pygenvm.lint.stored import StoredMethod, storage_classes, stored_methods
 
 WRONG_TYPE = RULES.error("GL317", "a field is given a value of a type that it does not take", "Convert the value.")
 OUT_OF_RANGE = RULES.error(

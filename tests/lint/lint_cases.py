@@ -813,6 +813,9 @@ FOUND: dict[str, str] = {
     "GL301 in a record that is not marked": contract(
         "x: DynArray[R]  #! GL308", before="class R:\n    a: int  #! GL301"
     ),
+    "GL301 in the base of a record": contract(
+        "x: R", before="class B:\n    a: int  #! GL301\n\n@allow_storage\nclass R(B):\n    b: u8"
+    ),
     "GL308 in a container of Python": contract("x: dict[str, R]  #! GL303 GL308", before="class R:\n    a: u8"),
 }
 
