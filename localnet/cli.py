@@ -283,9 +283,9 @@ def _accounts(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from pygenvm.lint import Level, Settings, find_contracts, lint, report
+    from pygenvm.lint import Level, find_contracts, lint, report
     from pygenvm.localnet.errors import BadRequest
-    from pygenvm.localnet.lint_settings import ask_sandbox, installed_runners
+    from pygenvm.localnet.lint_settings import settings
 
     out = Console(highlight=False)
     if options.rules:
@@ -296,9 +296,9 @@ def _lint(options: argparse.Namespace) -> int:
         return EXIT_OK
     if not options.paths:
         raise BadRequest("name the files or folders to check, or ask for --rules")
-    settings = Settings(installed_runners(), lambda code: ask_sandbox(_net(options), code))
+    known = settings(lambda: _net(options))
     contracts = list(dict.fromkeys(contract for path in options.paths for contract in find_contracts(path)))
-    findings = [finding for contract in contracts for finding in lint(contract, settings)]
+    findings = [finding for contract in contracts for finding in lint(contract, known)]
     if options.json:
         _print_json(report.document(findings, [str(contract) for contract in contracts]))
     else:
