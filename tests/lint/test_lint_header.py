@@ -106,7 +106,7 @@ def test_what_a_header_brings() -> None:
     def runners(text: str) -> frozenset[str] | None:
         return header.check_text(f"# {text}\n", header.Runners({})).runners
 
-    assert runners(JSON) == {"py-genlayer"}
+    assert runners(JSON) == frozenset({"py-genlayer"})
     assert runners(f'{{ "Seq": [{{ "AddEnv": {{ "name": "A", "val": "b" }} }}, {JSON}] }}') is None
     assert runners(f'{{ "Seq": [{{ "Depends": "my-own:hash" }}, {JSON}] }}') is None
 
