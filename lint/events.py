@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from pygenvm.executor.primitives.abi import EVENT_MAX_TOPICS
-from pygenvm.executor.runner.version import Version, highest_version
+from pygenvm.executor.runner.version import Version, version_limit
 from pygenvm.lint.model import Fault, Rules, fault
 from pygenvm.lint.source import ClassInfo, Contract, Module, methods
 
@@ -91,7 +91,7 @@ def _version(contract: Contract, module: Module) -> Iterator[tuple[Module, Fault
     version = contract.version
     if version is None or version >= max(_EVENTS, _TRACE):
         return
-    fix = f"Write `# {highest_version(-1)}` as the first line of the file."
+    fix = f"Write `# {version_limit(-1).version}` as the first line of the file."
     for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue

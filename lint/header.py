@@ -11,7 +11,7 @@ from pygenvm.executor.primitives.abi import ABSENT_VERSION
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.ids import CONTRACT, LATEST, RUNNER_JSON, RunnerId
 from pygenvm.executor.runner.runner_json import Action, Depends, Seq, StartWasm, When, With
-from pygenvm.executor.runner.version import WHITE_SPACE, Version, highest_version
+from pygenvm.executor.runner.version import WHITE_SPACE, Version, version_limit
 from pygenvm.lint.model import Fault, Place, Rules, fault
 
 RULES = Rules("Header")
@@ -136,7 +136,8 @@ def _no_header(lines: list[str]) -> Fault:
 
 
 def _version(text: str, place: Place, result: Header) -> Iterator[Fault]:
-    highest = highest_version(-1)
+    limit = version_limit(-1)
+    highest = limit.version
     try:
         version = Version.parse(text)
     except ValueError:
@@ -151,12 +152,12 @@ def _version(text: str, place: Place, result: Header) -> Iterator[Fault]:
         yield fault(BAD_VERSION, place, "version 0.0.0 does not exist", f"Write `# {highest}`.")
         return
     result.version = version
-    if version > highest:
+    if not limit.admits(version):
         yield fault(
             VERSION_TOO_BIG,
             place,
             f"version {version} does not exist yet: the contract would end with `version_too_big`",
-            f"Write `# {highest}`, the highest there is, or a lower one.",
+            f"Write `# {highest}`, or another one up to {limit}.",
         )
 
 
