@@ -54,7 +54,8 @@ class Run:
 
 
 def _run(group: str, runner: str, **how: Any) -> Run:
-    sources = {name: (NATIVE / f"{name}.py").read_text(encoding="utf-8") for name in ("harness", "tool_storage", group)}
+    names = ("harness", "tool_storage", "storage_support", group)
+    sources = {name: (NATIVE / f"{name}.py").read_text(encoding="utf-8") for name in names}
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=runner, sources=sources, group=group).encode())
     outcome = call(host, {}, **how)
