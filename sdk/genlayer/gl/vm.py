@@ -63,19 +63,19 @@ def unpack_result[T](res: Result[T], /) -> T:
     return res.calldata
 
 
-def _decode_sub_vm_result_retn(data: bytes) -> Result[typing.Any]:
+def _decode_sub_vm_result_retn(data: bytes | memoryview) -> Result[typing.Any]:
     """One code byte, then calldata (Return) or text (UserError, VMError) (spec sdk/03 §3)."""
     code, payload = data[0], data[1:]
     if code == ResultCode.RETURN:
         return Return(calldata.decode(payload))
     if code == ResultCode.USER_ERROR:
-        return UserError(payload.decode("utf-8"))
+        return UserError(str(payload, "utf-8"))
     if code == ResultCode.VM_ERROR:
-        return VMError(payload.decode("utf-8"))
+        return VMError(str(payload, "utf-8"))
     raise AssertionError(f"unknown type {code}")
 
 
-def _decode_sub_vm_result(data: bytes) -> typing.Any:
+def _decode_sub_vm_result(data: bytes | memoryview) -> typing.Any:
     """The returned value of a sub-VM; errors are raised as UserError."""
     return unpack_result(_decode_sub_vm_result_retn(data))
 

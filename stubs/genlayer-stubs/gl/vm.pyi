@@ -38,7 +38,7 @@ Result: typing_extensions.TypeAlias = Return[_T] | VMError | UserError
 def unpack_result(res: Result[_T], /) -> _T:
     """The returned value; errors are raised as UserError."""
 
-def _decode_sub_vm_result(data: bytes) -> typing.Any:
+def _decode_sub_vm_result(data: bytes | memoryview) -> typing.Any:
     """The returned value of a sub-VM; errors are raised as UserError."""
 
 class _SpawnSandbox:

@@ -100,6 +100,7 @@ def case_results_of_sub_vms():
     decode = gl.vm._decode_sub_vm_result
     equal(decode(b"\0" + gl.calldata.encode({"a": 1})), {"a": 1})
     raises(gl.vm.UserError, "UserError(message='no')", decode, b"\1no")
+    raises(gl.vm.UserError, "UserError(message='no')", decode, memoryview(b"\1no"))
     raises(gl.vm.UserError, "UserError(message='vm error: exit_code 1')", decode, b"\2exit_code 1")
 
 

@@ -273,6 +273,13 @@ def case_dynarray_reads():
         reads({"method": "m", "args": [[1, 2, None, 3, 4]]}),
         ([1, 2, 3, 4], [length, item(1), first, length, item(3), first]),
     )
+    # the same place with items of another size
+    wide, narrow = one_field("DynArray[u32]"), one_field("DynArray[u8]")
+    one = wide()
+    one.x = [1, 2, 3]
+    other = narrow.__new__(narrow)
+    other._storage_slot, other._off, other.__type_desc__ = one._storage_slot, 0, narrow().__type_desc__
+    equal([other.x[1], other.x[0], one.x[1], one.x[2], other.x[2]], [0, 1, 2, 3, 0])
     # a sandbox may write, whoever starts it
     equal(reads({"method": "sandbox"}), ([1, 2, 3], [length, item(1), first, length, item(3)]))
     value, log = reads({"method": "all"})

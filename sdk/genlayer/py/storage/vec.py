@@ -26,17 +26,20 @@ def _position(index: typing.SupportsIndex, length: int) -> int:
 class _Seen:
     """What was read of an array when the storage had been written to ``writes`` times."""
 
-    __slots__ = ("chunk", "data", "length", "writes")
+    __slots__ = ("chunk", "data", "length", "size", "writes")
 
     writes: int
     length: int
-    chunk: int | None
-    data: bytes | None
+    # the last chunk that an item of ``size`` bytes was read from; its bytes since the second time
+    chunk: int
+    size: int
+    data: bytes
 
     def __init__(self, writes: int, length: int) -> None:
         self.writes = writes
         self.length = length
-        self.chunk = self.data = None
+        self.chunk = self.size = -1
+        self.data = b""
 
 
 class DynArray[T](MutableSequence[T]):
@@ -79,11 +82,11 @@ class DynArray[T](MutableSequence[T]):
         per_chunk = max(1, _CHUNK_BYTES // size)
         chunk = position // per_chunk
         start = chunk * per_chunk
-        if seen.chunk != chunk:
-            seen.chunk, seen.data = chunk, None
+        if seen.chunk != chunk or seen.size != size:
+            seen.chunk, seen.size, seen.data = chunk, size, b""
             value = item.get(items, position * size)
             return value
-        if seen.data is None:
+        if not seen.data:
             seen.data = items.read(start * size, (min(start + per_chunk, length) - start) * size)
         at = (position - start) * size
         value = item.from_place(seen.data[at : at + size], items, position * size)
