@@ -41,7 +41,7 @@ _VM_ERRORS: dict[str, Explanation] = {
         " held although storage has them.",
     ),
     "version_too_big": Explanation(
-        "The first line of the contract asks for a version that does not exist yet.",
+        "The first line of the contract asks for a version that does not exist yet, or did not at the message's date.",
         "Lower the number in the line that looks like `# v0.2.16`, or leave the line out.",
     ),
     "exit_code 1": Explanation(
