@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.chain.model import Receipt
+    from pygenvm.localnet.chain.model import Execution, Receipt
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
 
-EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 PROJECT_FOLDER = ".pygenvm"
 DATABASE = "local.db"
@@ -75,7 +75,8 @@ messages:
   that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
 
 exit codes: 0 done; 1 the contract failed, nothing changed (lint: there are errors); 2 bad command line or arguments,
-            nothing was run; 3 the executor or the database failed; 130 interrupted
+            nothing was run; 3 the executor or the database failed; 4 done, but the output could not be written
+            (genvm local log has what was done); 130 interrupted
 """
 
 
@@ -131,11 +132,13 @@ def add_parser(commands: Any) -> None:
     )
     _call_options(deploy, value=True)
     deploy.add_argument("--name", metavar="NAME", help="name of the contract (default: that of the file)")
+    deploy.set_defaults(changes=True)
     deploy.add_argument(
         "--salt", type=_amount, default=0, metavar="N", help="make the address depend on the sender and N alone"
     )
 
     call = _command(actions, "call", "call a method in a transaction", "call token transfer --args '[…]' --from bob")
+    call.set_defaults(changes=True)
     _contract_and_method(call)
     _call_options(call, value=True)
 
@@ -184,10 +187,6 @@ def run(options: argparse.Namespace) -> int:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
         kind, message, code = "interrupted", _INTERRUPTED, EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone; the interpreter must not find that out again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except Exception as error:
         # A bug of ours. Exit code 1 would blame the contract.
         traceback.print_exc()
@@ -197,9 +196,7 @@ def run(options: argparse.Namespace) -> int:
 
         _print_json(error_document(kind, message))
     else:
-        from pygenvm.executor.terminal_text import visible
-
-        print(f"genvm local: {visible(message)}", file=sys.stderr)
+        _complain(message)
     return code
 
 
@@ -371,12 +368,22 @@ def _exit_code(receipt: Receipt) -> int:
     return EXIT_INTERNAL if isinstance(receipt.outcome, InternalError) else EXIT_CONTRACT
 
 
-def _report_execution(options: argparse.Namespace, execution: Any) -> int:
+def _report_execution(options: argparse.Namespace, execution: Execution) -> int:
     from pygenvm.localnet.documents import execution_document
+    from pygenvm.localnet.errors import LocalNetError
 
-    names = _names(_net(options))
-    _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
-    return _exit_code(execution.receipt)
+    verdict = _exit_code(execution.receipt)
+    try:
+        names = _names(_net(options))
+        _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
+    except (Exception, KeyboardInterrupt) as error:
+        # It is done. Whatever keeps us from telling is no verdict on it.
+        if not isinstance(error, (LocalNetError, KeyboardInterrupt)):
+            traceback.print_exc()
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{error}"
+        _complain(f"{'' if verdict else 'done, but '}the output could not be written: {why}")
+        return verdict or EXIT_UNPRINTED
+    return verdict
 
 
 def _report(options: argparse.Namespace, names: Any, document: Document, for_people: Callable[[Printer], None]) -> None:
@@ -388,6 +395,12 @@ def _report(options: argparse.Namespace, names: Any, document: Document, for_peo
     from pygenvm.localnet.render import Printer
 
     for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
+
+
+def _complain(message: str) -> None:
+    from pygenvm.executor.terminal_text import visible
+
+    print(f"genvm local: {visible(message)}", file=sys.stderr)
 
 
 def _print_json(document: Any) -> None:

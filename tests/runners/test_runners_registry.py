@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pygenvm.cli.main import main
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners import cli, recipes, registry
 from pygenvm.runners.errors import BuildError
@@ -248,7 +249,7 @@ def test_a_termination_signal_ends_what_was_started(
     monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
     monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
     before = signal.getsignal(signal.SIGTERM)
-    assert genvm_runners("build") == 130
+    assert main(["runners", "build"]) == 130
     assert "Finished steps are kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
     child = int((cache / "pid").read_text())
