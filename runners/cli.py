@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         if args.runners_command == "build":
             return _check(args) if args.check else _build(args)
         return _list(args.json) if args.runners_command == "list" else _verify()
-    except (BuildError, ConfigError) as error:
+    except (BuildError, ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
