@@ -43,8 +43,8 @@ examples:
 which contract:
   A word that starts with 0x is an address, or the start of one if only one contract has it. Any other word is the
   name of a contract: that of its file, or --name; of several with one name, the last. Without a word it is the
-  contract that you deployed last. In `call` and `view` one word is the METHOD, two are CONTRACT METHOD. An empty
-  METHOD ('') calls __receive__.
+  contract that you deployed last; if a deployment has failed since then, you are asked to name one. In `call` and
+  `view` one word is the METHOD, two are CONTRACT METHOD. An empty METHOD ('') calls __receive__.
 
 values (--args, --kwargs, and everything that is printed):
   JSON, and         {"$addr": "0x…"}     an address; also the name of an account or a contract
@@ -59,12 +59,13 @@ programs (--json):
   meaning and advice (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
   no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
   outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
-  schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.
+  schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
+  that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
-  by the first transaction that succeeds. Delete it to start anew.
+  by the first transaction. Delete it to start anew.
 
 accounts and value:
   alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 10^18 each; `genvm local accounts` lists
@@ -222,9 +223,9 @@ def _deploy(options: argparse.Namespace) -> int:
 
 def _call(options: argparse.Namespace) -> int:
     contract, method = _words(options)
-    execution = _net(options).call(
-        contract, method, options.args, options.kwargs, value=options.value, sender=options.sender
-    )
+    net = _net(options)
+    execution = net.call(contract, method, options.args, options.kwargs, value=options.value, sender=options.sender)
+    _note_failed_deployment(net, contract)
     return _report_execution(options, execution)
 
 
@@ -234,6 +235,7 @@ def _view(options: argparse.Namespace) -> int:
     contract, method = _words(options)
     net = _net(options)
     receipt = net.view(contract, method, options.args, options.kwargs, sender=options.sender)
+    _note_failed_deployment(net, contract)
     names = _names(net)
     _report(options, names, view_document(receipt, names), lambda printer: printer.view(receipt))
     return _exit_code(receipt)
@@ -255,6 +257,8 @@ def _schema(options: argparse.Namespace) -> int:
         names = _names(net)
         _report(options, names, failure_document(receipt, names), lambda printer: printer.failure(receipt))
         return _exit_code(receipt)
+    if not is_file:
+        _note_failed_deployment(net, target)
     _report(options, {}, schema_document(schema), lambda printer: printer.schema(schema))
     return EXIT_OK
 
@@ -265,6 +269,7 @@ def _state(options: argparse.Namespace) -> int:
 
     net = _net(options)
     dump = read_state(net, options.contract)
+    _note_failed_deployment(net, options.contract)
     _report(options, _names(net), state_document(dump), lambda printer: printer.state(dump, raw=options.raw))
     return EXIT_OK
 
@@ -345,6 +350,13 @@ def _names(net: LocalNet) -> Any:
     from pygenvm.localnet.documents import contract_names
 
     return contract_names(net.contracts())
+
+
+def _note_failed_deployment(net: LocalNet, word: str | None) -> None:
+    """The name of a contract may be that of a newer one that could not be deployed."""
+    failed = net.failed_deployment() if word else None
+    if failed is not None and failed.transaction.name == word:
+        _complain(f"note: the last deployment of {word} failed; this is the contract deployed before it")
 
 
 def _words(options: argparse.Namespace) -> tuple[str | None, str]:

@@ -52,7 +52,7 @@ def receipt_document(receipt: Receipt, names: Names) -> Document:
         "status": str(receipt.status),
         "from": _party(transaction.sender, names),
         "origin": _party(transaction.origin, names),
-        "to": _party(transaction.contract, names),
+        "to": _party(transaction.contract, {transaction.contract: transaction.name, **names}),
         "value": transaction.value,
         **call_document(transaction.calldata),
         "datetime": receipt.datetime,

@@ -19,6 +19,7 @@ from pygenvm.localnet.cli import default_database
 from pygenvm.localnet.executors.base import RunReport, RunRequest
 from pygenvm.localnet.executors.output import Captured
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
+from tests.support.networks import state_of
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 
@@ -155,7 +156,7 @@ def test_call_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (deployed / ".pygenvm" / "local.db").read_bytes()
+    before = state_of(deployed / ".pygenvm" / "local.db")
     code, out, err = run_text(capsys, "call", "fail")
     assert (code, out) == (1, "")
     assert err.splitlines() == [
@@ -168,7 +169,7 @@ def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]
         "Look for the condition that raises gl.vm.UserError with this text.",
         "Nothing was changed.",
     ]
-    assert (deployed / ".pygenvm" / "local.db").read_bytes() == before
+    assert state_of(deployed / ".pygenvm" / "local.db") == before
 
 
 def test_a_failure_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +220,50 @@ def test_state_that_cannot_be_decoded(deployed: Path, capsys: pytest.CaptureFixt
     code, out, _ = run_text(capsys, "state")
     assert "not decoded: the contract fails" in out
     assert "    07000000" + b"# thing".hex() in out.splitlines()
+
+
+def test_after_a_failed_deployment(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (deployed / "newer.py").write_bytes(b"# no contract of ours")
+    assert run_json(capsys, "deploy", "newer.py")[0] == 1
+    address = accounts.contract_address(ALICE, salt=0, nonce=0).as_hex
+    said = (
+        "the last deployment, of newer, failed (invalid_contract); the contract deployed before it is still there: to"
+        f" use that, name it, thing or {address[:10]}"
+    )
+    for command in (("call", "echo"), ("view", "echo"), ("state",), ("schema",)):
+        code, document = run_json(capsys, *command)
+        assert (code, document["error"]) == (2, {"kind": "not_found", "message": said})
+    for word in ("thing", address[:10]):
+        assert run_json(capsys, "call", word, "echo")[1]["contract"]["name"] == "thing"
+    # The file is mended, and the same mistake is made with the one that is there.
+    (deployed / "thing.py").write_bytes(b"# no contract of ours")
+    assert run_text(capsys, "deploy", "thing.py")[0] == 1
+    note = "genvm local: note: the last deployment of thing failed; this is the contract deployed before it\n"
+    for words in (("call", "thing", "echo"), ("view", "thing", "echo"), ("state", "thing"), ("schema", "thing")):
+        code, _, err = run_text(capsys, *words)
+        assert code == 0
+        assert note in err
+        assert run_text(capsys, words[0], address[:10], *words[2:])[2].count("note:") == 0
+
+
+def test_failed_commands_are_in_the_log(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (deployed / "newer.py").write_bytes(b"# no contract of ours")
+    run_text(capsys, "deploy", "newer.py")
+    run_text(capsys, "call", "thing", "fail")
+    address = accounts.contract_address(ALICE, salt=0, nonce=1).as_hex
+    assert [line for line in run_text(capsys, "log")[1].splitlines() if not line.startswith("   ")] == [
+        "  #1 ok deploy alice → thing 0xf3CD8dF1 value 5 = null",
+        f"  -- failed deploy alice → newer {address[:10]} VM error: invalid_contract",
+        "  -- failed call alice → thing 0xf3CD8dF1 fail() User error: bad \\x1b[31m luck",
+    ]
+    one, deployment, call = run_json(capsys, "log")[1]["transactions"]
+    assert (one["number"], deployment["number"], call["number"]) == (1, None, None)
+    assert deployment["to"] == {"address": address, "name": "newer"}
+    assert (deployment["status"], deployment["outcome"]) == (
+        "failed",
+        {"kind": "vm_error", "message": "invalid_contract"},
+    )
+    assert (call["method"], call["outcome"]["kind"], call["stderr"]) == ("fail", "user_error", "warned\n")
 
 
 # --- bad command lines ------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.output import Captured
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.net import LocalNet
+from tests.support.networks import state_of
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
@@ -117,9 +118,9 @@ def test_an_executor_that_does_not_end_is_killed(tmp_path: Path) -> None:
     ],
 )
 def test_crashes(net: LocalNet, tmp_path: Path, method: str, text: str) -> None:
-    before = (tmp_path / "local.db").read_bytes()
+    before = state_of(tmp_path / "local.db")
     assert net.call("fake", method).receipt.outcome == InternalError(text)
-    assert (tmp_path / "local.db").read_bytes() == before
+    assert state_of(tmp_path / "local.db") == before
 
 
 def test_an_executor_that_breaks_the_protocol(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written(
     cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cache / "build").write_text("")
-    with pytest.raises(BuildError, match=f"below {cache}: .*\n.*PYGENVM_CACHE"):
+    with pytest.raises(BuildError, match=rf"below {re.escape(str(cache))}: .*\n.*PYGENVM_CACHE"):
         registry.ensure_built(progress=False)
     assert genvm_runners("build") == 1
     assert "PYGENVM_CACHE" in capsys.readouterr().err
