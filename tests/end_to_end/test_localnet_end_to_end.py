@@ -297,7 +297,7 @@ def test_exits_with_any_code(tmp_path: Path, status: int) -> None:
 def test_constructors_that_never_end(tmp_path: Path) -> None:
     net = LocalNet(tmp_path / "local.db", timeout=2.0)
     assert net.deploy((HEADER + "while True: pass\n").encode()).receipt.outcome == VMError("timeout")
-    assert not (tmp_path / "local.db").exists()
+    assert net.contracts() == []
 
 
 @pytest.mark.parametrize(
@@ -312,9 +312,10 @@ def test_constructors_that_never_end(tmp_path: Path) -> None:
     ],
     ids=["empty", "not text", "not JSON", "no such runner", "version", "syntax"],
 )
-def test_code_that_is_no_contract(net: LocalNet, tmp_path: Path, code: bytes, outcome: Outcome) -> None:
+def test_code_that_is_no_contract(net: LocalNet, code: bytes, outcome: Outcome) -> None:
     assert net.deploy(code).receipt.outcome == outcome
-    assert not (tmp_path / "local.db").exists()
+    assert net.contracts() == []
+    assert [receipt.outcome for receipt in net.log()] == [outcome]
 
 
 def state(net: LocalNet, contract: Address) -> StateDump:
