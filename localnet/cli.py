@@ -65,7 +65,7 @@ programs (--json):
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
-  by the first transaction. Delete it to start anew.
+  by the first transaction; the folder of FILE has to be there. Delete it to start anew.
 
 accounts and value:
   alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 10^18 each; `genvm local accounts` lists
@@ -334,9 +334,13 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
+    from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
 
-    path = options.db or default_database()
+    path: Path = options.db or default_database()
+    if options.db and (path.is_dir() or not path.absolute().parent.is_dir()):
+        wrong = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}; make it first"
+        raise BadRequest(f"--db: {wrong}")
 
     def on_wait() -> None:
         seconds = f"{limits.LOCK_SECONDS:g} seconds"

@@ -58,6 +58,7 @@ def find_contract(
 
     :param failed: the deployment that the user tried last, if it failed.
     :raises NotFound: none, or more than one.
+    :raises BadValue: an address with a wrong checksum.
     """
     if not contracts:
         why = _failure(failed) if failed else "there is no contract yet"
@@ -71,6 +72,8 @@ def find_contract(
             f"{_failure(failed)}; the contract deployed before it is still there: to use that, name it,"
             f" {named}{last.address.as_hex[:_SHORT_ADDRESS]}"
         )
+    if isinstance(word, str) and ADDRESS_TEXT.fullmatch(word):
+        word = address_from_text(word)
     if isinstance(word, Address):
         found = [info for info in contracts if info.address == word]
     elif word.lower().startswith("0x"):
@@ -91,6 +94,7 @@ def find_address(contracts: Sequence[ContractInfo], word: str) -> Address:
     """The address that ``word`` means: an account, a contract, or any whole address.
 
     :raises NotFound: an unknown name.
+    :raises BadValue: an address with a wrong checksum.
     """
     if word in accounts.named():
         return accounts.named()[word]

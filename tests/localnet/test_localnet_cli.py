@@ -22,6 +22,8 @@ from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+#: The last letter has the other case.
+WRONG_BOB = re.sub(r"[a-zA-Z](?=[0-9]*$)", lambda letter: letter[0].swapcase(), BOB.as_hex)
 
 
 async def contract(run: Run) -> Any:
@@ -300,6 +302,14 @@ _BAD: list[tuple[list[str], str]] = [
     (["call", "echo", "--args", '[{"$addr": "nobody"}]'], "contracts are thing"),
     (["call", "echo", "--kwargs", '{"a": 1, "a": 2}'], "twice"),
     (["view", "echo", "--value", "1"], "--value"),
+    (["deploy", "thing.py", "--db", "no/such/x.db"], "--db: there is no folder no/such; make it first"),
+    (["accounts", "--db", "no/x.db"], "--db: there is no folder no; make it first"),
+    (["log", "--db", "."], "--db: . is a folder"),
+    (["deploy", "thing.py", "--from", WRONG_BOB], f"with the right checksum its digits are {BOB!s}"),
+    (["deploy", "thing.py", "--args", f'[{{"$addr": "{WRONG_BOB}"}}]'], f"its digits are {BOB!s}"),
+    (["call", "[b]pay", "--args", f'["{WRONG_BOB}"]'], f"its digits are {BOB!s}"),
+    (["call", WRONG_BOB, "pay"], f"its digits are {BOB!s}"),
+    (["state", WRONG_BOB], f"its digits are {BOB!s}"),
     (["schema", "other"], "no contract 'other'"),
     (["schema", "./other.py"], "cannot read other.py"),
     (["state", "0xff"], "no contract"),
@@ -337,6 +347,24 @@ def test_a_file_that_is_no_database(folder: Path, capsys: pytest.CaptureFixture[
     assert code == 3
     assert document["error"]["kind"] == "database"
     assert (folder / "x.db").read_bytes() == b"something else " * 50
+
+
+def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_json(capsys, "deploy", "thing.py", "--db", "new/x.db")[0] == 2
+    assert not (folder / "new").exists()
+    (folder / "new").mkdir()
+    for name in ("new/x.db", "y.db", f"{folder}/z.db"):
+        assert run_json(capsys, "deploy", "thing.py", "--db", name)[0] == 0
+
+
+def test_addresses_without_a_checksum(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digits = BOB.as_hex[2:]
+    for word in (BOB.as_hex, "0x" + digits.lower(), "0x" + digits.upper()):
+        arguments = f'["{word}", {{"$addr": "{word}"}}]'
+        code, document = run_json(capsys, "call", "[b]pay", "--from", word, "--args", arguments)
+        assert code == 0
+        assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}] * 2
+        assert document["transaction"]["from"]["name"] == "bob"
 
 
 def test_the_database_of_the_nearest_project(
@@ -431,7 +459,15 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
     [
         ("the executor cannot start: the folder of runners", "genvm runners build"),
         ("the executor cannot start: /x", "Correct"),
-        ("llm module at ws://x: Prompt: cannot connect", "start those"),
+        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "start those"),
+        ("llm module at ws://x: Prompt: cannot connect: no WebSocket service answers: HTTP 404", "Correct the address"),
+        ("web module at ws://x: Render: connection lost: x", "log of the module"),
+        ("web module at ws://x: Render: module error: x", "log of the module"),
+        ("web module at ws://x: Render: no answer within 5 s", "log of the module"),
+        ("web module at ws://x: Request: request of 5 bytes, at most 4 are sent", "Send less"),
+        ("web module at ws://x: Render: not calldata: x", "protocol"),
+        ("llm module: Prompt: data is a int", "protocol"),
+        ("LLM module answered EqComparative with a str", "protocol"),
         ("x", "report"),
     ],
 )
@@ -439,6 +475,7 @@ def test_internal_errors_are_explained(message: str, advice: str) -> None:
     explanation = explain.explain(InternalError(message))
     assert explanation is not None
     assert advice in explanation.advice
+    assert ("cannot be reached" in explanation.meaning) == ("Errno" in message)
 
 
 def test_a_return_needs_no_explanation() -> None:

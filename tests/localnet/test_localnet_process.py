@@ -180,6 +180,39 @@ def test_a_killed_command_leaves_the_database_and_no_executor(
     assert net.accounts()[0].balance == accounts.START_BALANCE - 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing(
+    net: LocalNet, tmp_path: Path, own_temporary_folder: Path, number: signal.Signals
+) -> None:
+    before = (tmp_path / "local.db").read_bytes()
+    pid_file = tmp_path / "pid"
+    script = f"""
+import contextlib, sys
+from pygenvm.cli.main import main
+from pygenvm.localnet.executors import pooled
+from pygenvm.localnet.executors.process import ExecutorProcess
+
+pooled.few_runs = lambda *_: contextlib.nullcontext(ExecutorProcess({FAKE!r}))
+sys.exit(main())
+"""
+    words = ["local", "--db", str(tmp_path / "local.db"), "call", "hold", "--args", f'["{pid_file}"]']
+    environment = {**os.environ, "TMPDIR": str(own_temporary_folder)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words], env=environment, text=True, stderr=subprocess.PIPE
+    ) as command:
+        _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
+        assert len(list(own_temporary_folder.iterdir())) == 1
+        # Whoever starts a group of processes may tell all of it and its members.
+        command.send_signal(number)
+        command.send_signal(number)
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert err.startswith("genvm local: interrupted: the running transaction was dropped")
+    assert list(own_temporary_folder.iterdir()) == []
+    _wait_until(lambda: not _alive(int(pid_file.read_text())))
+    assert (tmp_path / "local.db").read_bytes() == before
+
+
 def _wait_until(condition: Any) -> None:
     deadline = time.monotonic() + 30
     while not condition():
