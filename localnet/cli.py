@@ -192,6 +192,12 @@ def run(options: argparse.Namespace) -> int:
         # A bug of ours. Exit code 1 would blame the contract.
         traceback.print_exc()
         kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
+    done: int | None = getattr(options, "done", None)
+    if done is not None:
+        # Whatever keeps us from telling what has happened is no verdict on it.
+        why = kind if kind == "interrupted" else message
+        _complain(f"{'' if done else 'done, but '}the output could not be written: {why}")
+        return done or EXIT_UNPRINTED
     if options.json:
         from pygenvm.localnet.documents import error_document
 
@@ -386,20 +392,11 @@ def _exit_code(receipt: Receipt) -> int:
 
 def _report_execution(options: argparse.Namespace, execution: Execution) -> int:
     from pygenvm.localnet.documents import execution_document
-    from pygenvm.localnet.errors import LocalNetError
 
-    verdict = _exit_code(execution.receipt)
-    try:
-        names = _names(_net(options))
-        _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
-    except (Exception, KeyboardInterrupt) as error:
-        # It is done. Whatever keeps us from telling is no verdict on it.
-        if not isinstance(error, (LocalNetError, KeyboardInterrupt)):
-            traceback.print_exc()
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{error}"
-        _complain(f"{'' if verdict else 'done, but '}the output could not be written: {why}")
-        return verdict or EXIT_UNPRINTED
-    return verdict
+    options.done = _exit_code(execution.receipt)
+    names = _names(_net(options))
+    _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
+    return _exit_code(execution.receipt)
 
 
 def _report(options: argparse.Namespace, names: Any, document: Document, for_people: Callable[[Printer], None]) -> None:

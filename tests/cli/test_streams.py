@@ -174,7 +174,9 @@ def test_a_bug_in_telling_is_no_verdict(
     monkeypatch.setattr("pygenvm.localnet.render.Printer.execution", fail)
     assert main.main(["local", "deploy", "thing.py"]) == localnet_cli.EXIT_UNPRINTED == streams.EXIT_UNPRINTED
     assert transactions(folder) == 1
-    assert capsys.readouterr().err.endswith("genvm local: done, but the output could not be written: oops\n")
+    assert capsys.readouterr().err.endswith(
+        "genvm local: done, but the output could not be written: ZeroDivisionError: oops\n"
+    )
 
 
 def test_a_pipe_that_does_not_wait(folder: Path) -> None:
