@@ -52,6 +52,9 @@ LOCK_POLL_SECONDS = 0.1
 #: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
 INLINE_BYTES = 1 << 20
 
+#: Failed commands that are kept for the log, the last ones.
+LOG_FAILURES = 200
+
 # --- output ---------------------------------------------------------------------------------------
 
 #: Integers of more bits are printed as ``{"$int": "0x…"}``; decimal conversion of huge numbers is quadratic.
