@@ -7,6 +7,7 @@ let pass. Rules need not ask whether a place is reached: an error below a condit
     model.py           rules, places, findings
     source.py          files, names and what they stand for, classes
     annotations.py     what annotations say; types of expressions in storage
+    stored.py          classes and methods with fields in storage
     kinds.py           what kind of value an expression gives
     calls.py           which function a call reaches, and in what VM it runs
     names.py           the names of the SDK, and what its functions take

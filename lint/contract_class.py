@@ -90,14 +90,17 @@ def _may_hide_contract(contract: Contract, module: Module) -> bool:
 
 
 def _imports(module: Module) -> Iterator[Fault]:
-    wrong = False
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name == "genlayer" and alias.asname == "gl" and not _is_imported_later(module, node):
-                    wrong = True
-                    message = "`import genlayer as gl` gives the package, which has no `Contract`, `public` and so on"
-                    yield fault(WRONG_IMPORT, node, message)
+    wrong = [
+        node
+        for node in module.nodes
+        if isinstance(node, ast.Import)
+        and any((alias.name, alias.asname) == ("genlayer", "gl") for alias in node.names)
+    ]
+    if wrong and _is_imported_later(module, wrong[-1]):
+        wrong = []
+    for wrong_import in wrong:
+        message = "`import genlayer as gl` gives the package, which has no `Contract`, `public` and so on"
+        yield fault(WRONG_IMPORT, wrong_import, message)
     others = any(
         isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in module.nodes
     )

@@ -47,6 +47,37 @@ MEMBERS: dict[str, frozenset[str]] = {
     "gl.advanced": frozenset({"emit_raw_event", "user_error_immediate"}),
 }
 
+#: What the modules of the SDK import themselves, and helpers of theirs that contracts use: there, though not exported.
+UNLISTED = (
+    frozenset(
+        (
+            "Body",
+            "Callable",
+            "Headers",
+            "Image",
+            "Lazy",
+            "Mapping",
+            "Method",
+            "ResultCode",
+            "STORAGE_MANAGER",
+            "Sequence",
+        )
+    )
+    | frozenset(
+        (
+            "calldata",
+            "cloudpickle",
+            "collections",
+            "dataclasses",
+            "decode_answer",
+            "functools",
+            "gl_call_generic",
+            "gl_call",
+        )
+    )
+    | {"io", "json", "lazy_api", "leave", "public_abi", "rollback", "typing", "vm", "wasi"}
+)
+
 #: Keys of `gl.message_raw`.
 MESSAGE_RAW = frozenset(
     {"contract_address", "sender_address", "origin_address", "stack", "value", "datetime", "is_init"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pygenvm.lint.calls import interfaces, is_proxy
 from pygenvm.lint.model import Fault, Rules, fault
-from pygenvm.lint.names import MEMBERS, MESSAGE_RAW, PROXY_MEMBERS
+from pygenvm.lint.names import MEMBERS, MESSAGE_RAW, PROXY_MEMBERS, UNLISTED
 from pygenvm.lint.source import Contract, Module, shown
 
 RULES = Rules("Names")
@@ -123,7 +123,7 @@ def _attribute(module: Module, node: ast.Attribute) -> Fault | None:
         return found
     owner, _, attr = name.rpartition(".")
     members = MEMBERS.get(owner)
-    if members is None or attr in members or (attr.startswith("__") and attr.endswith("__")):
+    if members is None or attr in members or attr.startswith("_") or attr in UNLISTED:
         return None
     if owner.startswith("gl.public"):
         return None  # the decorators have a rule of their own

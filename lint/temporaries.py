@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pygenvm.lint.model import Fault, fault
 from pygenvm.lint.source import Contract, Module, Runs, shown
-from pygenvm.lint.storage import RULES, StoredMethod, stored_methods
+from pygenvm.lint.storage import RULES
+from pygenvm.lint.stored import StoredMethod, stored_methods
 
 TEMPORARY = RULES.error(
     "GL316",

@@ -11,7 +11,8 @@ from pygenvm.lint.kinds import kind_of, number_of
 from pygenvm.lint.model import Fault, fault
 from pygenvm.lint.names import INTEGERS, PLAIN_BASES
 from pygenvm.lint.source import ClassInfo, Contract, Module, methods, shown
-from pygenvm.lint.storage import RULES, StoredMethod, storage_classes, stored_methods
+from pygenvm.lint.storage import RULES
+from pygenvm.lint.stored import StoredMethod, storage_classes, stored_methods
 
 WRONG_TYPE = RULES.error("GL317", "a field is given a value of a type that it does not take", "Convert the value.")
 OUT_OF_RANGE = RULES.error(
@@ -181,8 +182,8 @@ class _Values:
 
 
 def _wrong_type(place: _Place, value: ast.expr, kind: str, fix: str | None = None) -> Fault:
-    given = "None" if kind == "None" else f"{'an' if kind[0] in 'Ai' else 'a'} `{kind}`"
-    message = f"`{place}` is a `{shown(place.annotation)}` and is given {given}"
+    given = "None" if kind == "None" else _a(kind)
+    message = f"`{place}` is {_a(shown(place.annotation))} and is given {given}"
     if fix is None and kind == "None":
         fix = "Leave it out in `__init__`: it reads as zero, or empty, from the start. Let that mean `none`."
     elif fix is None and place.type in INTEGERS and _is_division(value):
@@ -192,6 +193,10 @@ def _wrong_type(place: _Place, value: ast.expr, kind: str, fix: str | None = Non
     elif fix is None and place.type not in _TAKES:
         fix = f"Assign a `{shown(place.annotation)}(…)`."
     return fault(WRONG_TYPE, value, message, fix)
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'Ai' else 'a'} `{name}`"
 
 
 def _is_division(node: ast.expr) -> bool:

@@ -56,6 +56,8 @@ INLINE_BYTES = 1 << 20
 SEARCHED_CONTRACTS = 50
 #: Code of more bytes is not given to the linter when it fails.
 LINTED_BYTES = 1 << 20
+#: Failed commands that are kept for the log, the last ones.
+LOG_FAILURES = 200
 
 # --- output ---------------------------------------------------------------------------------------
 

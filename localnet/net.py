@@ -41,8 +41,8 @@ T = TypeVar("T")
 class LocalNet:
     """A local network in the file ``db_path``. Every method is one command; none keeps the file open.
 
-    A contract is given as its address, the start of one, its name, or None for the last deployed
-    (:mod:`localnet.names`).
+    A contract is given as its address, the start of one, its name, or None for the last deployed, if nobody has tried
+    to deploy another one since (:mod:`localnet.names`).
     """
 
     def __init__(
@@ -267,8 +267,12 @@ class LocalNet:
         return background.run(self._chain.accounts())
 
     def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
         return background.run(self._chain.log(count))
+
+    def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        return background.run(self._chain.failed_deployment())
 
     def contracts(self) -> list[ContractInfo]:
         """All contracts in order of deployment."""
@@ -284,7 +288,8 @@ class LocalNet:
     # --- names and arguments ----------------------------------------------------------------------
 
     async def _find(self, contract: str | Address | None) -> ContractInfo:
-        return find_contract(await self._chain.contracts(), contract)
+        failed = await self._chain.failed_deployment() if contract is None else None
+        return find_contract(await self._chain.contracts(), contract, failed)
 
     async def _address(self, account: str | Address) -> Address:
         return account if isinstance(account, Address) else find_address(await self._chain.contracts(), account)

@@ -20,10 +20,11 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.contract_file import ContractNotFound, read_contract
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
-from pygenvm.localnet.errors import LocalNetError
+from pygenvm.localnet.errors import BadValue, LocalNetError
 from pygenvm.localnet.failure import full_traceback, own_output
 from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
+from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 from pygenvm.pytest_plugin.contract import DirectContract
 from pygenvm.pytest_plugin.failures import ContractReverted, ExecutorFailed, UnansweredRequest
 from pygenvm.pytest_plugin.inspect import EmittedEvent, SentMessage, decode_event, decode_message, decode_storage
@@ -438,6 +439,11 @@ def _address(account: Account) -> Address:
         return Address(account)
     if account in accounts.named():
         return accounts.named()[account]
+    if ADDRESS_TEXT.fullmatch(account):
+        try:
+            return address_from_text(account)
+        except BadValue as error:
+            raise ValueError(str(error)) from None
     try:
         return Address(account)
     except Exception as error:  # Address raises no narrower one

@@ -308,8 +308,13 @@ class Chain:
 
     @_command
     async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
-        return await self._ask_long(lambda store: store.transactions(count))
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
+        return await self._ask_long(lambda store: store.log(count))
+
+    @_command
+    async def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        return await self._ask_long(Store.failed_deployment)
 
     @_command
     async def snapshot(self) -> bytes:
@@ -338,6 +343,7 @@ class Chain:
                     self._runs, state, transaction, self._runs.identify(state, transaction)
                 )
             if changes is None:
+                await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
             (receipt,) = await session.commit([changes])
             return Execution(receipt, await self._deliver(session), resumed)

@@ -163,6 +163,10 @@ class Session:
 
             return await in_thread(write)
 
+    async def record_failure(self, receipt: Receipt) -> None:
+        """Keeps a command that changes nothing for the log (:meth:`Store.record_failure`)."""
+        await self.ask_long(lambda store: store.record_failure(receipt))
+
     async def replace(self, action: Callable[[Store], None]) -> None:
         """Changes the state as no transaction could."""
         async with self._reading:

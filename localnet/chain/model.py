@@ -102,7 +102,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a transaction. ``number`` is None for what is not recorded: views and failed commands."""
+    """What became of a transaction. ``number`` is None for what is not one of the chain: views and failed commands."""
 
     transaction: Transaction
     status: Status

@@ -777,6 +777,9 @@ PASSES: dict[str, str] = {
         before="import typing\n\nif typing.TYPE_CHECKING:\n    import genlayer.std\n\n"
         "if __name__ == '__main__':\n    gl.call_llm('x')",
     ),
+    "GL602 helpers that are not exported": contract(
+        "def _f(self) -> object: return gl.vm.gl_call, gl.vm.Lazy, gl.nondet._decode_nondet"
+    ),
     "GL602 of a NamedTuple": contract("def _f(self) -> object: return gl.message._asdict(), gl.message._fields"),
 }
 
@@ -809,6 +812,9 @@ FOUND: dict[str, str] = {
     ),
     "GL301 in a record that is not marked": contract(
         "x: DynArray[R]  #! GL308", before="class R:\n    a: int  #! GL301"
+    ),
+    "GL301 in the base of a record": contract(
+        "x: R", before="class B:\n    a: int  #! GL301\n\n@allow_storage\nclass R(B):\n    b: u8"
     ),
     "GL308 in a container of Python": contract("x: dict[str, R]  #! GL303 GL308", before="class R:\n    a: u8"),
 }

@@ -61,6 +61,7 @@ def outcomes(net: LocalNet, text: str) -> dict[str, type[Outcome]]:
     for name, method in schema.items():
         if not method["params"] and not method["kwparams"]:
             receipt = net.view(contract, name) if method["readonly"] else net.call(contract, name).receipt
+            assert receipt.outcome is not None
             found[name] = type(receipt.outcome)
     return found
 

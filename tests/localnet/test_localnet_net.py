@@ -21,9 +21,10 @@ from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Status
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
-from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
+from tests.support.networks import state_of
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 TOTAL = accounts.START_BALANCE * len(accounts.NAMES)
@@ -137,20 +138,95 @@ def test_effects_of_a_return_are_kept(net: LocalNet) -> None:
 
 
 @pytest.mark.parametrize(("method", "outcome"), [("set_then_fail", UserError("no")), ("trap", VMError("exit_code 1"))])
-def test_a_failed_command_leaves_the_file_as_it_was(net: LocalNet, tmp_path: Path, method: str, outcome: Any) -> None:
+def test_a_failed_command_leaves_the_state_as_it_was(net: LocalNet, tmp_path: Path, method: str, outcome: Any) -> None:
     contract = deploy(net, "store")
-    before = snapshot(tmp_path / "local.db")
+    before = state_of(tmp_path / "local.db")
     execution = net.call(contract, method, value=5)
     assert execution.receipt.status is Status.FAILED
     assert execution.receipt.outcome == outcome
     assert execution.receipt.number is None
     assert execution.receipt.events == ()
-    assert snapshot(tmp_path / "local.db") == before
+    assert state_of(tmp_path / "local.db") == before
+    assert net.log() == [*net.log()[:1], execution.receipt]
 
 
-def test_a_failed_deployment_makes_no_file(net: LocalNet, tmp_path: Path) -> None:
-    assert net.deploy(b"failing", name="failing").receipt.outcome == UserError("constructor")
-    assert not (tmp_path / "local.db").exists()
+def test_a_failed_deployment_is_all_there_is(net: LocalNet, tmp_path: Path) -> None:
+    failed = net.deploy(b"failing", name="failing").receipt
+    assert failed.outcome == UserError("constructor")
+    with closing(Store(tmp_path / "other.db")) as other:
+        other.set_balance(ALICE, other.balance(ALICE))  # makes the file
+    assert state_of(tmp_path / "local.db") == state_of(tmp_path / "other.db")
+    assert net.log() == [failed]
+    with pytest.raises(NotFound, match=r"^the last deployment, of failing, failed \(constructor\): deploy one"):
+        net.view(None, "get")
+
+
+def test_failed_commands_stand_in_the_log_where_they_happened(net: LocalNet) -> None:
+    contract = deploy(net, "store")
+    receipts = [net.log()[0]]
+    for method in ("trap", "set_then_fail", "get", "trap", "get", "get", "trap"):
+        receipts.append(net.call(contract, method, value=1).receipt)
+    assert [receipt.number for receipt in receipts] == [1, None, None, 2, None, 3, 4, None]
+    for count in range(1, 10):
+        assert net.log(count) == receipts[-count:]
+    assert len({receipt.tx_id for receipt in receipts}) == len(receipts)
+
+
+def test_the_last_failures_are_kept(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOG_FAILURES", 3)
+    deploy(net, "store")
+    net.deploy(b"failing", name="first")
+    net.deploy(b"failing", name="second")
+    receipts = [net.call("store", "trap", [number]).receipt for number in range(5)]
+    assert net.log()[2:] == receipts[-3:]
+    # For as long as it matters to what a command without a contract means.
+    assert net.log()[1].transaction.name == "second"
+    failed = net.failed_deployment()
+    assert failed is not None
+    assert failed.transaction.name == "second"
+
+
+def test_a_failed_deployment_is_the_last_one(net: LocalNet) -> None:
+    """Whoever names no contract means the one that could not be deployed, not some other one."""
+    older = deploy(net, "store")
+    net.deploy(b"failing", name="newer")
+    for command in (
+        lambda: net.call(None, "get"),
+        lambda: net.view(None, "get"),
+        lambda: net.schema(None),
+        lambda: read_state(net, None),
+    ):
+        with pytest.raises(
+            NotFound, match=rf"of newer, failed \(constructor\).*: to use that, name it, store or {older!s:.10}$"
+        ):
+            command()
+    assert net.log()[-1].transaction.name == "newer"
+    for word in (older, "store", older.as_hex[:10]):
+        assert net.view(word, "get").ok
+    assert net.call("store", "trap").receipt.number is None
+    assert net.failed_deployment() is not None
+    newest = deploy(net, "store")
+    assert net.failed_deployment() is None
+    assert net.view(None, "get").transaction.contract == newest
+
+
+def test_a_contract_that_is_deployed_by_another_is_no_attempt_of_the_user(net: LocalNet) -> None:
+    sender = deploy(net, "sender")
+    net.call(sender, "send", [[["deploy", None, "failing", 0]]])
+    assert net.view(None, "balance").transaction.contract == sender
+    net.deploy(b"failing")
+    net.call(sender, "send", [[["deploy", None, "store", 0]]])
+    with pytest.raises(NotFound, match="the last deployment failed"):
+        net.view(None, "get")
+
+
+def test_going_back_forgets_what_failed(net: LocalNet) -> None:
+    deploy(net, "store")
+    before = net.snapshot()
+    net.deploy(b"failing")
+    net.restore(before)
+    assert net.view(None, "get").ok
+    assert len(net.log()) == 1
 
 
 def test_a_view_changes_nothing_and_is_not_recorded(net: LocalNet, tmp_path: Path) -> None:
@@ -496,13 +572,13 @@ def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: 
         for kind, to, name, amount in posts:
             code = "store" if name != "fail" else "failing"
             listed.append([kind, targets[to], code if kind == "deploy" else name, amount])
-        before, existed = balances(net), snapshot(path)
+        before, existed = balances(net), state_of(path)
         execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value)
         _check_books(execution, before, balances(net))
         assert total_value(path) == TOTAL
         assert sum(balances(net).values()) == TOTAL
         if not execution.receipt.ok:
-            assert snapshot(path) == existed
+            assert state_of(path) == existed
 
 
 def _check_books(execution: Execution, before: dict[Address, int], after: dict[Address, int]) -> None:

@@ -224,7 +224,10 @@ def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) ->
     direct_vm.strict_mocks = True
 
 
-def test_accounts_that_there_are_not(direct_vm: DirectVM) -> None:
+def test_accounts_that_there_are_not(direct_vm: DirectVM, direct_bob: Address) -> None:
+    mistyped = direct_bob.as_hex.swapcase().replace("X", "x")
+    with pytest.raises(ValueError, match=f"with the right checksum its digits are {direct_bob!s}"):
+        direct_vm.sender = mistyped
     for wrong in ("zed", "0x12", "z" * 50):
         with pytest.raises(ValueError, match=f"no account is called '{wrong}', .*; there are alice, bob, .*, judy"):
             direct_vm.start_prank(wrong)
