@@ -196,12 +196,12 @@ class LocalNet:
     def deal(self, account: str | Address, balance: int) -> None:
         """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
 
-        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        :raises BadValue: all balances together would not fit 256 bits.
         """
         with self._open(write=True) as store:
             address = account if isinstance(account, Address) else find_address(store, account)
             if balance < 0 or store.total_value() - store.balance(address) + balance > limits.VALUE_MAX:
-                raise BadValue(f"all balances together must be from 0 to {limits.VALUE_MAX}")
+                raise BadValue("all balances together must be from 0 to 2^256 - 1")
             store.set_balance(address, balance)
 
     # --- commands that read -----------------------------------------------------------------------
@@ -317,7 +317,7 @@ class LocalNet:
     ) -> tuple[Address, Address]:
         """Sender and origin."""
         if not 0 <= value <= limits.VALUE_MAX:
-            raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
+            raise BadValue("the value must be from 0 to 2^256 - 1")
         account = find_sender(store, sender, contracts_too=origin is not None)
         balance = store.balance(account)
         if value > balance:

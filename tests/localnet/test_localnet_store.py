@@ -43,8 +43,8 @@ def transfer(amount: int) -> Changes:
 def test_a_new_network(tmp_path: Path) -> None:
     with open_store(tmp_path / "x" / "local.db", write=False) as store:
         assert [info.name for info in store.accounts()] == list(accounts.NAMES)
-        assert store.balance(ALICE) == 10**18
-        assert store.total_value() == 10**19
+        assert store.balance(ALICE) == 10**24
+        assert store.total_value() == 10**25
     assert not (tmp_path / "x").exists()
 
 
