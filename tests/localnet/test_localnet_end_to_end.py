@@ -172,6 +172,37 @@ def test_value_of_256_bits(net: LocalNet) -> None:
     assert net.view(second, "read_log").value[-1] == f"error value {value - 2}"
 
 
+JUDGED = (
+    HEADER
+    + """
+from genlayer import *
+
+class Judged(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write
+    def go(self) -> str:
+        return gl.eq_principle.strict_eq(lambda: 'x')
+"""
+)
+
+
+def test_a_validator_without_a_result_has_no_verdict(net: LocalNet) -> None:
+    deploy(net, JUDGED)
+    before = net.snapshot()
+    receipt = net.call(None, "go").receipt
+    given: list[list[bytes] | None] = [None, [b"\x01no"], [b""], [b"\x03x"], []]
+    verdicts = [net.validate(receipt, before, leader_results=results) for results in given]
+    assert [(verdict.reached, verdict.agrees) for verdict in verdicts] == [
+        (True, True),
+        (True, False),
+        (False, False),
+        (False, False),
+        (False, False),
+    ]
+
+
 def genvm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pygenvm.cli.main", "local", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)

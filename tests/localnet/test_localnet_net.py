@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import accounts, limits
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
-from pygenvm.localnet.model import Execution, Kind, Posted, PostedKind, Status
+from pygenvm.localnet.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.net import LocalNet, NoSchema
 from pygenvm.localnet.store import open_store
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
@@ -477,6 +477,22 @@ def test_unknown_contracts(net: LocalNet) -> None:
     for word in ("stor", "0x", "0xzz", "alice"):
         with pytest.raises(NotFound):
             net.view(word, "get")
+
+
+# --- validators -------------------------------------------------------------------------------------
+
+
+def test_an_internal_error_is_no_verdict() -> None:
+    def verdict(outcome: Outcome, disagreement: int | None = None) -> tuple[bool, bool]:
+        own = Receipt(Transaction(Kind.CALL, ALICE, ALICE, BOB, 0, b""), Status.FAILED, outcome, b"", "")
+        found = Verdict(own, disagreement, diverged=False)
+        return found.reached, found.agrees
+
+    assert verdict(Return(b"\0")) == (True, True)
+    assert verdict(UserError("as the leader")) == (True, True)
+    assert verdict(Return(b"\0"), 0) == (True, False)
+    assert verdict(InternalError("empty leader result")) == (False, False)
+    assert verdict(VMError("absent")) == (False, False)
 
 
 # --- property ---------------------------------------------------------------------------------------
