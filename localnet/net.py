@@ -96,6 +96,7 @@ class LocalNet:
         on_wait: Callable[[], None] | None = None,
         node_address: str = "0x",
         eth_call: EthCall | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -104,6 +105,7 @@ class LocalNet:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
+        :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         """
         self._path = Path(db_path)
         self._executor = executor or ExecutorProcess()
@@ -113,6 +115,7 @@ class LocalNet:
         self._on_wait = on_wait
         self._node_address = node_address
         self._eth_call = eth_call
+        self._durable = durable
 
     # --- commands that write ----------------------------------------------------------------------
 
@@ -308,7 +311,13 @@ class LocalNet:
             yield store, find_contract(store, word)
 
     def _open(self, *, write: bool = False) -> AbstractContextManager[Store]:
-        return open_store(self._path, write=write, wait_seconds=self._lock_seconds, on_wait=self._on_wait)
+        return open_store(
+            self._path,
+            write=write,
+            wait_seconds=self._lock_seconds,
+            on_wait=self._on_wait,
+            durable=self._durable,
+        )
 
     # --- arguments --------------------------------------------------------------------------------
 

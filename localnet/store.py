@@ -84,15 +84,17 @@ class Changes:
 class Store:
     """One network's state, open for one command; made by :func:`open_store`."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
         """Opens ``path``; without a file there, or without a path, shows the state of a new network.
 
+        :param durable: a commit has reached the disk when it returns. Without that a power cut may destroy the file.
         :raises DatabaseError: not a database of ours, or unreadable.
         """
         self._path = path or Path(":memory:")
+        self._durable = durable
         with _sqlite_errors(self._path):
             self._exists = path is not None and path.exists() and path.stat().st_size > 0
-            self._connection = _connect(self._path if self._exists else Path(":memory:"))
+            self._connection = _connect(self._path if self._exists else Path(":memory:"), durable)
             if self._exists:
                 self._check_version()
             else:
@@ -257,7 +259,7 @@ class Store:
         if not self._exists:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection.close()
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._durable)
 
     def _apply(self, changes: Changes) -> Receipt:
         execute = self._connection.execute
@@ -362,10 +364,16 @@ class Store:
 
 @contextlib.contextmanager
 def open_store(
-    path: Path, *, write: bool, wait_seconds: float = limits.LOCK_SECONDS, on_wait: Callable[[], None] | None = None
+    path: Path,
+    *,
+    write: bool,
+    wait_seconds: float = limits.LOCK_SECONDS,
+    on_wait: Callable[[], None] | None = None,
+    durable: bool = True,
 ) -> Iterator[Store]:
     """The database at ``path``, locked: alone with ``write``, otherwise together with other readers.
 
+    :param durable: as for :class:`Store`.
     :param on_wait: called once if another command holds the lock.
     :raises DatabaseError: no lock after ``wait_seconds``, or the database cannot be used.
     """
@@ -374,7 +382,7 @@ def open_store(
         with contextlib.closing(Store(path)) as store:
             yield store
         return
-    with _lock(path, write, wait_seconds, on_wait), contextlib.closing(Store(path)) as store:
+    with _lock(path, write, wait_seconds, on_wait), contextlib.closing(Store(path, durable=durable)) as store:
         yield store
 
 
@@ -409,10 +417,12 @@ def _try_lock(lock: IO[bytes], alone: bool) -> bool:
     return True
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write.
     connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    if not durable:
+        connection.execute("PRAGMA journal_mode = MEMORY")
     return connection
 
 

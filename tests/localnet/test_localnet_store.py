@@ -48,6 +48,16 @@ def test_a_new_network(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 0)])
+def test_waits_for_the_disk_only_where_that_is_wanted(tmp_path: Path, durable: bool, level: int) -> None:
+    path = tmp_path / "local.db"
+    with open_store(path, write=True, durable=durable) as store:
+        store.commit([transfer(5)])
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
+    with open_store(path, write=False) as store:
+        assert store.balance(BOB) == accounts.START_BALANCE + 5
+
+
 def test_commit_and_read_again(tmp_path: Path) -> None:
     path = tmp_path / "x" / "local.db"
     changes = transfer(5)
