@@ -111,7 +111,7 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
                         self.execute("PRAGMA cache_spill = 1")
                         os.kill(os.getpid(), signal.SIGKILL)
                 return result
-        pygenvm.localnet.store._connect = lambda path: pygenvm.localnet.store.sqlite3.connect(
+        pygenvm.localnet.store._connect = lambda path, durable: pygenvm.localnet.store.sqlite3.connect(
             path, isolation_level=None, factory=Connection)
         with pygenvm.localnet.store.open_store(pathlib.Path({str(path)!r}), write=True) as store:
             writes = 0
