@@ -40,8 +40,14 @@ class ContractReverted(Exception):
         self._text = text
 
     def says(self, text: str) -> bool:
-        """Whether ``text`` is in the message, or, for an uncaught Python exception, in its traceback."""
-        return text in self.message or text in str(self) or (isinstance(self.outcome, VMError) and text in self.stderr)
+        """Whether ``text`` is in the message, or, for an uncaught Python exception, in those of its traceback.
+
+        The lines of code in a traceback say nothing.
+        """
+        said = [self.message, str(self)]
+        if isinstance(self.outcome, VMError):
+            said.append("\n".join(line for line in self.stderr.splitlines() if not line.startswith(" ")))
+        return any(text in each for each in said)
 
     def __str__(self) -> str:
         return self._text

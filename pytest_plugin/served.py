@@ -54,8 +54,8 @@ class _Absent:
     __call__ = __getitem__ = __mro_entries__ = __iter__ = __or__ = __ror__ = _refuse
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name.startswith("_"):
+            raise AttributeError(name)  # asked for by tools that look at everything
         return self._refuse()
 
     def __repr__(self) -> str:
@@ -219,7 +219,7 @@ class _Module(ModuleType):
         raise AttributeError(f"module {self.__name__!r} of pygenvm has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("__") and not isinstance(value, _Module):
+        if not name.startswith("__") and not isinstance(value, _Module) and vars(self).get(name) is not value:
             raise OnlyInSandbox(
                 f"{self.__name__}.{name} cannot be replaced: contracts run in the sandbox and see nothing of this"
                 f" Python. {_OUTSIDE[0].upper()}{_OUTSIDE[1:]}; {_BLOCKS}"

@@ -96,7 +96,7 @@ def test_reverts(direct_vm: DirectVM, ledger: DirectContract, direct_bob: Addres
             ledger.rename("mine")
         assert reverted.error is not None
         assert reverted.error.message == "exit_code 1"
-        with pytest.raises(ContractReverted, match="^only the owner renames") as failed:
+        with pytest.raises(ContractReverted, match=r"^only the owner renames") as failed:
             ledger.rename("mine")
         assert "Exception: only the owner renames" in failed.value.__notes__
     assert ledger.title == "rent"
