@@ -274,11 +274,13 @@ def test_document_names_every_fixture_and_cheat_code() -> None:
     assert fixtures | codes <= named
 
 
-def test_example_in_the_document(built_runners: object, tmp_path: Path) -> None:
-    """It is the text of a test file, for the contract beside this one."""
-    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "test_ledger.py").write_text(example, encoding="utf-8")
+def test_examples_in_the_document(built_runners: object, tmp_path: Path) -> None:
+    """They are the text of test files, for the contract beside this one."""
+    for number, example in enumerate(
+        re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    ):
+        (tmp_path / f"test_{number}.py").write_text(example, encoding="utf-8")
     (tmp_path / "ledger.py").write_bytes(LEDGER.read_bytes())
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:faulthandler", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
