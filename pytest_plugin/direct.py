@@ -39,7 +39,8 @@ from pygenvm.pytest_plugin.inspect import EmittedEvent, SentMessage, decode_even
 from pygenvm.pytest_plugin.mocks import NO_MOCK, Mocks
 from pygenvm.pytest_plugin.other_tool import ADVICE, ALIASES, TIMES
 from pygenvm.pytest_plugin.record import with_records
-from pygenvm.pytest_plugin.workbench import FUNDED, Bench, Clock, shared, time_of
+from pygenvm.pytest_plugin.times import start_time, time_of
+from pygenvm.pytest_plugin.workbench import FUNDED, Bench, Clock, shared
 
 #: What names an account or a contract: the contract as it was deployed, an address, its hex text or its 20 bytes, or
 #: any other text, which is the name of an account of its own.
@@ -114,7 +115,7 @@ class DirectVM:
         :param start: the time at first; the configured one if there is none.
         """
         self._own_test_folder = test_folder
-        self._own_clock = Clock(start or time_of(shared.time))
+        self._own_clock = Clock(start or start_time())
         self._own_mocks = Mocks()
         self._own_cheats = _Cheats(create_address(OWNER))
         self._own_bench: Bench | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def direct_vm(request: pytest.FixtureRequest) -> Iterator[DirectVM]:
     """Cheat codes over a new local network (:class:`pytest_plugin.direct.DirectVM`)."""
     from pygenvm.pytest_plugin.direct import DirectVM
-    from pygenvm.pytest_plugin.workbench import time_of
+    from pygenvm.pytest_plugin.times import time_of
 
     marker = request.node.get_closest_marker("genvm_time")
     start = time_of(str(marker.args[0])) if marker else None

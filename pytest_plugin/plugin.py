@@ -7,9 +7,12 @@ by ``-p pygenvm.pytest_plugin.plugin`` or ``genvm_direct = true``.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 import pytest
+
+from pygenvm.pytest_plugin import served, times
 
 _NAME = "pygenvm.pytest_plugin.plugin"
 _FIXTURES = "pygenvm.pytest_plugin.fixtures"
@@ -19,6 +22,8 @@ _ASKING = frozenset({_NAME, "genvm"})
 _OTHERS_NAME = "gltest_direct"
 _OTHERS_MODULE = "gltest.direct.pytest_plugin"
 _OURS_TAKE = pytest.StashKey[bool]()
+#: Runs of pytest in this process that use us; one may be inside another.
+_runs: list[pytest.Config] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,15 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # Last of all plugins, or else fixtures of the same names would be the other's.
     config.pluginmanager.import_plugin(_FIXTURES)
-    time = config.getoption("genvm_time") or config.getini("genvm_time")
-    if time:
-        from pygenvm.pytest_plugin.workbench import shared, time_of
-
-        try:
-            time_of(time)
-        except ValueError as error:
-            raise pytest.UsageError(f"genvm_time: {error}") from error
-        shared.time = time
+    times.configured = config.getoption("genvm_time") or config.getini("genvm_time")
+    try:
+        times.start_time()
+    except ValueError as error:
+        raise pytest.UsageError(f"genvm_time: {error}") from error
 
 
 def pytest_report_header(config: pytest.Config) -> Sequence[str]:
@@ -65,11 +66,13 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if config.stash.get(_OURS_TAKE, False):
-        from pygenvm.pytest_plugin import served, workbench
-
-        served.uninstall()
-        workbench.shared.close()
+    if config in _runs:
+        _runs.remove(config)
+        if not _runs:
+            served.uninstall()
+            workbench = sys.modules.get("pygenvm.pytest_plugin.workbench")
+            if workbench:
+                workbench.shared.close()
 
 
 def _settle(config: pytest.Config) -> bool:
@@ -81,7 +84,6 @@ def _settle(config: pytest.Config) -> bool:
         others = config.pluginmanager.has_plugin(_OTHERS_NAME) or config.pluginmanager.has_plugin(_OTHERS_MODULE)
         config.stash[_OURS_TAKE] = bool(asked or not others)
         if config.stash[_OURS_TAKE]:
-            from pygenvm.pytest_plugin import served
-
+            _runs.append(config)
             served.install()
     return config.stash[_OURS_TAKE]

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,6 @@ from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
 from pygenvm.runners.registry import ensure_built
 
-#: The time of every test unless it, or the configuration, says otherwise.
-START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
-PRESENT: Final = "now"
 #: Accounts that have a balance from the start, besides those of every local network.
 FUNDED: Final = frozenset((*map(create_address, (OWNER, "alice", "bob", "charlie")), *create_test_addresses()))
 
@@ -122,8 +119,6 @@ class _Shared:
     def __init__(self) -> None:
         self._resources = contextlib.ExitStack()
         self._workbench: Workbench | None = None
-        #: The time of tests that say nothing of it; text as for :func:`time_of`.
-        self.time = ""
 
     def get(self) -> Workbench:
         if self._workbench is None:
@@ -136,17 +131,6 @@ class _Shared:
 
 
 shared: Final = _Shared()
-
-
-def time_of(text: str) -> datetime:
-    """ISO 8601 text, ``now``, or nothing for :data:`START_TIME`; without a zone UTC is meant.
-
-    :raises ValueError: something else.
-    """
-    if text == PRESENT:
-        return datetime.now(UTC)
-    when = datetime.fromisoformat(text) if text else START_TIME
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _new_network(path: Path) -> bytes:
