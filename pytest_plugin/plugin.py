@@ -6,6 +6,7 @@ by ``-p pygenvm.pytest_plugin.plugin`` or ``genvm_direct = true``.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _settle(config):
         return
     # Last of all plugins, or else fixtures of the same names would be the other's.
-    config.pluginmanager.import_plugin(_FIXTURES)
+    config.pluginmanager.register(importlib.import_module(_FIXTURES), _FIXTURES)
     times.configured = config.getoption("genvm_time") or config.getini("genvm_time")
     try:
         times.start_time()

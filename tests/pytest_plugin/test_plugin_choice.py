@@ -102,6 +102,15 @@ def test_with_p_it_is_the_same(project: Path) -> None:
     assert "3 passed" in run_pytest(project, OURS, "-pno:genvm")
 
 
+def test_a_conftest_may_name_the_plugin_of_the_other(project: Path) -> None:
+    (project / "conftest.py").write_text('pytest_plugins = ["gltest.direct.pytest_plugin"]\n')
+    (project / "test_more.py").write_text("from gltest.direct.pytest_plugin import *\ndef test(direct_vm): pass\n")
+    said = run_pytest(project, "-s")
+    assert "4 passed" in said, said
+    assert OUR_MODULES in said
+    assert "warning" not in said
+
+
 def test_beside_the_other_ours_stay_away(project: Path, installed: Path) -> None:
     said = run_pytest(project, "-s", path=installed)
     assert "2 passed, 1 skipped" in said, said
