@@ -21,6 +21,12 @@ WASM_STACK_BYTES = 8 << 20
 VM_DEPTH = 64
 #: Native stack that the host side of one nesting level may use.
 HOST_STACK_PER_LEVEL = 256 << 10
+#: Native stack of a thread that runs VMs: one level of nesting may use the whole wasm stack.
+VM_THREAD_STACK_BYTES = (WASM_STACK_BYTES + HOST_STACK_PER_LEVEL) * (VM_DEPTH + 2)
+#: Native stack of a thread that only writes something.
+SIDE_THREAD_STACK_BYTES = 1 << 20
+#: Address space that is kept back for the end of a run whose host function found no memory.
+RESERVE_BYTES = 8 << 20
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30

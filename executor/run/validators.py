@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised
 from pygenvm.executor.stream import validated_block
+from pygenvm.executor.threads import stacks_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,7 +62,8 @@ class ValidatorTasks:
 
             self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
         self._slots.acquire()
-        self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
+        with stacks_of(limits.VM_THREAD_STACK_BYTES):
+            self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
 
     def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
         validated_block.set(call_no)
