@@ -141,9 +141,18 @@ WASM_DEPTH_BYTES = 7 << 20
 WASM_FRAME_VALUES_MAX = 1024
 #: Functions that call nothing are not counted up to this estimate.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
-#: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
+#: Validator tasks that may wait, and that have begun (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4
+#: Messages of validator tasks that have not ended, together; a larger one waits until it is the only one.
+VALIDATOR_MESSAGE_BYTES = 64 << 20
+#: What the nondet VMs of one block may hold at most while others compute: RAM, and modules, each of which may have a
+#: memory of its own.
+LENT_RAM_BYTES = 128 << 20
+LENT_INSTANCES = 300
+#: Compiled modules of contracts, and files that runners derive, which a process keeps in memory.
+CONTRACT_MODULES_KEPT_BYTES = 64 << 20
+DERIVED_KEPT_BYTES = 64 << 20
 
 # --- WASI preview 1 -------------------------------------------------------------------------------
 

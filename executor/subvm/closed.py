@@ -11,7 +11,7 @@ from typing import NoReturn
 from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.outcome import InternalErrorRaised
-from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.executor.primitives.abi import EntryKind, StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
@@ -41,8 +41,9 @@ class ClosedWorld:
 
     def vm(self, entry_data: bytes) -> SubVM:
         """The VM, whose message holds ``entry_data`` and is otherwise empty."""
-        message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0), entry_data)
-        return SubVM(VmSpec(message, True, Permissions(), StorageType.DEFAULT, False), self)
+        message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0))
+        content = message.encode(EntryKind.MAIN, entry_data)
+        return SubVM(VmSpec(message, content, True, Permissions(), StorageType.DEFAULT, False), self)
 
     @property
     def output(self) -> bytes:

@@ -37,7 +37,7 @@ class ModuleFacts(NamedTuple):
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModuleFacts:
         """Inverse of :meth:`to_json`; raises KeyError or TypeError for other objects."""
-        grown = value["grown_import"]
+        grown = value.get("grown_import")
         tuples = {
             "memory_exports": tuple(value["memory_exports"]),
             "grown_import": None if grown is None else tuple(grown),

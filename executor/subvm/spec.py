@@ -37,6 +37,8 @@ class VmSpec:
     """Everything that distinguishes one VM of a run from another."""
 
     message: ExtendedMessage
+    input: bytes
+    """Content of fd 0: the message, encoded with what this VM is to do."""
     deterministic: bool
     permissions: Permissions
     storage_type: StorageType

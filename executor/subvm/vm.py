@@ -131,7 +131,7 @@ class SubVM:
         linking.define_counter(self._linker, self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
         linking.define_counter(self._linker, self._store, DEPTH_GLOBAL, depth)
         self.wasi = WasiState(
-            message=spec.message.encode(),
+            message=spec.input,
             random=det_random() if spec.deterministic else services.entropy.random(),
             clock_ns=spec.message.clock_ns,
             budget=self.budget,
@@ -220,6 +220,7 @@ class SubVM:
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
         facts = loaded.facts
+        self.budget.instances += 1
         self.budget.charge(MemoryLimiterConsts.TABLE_ENTRY * facts.table_elements)
         self.budget.charge(facts.memory_bytes)
         if facts.may_call_host:
@@ -287,8 +288,10 @@ class SubVM:
         except WasmtimeError as error:
             failure = error
         frames = [] if trap is None else trap.frames
-        if self.pending is not None:
-            self.outcome = self._outcome_of_pending(self.pending)
+        # Its traceback holds the frames of the host functions, and all that they had in hand.
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            self.outcome = self._outcome_of_pending(pending)
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:

@@ -149,6 +149,7 @@ _module_deserialize_file = _function("wasmtime_module_deserialize_file", _P, _P,
 _module_new = _function("wasmtime_module_new", _P, _P, c_char_p, c_size_t, _S)
 _module_validate = _function("wasmtime_module_validate", _P, _P, c_char_p, c_size_t)
 _module_serialize = _function("wasmtime_module_serialize", _P, _P, _S)
+_module_image_range = _function("wasmtime_module_image_range", None, _P, _S, _S)
 _module_delete = _function("wasmtime_module_delete", None, _P)
 _store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
 _store_context = _function("wasmtime_store_context", _P, _P)
@@ -317,6 +318,12 @@ class Module:
     def validate(engine: Engine, wasm: bytes) -> None:
         """:raises WasmtimeError: the module is not valid."""
         _check(_module_validate(engine.pointer, wasm, len(wasm)))
+
+    def image_bytes(self) -> int:
+        """Memory that its code and data take, mapped from a file or not."""
+        start, end = c_void_p(), c_void_p()
+        _module_image_range(self.pointer, byref(start), byref(end))
+        return (end.value or 0) - (start.value or 0)
 
     def serialize(self) -> bytes:
         """The artefact."""
