@@ -25,8 +25,10 @@ HOST_STACK_PER_LEVEL = 256 << 10
 VM_THREAD_STACK_BYTES = (WASM_STACK_BYTES + HOST_STACK_PER_LEVEL) * (VM_DEPTH + 2)
 #: Native stack of a thread that only writes something.
 SIDE_THREAD_STACK_BYTES = 1 << 20
-#: Address space that is kept back for the end of a run whose host function found no memory.
-RESERVE_BYTES = 8 << 20
+#: Memory that is kept back for the end of a run whose host function found none.
+RESERVE_BYTES = 16 << 20
+#: Memory that must be left when the engine is to make something, and beside the stack of a new thread.
+SPARE_BYTES = 8 << 20
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30
@@ -148,7 +150,7 @@ VALIDATOR_WORKERS = 4
 VALIDATOR_MESSAGE_BYTES = 64 << 20
 #: What the nondet VMs of one block may hold at most while others compute: RAM, and modules, each of which may have a
 #: memory of its own.
-LENT_RAM_BYTES = 128 << 20
+LENT_RAM_BYTES = 192 << 20
 LENT_INSTANCES = 300
 #: Compiled modules of contracts, and files that runners derive, which a process keeps in memory.
 CONTRACT_MODULES_KEPT_BYTES = 64 << 20

@@ -24,12 +24,12 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.machine import stacks_of
 from pygenvm.executor.message import Message
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
 from pygenvm.executor.run.result import TIMEOUT, RunResult
-from pygenvm.executor.threads import stacks_of
 
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pygenvm.executor import limits
+from pygenvm.executor.machine import stacks_of
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised
 from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.stream import validated_block
-from pygenvm.executor.threads import stacks_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

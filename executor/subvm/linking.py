@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
+from pygenvm.executor.machine import take_memory
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
 from pygenvm.executor.subvm.engine import engine
@@ -64,8 +65,7 @@ _RAISED_ON_PURPOSE = (VMErrorRaised, InternalErrorRaised, ContractReturn, Contra
 
 @cache
 def _reserve() -> mmap.mmap:
-    """Address space that nobody uses; closing it gives it back."""
-    return mmap.mmap(-1, limits.RESERVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return take_memory(limits.RESERVE_BYTES)
 
 
 class _Running(threading.local):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.machine import require_memory
 from pygenvm.executor.outcome import (
     InternalError,
     InternalErrorRaised,
@@ -100,6 +101,7 @@ class SubVM:
     """
 
     def __init__(self, spec: VmSpec, services: Services) -> None:
+        require_memory()
         self.spec = spec
         self.services = services
         self.deterministic = spec.deterministic
@@ -229,6 +231,7 @@ class SubVM:
         self._note_functions(facts)
         if facts.grown_import is not None:
             linking.define_maximum(self._linker, self._store, *facts.grown_import)
+        require_memory()
         raw = Instance(self._store)
         self._guarded(lambda: self._linker.instantiate(self._store, loaded.module, raw), "start function")
         memories = [GuestMemory(self._memory(raw, name)) for name in facts.memory_exports]

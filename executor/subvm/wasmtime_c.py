@@ -124,6 +124,8 @@ def library_path() -> str:
     raise ImportError(f"the package wasmtime is not installed, or has no {name}")
 
 
+# A library that finds no memory aborts. If it is to print where, it may wait for itself for ever instead.
+os.environ["RUST_BACKTRACE"] = "0"
 _lib = ctypes.CDLL(library_path())
 
 
