@@ -255,24 +255,28 @@ class SubVM:
         try:
             linking.enter(self, call)
         except (Trap, WasmtimeError) as error:
-            failure = error
+            failure = error.with_traceback(None)
         pending, self.pending = self.pending, None
-        if isinstance(pending, VMErrorRaised | InternalErrorRaised):
-            raise pending
-        if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
-            raise InvalidContract(f"{type(pending).__name__} in {what}")
-        if pending is not None:
-            raise InternalErrorRaised(_describe(pending)) from pending
-        if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
-            raise InternalErrorRaised(f"{what}: {failure}")
-        if isinstance(failure, Trap):
-            outcome, _ = self._outcome_of_trap(failure)
-            if isinstance(outcome, InternalError):
-                raise InternalErrorRaised(f"{what}: {outcome.message}")
-            if outcome == _OOM:
-                raise OutOfMemory(f"{what}: {failure}")
-        if failure is not None:
-            raise InvalidContract(f"{what}: {failure}")
+        try:
+            if isinstance(pending, VMErrorRaised | InternalErrorRaised):
+                raise _forgetful(pending)
+            if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
+                raise InvalidContract(f"{type(pending).__name__} in {what}")
+            if pending is not None:
+                raise InternalErrorRaised(_describe(pending)) from _forgetful(pending)
+            if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
+                raise InternalErrorRaised(f"{what}: {failure}")
+            if isinstance(failure, Trap):
+                outcome, _ = self._outcome_of_trap(failure)
+                if isinstance(outcome, InternalError):
+                    raise InternalErrorRaised(f"{what}: {outcome.message}")
+                if outcome == _OOM:
+                    raise OutOfMemory(f"{what}: {failure}")
+            if failure is not None:
+                raise InvalidContract(f"{what}: {failure}")
+        finally:
+            # An exception holds this frame, so the frame must not hold the exception.
+            del pending, failure
 
     def _memory(self, instance: Instance, name: str) -> Memory:
         item = instance.export(name)
@@ -287,14 +291,14 @@ class SubVM:
         try:
             linking.enter(self, entry)
         except Trap as error:
-            trap = error
+            trap = error.with_traceback(None)
         except WasmtimeError as error:
-            failure = error
+            failure = error.with_traceback(None)
         frames = [] if trap is None else trap.frames
-        # Its traceback holds the frames of the host functions, and all that they had in hand.
         pending, self.pending = self.pending, None
         if pending is not None:
             self.outcome = self._outcome_of_pending(pending)
+            _forgetful(pending)
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:
@@ -365,8 +369,17 @@ def _plain_function(instance: Instance, name: str) -> Function | None:
     return function if function is not None and function.is_plain() else None
 
 
+def _forgetful(error: BaseException) -> BaseException:
+    """The exception without tracebacks: those hold frames, and with them all that host functions had in hand."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 def _describe(error: BaseException) -> str:
-    """One line for the host; the whole traceback belongs to the log."""
+    """One line for the host."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" at {last[0].name}:{last[0].lineno}" if last else ""
     return f"{type(error).__name__}: {error}{where}"
