@@ -74,8 +74,8 @@ database:
   by the first transaction; the folder of FILE has to be there. Delete it to start anew.
 
 accounts and value:
-  alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 10^18 each; `genvm local accounts` lists
-  them. Value only moves, it is never made or lost.
+  alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 1,000,000 GEN each, that is 10^24 units;
+  `genvm local accounts` lists them. Value is counted in units. It only moves, it is never made or lost.
 
 messages:
   Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One

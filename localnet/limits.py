@@ -39,8 +39,8 @@ ARGUMENT_DEPTH = 100
 #: A schema, and arrays and objects inside each other in it.
 SCHEMA_CHARACTERS = 16 << 20
 SCHEMA_DEPTH = 50
-#: The message of a run has a 64-bit value (spec executor/10 "Message JSON").
-VALUE_MAX = (1 << 64) - 1
+#: Value of a message, and of all balances together, so that none can be more than a message carries.
+VALUE_MAX = (1 << 256) - 1
 #: Name of a contract.
 NAME_CHARACTERS = 64
 

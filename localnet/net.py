@@ -56,6 +56,7 @@ class LocalNet:
         on_wait: Callable[[], None] | None = None,
         node_address: str = "0x",
         eth_call: EthCall | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -64,6 +65,7 @@ class LocalNet:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
+        :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         """
         #: Where the paths of the authors' files in the database begin.
         self._folder = Path(db_path).absolute().parent
@@ -76,6 +78,7 @@ class LocalNet:
             on_wait=on_wait,
             node_address=node_address,
             eth_call=eth_call,
+            durable=durable,
         )
 
     # --- commands that write ----------------------------------------------------------------------
@@ -165,7 +168,7 @@ class LocalNet:
     def deal(self, account: str | Address, balance: int) -> None:
         """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
 
-        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        :raises BadValue: all balances together would not fit 256 bits.
         """
 
         async def deal() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.primitives.abi import ResultCode
+from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.hints import Explanation
@@ -17,6 +17,9 @@ from pygenvm.localnet.executors.output import Captured
 
 if TYPE_CHECKING:
     from pygenvm.localnet.sources import Source
+
+#: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
+_NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
 
 
 class Kind(StrEnum):
@@ -164,9 +167,14 @@ class Verdict:
     """With the same results of nondet blocks the validator came to another result: the rest is not deterministic."""
 
     @property
+    def reached(self) -> bool:
+        """Whether there is a verdict: not after an internal error, nor where the leader gave too few results."""
+        return not isinstance(self.receipt.outcome, InternalError) and self.receipt.outcome != _NO_LEADER_RESULT
+
+    @property
     def agrees(self) -> bool:
         """Whether the validator votes for the transaction."""
-        return self.disagreement is None and not self.diverged
+        return self.reached and self.disagreement is None and not self.diverged
 
 
 @dataclass(frozen=True, slots=True)

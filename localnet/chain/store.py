@@ -90,15 +90,17 @@ class Changes:
 class Store:
     """One network's state. Nothing here waits for other users of the file or locks it against them."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
         """Opens ``path``; without a file there, or without a path, shows the state of a new network.
 
+        :param durable: a commit has reached the disk when it returns. Without that a power cut may destroy the file.
         :raises DatabaseError: not a database of ours, or unreadable.
         """
         self._path = path or Path(":memory:")
+        self._durable = durable
         with _sqlite_errors(self._path):
             self._exists = path is not None and path.exists() and path.stat().st_size > 0
-            self._connection = _connect(self._path if self._exists else Path(":memory:"))
+            self._connection = _connect(self._path if self._exists else Path(":memory:"), durable)
             if self._exists:
                 self._check_version()
             else:
@@ -302,7 +304,7 @@ class Store:
         if not self._exists:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection.close()
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._durable)
 
     def _apply(self, changes: Changes) -> Receipt:
         execute = self._connection.execute
@@ -405,11 +407,13 @@ class Store:
             return self._connection.execute(query, parameters).fetchall()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write. Several threads, but
     # only one at a time: see localnet.chain.database.
     connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    if not durable:
+        connection.execute("PRAGMA journal_mode = MEMORY")
     return connection
 
 

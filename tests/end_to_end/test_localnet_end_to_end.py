@@ -156,6 +156,55 @@ def deploy(net: LocalNet, code: str, *args: Any, **options: Any) -> Address:
     return execution.receipt.transaction.contract
 
 
+def test_value_of_256_bits(net: LocalNet) -> None:
+    """Through the message, the balances and the messages that a contract sends, to the last unit."""
+    value = 2**256 - 1 - (len(accounts.NAMES) - 1) * accounts.START_BALANCE
+    net.deal(ALICE, value)
+    first, second = deploy(net, MESSAGES), deploy(net, MESSAGES)
+    assert net.call(first, "note", ["all"], value=value).receipt.ok
+    assert net.view(first, "read_log").value == [f"all from {ALICE.as_hex} value {value}"]
+    execution = net.call(first, "send", [second, "note", value - 1, 1])
+    assert [receipt.status for receipt in execution.delivered] == [Status.OK]
+    assert net.view(second, "read_log").value == [f"note 0 from {first.as_hex} value {value - 1}"]
+    assert (net.balance(ALICE), net.balance(first), net.balance(second)) == (0, 1, value - 1)
+    refused = net.call(second, "send", [first, "note", value, 1]).receipt
+    assert "inbalance" in refused.stderr.text()
+    returned = net.call(second, "send", [first, "refuse", value - 2, 1]).delivered[-1]
+    assert (returned.transaction.value, net.balance(second)) == (value - 2, value - 1)
+    assert net.view(second, "read_log").value[-1] == f"error value {value - 2}"
+
+
+JUDGED = (
+    HEADER
+    + """
+from genlayer import *
+
+class Judged(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write
+    def go(self) -> str:
+        return gl.eq_principle.strict_eq(lambda: 'x')
+"""
+)
+
+
+def test_a_validator_without_a_result_has_no_verdict(net: LocalNet) -> None:
+    deploy(net, JUDGED)
+    before = net.snapshot()
+    receipt = net.call(None, "go").receipt
+    given: list[list[bytes] | None] = [None, [b"\x01no"], [b""], [b"\x03x"], []]
+    verdicts = [net.validate(receipt, before, leader_results=results) for results in given]
+    assert [(verdict.reached, verdict.agrees) for verdict in verdicts] == [
+        (True, True),
+        (True, False),
+        (False, False),
+        (False, False),
+        (False, False),
+    ]
+
+
 def genvm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pygenvm.cli.main", "local", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)

@@ -204,7 +204,7 @@ def test_accounts_and_log(deployed: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     assert [item["name"] for item in document["accounts"]] == [*accounts.NAMES, "thing"]
     assert document["accounts"][0]["balance"] == accounts.START_BALANCE - 5
-    assert sum(item["balance"] for item in document["accounts"]) == 10**19
+    assert sum(item["balance"] for item in document["accounts"]) == 10**25
     assert BOB.as_hex in run_text(capsys, "accounts")[1]
     assert "#1 ok deploy alice → thing 0x" in run_text(capsys, "log")[1]
 
@@ -287,8 +287,8 @@ _BAD: list[tuple[list[str], str]] = [
     ),
     (["deploy", "thing.py", "--value", "-1"], "--value"),
     (["deploy", "thing.py", "--value", "1.5"], "not a whole number"),
-    (["deploy", "thing.py", "--value", str(2**64)], "the value must be from 0"),
-    (["deploy", "thing.py", "--value", str(2 * 10**18)], "less than the value"),
+    (["deploy", "thing.py", "--value", str(2**256)], "the value must be from 0"),
+    (["deploy", "thing.py", "--value", str(2 * 10**24)], "less than the value"),
     (["deploy", "thing.py", "--from", "nobody"], "no account 'nobody'"),
     (["deploy", "thing.py", "--from", "0x12"], "not an address"),
     (["deploy", "thing.py", "--from", "thing"], "no account 'thing'"),

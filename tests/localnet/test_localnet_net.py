@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Status
+from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.net import LocalNet, read_state
@@ -62,9 +62,9 @@ async def sender_contract(run: Run) -> Any:
         case "fail":
             raise Rollback("refused")
         case "#error":
-            await run.write(0, run.value.to_bytes(8, "little"))
+            await run.write(0, run.value.to_bytes(32, "little"))
         case "error_value":
-            return int.from_bytes(await run.read(0, 8), "little")
+            return int.from_bytes(await run.read(0, 32), "little")
         case "balance":
             return await run.host.get_balance(run.address)
     return None
@@ -274,8 +274,19 @@ def test_salted_address_is_the_one_of_the_specification(monkeypatch: pytest.Monk
     assert address.as_hex == "0x31a38fac42349DC16a84A22FbBACCBb6E238B7F9"
 
 
-def test_all_value_fits_a_message() -> None:
-    assert TOTAL <= limits.VALUE_MAX
+def test_all_value_fits_a_message(net: LocalNet) -> None:
+    assert accounts.START_BALANCE == 1_000_000 * 10**18
+    assert TOTAL <= limits.VALUE_MAX == 2**256 - 1
+    rest = limits.VALUE_MAX - TOTAL
+    net.deal(ALICE, accounts.START_BALANCE + rest)
+    for too_much in (accounts.START_BALANCE + rest + 1, -1):
+        with pytest.raises(BadValue, match=r"from 0 to 2\^256 - 1"):
+            net.deal(ALICE, too_much)
+    contract = deploy(net, "sender", value=accounts.START_BALANCE + rest)
+    assert (net.balance(ALICE), net.balance(contract)) == (0, accounts.START_BALANCE + rest)
+    execution = net.call(contract, "send", [[["message", BOB, None, rest]]])
+    assert execution.delivered[0].transaction.value == rest == net.balance(BOB) - accounts.START_BALANCE
+    assert net.log(1)[0].balances[0].after == net.balance(BOB)
 
 
 def test_value_moves_with_the_call(net: LocalNet) -> None:
@@ -300,7 +311,7 @@ def test_impossible_values(net: LocalNet, value: int) -> None:
 def test_too_little_balance(net: LocalNet, tmp_path: Path) -> None:
     contract = deploy(net, "sender")
     before = snapshot(tmp_path / "local.db")
-    with pytest.raises(InsufficientBalance, match="alice has 1000000000000000000"):
+    with pytest.raises(InsufficientBalance, match="alice has 1000000000000000000000000,"):
         net.call(contract, None, value=accounts.START_BALANCE + 1)
     with pytest.raises(InsufficientBalance):
         net.call(contract, None, value=1, sender="0x" + "11" * 20)
@@ -547,6 +558,22 @@ def test_unknown_contracts(net: LocalNet) -> None:
             net.view(word, "get")
 
 
+# --- validators -------------------------------------------------------------------------------------
+
+
+def test_an_internal_error_is_no_verdict() -> None:
+    def verdict(outcome: Outcome, disagreement: int | None = None) -> tuple[bool, bool]:
+        own = Receipt(Transaction(Kind.CALL, ALICE, ALICE, BOB, 0, b""), Status.FAILED, outcome, b"", "")
+        found = Verdict(own, disagreement, diverged=False)
+        return found.reached, found.agrees
+
+    assert verdict(Return(b"\0")) == (True, True)
+    assert verdict(UserError("as the leader")) == (True, True)
+    assert verdict(Return(b"\0"), 0) == (True, False)
+    assert verdict(InternalError("empty leader result")) == (False, False)
+    assert verdict(VMError("absent")) == (False, False)
+
+
 # --- property ---------------------------------------------------------------------------------------
 
 _post = st.tuples(
@@ -561,22 +588,24 @@ _command = st.tuples(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(commands=st.lists(_command, max_size=6))
-def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any]) -> None:
+@given(commands=st.lists(_command, max_size=6), unit=st.sampled_from([1, 2**64 - 1, 2**64, 10**73 + 1]))
+def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any], unit: int) -> None:
     path = tmp_path_factory.mktemp("net") / "local.db"
     net = make_net(path)
-    targets = [deploy(net, "sender", value=50), deploy(net, "stubborn", value=50), deploy(net, "store")]
+    net.deal(ALICE, 1000 * unit)
+    total = TOTAL - accounts.START_BALANCE + 1000 * unit
+    targets = [deploy(net, "sender", value=50 * unit), deploy(net, "stubborn", value=50 * unit), deploy(net, "store")]
     targets += [BOB, Address(b"\x22" * 20)]
     for target, method, posts, value in commands:
         listed = []
         for kind, to, name, amount in posts:
             code = "store" if name != "fail" else "failing"
-            listed.append([kind, targets[to], code if kind == "deploy" else name, amount])
+            listed.append([kind, targets[to], code if kind == "deploy" else name, amount * unit])
         before, existed = balances(net), state_of(path)
-        execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value)
+        execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value * unit)
         _check_books(execution, before, balances(net))
-        assert total_value(path) == TOTAL
-        assert sum(balances(net).values()) == TOTAL
+        assert total_value(path) == total
+        assert sum(balances(net).values()) == total
         if not execution.receipt.ok:
             assert state_of(path) == existed
 
