@@ -302,7 +302,9 @@ class SubVM:
         pending, self.pending = self.pending, None
         if pending is not None:
             self.outcome = self._outcome_of_pending(pending)
-            _forgetful(pending)
+            if not isinstance(self.outcome, InternalError):
+                # One that ends the run may hold what it likes, and its traceback belongs to the log.
+                _forgetful(pending)
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:
