@@ -174,6 +174,11 @@ LOG_TEXT_CHARS_MAX = 1 << 16
 LOG_DEPTH_MAX = 16
 #: Elements of one container in a log record.
 LOG_ITEMS_MAX = 1000
+#: Bytes of the log of one run: for what its contracts trace and for their output that is lost, for `--trace`, and for
+#: what libraries and the parts below the supervisor remark.
+LOG_CONTRACT_BYTES = 16 << 20
+LOG_TRACING_BYTES = 64 << 20
+LOG_LIBRARY_BYTES = 16 << 20
 
 # --- modules (LLM and web services) ---------------------------------------------------------------
 
