@@ -204,6 +204,8 @@ TERMINATION_SECONDS = 1.0
 #: How long the result waits until what `--print` asked for has been read, normally and after a termination signal.
 PRINT_SECONDS = 0.5
 LAST_PRINT_SECONDS = 0.05
+#: Bytes or characters of a result that are made printable at a time.
+PRINT_PIECE = 1 << 18
 #: What `--print stderr-full` can show.
 STDERR_KEPT_BYTES = 1 << 20
 
