@@ -51,8 +51,9 @@ CLOSED_OUTPUT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 
-#: Largest request of gl_call; a host takes no larger one either.
+#: Largest request of gl_call, and data of one storage_write: what a contract can give us at once for the host.
 GL_CALL_REQUEST_BYTES = 256 << 20
+STORAGE_WRITE_BYTES = 256 << 20
 #: Copies out of a guest from this size on let other threads run.
 GUEST_COPY_BYTES = 1 << 20
 
@@ -60,8 +61,11 @@ GUEST_COPY_BYTES = 1 << 20
 
 #: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
 HOST_REPLY_SLICE_BYTES = 256 << 20
-#: Largest request that a node accepts from an executor, all fields together.
-HOST_REQUEST_BYTES = 256 << 20
+#: Characters of an internal error that are sent.
+INTERNAL_ERROR_CHARS = 4 << 20
+#: Largest request that a node accepts from an executor, all fields together. None that we send is larger: beside what a
+#: contract gave, the longest is a fingerprint, which has the names of all modules of a VM.
+HOST_REQUEST_BYTES = max(GL_CALL_REQUEST_BYTES, STORAGE_WRITE_BYTES) + (128 << 20)
 #: What one read of a socket may bring; a buffer never grows by more at a time, whatever the other side announces.
 HOST_READ_BYTES = 256 << 10
 #: Longer data goes to the host from where it lies: a copy takes time in which the process cannot do anything else.

@@ -31,8 +31,9 @@ from typing import Any, TypeVar
 
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.host_protocol.server import LEFT
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
 from pygenvm.executor.outcome import InternalError, Outcome, Return, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, SpecialMethod
@@ -353,9 +354,12 @@ class LocalNet:
             # Without a schema a string is a string.
             pass
         try:
-            return calldata_of_call(method, positional, named)
+            data = calldata_of_call(method, positional, named)
         except (TypeError, ValueError) as error:
             raise BadValue(f"arguments that calldata cannot hold: {error}") from error
+        if len(data) > HOST_REPLY_SLICE_BYTES:
+            raise BadValue(f"the arguments have {len(data)} bytes, the limit is {HOST_REPLY_SLICE_BYTES}")
+        return data
 
     # --- transactions -----------------------------------------------------------------------------
 
@@ -534,7 +538,7 @@ class LocalNet:
         }
         request = RunRequest(message, "0x" + tx_id.hex(), permissions, self._timeout, sync, self._node_address)
         report = _complete(self._executor(host, request))
-        if host.result is None or not report.consumed:
+        if host.result is None or report.failure is not None:
             return InternalError(_crash_text(report)), report
         try:
             return decode_result(host.result).outcome, report
@@ -666,6 +670,9 @@ def _crash_text(report: RunReport) -> str:
         return "the executor did not end after its time was over and was killed"
     if report.exit_status < 0:
         return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
+    if report.failure is not None and report.failure != LEFT:
+        # The executor only knows that its host is gone.
+        return f"the connection to the executor broke: {report.failure[:500]}"
     lines = report.stderr.text().strip().splitlines()
     if report.exit_status == 1 and lines and lines[-1].startswith(_START_ERROR):
         return f"the executor cannot start: {lines[-1].removeprefix(_START_ERROR)[:500]}"

@@ -121,7 +121,7 @@ class Recorder(Observer):
 
 
 def _decoded(request: bytes) -> Request:
-    decoder = RequestDecoder(limits.RECORD_BYTES)
+    decoder = RequestDecoder()
     decoder.feed(request)
     decoded = decoder.next_request()
     assert decoded is not None

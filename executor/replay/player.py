@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.codec import Reply, Request, RequestDecoder, encode_error, encode_reply
-from pygenvm.executor.limits import RECORD_BYTES
 from pygenvm.executor.message import Message
 from pygenvm.executor.module_protocol.codec import Ok, UserError, decode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
@@ -273,7 +272,7 @@ class _Connection:
 
     def __init__(self, player: Player) -> None:
         self._player = player
-        self._requests = RequestDecoder(RECORD_BYTES)
+        self._requests = RequestDecoder()
         self._reply = memoryview(b"")
 
     def sendall(self, data: bytes | memoryview) -> None:

@@ -50,7 +50,7 @@ class Executor(FakeExecutor):
 
     async def __call__(self, host: Any, request: RunRequest) -> RunReport:
         await super().__call__(host, request)
-        return RunReport(0, True, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
+        return RunReport(0, None, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
 
 
 @pytest.fixture

@@ -120,6 +120,13 @@ def snapshot(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+def test_arguments_that_no_executor_takes(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(net, "store")
+    monkeypatch.setattr("pygenvm.localnet.net.HOST_REPLY_SLICE_BYTES", 1000)
+    with pytest.raises(BadValue, match=r"the arguments have 10\d\d bytes, the limit is 1000"):
+        net.call("store", "set", [bytes(1000)])
+
+
 def total_value(path: Path) -> int:
     with open_store(path, write=False) as store:
         return store.total_value()

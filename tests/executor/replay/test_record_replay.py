@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.host_protocol.codec import Request
+from pygenvm.executor.host_protocol.codec import Request, encode_request
 from pygenvm.executor.module_protocol.codec import Ok, UserError
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
@@ -357,6 +357,19 @@ def test_a_full_disk_ends_the_record_and_not_the_run() -> None:
     assert run.exit_code == 0
     assert isinstance(run.outcome, Return)
     assert b"the record ends here" in run.stderr
+
+
+def test_requests_longer_than_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that made one, whose host took it, must not notice."""
+    monkeypatch.setattr(limits, "RECORD_BYTES", 1000)
+    recorder = Recorder(tmp_path / "record")
+    recorder.started(RunArguments(message="", host=""))
+    request = encode_request(HostMethod.STORAGE_WRITE, SLOT, 0, bytes(2000))
+    recorder.host_requested(HostMethod.STORAGE_WRITE, request)
+    recorder.host_replied(HostMethod.STORAGE_WRITE, request, HostErrorCode.OK, None, 0, 0)
+    recorder.ended("result")
+    record = read_record(tmp_path / "record")
+    assert (record.streams, record.ended) == ({}, None)
 
 
 class _Gone(InMemoryHost):
