@@ -171,6 +171,8 @@ HOST_DATA_JSON_DEPTH_MAX = 64
 #: The configuration file; aliases cannot make it bigger, they are refused.
 CONFIG_BYTES_MAX = 1 << 20
 CONFIG_DEPTH_MAX = 32
+#: Characters of a value in it that is no text: numbers take time with the square of their length.
+CONFIG_NUMBER_CHARS_MAX = 64
 #: Bytes of a byte string in a log record that are shown (spec executor/10 "Log").
 LOG_BYTES_SHOWN = 128
 #: Characters of one log line's text values, and containers inside each other in one record.
@@ -238,5 +240,12 @@ POOL_IDLE_SECONDS_MIN = 1.0
 
 RECORD_BYTES = 256 << 20
 RECORD_EVENTS = 1_000_000
-#: Elements of one array or map in a record; the topics of an event are the most.
+#: Streams: the VM thread, and each nondet block with a validator.
+RECORD_STREAMS = 10_000
+#: References to runners.
+RECORD_RUNNERS = 10_000
+#: Elements of one array or map in a record, the topics of an event are the most; and of all those of one object.
 RECORD_ELEMENTS = 255
+RECORD_OBJECT_ELEMENTS = 1000
+#: A text. Those of the command line are the longest.
+RECORD_TEXT_BYTES = 16 << 20

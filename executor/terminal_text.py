@@ -10,3 +10,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 def visible(text: str) -> str:
     """``text`` with control characters, but for newlines and tabs, as ``\\xNN``."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def one_line(text: str) -> str:
+    """:func:`visible`, with newlines and tabs as ``\\xNN`` too: for what must not look like several messages."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")

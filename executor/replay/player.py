@@ -9,7 +9,7 @@ process, by whichever thread needs one first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -142,16 +142,9 @@ class Player:
     def __init__(self, record: Record) -> None:
         self.record = record
         self._lock = threading.Lock()
-        self._events: dict[Stream, list[Event]] = {}
-        self._balances: dict[bytes, HostExchange] = {}
-        for stream, events in record.streams.items():
-            self._events[stream] = []
-            for event in events:
-                if isinstance(event, HostExchange) and event.request.method is HostMethod.GET_BALANCE:
-                    self._balances.setdefault(event.request.fields["address"].as_bytes, event)
-                else:
-                    self._events[stream].append(event)
-        self._positions: dict[Stream, int] = dict.fromkeys(self._events, 0)
+        #: By stream, how many events are behind us, and how many of them were taken: all but balances.
+        self._positions: dict[Stream, int] = {}
+        self._taken: dict[Stream, int] = {}
         self._exchanges = 0
         #: The first one.
         self.deviation: Deviation | None = None
@@ -168,7 +161,7 @@ class Player:
         :raises ConnectionError: the recorded run did not get one either.
         """
         if request.method is HostMethod.GET_BALANCE:
-            event = self._balances.get(request.fields["address"].as_bytes)
+            event = self.record.balances.get(request.fields["address"].as_bytes)
             if event is None:
                 self._end_if_interrupted()
                 raise self._deviates(f"now {describe(request)}, which the recorded run did not do")
@@ -200,7 +193,7 @@ class Player:
 
     def validates(self, call_no: int) -> bool:
         """Whether the recorded run ran the validator of a block."""
-        if call_no not in self._events:
+        if call_no not in self.record.streams:
             return False
         self._take(ValidatorRun, lambda: "a validator is run")
         return True
@@ -208,12 +201,11 @@ class Player:
     def _take(self, kind: type[E], now: Callable[[], str]) -> E:
         stream = validated_block.get()
         with self._lock:
-            position = self._positions.get(stream, 0)
-            events = self._events.get(stream, [])
-            event = events[position] if position < len(events) else None
+            event = self._next(stream)
             if event is None or _is_result(event):
                 self._end_if_interrupted()
-            self._positions[stream] = position + 1
+            self._positions[stream] = self._positions.get(stream, 0) + 1
+            self._taken[stream] = self._taken.get(stream, 0) + 1
             self._note_exhaustion()
         if event is None:
             end = "ends here" if self.record.ended else "breaks off here"
@@ -222,19 +214,30 @@ class Player:
             raise self._deviates(f"recorded {describe(event)}, now {now()}")
         return event
 
+    def _next(self, stream: Stream) -> Event | None:
+        """The next event of a stream that is to be taken."""
+        events = self.record.streams.get(stream, ())
+        for position in range(self._positions.get(stream, 0), len(events)):
+            event = events[position]
+            if not _is_balance(event):
+                self._positions[stream] = position
+                return event
+        return None
+
     def _end_if_interrupted(self) -> None:
         if self.record.ended == ENDED_BY_SIGNAL:
             self.at_end = True
             raise EndOfRecord("the recorded run was interrupted here")
 
     def _note_exhaustion(self) -> None:
-        rest = self._events.get(None, [])[self._positions.get(None, 0) :][:1]
-        if self.record.ended == ENDED_BY_SIGNAL and all(map(_is_result, rest)):
-            self.exhausted.set()
+        if self.record.ended == ENDED_BY_SIGNAL:
+            event = self._next(None)
+            if event is None or _is_result(event):
+                self.exhausted.set()
 
     def _deviates(self, text: str) -> Deviation:
         stream = validated_block.get()
-        deviation = Deviation(f"{place(stream, self._positions.get(stream, 0))}: {text}")
+        deviation = Deviation(f"{place(stream, self._taken.get(stream, 0))}: {text}")
         with self._lock:
             self.deviation = self.deviation or deviation
         return deviation
@@ -258,10 +261,11 @@ class Player:
             return False, str(self.deviation)
         if self.at_end or self.exhausted.is_set():
             return self.record.intact, "the same up to the signal that ended the recorded run"
-        for stream, events in self._events.items():
-            position = self._positions[stream]
-            if position < len(events):
-                return False, f"{place(stream, position + 1)}: recorded {describe(events[position])}, now nothing"
+        for stream in self.record.streams:
+            event = self._next(stream)
+            if event is not None:
+                number = self._taken.get(stream, 0) + 1
+                return False, f"{place(stream, number)}: recorded {describe(event)}, now nothing"
         if self.record.ended is None:
             return False, "the same as far as the record goes"
         return self.record.intact, "requests, result and fingerprint are the same"
@@ -346,7 +350,7 @@ class _ReplayedGate:
 class _ReplayedRunners:
     """Another source of runners; references mean what they meant when the run was recorded."""
 
-    def __init__(self, real: RunnerSource, recorded: dict[str, str]) -> None:
+    def __init__(self, real: RunnerSource, recorded: Mapping[str, str]) -> None:
         self._real = real
         self._recorded = recorded
 
@@ -365,3 +369,7 @@ def _encode(request: Request, reply: Reply) -> bytes:
 
 def _is_result(event: Event) -> bool:
     return isinstance(event, HostExchange) and event.request.method is HostMethod.CONSUME_RESULT
+
+
+def _is_balance(event: Event) -> bool:
+    return isinstance(event, HostExchange) and event.request.method is HostMethod.GET_BALANCE
