@@ -16,13 +16,12 @@ from ctypes import byref, c_uint64, c_void_p
 from typing import Any
 
 from benchmarks import contracts
-from benchmarks.support import InProcess, call, node, on_vm_thread
+from benchmarks.support import InProcess, call, node, on_vm_thread, own_environment
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import SETTINGS
 from pygenvm.executor.subvm.linking import HostFunction, new_host_linker
 from pygenvm.executor.subvm.wasmtime_c import Engine, Store, library_path
-from pygenvm.localnet.executor_process import own_environment
 
 _TANK = 1 << 62
 #: Repetitions whose difference gives the price of one; the first ones also pay for what is made once.

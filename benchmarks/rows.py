@@ -30,9 +30,9 @@ from benchmarks.support import (
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import StorageType
-from pygenvm.localnet.executor_process import ExecutorProcess
+from pygenvm.localnet.executors.pooled import PooledExecutor
+from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.net import LocalNet
-from pygenvm.localnet.pooled_executor import PooledExecutor
 
 MS, US, MB = 1e3, 1e6, 1e-6
 _WARM_UP = 2

@@ -43,7 +43,7 @@ from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.spec import Permissions
 from pygenvm.executor.subvm.wasmtime_c import Linker
-from pygenvm.localnet.executor_process import own_command, own_environment
+from pygenvm.localnet.executors.process import own_command
 
 T = TypeVar("T")
 
@@ -250,6 +250,12 @@ def on_vm_thread(work: Callable[[], T]) -> T:
 
 
 # --- processes --------------------------------------------------------------------------------------
+
+
+def own_environment() -> dict[str, str]:
+    """Ours, with the folder of the clone on the path: the benchmarks themselves are not installed."""
+    path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def compile_own_packages() -> None:

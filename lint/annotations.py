@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pygenvm.lint.names import INTEGERS
-from pygenvm.lint.source import ClassInfo, Contract, Method, Module, methods
+from pygenvm.lint.source import ClassInfo, Contract, Method, Module, Scope, methods
 
 ENUMS = frozenset({"enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag", "enum.IntFlag"})
 DATACLASS = "dataclasses.dataclass"
@@ -24,8 +24,11 @@ SCALARS = INTEGERS | {
 #: Methods that have no ``self``: by their decorators, and by their names.
 _NO_SELF = frozenset({"builtins.staticmethod", "builtins.classmethod"})
 _CLASS_METHODS = frozenset({"__new__", "__init_subclass__", "__class_getitem__"})
-#: Methods of containers that give an item.
-_GIVE_ITEM = frozenset({"get", "append_new_get", "get_or_insert_default", "setdefault", "compute_if_absent"})
+#: How many local names are followed to what they stand for.
+_FOLLOWED_MAX = 8
+#: Methods of containers that give the stored item. `get` with a default and `setdefault` may give the default, which
+#: lies elsewhere.
+_GIVE_ITEM = frozenset({"append_new_get", "get_or_insert_default", "compute_if_absent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +126,54 @@ class StorageTypes:
         self.contract = contract
         self.info = info
         self.fields = fields(contract, info)
+        self._records: dict[ast.ClassDef, dict[str, Field]] = {}
 
-    def type_of(self, node: ast.AST, self_name: str) -> tuple[ast.expr, Module] | None:
-        """Annotation of what ``self.a[…].b`` gives, and the module that knows its names."""
+    def type_of(self, node: ast.AST, self_name: str, scope: Scope | None = None) -> tuple[ast.expr, Module] | None:
+        """Annotation of what ``self.a[…].b`` gives, and the module that knows its names.
+
+        With the ``scope`` of a method, local names that stand for one such expression are followed.
+        """
+        return self._type_of(node, self_name, scope, 0)
+
+    def _type_of(
+        self, node: ast.AST, self_name: str, scope: Scope | None, followed: int
+    ) -> tuple[ast.expr, Module] | None:
         match node:
+            case ast.Name(id=name) if scope and followed < _FOLLOWED_MAX:
+                value = scope.only_value(name)
+                return self._type_of(value, self_name, scope, followed + 1) if isinstance(value, ast.expr) else None
             case ast.Attribute(value=ast.Name(id=name), attr=attr) if name == self_name:
                 field = self.fields.get(attr)
                 return (field.annotation, field.module) if field else None
             case ast.Attribute(value=value, attr=attr):
-                owner = self.type_of(value, self_name)
+                owner = self._type_of(value, self_name, scope, followed)
                 record = self.contract.resolve_class(owner[1], owner[0]) if owner else None
-                field = fields(self.contract, record).get(attr) if record else None
+                if record and record.node not in self._records:
+                    self._records[record.node] = fields(self.contract, record)
+                field = self._records[record.node].get(attr) if record else None
                 return (field.annotation, field.module) if field else None
             case ast.Subscript(value=value, slice=index) if not isinstance(index, ast.Slice):
-                return self._item(value, self_name)
+                return self.item_of(self._type_of(value, self_name, scope, followed))
+            case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[_], keywords=[]):
+                return self.item_of(self._type_of(value, self_name, scope, followed))
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _GIVE_ITEM:
-                return self._item(value, self_name)
+                return self.item_of(self._type_of(value, self_name, scope, followed))
         return None
 
     def is_view(self, node: ast.AST, self_name: str) -> bool:
         """Whether the expression certainly gives a container or record that still lies in storage."""
-        found = self.type_of(node, self_name)
+        return self.is_viewed(self.type_of(node, self_name))
+
+    def is_viewed(self, found: tuple[ast.expr, Module] | None) -> bool:
+        """Whether values of the type are containers or records, which are not copied when they are read."""
         if found is None:
             return False
         annotation, module = found
         outer = annotation.value if isinstance(annotation, ast.Subscript) else annotation
         return module.dotted(outer) in CONTAINERS or self.contract.resolve_class(module, annotation) is not None
 
-    def _item(self, value: ast.AST, self_name: str) -> tuple[ast.expr, Module] | None:
-        owner = self.type_of(value, self_name)
+    def item_of(self, owner: tuple[ast.expr, Module] | None) -> tuple[ast.expr, Module] | None:
+        """Type of what a container of that type holds."""
         if owner is None or not isinstance(owner[0], ast.Subscript):
             return None
         given = arguments(owner[0])

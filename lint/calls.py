@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,7 +21,9 @@ _HARMLESS = frozenset(f"functools.{name}" for name in ("wraps", "cache", "lru_ca
     "typing.final",
     "typing.override",
 }
-_INTERFACES = frozenset({"gl.contract_interface", "gl.evm.contract_interface"})
+#: What makes interfaces of other contracts of this network, and of EVM contracts too.
+GENLAYER_INTERFACES = frozenset({"gl.contract_interface"})
+_INTERFACES = GENLAYER_INTERFACES | {"gl.evm.contract_interface"}
 
 
 class Role(StrEnum):
@@ -203,26 +205,31 @@ def calls_in(unit: Unit, *, first: bool) -> list[ast.Call]:
     return scope.calls if first else scope.certain_calls
 
 
-def interfaces(module: Module) -> set[str]:
+def interfaces(module: Module, kinds: Collection[str] = _INTERFACES) -> set[str]:
     """Names of the interfaces of other contracts that the module declares."""
     found: set[str] = set()
     for node in module.tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if (
-                module.dotted(func) in _INTERFACES
-            ):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func)) if module.dotted(func) in kinds:
                 found.add(name)
-            case ast.ClassDef(name=name, decorator_list=given):
-                if any(module.dotted(item) in _INTERFACES for item in given):
-                    found.add(name)
-    return found
+            case ast.ClassDef(name=name, decorator_list=given) if any(module.dotted(item) in kinds for item in given):
+                found.add(name)
+    return {name for name in found if module.bindings(name) == 1}
 
 
 def is_proxy(module: Module, node: ast.AST, known: set[str]) -> bool:
-    """Whether the expression certainly makes a proxy of another contract; ``known`` are the module's interfaces."""
+    """Whether the expression certainly is a proxy of another contract; ``known`` are the module's interfaces."""
+    return proxy_call(module, node, known) is not None
+
+
+def proxy_call(module: Module, node: ast.AST, known: set[str]) -> ast.Call | None:
+    """The call that made the proxy that the expression certainly is: itself, or what a local name stands for."""
+    if isinstance(node, ast.Name) and (outer := module.binder(node, node.id)):
+        value = module.scope(outer).only_value(node.id)
+        node = value if isinstance(value, ast.Call) else node
     match node:
-        case ast.Call(func=ast.Name(id=name)) if name in known:
-            return True
-        case ast.Call(func=made):
-            return module.dotted(made) == "gl.get_contract_at"
-    return False
+        case ast.Call(func=ast.Name(id=name)) if name in known and not module.binder(node, name):
+            return node
+        case ast.Call(func=made) if module.dotted(made) == "gl.get_contract_at":
+            return node
+    return None

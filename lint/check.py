@@ -18,9 +18,22 @@ from pygenvm.executor.runner.contract import parse_contract
 from pygenvm.executor.runner.contract_file import ContractFileError, ContractNotFound, read_contract
 from pygenvm.executor.runner.version import Version
 from pygenvm.executor.runner.wasm_sections import is_core_module
-from pygenvm.lint import contract_class, events, header, methods, nondet, old_names, storage
+from pygenvm.lint import (
+    arguments,
+    contract_class,
+    events,
+    header,
+    methods,
+    nondet,
+    old_names,
+    other_contracts,
+    sandbox,
+    storage,
+    temporaries,
+    values,
+)
 from pygenvm.lint.model import Fault, Finding, Place, Rule, Rules, fault, in_order
-from pygenvm.lint.source import Contract, Module, split_lines
+from pygenvm.lint.source import Contract, Module, Runs, Sandbox, split_lines
 
 #: Version of the Python that runs contracts.
 SANDBOX_PYTHON = (3, 13)
@@ -45,8 +58,21 @@ FAMILIES: tuple[Rules, ...] = (
     nondet.RULES,
     old_names.RULES,
     events.RULES,
+    sandbox.RULES,
 )
-_CHECKS = (contract_class.check, storage.check, methods.check, nondet.check, old_names.check, events.check)
+_CHECKS = (
+    contract_class.check,
+    storage.check,
+    temporaries.check,
+    values.check,
+    methods.check,
+    other_contracts.check,
+    nondet.check,
+    old_names.check,
+    arguments.check,
+    events.check,
+    sandbox.check,
+)
 _HEADER = re.compile(r"\ufeff?\s*(?:#|//|--)[ \t]*(?:\{|v\d)")
 _CONTRACT_BASE = re.compile(r"(?:\w+\.)*gl\.Contract")
 _CONTRACT_CLASS = re.compile(r"^[ \t]*class\s+\w+[^:]*\bgl\.Contract\b", re.MULTILINE)
@@ -68,10 +94,16 @@ class SandboxAnswer:
 
 @dataclass(frozen=True)
 class Settings:
-    """``installed``: hashes of the installed runners by id. ``ask_sandbox`` is asked when this Python is too old."""
+    """``installed``: hashes of the installed runners by id. ``ask_sandbox`` is asked when this Python is too old.
+
+    ``buildable``: ids of the runners that can be built here (None: not known). ``left_out``: modules of the standard
+    library that the sandbox does not have, as in ``xml/dom``.
+    """
 
     installed: Mapping[str, Collection[str]]
     ask_sandbox: Callable[[bytes], SandboxAnswer] = lambda _: SandboxAnswer()
+    buildable: Collection[str] | None = None
+    left_out: Collection[str] = ()
 
 
 def rules() -> Iterator[tuple[str, Rule]]:
@@ -145,24 +177,25 @@ class _Checker:
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
         self.settings = settings
+        self.runners = header.Runners(settings.installed, settings.buildable)
         self.findings: list[Finding] = []
 
     def file(self, code: bytes) -> None:
         text = self._decoded(self.path, code)
         if text is None:
             return
-        found = header.check_text(text, self.settings.installed)
+        found = header.check_text(text, self.runners)
         self._report_all(self.path, split_lines(text), found.faults)
         module = self._parsed("contract.py", self.path, text, code)
         if module:
-            self._run(Contract(self.path, [module], found.version))
+            self._run(Contract(self.path, [module], found.version, self._sandbox(found)))
 
     def folder(self, code: bytes) -> None:
         try:
             files = parse_contract(code).files
         except InvalidContract as error:
             raise ContractFileError(f"{self.path}: {error.error.cause}") from error
-        self._folder_json(files.get("runner.json", b""))
+        found = self._folder_json(files.get("runner.json", b""))
         version = self._folder_version(files.get("version"))
         modules = []
         complete = True
@@ -174,7 +207,7 @@ class _Checker:
                 modules += [module] if module else []
         # What cannot be read may be what the rest needs.
         if complete and modules:
-            self._run(Contract(self.path, modules, version))
+            self._run(Contract(self.path, modules, version, self._sandbox(found)))
         elif complete:
             lines = ["{"]
             place = Place(1, 0, 1)
@@ -183,11 +216,17 @@ class _Checker:
             )
             self._report_all(self.path / "runner.json", lines, [missing])
 
-    def _folder_json(self, content: FileContent) -> None:
+    def _folder_json(self, content: FileContent) -> header.Header:
         path = self.path / "runner.json"
         text = self._decoded(path, bytes(content))
-        if text is not None:
-            self._report_all(path, split_lines(text), header.check_runner_json(text, self.settings.installed))
+        if text is None:
+            return header.Header(None)
+        found = header.check_runner_json(text, self.runners)
+        self._report_all(path, split_lines(text), found.faults)
+        return found
+
+    def _sandbox(self, found: header.Header) -> Sandbox:
+        return Sandbox(found.runners, frozenset(self.settings.left_out))
 
     def _folder_version(self, content: FileContent | None) -> Version | None:
         if content is None:
@@ -212,6 +251,11 @@ class _Checker:
     def _parsed(self, file: str, path: Path, text: str, code: bytes) -> Module | None:
         """The module ``file`` of the contract ``code``."""
         lines = split_lines(text)
+        if "\0" in text:
+            number = len(split_lines(text[: text.index("\0")]))
+            message = "there is a NUL byte in the file, which Python does not read"
+            self._report(path, "", fault(SYNTAX, Place(number, 0, 0), message, "Take it out: in a text write `\\0`."))
+            return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -249,24 +293,31 @@ class _Checker:
         for check in _CHECKS:
             try:
                 for module, found in check(contract):
-                    self._report(module.path, "", found, module)
+                    self._report_code(contract, module, found)
             except RecursionError:
                 # Deeper than anything that people write; what was found so far stands.
                 continue
+
+    def _report_code(self, contract: Contract, module: Module, found: Fault) -> None:
+        """What never runs cannot fail; what runs under a condition, or is expected to raise, does not certainly."""
+        rule, where, message, fix = found
+        if isinstance(where, ast.AST):
+            runs = contract.runs(module, where)
+            if runs is Runs.NEVER:
+                return
+            if runs is Runs.MAYBE:
+                rule = rule.as_warning
+        place = module.place(where)
+        self._report(module.path, module.line(place.line), (rule, place, message, fix))
 
     def _report_all(self, path: Path, lines: Sequence[str], faults: Sequence[Fault]) -> None:
         for found in faults:
             assert isinstance(found[1], Place)
             self._report(path, lines[found[1].line - 1] if found[1].line <= len(lines) else "", found)
 
-    def _report(self, path: Path, source: str, found: Fault, module: Module | None = None) -> None:
-        rule, where, message, fix = found
-        if module is not None:
-            place = module.place(where)
-            source = module.line(place.line)
-        else:
-            assert isinstance(where, Place)
-            place = where
+    def _report(self, path: Path, source: str, found: Fault) -> None:
+        rule, place, message, fix = found
+        assert isinstance(place, Place)
         allowed = _ALLOWED.search(source)
         if allowed and rule.code in re.split(r"[,\s]+", allowed[1]):
             return

@@ -71,24 +71,36 @@ def _is_certain(info: ClassInfo) -> bool:
 
 
 def _may_hide_contract(contract: Contract, module: Module) -> bool:
-    """Whether some class has a base that may be ``gl.Contract`` under another name, or is made by a function."""
-    return any(
-        module.dotted(base) in ("", "gl.Contract") and contract.resolve_class(module, base) is None
-        for node in module.nodes
-        if isinstance(node, ast.ClassDef)
-        for base in node.bases
-    )
+    """Whether some class has a base that may be ``gl.Contract`` under another name, or is made by a function, or
+    ``gl.Contract`` is given to anything else."""
+    for node in module.nodes:
+        match node:
+            case ast.ClassDef(bases=bases):
+                if any(
+                    module.dotted(base) in ("", "gl.Contract") and contract.resolve_class(module, base) is None
+                    for base in bases
+                ):
+                    return True
+            case ast.Name() | ast.Attribute() if isinstance(
+                module.parents.get(node), ast.Call | ast.Assign | ast.Tuple | ast.keyword | ast.Return
+            ):
+                if module.dotted(node) == "gl.Contract":
+                    return True
+    return False
 
 
 def _imports(module: Module) -> Iterator[Fault]:
-    wrong = False
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name == "genlayer" and alias.asname == "gl":
-                    wrong = True
-                    message = "`import genlayer as gl` gives the package, which has no `Contract`, `public` and so on"
-                    yield fault(WRONG_IMPORT, node, message)
+    wrong = [
+        node
+        for node in module.nodes
+        if isinstance(node, ast.Import)
+        and any((alias.name, alias.asname) == ("genlayer", "gl") for alias in node.names)
+    ]
+    if wrong and _is_imported_later(module, wrong[-1]):
+        wrong = []
+    for wrong_import in wrong:
+        message = "`import genlayer as gl` gives the package, which has no `Contract`, `public` and so on"
+        yield fault(WRONG_IMPORT, wrong_import, message)
     others = any(
         isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names) for node in module.nodes
     )
@@ -102,9 +114,25 @@ def _imports(module: Module) -> Iterator[Fault]:
             and node.id in EXPORTED
             and not module.is_bound(node.id)
             and node.id not in reported
+            and node not in module.never_evaluated
         ):
             reported.add(node.id)
             yield fault(NOT_IMPORTED, node, f"`{node.id}` is not imported")
+
+
+def _is_imported_later(module: Module, wrong: ast.Import) -> bool:
+    """Whether a later import gives ``gl`` the right meaning, or it is known what the wrong one gives."""
+    for node in module.nodes:
+        match node:
+            case ast.ImportFrom(module="genlayer", level=0, names=names, lineno=line) if line > wrong.lineno:
+                if any(alias.name in ("*", "gl") for alias in names):
+                    return True
+            case ast.Import(names=names, lineno=line) if line > wrong.lineno:
+                if any(alias.name == "genlayer.gl" and alias.asname == "gl" for alias in names):
+                    return True
+            case ast.Attribute(value=ast.Name(id="gl"), attr="gl"):
+                return True
+    return False
 
 
 def _members(contract: Contract, info: ClassInfo) -> Iterator[tuple[Module, Fault]]:

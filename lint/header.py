@@ -29,6 +29,8 @@ def depends_line(runner: str = _SINGLE) -> str:
     return f'{{ "Depends": "{runner}:{published()[runner][-1]}" }}'
 
 
+#: What today's contracts carry.
+USUAL_VERSION = "v0.2.16"
 _EXAMPLE = '`# { "Depends": "py-genlayer:HASH" }`'
 
 NO_HEADER = RULES.error(
@@ -42,7 +44,7 @@ OTHER_MARKER = RULES.error(
 BAD_VERSION = RULES.error(
     "GL103",
     "the version line is none",
-    "Write three numbers, as in `# v0.2.16`, or let the first word of the comment not begin with `v`.",
+    f"Write three numbers, as in `# {USUAL_VERSION}`, or let the first word of the comment not begin with `v`.",
 )
 VERSION_TOO_BIG = RULES.error("GL104", "the version does not exist yet", "Lower it.")
 EXTRA_COMMENT = RULES.error(
@@ -65,17 +67,32 @@ NOT_INSTALLED = RULES.info(
     "a runner that is published but not built here, so that the contract runs on nodes only",
     "`genvm runners list` shows what is installed.",
 )
+NOT_MADE = RULES.error(
+    "GL111",
+    "a runner that is published and does not exist here yet, so that the contract cannot run here",
+    "Do without it: `genvm runners list` shows what there is.",
+)
+
+
+@dataclass(frozen=True)
+class Runners:
+    """Hashes of the ``installed`` runners by id, and ids of those that can be built here (None: not known)."""
+
+    installed: Mapping[str, Collection[str]]
+    buildable: Collection[str] | None = None
 
 
 @dataclass
 class Header:
-    """``version`` is None where it cannot be read."""
+    """``version`` is None where it cannot be read. ``runners`` are those that the contract depends on; None where
+    something else may be done too, such as mapping files, or where the runners are not known."""
 
     version: Version | None
     faults: list[Fault] = field(default_factory=list)
+    runners: frozenset[str] | None = None
 
 
-def check_text(text: str, installed: Mapping[str, Collection[str]]) -> Header:
+def check_text(text: str, runners: Runners) -> Header:
     """Header of a contract in one file."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     marker = next((marker for marker in ("//", "#", "--") if text.startswith(marker)), None)
@@ -99,18 +116,19 @@ def check_text(text: str, installed: Mapping[str, Collection[str]]) -> Header:
     action, found_ = _action(bodies, lines, first)
     result.faults += found_
     if action is not None:
-        result.faults += _runners(action, lines, installed, _SINGLE)
+        result.faults += _runners(action, lines, runners, _SINGLE)
+        result.runners = _depends_on(action)
     return result
 
 
-def check_runner_json(text: str, installed: Mapping[str, Collection[str]]) -> list[Fault]:
-    """``runner.json`` of a contract in several files."""
+def check_runner_json(text: str, runners: Runners) -> Header:
+    """``runner.json`` of a contract in several files; its version is elsewhere."""
     lines = text.split("\n")
     try:
         action = _contract_action(text)
     except InvalidContract as error:
-        return [fault(BAD_JSON, _whole(lines, 1), _cause(error), f"Write it as: {depends_line(_MULTI)}")]
-    return list(_runners(action, lines, installed, _MULTI))
+        return Header(None, [fault(BAD_JSON, _whole(lines, 1), _cause(error), f"Write it as: {depends_line(_MULTI)}")])
+    return Header(None, list(_runners(action, lines, runners, _MULTI)), _depends_on(action))
 
 
 def check_version_file(text: str) -> Header:
@@ -136,7 +154,6 @@ def _no_header(lines: list[str]) -> Fault:
 
 
 def _version(text: str, place: Place, result: Header) -> Iterator[Fault]:
-    highest = highest_version(-1)
     try:
         version = Version.parse(text)
     except ValueError:
@@ -144,19 +161,20 @@ def _version(text: str, place: Place, result: Header) -> Iterator[Fault]:
         message = f"`{shown}` begins with `v`, so it is read as the version, but it is none"
         if not shown.startswith("v"):
             message = f"`{shown}` is no version"
-        fix = f"Write `# {highest}`, or begin the comment with another letter and leave a line empty above it."
+        fix = f"Write `# {USUAL_VERSION}`, or begin the comment with another letter and leave a line empty above it."
         yield fault(BAD_VERSION, place, message, fix)
         return
     if version == (0, 0, 0):
-        yield fault(BAD_VERSION, place, "version 0.0.0 does not exist", f"Write `# {highest}`.")
+        yield fault(BAD_VERSION, place, "version 0.0.0 does not exist", f"Write `# {USUAL_VERSION}`.")
         return
     result.version = version
+    highest = highest_version(-1)
     if version > highest:
         yield fault(
             VERSION_TOO_BIG,
             place,
             f"version {version} does not exist yet: the contract would end with `version_too_big`",
-            f"Write `# {highest}`, the highest there is, or a lower one.",
+            f"Write `# {USUAL_VERSION}`; the highest there is is {highest}.",
         )
 
 
@@ -221,10 +239,8 @@ def _contract_action(text: str) -> Action:
     return Archive(CONTRACT, {RUNNER_JSON: data}, len(data)).action
 
 
-def _runners(
-    action: Action, lines: list[str], installed: Mapping[str, Collection[str]], needed: str
-) -> Iterator[Fault]:
-    known = published()
+def _runners(action: Action, lines: list[str], runners: Runners, needed: str) -> Iterator[Fault]:
+    known, installed = published(), runners.installed
     names: set[str] = set()
     for reference in dict.fromkeys(_references(action)):
         place = _find(lines, reference)
@@ -240,6 +256,8 @@ def _runners(
         if runner.name not in known and runner.name not in installed:
             every = ", ".join(sorted({*known, *installed}))
             yield fault(UNKNOWN_RUNNER, place, f"there is no runner `{runner.name}`", f"Known runners: {every}.")
+        elif runner.name not in installed and runner.name not in (runners.buildable or known):
+            yield fault(NOT_MADE, place, f"the runner `{runner.name}` does not exist here yet")
         elif installed and runner.name not in installed:
             yield fault(NOT_INSTALLED, place, f"the runner `{runner.name}` is not built here")
         elif runner.hash in LATEST:
@@ -262,6 +280,14 @@ def _runners(
     elif needed not in names and not (_starts(action) or "cpython" in names):
         message = f"nothing here depends on `{needed}`, so nothing would run the contract"
         yield fault(NO_RUNNER, place, message, f"Write: {depends_line(needed)}")
+
+
+def _depends_on(action: Action) -> frozenset[str] | None:
+    """Ids of the runners that are named, if the header does nothing but name published ones."""
+    every = list(_actions(action))
+    names = {reference.split(":")[0] for reference in _references(action)}
+    plain = all(isinstance(one, Seq | Depends) for one in every) and names <= published().keys()
+    return frozenset(names) if plain else None
 
 
 def _actions(action: Action) -> Iterator[Action]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pygenvm.lint.annotations import (
     CONTAINERS,
@@ -13,10 +13,13 @@ from pygenvm.lint.annotations import (
     fields,
     is_dataclass,
     is_enum,
+    own_fields,
+    self_name,
     unquoted,
 )
+from pygenvm.lint.calls import is_plain
 from pygenvm.lint.model import Fault, Rules, fault
-from pygenvm.lint.names import HOOKS
+from pygenvm.lint.names import HOOKS, PLAIN_BASES
 from pygenvm.lint.publicity import Publicity, of_method, publicity
 from pygenvm.lint.source import ClassInfo, Contract, Method, Module, methods, parameters, shown
 
@@ -50,10 +53,22 @@ BARE_PUBLIC = RULES.error(
     "GL411", "`@gl.public` alone is no decorator", "Write `@gl.public.view` or `@gl.public.write`."
 )
 ASYNC = RULES.error("GL412", "a public method is `async`: its result would be a coroutine", "Take `async` away.")
+HIDDEN_TYPE = RULES.error(
+    "GL413",
+    "a method has the name of a type that annotations below it use",
+    "Move the method to the end of the class, or give it another name.",
+)
+NOT_CALLABLE = RULES.warning(
+    "GL414",
+    "a method is not public, and nothing in the contract calls it",
+    "Put `@gl.public.view` or `@gl.public.write` above it, or begin its name with `_`.",
+)
 
 _MUTATORS = frozenset(
     {"append", "append_new_get", "clear", "compute_if_absent", "extend", "get_or_insert_default", "insert", "pop"}
 ) | {"popitem", "remove", "reverse", "setdefault", "truncate", "update", "set"}
+#: Those that change nothing where the key is there.
+_IF_ABSENT = frozenset({"compute_if_absent", "get_or_insert_default", "setdefault"})
 _KNOWN = frozenset({"builtins.bool", "builtins.int", "builtins.str", "builtins.bytes", "Address", "typing.Any"})
 _MAPS = frozenset({"builtins.dict", "typing.Dict", "typing.Mapping", "typing.MutableMapping", "TreeMap"})
 _LISTS = frozenset({"builtins.list", "typing.List", "typing.Sequence", "typing.MutableSequence", "DynArray"})
@@ -87,13 +102,18 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Everything about single public methods, and the constructor."""
     seen: set[ast.ClassDef] = set()
     for info in contract.contract_classes:
+        types = StorageTypes(contract, info)
         for one in (info, *contract.bases(info)):
             if one.node not in seen:
                 seen.add(one.node)
-                types = StorageTypes(contract, info)
                 for method in methods(one.node):
                     for found in _method(contract, one.module, method, types):
                         yield one.module, found
+                    if found_ := _not_callable(contract, one.module, method, types):
+                        yield one.module, found_
+    for module in contract.modules:
+        for found in _hidden_types(module, seen):
+            yield module, found
 
 
 def _method(
@@ -196,6 +216,7 @@ def _floats(module: Module, node: ast.expr) -> Iterator[Fault]:
 def _writes(module: Module, method: Method, types: StorageTypes, self_name: str) -> Iterator[Fault]:
     reported: set[str] = set()
     for node in module.scope(method).nodes:
+        rule = VIEW_WRITES
         match node:
             case ast.Assign(targets=targets) | ast.Delete(targets=targets):
                 pass
@@ -205,6 +226,7 @@ def _writes(module: Module, method: Method, types: StorageTypes, self_name: str)
                 owner, types, self_name
             ):
                 targets = [node.func]
+                rule = VIEW_WRITES.as_warning if name in _IF_ABSENT else VIEW_WRITES
             case _:
                 continue
         for target in targets:
@@ -212,7 +234,77 @@ def _writes(module: Module, method: Method, types: StorageTypes, self_name: str)
             if name in types.fields and name not in reported:
                 reported.add(name)
                 message = f"the view `{method.name}` changes the field `{name}`, which the VM refuses (`6: forbidden`)"
-                yield fault(VIEW_WRITES, target, message)
+                if rule is not VIEW_WRITES:
+                    message = f"the view `{method.name}` changes the field `{name}` if the key is not there, which"
+                    message += " the VM refuses (`6: forbidden`)"
+                yield fault(rule, target, message)
+
+
+def _not_callable(contract: Contract, module: Module, method: Method, types: StorageTypes) -> Fault | None:
+    """A method that looks public and is not."""
+    if method.name.startswith("_") or not contract.is_uncalled(module, method):
+        return None
+    if contract.unknown_bases(types.info, PLAIN_BASES):
+        return None
+    writes = next(_writes(module, method, types, self_name(module, method)), None)
+    fix = f"Put `@gl.public.{'write' if writes else 'view'}` above it, or begin its name with `_`."
+    message = f"`{method.name}` has no decorator that makes it public, so nobody can call it"
+    return fault(NOT_CALLABLE, method, message, fix)
+
+
+def _hidden_types(module: Module, contracts: set[ast.ClassDef]) -> Iterator[Fault]:
+    """Types in annotations that are methods at that place; ``contracts`` are contract classes and their mix-ins."""
+    names = {
+        node: {method.name for method in methods(node) if _is_no_type(module, method)}
+        for node in module.nodes
+        if isinstance(node, ast.ClassDef)
+    }
+    if module.annotations_are_texts:
+        yield from _hidden_in_texts(module, {node: names[node] for node in names if node in contracts})
+        return
+    for node in module.nodes:
+        if not isinstance(node, ast.Name) or not (around := module.hidden_by(node)) or not module.meaning(node.id):
+            continue
+        if node.id not in names[around]:
+            continue
+        parent = module.parents[node]
+        if isinstance(parent, ast.Subscript) and parent.value is node:
+            says = f"`{node.id}` is the method above here, so `{shown(parent)}` fails when the contract is loaded"
+        elif around in contracts and _is_read(module, node):
+            says = f"`{node.id}` is the method above here, which is no type"
+        else:
+            continue
+        yield fault(HIDDEN_TYPE, node, says)
+
+
+def _is_no_type(module: Module, method: Method) -> bool:
+    """Whether what the method is in its class can certainly not stand for a type."""
+    return is_plain(module, method) or "builtins.property" in decorators(module, method)
+
+
+def _hidden_in_texts(module: Module, contracts: Mapping[ast.ClassDef, set[str]]) -> Iterator[Fault]:
+    """Types of fields that are evaluated when the class is there, its methods included, which come before built-ins."""
+    for info, names in ((ClassInfo(node, module), names) for node, names in contracts.items()):
+        for field in own_fields(info):
+            for part in ast.walk(field.annotation):
+                if isinstance(part, ast.Name) and part.id in names and module.meaning(part.id).startswith("builtins."):
+                    message = f"`{part.id}` is a method of `{info.node.name}`, which is no type"
+                    yield fault(HIDDEN_TYPE, part, message, "Give the method another name.")
+
+
+def _is_read(module: Module, node: ast.AST) -> bool:
+    """Whether the annotation that the node is a part of is looked at: a field's, or a public method's."""
+    inner: ast.AST = node
+    while isinstance(parent := module.parents[inner], ast.Subscript | ast.Tuple | ast.BinOp):
+        inner = parent
+    if isinstance(parent, ast.AnnAssign):
+        return inner is parent.annotation
+    method = parent
+    if isinstance(parent, ast.arg) and inner is parent.annotation:
+        method = module.parents[module.parents[parent]]
+    elif not isinstance(parent, Method) or inner is not parent.returns:
+        return False
+    return isinstance(method, Method) and of_method(module, method) in (Publicity.VIEW, Publicity.WRITE)
 
 
 def _is_container(node: ast.expr, types: StorageTypes, self_name: str) -> bool:

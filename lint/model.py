@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,6 +25,11 @@ class Rule:
     level: Level
     title: str
     advice: str
+
+    @property
+    def as_warning(self) -> Rule:
+        """The rule where it is not certain that the contract fails."""
+        return replace(self, level=Level.WARNING) if self.level is Level.ERROR else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Rules:
         return self._add(Rule(code, Level.INFO, title, advice))
 
     def __iter__(self) -> Iterator[Rule]:
-        return iter(self._rules.values())
+        return iter(sorted(self._rules.values(), key=lambda rule: rule.code))
 
     def _add(self, rule: Rule) -> Rule:
         assert rule.code not in self._rules

@@ -56,6 +56,12 @@ IGNORED_PARAMETER = RULES.warning(
     f"It takes {', '.join(f'`{name}`' for name in PROMPT_PARAMETERS)}.",
 )
 
+PARSED_TWICE = RULES.error(
+    "GL509",
+    'the answer to a prompt with `response_format="json"` is parsed, which it is already',
+    "Use the answer as it is: it is a `dict`.",
+)
+
 _NONDET = frozenset({PROMPT}) | {
     f"gl.nondet.web.{name}" for name in ("delete", "get", "head", "patch", "post", "render", "request")
 }
@@ -95,7 +101,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     yield from _outside(contract, calls)
     yield from _handed_over(contract, calls)
     for module in contract.modules:
-        for found in (*_same_everywhere(module), *_ignored_parameters(calls, module)):
+        for found in (*_same_everywhere(module), *_ignored_parameters(calls, module), *_parsed_twice(module)):
             yield module, found
 
 
@@ -211,7 +217,7 @@ def _self_uses(
             continue
         reported.add(attr)
         place = parent if attr and parent is not None else node
-        if attr in types.fields or attr == "balance":
+        if attr in types.fields or (attr == "balance" and role is not Role.SANDBOX):
             stored = isinstance(parent, ast.Attribute) and isinstance(parent.ctx, ast.Store)
             found_any = True
             if stored and role is Role.SANDBOX:
@@ -229,15 +235,16 @@ def _self_uses(
             if field and (role is not Role.SANDBOX or calls.used_field(method, or_written=False)):
                 message = f"`{name}.{attr}()` uses the field `{field}`, and {where} has no access to storage"
                 yield unit.module, fault(STORAGE_IN_BLOCK, place, message)
-    if first is not None and not found_any and any(_takes_contract_along(unit, node) for node in names):
+    if first is not None and not found_any and any(_takes_contract_along(unit, node, role) for node in names):
         message = f"`{name}` is taken into {where}, where its storage cannot be read"
         yield unit.module, fault(SELF_IN_BLOCK, first, message)
 
 
-def _takes_contract_along(unit: Unit, node: ast.Name) -> bool:
-    """Whether the use is more than that of ``self.address``, which is no storage."""
+def _takes_contract_along(unit: Unit, node: ast.Name, role: Role) -> bool:
+    """Whether the use is more than that of ``self.address`` or ``self.balance``, which are no storage."""
     parent = unit.module.parents.get(node)
-    return not (isinstance(parent, ast.Attribute) and parent.attr == "address")
+    harmless = ("address", "balance") if role is Role.SANDBOX else ("address",)
+    return not (isinstance(parent, ast.Attribute) and parent.attr in harmless)
 
 
 def _views(calls: Calls, unit: Unit, where: str) -> Iterator[tuple[Module, Fault]]:
@@ -364,3 +371,27 @@ def _ignored_parameters(calls: Calls, module: Module) -> Iterator[Fault]:
                     meant = difflib.get_close_matches(keyword.arg, PROMPT_PARAMETERS, 1)
                     fix = f"Write `{meant[0]}=…`." if meant else None
                     yield fault(IGNORED_PARAMETER, keyword, f"`{shown(node.func)}` ignores `{keyword.arg}`", fix)
+
+
+def _parsed_twice(module: Module) -> Iterator[Fault]:
+    """``json.loads`` of an answer that is a dict. Where a condition asks for the type first, all is well."""
+    for node in module.nodes:
+        match node:
+            case ast.Call(func=func, args=[given, *_]) if module.dotted(func) == "json.loads":
+                answer: ast.AST | None = given
+                if isinstance(given, ast.Name):
+                    outer = module.binder(given, given.id)
+                    answer = module.scope(outer).only_value(given.id) if outer else None
+                    if outer and given.id in module.scope(outer).type_asked:
+                        continue
+                if isinstance(answer, ast.Call) and _is_json_prompt(module, answer):
+                    message = "this is a `dict` already, which `json.loads` does not take (`TypeError`)"
+                    yield fault(PARSED_TWICE, given, message)
+
+
+def _is_json_prompt(module: Module, call: ast.Call) -> bool:
+    # `.lazy` gives no answer yet.
+    return module.dotted(call.func) == PROMPT and any(
+        keyword.arg == "response_format" and isinstance(keyword.value, ast.Constant) and keyword.value.value == "json"
+        for keyword in call.keywords
+    )

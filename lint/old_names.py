@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pygenvm.lint.calls import interfaces, is_proxy
 from pygenvm.lint.model import Fault, Rules, fault
-from pygenvm.lint.names import MEMBERS, MESSAGE_RAW
+from pygenvm.lint.names import MEMBERS, MESSAGE_RAW, PROXY_MEMBERS, UNLISTED
 from pygenvm.lint.source import Contract, Module, shown
 
 RULES = Rules("Names")
@@ -57,6 +57,7 @@ _RENAMED_BARE = {
     "genlayer.VecDB": "genlayer_embeddings.VecDB, with the runner py-lib-genlayer-embeddings in the header",
     "genlayer_embeddings.Model": "genlayer_embeddings.get_model(…)",
     "genlayer.py.storage.storage": "allow_storage",
+    "gl.storage.storage": "allow_storage",
 }
 _RENAMED_MODULES = {
     "genlayer.std": "from genlayer import *",
@@ -65,24 +66,30 @@ _RENAMED_MODULES = {
     "genlayer.py.eth": "genlayer.py.evm",
     "genlayer.gl.msg": "gl.message and gl.message_raw",
 }
+#: Parameters of `.emit(…)` in earlier SDKs.
+OLD_EMIT = frozenset({"gas", "code"})
 #: `gl.message` is a NamedTuple.
 _OF_TUPLES = frozenset({*dir(tuple), "_asdict", "_field_defaults", "_fields", "_make", "_replace"})
-#: Exceptions by which contracts find out what the SDK has.
-_ABSENT = frozenset(
-    f"builtins.{name}" for name in ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError")
-)
 
 
 def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
     """Every use of a name that is not there."""
     for module in contract.modules:
-        known, expected = interfaces(module), _expected_absent(module)
+        known, expected = interfaces(module), module.expected_absent
         for node in module.nodes:
             if node in expected or (isinstance(node, ast.Attribute) and node.attr in expected):
+                continue
+            if node in module.never_evaluated:
                 continue
             match node:
                 case ast.Import() | ast.ImportFrom():
                     found = _import(node)
+                case ast.Attribute(value=owner, attr=attr) if (
+                    attr not in PROXY_MEMBERS and not attr.startswith("_") and is_proxy(module, owner, known)
+                ):
+                    every = ", ".join(sorted(PROXY_MEMBERS))
+                    fix = f"It has: {every}. A message is `.emit().{attr}(…)`, a call `.view().{attr}(…)`."
+                    found = fault(UNKNOWN, node, f"what gives access to another contract has no `{attr}`", fix)
                 case ast.Attribute():
                     found = _attribute(module, node)
                 case ast.Name(ctx=ast.Load()):
@@ -95,28 +102,11 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                 case ast.Call(func=ast.Attribute(value=owner, attr="emit"), keywords=keywords) if is_proxy(
                     module, owner, known
                 ):
-                    found = next((_emit(item) for item in keywords if item.arg in ("gas", "code")), None)
+                    found = next((_emit(item) for item in keywords if item.arg in OLD_EMIT), None)
                 case _:
                     continue
             if found:
                 yield module, found
-
-
-def _expected_absent(module: Module) -> set[ast.AST | str]:
-    """What the contract knows may be missing: names it asks `hasattr` for, and all in a `try` for missing names."""
-    found: set[ast.AST | str] = set()
-    for node in module.nodes:
-        match node:
-            case ast.Call(func=ast.Name(id="hasattr"), args=[_, ast.Constant(value=str(name))]):
-                found.add(name)
-            case ast.Try(body=body, handlers=handlers) if any(_is_for_absent(module, item.type) for item in handlers):
-                found.update(inner for part in body for inner in ast.walk(part))
-    return found
-
-
-def _is_for_absent(module: Module, caught: ast.expr | None) -> bool:
-    every = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(module.dotted(item) in _ABSENT for item in every)
 
 
 def _renamed(node: ast.AST, name: str, written: str) -> Fault | None:
@@ -133,7 +123,7 @@ def _attribute(module: Module, node: ast.Attribute) -> Fault | None:
         return found
     owner, _, attr = name.rpartition(".")
     members = MEMBERS.get(owner)
-    if members is None or attr in members or (attr.startswith("__") and attr.endswith("__")):
+    if members is None or attr in members or attr.startswith("_") or attr in UNLISTED:
         return None
     if owner.startswith("gl.public"):
         return None  # the decorators have a rule of their own

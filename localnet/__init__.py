@@ -1,16 +1,44 @@
 """Local network: an embedded node for authors of contracts (``genvm local``).
 
-As a library::
+In a program::
+
+    from pathlib import Path
 
     from pygenvm.localnet import LocalNet
 
     net = LocalNet("local.db")
     contract = net.deploy(Path("storage.py").read_bytes(), ["hello"]).receipt.transaction.contract
-    net.view(contract, "get_storage").value        # 'hello'
+    assert net.view(contract, "get_storage").value == "hello"
 
-Parts, from the bottom up: :mod:`localnet.store` (the database), :mod:`localnet.overlay` (effects of a running
-transaction), :mod:`localnet.node` (the host that an executor talks to), :mod:`localnet.executor_process`,
-:mod:`localnet.net` (transactions and messages), :mod:`localnet.state`, :mod:`localnet.render` and :mod:`localnet.cli`.
+In coroutines, such as those of a server, which a :class:`LocalNet` would hold up::
+
+    import asyncio
+    from pathlib import Path
+
+    from pygenvm.localnet.chain import Chain, accounts, calldata_of_call
+    from pygenvm.localnet.executors.pooled import many_runs
+
+    async def main() -> None:
+        alice = accounts.named()["alice"]
+        code = Path("storage.py").read_bytes()
+        with many_runs() as executor:
+            async with Chain("local.db", executor=executor) as chain:
+                deployed = await chain.deploy(code, calldata_of_call(None, ["hello"]), sender=alice)
+                contract = deployed.receipt.transaction.contract
+                new, read = calldata_of_call("update_storage", ["bye"]), calldata_of_call("get_storage")
+                called, seen = await asyncio.gather(
+                    chain.call(contract, new, sender=alice),
+                    chain.view(contract, read, sender=alice),
+                )
+                assert called.receipt.ok
+                assert seen.value in ("hello", "bye")
+
+    asyncio.run(main())
+
+Parts, from the bottom up: :mod:`localnet.limits` and :mod:`localnet.errors`, :mod:`localnet.executors` (how contracts
+are run), :mod:`localnet.chain` (the core), :mod:`localnet.values`, :mod:`localnet.names` and :mod:`localnet.schema`
+(what people write), :mod:`localnet.net` (the façade), :mod:`localnet.documents` and :mod:`localnet.render` (what people
+read), :mod:`localnet.cli`.
 """
 
 from __future__ import annotations
@@ -18,20 +46,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.net import LocalNet
-    from pygenvm.localnet.state import read_state
+    from pygenvm.localnet.net import LocalNet, read_state
 
 __all__ = ["LocalNet", "read_state"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: every start of `genvm` passes through this package.
-    if name == "LocalNet":
-        from pygenvm.localnet.net import LocalNet
+    if name in __all__:
+        from pygenvm.localnet import net
 
-        return LocalNet
-    if name == "read_state":
-        from pygenvm.localnet.state import read_state
-
-        return read_state
+        return getattr(net, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

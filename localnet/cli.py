@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from pygenvm.localnet.chain.model import Receipt
     from pygenvm.localnet.documents import Document
-    from pygenvm.localnet.model import Receipt
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
 
@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
     from pygenvm.executor.runner.contract_file import ContractFileError
     from pygenvm.localnet.errors import BadRequest, LocalNetError
-    from pygenvm.localnet.executor_process import few_runs
+    from pygenvm.localnet.executors.pooled import few_runs
 
     global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     try:
@@ -245,7 +245,7 @@ def _view(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from pygenvm.executor.runner.contract_file import read_contract
     from pygenvm.localnet.documents import failure_document, schema_document
-    from pygenvm.localnet.net import NoSchema
+    from pygenvm.localnet.schema import NoSchema
 
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
@@ -264,7 +264,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _state(options: argparse.Namespace) -> int:
     from pygenvm.localnet.documents import state_document
-    from pygenvm.localnet.state import read_state
+    from pygenvm.localnet.net import read_state
 
     net = _net(options)
     dump = read_state(net, options.contract)
@@ -283,9 +283,9 @@ def _accounts(options: argparse.Namespace) -> int:
 def _lint(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from pygenvm.lint import Level, Settings, find_contracts, lint, report
+    from pygenvm.lint import Level, find_contracts, lint, report
     from pygenvm.localnet.errors import BadRequest
-    from pygenvm.localnet.lint_settings import ask_sandbox, installed_runners
+    from pygenvm.localnet.lint_settings import settings
 
     out = Console(highlight=False)
     if options.rules:
@@ -296,9 +296,9 @@ def _lint(options: argparse.Namespace) -> int:
         return EXIT_OK
     if not options.paths:
         raise BadRequest("name the files or folders to check, or ask for --rules")
-    settings = Settings(installed_runners(), lambda code: ask_sandbox(_net(options), code))
+    known = settings(lambda: _net(options))
     contracts = list(dict.fromkeys(contract for path in options.paths for contract in find_contracts(path)))
-    findings = [finding for contract in contracts for finding in lint(contract, settings)]
+    findings = [finding for contract in contracts for finding in lint(contract, known)]
     if options.json:
         _print_json(report.document(findings, [str(contract) for contract in contracts]))
     else:

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts
-from pygenvm.localnet.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
-from pygenvm.localnet.state import StateDump
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
+from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.values import to_json
 
 Document: TypeAlias = dict[str, Any]

@@ -49,6 +49,8 @@ NAME_CHARACTERS = 64
 #: Seconds that a command waits for another one that uses the same database.
 LOCK_SECONDS = 120.0
 LOCK_POLL_SECONDS = 0.1
+#: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
+INLINE_BYTES = 1 << 20
 
 # --- output ---------------------------------------------------------------------------------------
 

@@ -1,15 +1,18 @@
-"""What a check needs from outside: the installed runners, and the sandbox's own Python for syntax that ours is too old
-for."""
+"""What a check needs from outside: which runners there are and can be, what their standard library lacks, and the
+sandbox's own Python for syntax that ours is too old for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from pygenvm.executor.config import cache_root
-from pygenvm.lint.check import SandboxAnswer
+from pygenvm.lint.check import SandboxAnswer, Settings
 from pygenvm.localnet.errors import LocalNetError
-from pygenvm.localnet.net import LocalNet, NoSchema
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.schema import NoSchema
+from pygenvm.runners import recipes
+from pygenvm.runners.cpython.stdlib import LEFT_OUT
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.registry import read_all
 
@@ -23,6 +26,16 @@ def installed_runners() -> Mapping[str, Collection[str]]:
         return read_all(cache_root() / "registry")
     except (OSError, BuildError, ValueError):
         return {}
+
+
+def settings(net: Callable[[], LocalNet]) -> Settings:
+    """What is known here of runners and sandbox; ``net`` is made if the sandbox has to be asked."""
+    return Settings(
+        installed_runners(),
+        lambda code: ask_sandbox(net(), code),
+        buildable=recipes.runner_ids(),
+        left_out=LEFT_OUT,
+    )
 
 
 def ask_sandbox(net: LocalNet, code: bytes) -> SandboxAnswer:

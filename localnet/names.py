@@ -1,21 +1,22 @@
 """What a user may write for an account or a contract.
 
 A word that starts with ``0x`` is an address, any other word is a name. Accounts have the names of
-:data:`localnet.accounts.NAMES`. A contract has the name that its deployment gave it, by default that of its file; if
-several have the same one, the name means the last of them. Instead of a contract's whole address the first digits are
-enough if no other contract starts with them. Without any word the contract deployed last by the user is meant.
+:data:`localnet.chain.accounts.NAMES`. A contract has the name that its deployment gave it, by default that of its file;
+if several have the same one, the name means the last of them. Instead of a contract's whole address the first digits
+are enough if no other contract starts with them. Without any word the contract deployed last by the user is meant.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts, limits
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import ContractInfo
 from pygenvm.localnet.errors import BadValue, NotFound
-from pygenvm.localnet.model import ContractInfo
 from pygenvm.localnet.shorten import shorten
-from pygenvm.localnet.store import Store
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 
 #: Characters of an address in a message.
@@ -46,12 +47,11 @@ def name_from_file(stem: str) -> str:
     return name if name not in accounts.NAMES else name + "_"
 
 
-def find_contract(store: Store, word: str | Address | None) -> ContractInfo:
-    """The contract that ``word`` means.
+def find_contract(contracts: Sequence[ContractInfo], word: str | Address | None) -> ContractInfo:
+    """The contract that ``word`` means, of ``contracts`` in order of deployment.
 
     :raises NotFound: none, or more than one.
     """
-    contracts = store.contracts()
     if not contracts:
         raise NotFound("there is no contract yet: deploy one with `genvm local deploy FILE`")
     if word is None:
@@ -72,7 +72,7 @@ def find_contract(store: Store, word: str | Address | None) -> ContractInfo:
     return found[0]
 
 
-def find_address(store: Store, word: str) -> Address:
+def find_address(contracts: Sequence[ContractInfo], word: str) -> Address:
     """The address that ``word`` means: an account, a contract, or any whole address.
 
     :raises NotFound: an unknown name.
@@ -82,33 +82,29 @@ def find_address(store: Store, word: str) -> Address:
     if ADDRESS_TEXT.fullmatch(word):
         return address_from_text(word)
     try:
-        return find_contract(store, word).address
+        return find_contract(contracts, word).address
     except NotFound as error:
         if word.startswith("0x"):
             raise
         raise NotFound(
             f"no account and no contract {word[:80]!r}; accounts are {', '.join(accounts.NAMES)};"
-            f" contracts are {_names(store.contracts()) or 'none'}"
+            f" contracts are {_names(contracts) or 'none'}"
         ) from error
 
 
-def find_sender(store: Store, word: str | Address, *, contracts_too: bool = False) -> Address:
-    """The account that ``word`` means: a name or a whole address that is no contract, unless ``contracts_too``.
+def find_sender(word: str | Address) -> Address:
+    """The account that ``word`` means: a name or a whole address.
 
     :raises NotFound: an unknown name.
-    :raises BadValue: not an address, or a contract's.
+    :raises BadValue: not an address.
     """
     if isinstance(word, Address):
-        address = word
-    elif word.startswith("0x"):
-        address = address_from_text(word)
-    elif word in accounts.named():
-        address = accounts.named()[word]
-    else:
-        raise NotFound(f"no account {word[:80]!r}; there are {', '.join(accounts.NAMES)}, and any address")
-    if not contracts_too and store.contract(address):
-        raise BadValue(f"{address!s} is a contract; only accounts send transactions")
-    return address
+        return word
+    if word.startswith("0x"):
+        return address_from_text(word)
+    if word in accounts.named():
+        return accounts.named()[word]
+    raise NotFound(f"no account {word[:80]!r}; there are {', '.join(accounts.NAMES)}, and any address")
 
 
 def short_name(contract: ContractInfo) -> str:
@@ -116,10 +112,10 @@ def short_name(contract: ContractInfo) -> str:
     return f"{contract.name} {contract.address.as_hex[:_SHORT_ADDRESS]}…".lstrip()
 
 
-def _names(contracts: list[ContractInfo]) -> str:
+def _names(contracts: Sequence[ContractInfo]) -> str:
     """Every name once; a contract without one by the start of its address."""
     return shorten(dict.fromkeys(info.name or short_name(info) for info in contracts), last=True)
 
 
-def _addresses(contracts: list[ContractInfo]) -> str:
+def _addresses(contracts: Sequence[ContractInfo]) -> str:
     return shorten([f"{info.address!s}{f' ({info.name})' if info.name else ''}" for info in contracts], last=True)

@@ -18,10 +18,10 @@ from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, 
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
-from pygenvm.localnet import accounts
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
+from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
-from pygenvm.localnet.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
-from pygenvm.localnet.state import StateDump
 from pygenvm.localnet.values import to_json
 
 _OUTPUT_LINES = 60

@@ -15,14 +15,11 @@ import pytest
 
 from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.contract_file import ContractNotFound, read_contract
-from pygenvm.localnet import accounts
-from pygenvm.localnet.model import Execution, Receipt, Verdict
-from pygenvm.localnet.net import LocalNet
-from pygenvm.localnet.overlay import Overlay
-from pygenvm.localnet.state import read_state
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
+from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.pytest_plugin.contract import DirectContract
 from pygenvm.pytest_plugin.failures import ContractReverted, ExecutorFailed, UnansweredRequest
 from pygenvm.pytest_plugin.inspect import EmittedEvent, SentMessage, decode_event, decode_message, decode_storage
@@ -156,11 +153,7 @@ class DirectVM:
     def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
         address = _address(address)
-        with self.net.open_contract(address) as (store, _):
-            overlay = Overlay(store)
-            length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
-            code = overlay.read(address, CODE_SLOT, 4, length)
-        return DirectContract(self, address, self._workbench.methods(self.net, code))
+        return DirectContract(self, address, self._workbench.methods(self.net, self.net.code(address)))
 
     @contextlib.contextmanager
     def expect_revert(self, message: str | None = None) -> Iterator[Reverted]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
-from pygenvm.localnet.model import Receipt
+from pygenvm.localnet.chain.model import Receipt
 
 #: Lines of a contract's traceback that a failed test shows.
 _STDERR_LINES = 30

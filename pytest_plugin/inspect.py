@@ -11,7 +11,7 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import values
-from pygenvm.localnet.model import Event, Posted, PostedKind
+from pygenvm.localnet.chain.model import Event, Posted, PostedKind
 
 #: More named fields than this are not searched for the ones that are indexed.
 _FIELDS_SEARCHED = 16
@@ -78,7 +78,7 @@ def decode_message(sender: Address, posted: Posted) -> SentMessage:
 
 
 def decode_storage(shown: Any) -> Any:
-    """The notation of :mod:`localnet.dump_state` as Python values; what it cannot show stays a dict."""
+    """The notation of :mod:`localnet.chain.dump_state` as Python values; what it cannot show stays a dict."""
     match shown:
         case {"$float": str(text)}:
             return float(text)

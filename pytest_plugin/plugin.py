@@ -85,7 +85,7 @@ def direct_deploy(direct_vm: DirectVM) -> Callable[..., DirectContract]:
 @pytest.fixture(scope="session")
 def direct_accounts() -> list[Address]:
     """Ten accounts with the same balance each: alice, bob and charlie, six more, and the owner."""
-    from pygenvm.localnet import accounts
+    from pygenvm.localnet.chain import accounts
 
     return list(accounts.named().values())
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from pygenvm.executor.config import load_config
 from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
-from pygenvm.localnet.executor_process import Executor
+from pygenvm.localnet.executors.base import Executor
+from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.module_server import Call, ModuleServer, Reply, serving_module
-from pygenvm.localnet.net import LocalNet, NoSchema
-from pygenvm.localnet.pooled_executor import many_runs
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.schema import NoSchema
 from pygenvm.pytest_plugin.mocks import Mocks
 
 

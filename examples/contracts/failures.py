@@ -82,7 +82,7 @@ class Failures(gl.Contract):
     def does_not_fit(self) -> None:
         """A number that its storage type cannot hold: `OverflowError`."""
         self._touch()
-        self.small = u8(256)
+        self.small = u8(256)  # lint: allow[GL318]
 
     @gl.public.write
     def overspend(self) -> None:

@@ -19,13 +19,6 @@ DOCUMENTS = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "runners/README.md")),
 ]
-#: Described ahead of the change that adds them. Each is to be taken out with that change.
-NOT_YET = frozenset(
-    {
-        "localnet/chain/",
-        "localnet/executors/",
-    }
-)
 #: A file of authors' projects, one of archives, what `make` installs, folders of the cache.
 ELSEWHERE = frozenset({"ledger.py", "runner.json", ".venv/bin/genvm", "build/", "registry/", "sources/"})
 
@@ -47,8 +40,4 @@ def is_there(path: str, document: Path) -> bool:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_paths_of(document: Path) -> None:
     named = set(paths(document.read_text(encoding="utf-8")))
-    assert {path for path in named - NOT_YET - ELSEWHERE if not is_there(path, document)} == set()
-
-
-def test_what_has_come_is_no_longer_listed_as_missing() -> None:
-    assert {path for path in NOT_YET if (ROOT / path).exists()} == set(), "take these out of NOT_YET"
+    assert {path for path in named - ELSEWHERE if not is_there(path, document)} == set()

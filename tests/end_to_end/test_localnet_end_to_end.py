@@ -17,10 +17,11 @@ import wasmtime
 from pygenvm.executor.outcome import Outcome, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import LocalNet, accounts, read_state
-from pygenvm.localnet.executor_process import ExecutorProcess
-from pygenvm.localnet.model import Kind, Status
-from pygenvm.localnet.state import StateDump
+from pygenvm.localnet import LocalNet, read_state
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import Kind, Status
+from pygenvm.localnet.chain.state import StateDump
+from pygenvm.localnet.executors.process import ExecutorProcess
 from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("built_runners")

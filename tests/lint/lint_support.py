@@ -11,7 +11,11 @@ from pygenvm.lint import Finding, Settings, lint
 RUNNER = "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
 HEADER = f'# v0.2.16\n# {{ "Depends": "{RUNNER}" }}\n\n'
 IMPORTS = "from genlayer import *\n"
-SETTINGS = Settings({"py-genlayer": ["built"], "py-genlayer-multi": [], "cpython": ["built"]})
+SETTINGS = Settings(
+    {"py-genlayer": ["built"], "py-genlayer-multi": [], "cpython": ["built"]},
+    buildable=("py-genlayer", "py-genlayer-multi", "cpython", "softfloat"),
+    left_out=("tkinter", "http/server"),
+)
 
 _MARK = re.compile(r"#! ?(GL\d{3}(?: GL\d{3})*)$")
 
@@ -22,6 +26,12 @@ def contract(body: str, *, before: str = "", header: str = HEADER, imports: str 
     if "def __init__(" not in body:
         body += "\n\ndef __init__(self) -> None: ...\n"
     return f"{header}{imports}\n{before}\n\nclass C(gl.Contract):\n{textwrap.indent(body, '    ')}"
+
+
+def each(*lines: str, view: bool = False) -> str:
+    """A public method for every line, so that each shows what becomes of it."""
+    kind = "view" if view else "write"
+    return "".join(f"@gl.public.{kind}\ndef m{at}(self) -> None:\n    {line}\n" for at, line in enumerate(lines))
 
 
 def found(folder: Path, text: str) -> list[Finding]:

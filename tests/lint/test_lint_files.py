@@ -13,6 +13,7 @@ from pygenvm.cli.main import main
 from pygenvm.executor.runner.contract_file import ContractFileError, ContractNotFound
 from pygenvm.lint import Level, Settings, find_contracts, lint
 from pygenvm.lint.check import SandboxAnswer
+from pygenvm.lint.header import published
 from tests.lint.lint_support import HEADER, RUNNER, SETTINGS, contract, found, places
 from tests.support.paths import EXAMPLES
 
@@ -229,6 +230,17 @@ def test_command_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (code, json.loads(out)["error"]["kind"]) == (2, "usage")
     code, out, _ = run(capsys, str(tmp_path / "none.py"), "--json")
     assert (code, json.loads(out)["error"]["kind"]) == (2, "not_found")
+
+
+def test_command_knows_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runners that cannot be built, modules that are left out."""
+    library = f"py-lib-genlayer-embeddings:{published()['py-lib-genlayer-embeddings'][-1]}"
+    header = f'# {{ "Seq": [{{ "Depends": "{library}" }}, {{ "Depends": "{RUNNER}" }}] }}\n\n'
+    path = tmp_path / "bad.py"
+    path.write_text(contract("x: u8", before="import tkinter", header=header))
+    code, out, _ = run(capsys, str(path), "--json")
+    assert code == 1
+    assert [finding["code"] for finding in json.loads(out)["findings"]] == ["GL111", "GL801"]
 
 
 def test_command_lists_rules(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pygenvm.executor.runner.version import highest_version
 from pygenvm.lint import header
 from pygenvm.lint.model import Level
 from tests.lint.lint_support import RUNNER, contract, found, places
 
+EMBEDDINGS = header.published()["py-lib-genlayer-embeddings"][0]
 JSON = f'{{ "Depends": "{RUNNER}" }}'
 OK = ("# v0.2.16", f"# {JSON}", "", "# a comment of its own")
 
@@ -24,6 +26,11 @@ HEADERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "GL107": (("# v0.2.16", '# { "SetArgs": ["x"] }'), 2, ("# v0.2.16", f'# {{ "Seq": [{JSON}] }}')),
     "GL108": (("# v0.2.16", '# { "Depends": "py-genlayer:nonsense" }'), 2, OK),
     "GL109": (("# v0.2.16", '# { "Depends": "py-genlayer:test" }'), 2, OK),
+    "GL111": (
+        ("# v0.2.16", f'# {{ "Seq": [{JSON}, {{ "Depends": "py-lib-genlayer-embeddings:{EMBEDDINGS}" }}] }}'),
+        2,
+        OK,
+    ),
     "GL110": (("# v0.2.16", f'# {{ "Seq": [{JSON}, {{ "Depends": "softfloat:test" }}] }}'), 2, OK),
 }
 
@@ -68,13 +75,40 @@ def test_says_what_is_wrong(tmp_path: Path, lines: tuple[str, ...], code: str, s
 
 
 def test_runners_of_other_kinds_are_let_pass() -> None:
-    assert header.check_text('# { "StartWasm": "x" }\n', {}).faults == []
-    warnings = header.check_text('# { "Depends": "cpython:test" }\n', {}).faults
+    assert header.check_text('# { "StartWasm": "x" }\n', header.Runners({})).faults == []
+    warnings = header.check_text('# { "Depends": "cpython:test" }\n', header.Runners({})).faults
     assert [rule.level for rule, *_ in warnings] == [Level.WARNING]
 
 
 def test_without_built_runners_hashes_are_not_judged() -> None:
-    assert header.check_text('# { "Depends": "py-genlayer:nonsense" }\n', {}).faults == []
+    assert header.check_text('# { "Depends": "py-genlayer:nonsense" }\n', header.Runners({})).faults == []
+
+
+def test_a_runner_that_was_installed_by_hand_is_known() -> None:
+    text = f'# {{ "Seq": [{JSON}, {{ "Depends": "py-lib-genlayer-embeddings:{EMBEDDINGS}" }}] }}\n'
+    known = header.Runners({"py-lib-genlayer-embeddings": [EMBEDDINGS], "py-genlayer": []}, ["py-genlayer"])
+    assert header.check_text(text, known).faults == []
+    [(rule, *_)] = header.check_text(text, header.Runners({"py-genlayer": []}, ["py-genlayer"])).faults
+    assert (rule.code, rule.level) == ("GL111", Level.ERROR)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_versions_are_those_that_the_executor_takes(more: int) -> None:
+    highest = highest_version(-1)
+    text = f"# v{highest.major}.{highest.minor}.{highest.patch}\n# {JSON}\n"
+    if more:
+        text = f"# v{highest.major}.{highest.minor + 1}.0\n# {JSON}\n"
+    codes = [rule.code for rule, *_ in header.check_text(text, header.Runners({})).faults]
+    assert codes == ["GL104"] * more
+
+
+def test_what_a_header_brings() -> None:
+    def runners(text: str) -> frozenset[str] | None:
+        return header.check_text(f"# {text}\n", header.Runners({})).runners
+
+    assert runners(JSON) == frozenset({"py-genlayer"})
+    assert runners(f'{{ "Seq": [{{ "AddEnv": {{ "name": "A", "val": "b" }} }}, {JSON}] }}') is None
+    assert runners(f'{{ "Seq": [{{ "Depends": "my-own:hash" }}, {JSON}] }}') is None
 
 
 def test_the_place_is_that_of_the_reference(tmp_path: Path) -> None:

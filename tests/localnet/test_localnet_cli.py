@@ -13,10 +13,11 @@ import pytest
 from pygenvm.cli.main import main
 from pygenvm.executor.outcome import InternalError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.localnet import accounts, errors, explain, limits
+from pygenvm.localnet import errors, limits
+from pygenvm.localnet.chain import accounts, explain
 from pygenvm.localnet.cli import default_database
-from pygenvm.localnet.executor_process import RunReport, RunRequest
-from pygenvm.localnet.model import Captured
+from pygenvm.localnet.executors.base import RunReport, RunRequest
+from pygenvm.localnet.executors.output import Captured
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
@@ -61,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "thing.py").write_bytes(b"# thing")
     monkeypatch.chdir(project)
     executor = Executor({b"# thing": contract})
-    monkeypatch.setattr("pygenvm.localnet.executor_process.few_runs", lambda *_, **__: contextlib.nullcontext(executor))
+    monkeypatch.setattr("pygenvm.localnet.executors.pooled.few_runs", lambda *_, **__: contextlib.nullcontext(executor))
     return project
 
 

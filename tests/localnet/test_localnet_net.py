@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts, limits
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Status
+from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
-from pygenvm.localnet.model import Execution, Kind, Posted, PostedKind, Status
-from pygenvm.localnet.net import LocalNet, NoSchema
-from pygenvm.localnet.store import open_store
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.schema import NoSchema
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
@@ -122,13 +125,16 @@ def snapshot(path: Path) -> bytes | None:
 
 def test_arguments_that_no_executor_takes(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(net, "store")
-    monkeypatch.setattr("pygenvm.localnet.net.HOST_REPLY_SLICE_BYTES", 1000)
-    with pytest.raises(BadValue, match=r"the arguments have 10\d\d bytes, the limit is 1000"):
-        net.call("store", "set", [bytes(1000)])
+    monkeypatch.setattr("pygenvm.localnet.chain.chain.HOST_REPLY_SLICE_BYTES", 1000)
+    for command in (net.call, net.view):
+        with pytest.raises(BadValue, match=r"the calldata has 10\d\d bytes, executors take 1000"):
+            command("store", "set", [bytes(1000)])
+    with pytest.raises(BadValue, match="the calldata has"):
+        net.deploy(b"store", [bytes(1000)])
 
 
 def total_value(path: Path) -> int:
-    with open_store(path, write=False) as store:
+    with closing(Store(path)) as store:
         return store.total_value()
 
 

@@ -17,11 +17,12 @@ import pytest
 
 from pygenvm.executor.limits import HOST_REQUEST_BYTES
 from pygenvm.executor.outcome import InternalError, Return, VMError
-from pygenvm.localnet import accounts, limits
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.errors import ExecutorError
-from pygenvm.localnet.executor_process import ExecutorProcess
-from pygenvm.localnet.model import Captured
-from pygenvm.localnet.net import LocalNet, _without_end
+from pygenvm.localnet.executors.output import Captured
+from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.net import LocalNet
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
@@ -73,23 +74,23 @@ def test_taking_the_end_off_a_shortened_stream(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(limits, "OUTPUT_TAIL_BYTES", 50)
     stream = (b"0123456789" * 100)[:written]
     end = b"e" * end_length
-    left = _without_end(_captured(stream + end), end)
+    left = _captured(stream + end).without_end(end)
     assert len(left.head) + left.dropped + len(left.tail) == written
     assert stream.startswith(left.head)
     assert stream.endswith(left.tail)
 
 
 def _captured(data: bytes) -> Captured:
-    from pygenvm.localnet.executor_process import _Output
+    from pygenvm.localnet.executors.output import Output
 
-    output = _Output()
+    output = Output()
     for start in range(0, len(data), 7):
         output.feed(data[start : start + 7])
     return output.captured()
 
 
 def test_output_that_is_not_the_result_line_stays() -> None:
-    assert _without_end(Captured(b"abc"), b"x\n") == Captured(b"abc")
+    assert Captured(b"abc").without_end(b"x\n") == Captured(b"abc")
 
 
 def test_endless_output_ends_with_timeout_and_little_memory(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_killed_command_leaves_the_database_and_no_executor(
     pid_file = tmp_path / "pid"
     script = (
         "import sys; from pygenvm.localnet.net import LocalNet;"
-        "from pygenvm.localnet.executor_process import ExecutorProcess;"
+        "from pygenvm.localnet.executors.process import ExecutorProcess;"
         f"LocalNet({str(tmp_path / 'local.db')!r}, executor=ExecutorProcess({FAKE!r}))"
         f".call('fake', 'hold', [{str(pid_file)!r}], value=5)"
     )

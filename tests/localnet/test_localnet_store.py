@@ -1,4 +1,4 @@
-"""The database: atomic, locked, one file."""
+"""The database: atomic, one file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,20 @@ from pygenvm.executor.host_protocol.host import HostErrorReply
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives.abi import HostErrorCode
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts, limits
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import (
+    Kind,
+    Receipt,
+    Status,
+    Transaction,
+    outcome_from_bytes,
+    outcome_to_bytes,
+)
+from pygenvm.localnet.chain.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
+from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
-from pygenvm.localnet.model import Captured, Kind, Receipt, Status, Transaction, outcome_from_bytes, outcome_to_bytes
-from pygenvm.localnet.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
-from pygenvm.localnet.store import Changes, Store, open_store
+from pygenvm.localnet.executors.output import Captured
 from tests.support.paths import ROOT
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
@@ -41,7 +50,7 @@ def transfer(amount: int) -> Changes:
 
 
 def test_a_new_network(tmp_path: Path) -> None:
-    with open_store(tmp_path / "x" / "local.db", write=False) as store:
+    with closing(Store(tmp_path / "x" / "local.db")) as store:
         assert [info.name for info in store.accounts()] == list(accounts.NAMES)
         assert store.balance(ALICE) == 10**18
         assert store.total_value() == 10**19
@@ -53,9 +62,9 @@ def test_commit_and_read_again(tmp_path: Path) -> None:
     changes = transfer(5)
     changes.pages[CONTRACT.as_bytes, SLOT, 3] = b"page"
     changes.nonces[ALICE] = 1
-    with open_store(path, write=True) as store:
+    with closing(Store(path)) as store:
         assert [item.number for item in store.commit([changes, transfer(5)])] == [1, 2]
-    with open_store(path, write=False) as store:
+    with closing(Store(path)) as store:
         assert store.balance(BOB) == accounts.START_BALANCE + 5
         assert store.pages(CONTRACT, SLOT, 0, 9) == {3: b"page"}
         assert (store.nonce(ALICE), store.nonce(BOB)) == (1, 0)
@@ -64,7 +73,7 @@ def test_commit_and_read_again(tmp_path: Path) -> None:
 
 def test_value_cannot_appear_or_vanish(tmp_path: Path) -> None:
     path = tmp_path / "local.db"
-    with open_store(path, write=True) as store:
+    with closing(Store(path)) as store:
         store.commit([transfer(5)])
         before = path.read_bytes()
         for balances in ({ALICE: 1}, {BOB: 2 * accounts.START_BALANCE}, {CONTRACT: 1}):
@@ -75,7 +84,7 @@ def test_value_cannot_appear_or_vanish(tmp_path: Path) -> None:
 
 
 def test_balances_cannot_be_negative(tmp_path: Path) -> None:
-    with open_store(tmp_path / "local.db", write=True) as store, pytest.raises(DatabaseError, match="negative"):
+    with closing(Store(tmp_path / "local.db")) as store, pytest.raises(DatabaseError, match="negative"):
         store.commit([transfer(accounts.START_BALANCE + 1)])
 
 
@@ -84,14 +93,14 @@ def test_balances_cannot_be_negative(tmp_path: Path) -> None:
 def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statements: int, first: bool) -> None:
     path = tmp_path / "local.db"
     if not first:
-        with open_store(path, write=True) as store:
+        with closing(Store(path)) as store:
             store.commit([transfer(5)])
     script = f"""
-        import os, pathlib, signal, sys
+        import contextlib, os, pathlib, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
-        import pygenvm.localnet.store, tests.localnet.test_localnet_store as here
+        import pygenvm.localnet.chain.store, tests.localnet.test_localnet_store as here
         writes = 0
-        class Connection(pygenvm.localnet.store.sqlite3.Connection):
+        class Connection(pygenvm.localnet.chain.store.sqlite3.Connection):
             def execute(self, statement, *parameters):
                 global writes
                 result = super().execute(statement, *parameters)
@@ -101,9 +110,9 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
                         self.execute("PRAGMA cache_spill = 1")
                         os.kill(os.getpid(), signal.SIGKILL)
                 return result
-        pygenvm.localnet.store._connect = lambda path: pygenvm.localnet.store.sqlite3.connect(
+        pygenvm.localnet.chain.store._connect = lambda path: pygenvm.localnet.chain.store.sqlite3.connect(
             path, isolation_level=None, factory=Connection)
-        with pygenvm.localnet.store.open_store(pathlib.Path({str(path)!r}), write=True) as store:
+        with contextlib.closing(pygenvm.localnet.chain.store.Store(pathlib.Path({str(path)!r}))) as store:
             writes = 0
             changes = here.transfer(9)
             changes.pages = {{(bytes(20), bytes(32), number): b"x" * 4096 for number in range(3000)}}
@@ -111,47 +120,13 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
-    with open_store(path, write=False) as store:
+    with closing(Store(path)) as store:
         assert store.balance(BOB) == accounts.START_BALANCE + (0 if first else 5)
         assert store.transaction_count() == (0 if first else 1)
         assert store.slot_count(Address(bytes(20))) == 0
-    with open_store(path, write=True) as store:
+    with closing(Store(path)) as store:
         store.commit([transfer(6)])
         assert store.balance(BOB) == accounts.START_BALANCE + 6
-
-
-def test_writers_are_alone_and_the_wait_is_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "local.db"
-    waits: list[str] = []
-    with open_store(path, write=True) as store:
-        store.commit([transfer(5)])
-        for write in (True, False):
-            with (
-                pytest.raises(DatabaseError, match="in use by another genvm local command"),
-                open_store(path, write=write, wait_seconds=0.2, on_wait=lambda: waits.append("wait")),
-            ):
-                pytest.fail("two commands at once")
-    assert waits == ["wait", "wait"]
-    with open_store(path, write=False), open_store(path, write=False, wait_seconds=0):
-        pass
-
-
-def test_the_second_writer_gets_its_turn(tmp_path: Path) -> None:
-    path = tmp_path / "local.db"
-    waiting = threading.Event()
-    seen: list[int] = []
-
-    def second() -> None:
-        with open_store(path, write=True, wait_seconds=30, on_wait=waiting.set) as store:
-            seen.append(store.transaction_count())
-
-    with open_store(path, write=True) as store:
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(30)
-        store.commit([transfer(5)])
-    thread.join(30)
-    assert seen == [1]
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(500)])
@@ -173,18 +148,12 @@ def test_other_databases_are_refused(tmp_path: Path) -> None:
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "local.db"
-    with open_store(path, write=True) as store:
+    with closing(Store(path)) as store:
         store.commit([transfer(1)])
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 2")
     with pytest.raises(DatabaseError, match="version 2 of the database layout, this release reads 1"):
         Store(path)
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DatabaseError, match="cannot open"), open_store(tmp_path / "file" / "local.db", write=True):
-        pytest.fail("there is no such folder")
 
 
 @pytest.mark.parametrize("outcome", [Return(b"\x10"), UserError("é"), VMError("OOM"), InternalError("x")])
@@ -214,7 +183,7 @@ def test_storage_is_a_byte_array(
     length: int,
 ) -> None:
     plain = bytearray(8 * PAGE_BYTES)
-    with open_store(tmp_path_factory.mktemp("store") / "local.db", write=True) as store:
+    with closing(Store(tmp_path_factory.mktemp("store") / "local.db")) as store:
         first = Overlay(store)
         for position, data in committed:
             first.write(CONTRACT, SLOT, position, data)

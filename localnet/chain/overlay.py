@@ -1,22 +1,36 @@
-"""Effects of a running transaction, in memory over the unchanged database."""
+"""Effects of a running transaction, in memory over the committed state."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pygenvm.executor.host_protocol.host import HostErrorReply
-from pygenvm.executor.primitives.abi import HostErrorCode
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.primitives.abi import CODE_SLOT, HostErrorCode
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
-from pygenvm.localnet.store import Store
 
 PAGE_BYTES = 4096
 SLOT_SPACE = 1 << 32
 
 
+class Committed(Protocol):
+    """The state below an overlay: a :class:`localnet.chain.database.StateView`, or a store."""
+
+    def balance(self, address: Address) -> int:
+        """Balance of any address."""
+        ...
+
+    def pages(self, address: Address, slot: bytes, first: int, last: int) -> dict[int, bytes]:
+        """Pages ``first`` to ``last`` of a slot that were ever written, without their trailing zeros."""
+        ...
+
+
 class Overlay:
     """Storage and balances as a transaction sees them. Nothing reaches the database."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, state: Committed) -> None:
+        self._state = state
         self._pages: dict[tuple[bytes, bytes, int], bytearray] = {}
         self._balances: dict[Address, int] = {}
         self.bytes_written = 0
@@ -34,7 +48,7 @@ class Overlay:
         if not length:
             return b""
         first, last = index // PAGE_BYTES, (index + length - 1) // PAGE_BYTES
-        found: dict[int, bytes | bytearray] = dict(self._store.pages(address, slot, first, last))
+        found: dict[int, bytes | bytearray] = dict(self._state.pages(address, slot, first, last))
         if not committed and self._pages:
             for page in range(first, last + 1):
                 if (address.as_bytes, slot, page) in self._pages:
@@ -68,14 +82,26 @@ class Overlay:
         if key not in self._pages:
             if len(self._pages) >= limits.STORAGE_PAGES_WRITTEN:
                 raise HostErrorReply(HostErrorCode.OUT_OF_STORAGE_GAS)
-            self._pages[key] = bytearray(self._store.pages(address, slot, number, number).get(number, b""))
+            self._pages[key] = bytearray(self._state.pages(address, slot, number, number).get(number, b""))
         return self._pages[key]
+
+    # --- code -------------------------------------------------------------------------------------
+
+    def code(self, address: Address) -> bytes:
+        """The code of a contract; empty where there is none."""
+        length = int.from_bytes(self.read(address, CODE_SLOT, 0, 4), "little")
+        return self.read(address, CODE_SLOT, 4, min(length, CONTRACT_FILE_BYTES))
+
+    def write_code(self, address: Address, code: bytes) -> None:
+        """The two writes that a node makes before a deployment (spec modules/04 §8)."""
+        self.write(address, CODE_SLOT, 0, len(code).to_bytes(4, "little"))
+        self.write(address, CODE_SLOT, 4, code)
 
     # --- balances ---------------------------------------------------------------------------------
 
     def balance(self, address: Address) -> int:
         """Balance with the movements of this transaction."""
-        return self._balances.get(address, self._store.balance(address))
+        return self._balances.get(address, self._state.balance(address))
 
     def add(self, address: Address, amount: int) -> None:
         """Moves ``amount``, which may be negative, to an address.
@@ -100,5 +126,5 @@ class Overlay:
     def changed_balances(self) -> dict[Address, int]:
         """New balances that differ from the database's."""
         return {
-            address: balance for address, balance in self._balances.items() if balance != self._store.balance(address)
+            address: balance for address, balance in self._balances.items() if balance != self._state.balance(address)
         }

@@ -1,10 +1,9 @@
-"""The database of a local network: one SQLite file, one SQLite transaction per transaction of the network.
+"""The state of a local network in one SQLite file, one SQLite transaction per transaction of the network.
 
 The file is made by the first commit, so a command that fails leaves none behind. It has a rollback journal and no
-write-ahead log: between commands there is exactly one file, and copying it copies the network. Next to it lies an
-empty ``….lock``: commands that only read share that lock, commands that write hold it alone from beginning to end, and
-a killed process loses it. Nothing is written while a contract runs; :meth:`Store.commit` writes all effects of a
-transaction or none.
+write-ahead log: between commands there is exactly one file, and copying it copies the network. Who may open it when is
+up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit` writes all effects
+of a transaction or none.
 
 Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
 their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance).
@@ -15,23 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts, limits
-from pygenvm.localnet.errors import DatabaseError
-from pygenvm.localnet.model import (
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.model import (
     AccountInfo,
     BalanceChange,
-    Captured,
     ContractInfo,
     Event,
     Kind,
@@ -43,6 +38,8 @@ from pygenvm.localnet.model import (
     outcome_from_bytes,
     outcome_to_bytes,
 )
+from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.executors.output import Captured
 
 #: "gvmL"; tells our files from other SQLite files.
 APPLICATION_ID = 0x67766D4C
@@ -82,7 +79,7 @@ class Changes:
 
 
 class Store:
-    """One network's state, open for one command; made by :func:`open_store`."""
+    """One network's state. Nothing here waits for other users of the file or locks it against them."""
 
     def __init__(self, path: Path | None) -> None:
         """Opens ``path``; without a file there, or without a path, shows the state of a new network.
@@ -360,57 +357,9 @@ class Store:
             return self._connection.execute(query, parameters).fetchall()
 
 
-@contextlib.contextmanager
-def open_store(
-    path: Path, *, write: bool, wait_seconds: float = limits.LOCK_SECONDS, on_wait: Callable[[], None] | None = None
-) -> Iterator[Store]:
-    """The database at ``path``, locked: alone with ``write``, otherwise together with other readers.
-
-    :param on_wait: called once if another command holds the lock.
-    :raises DatabaseError: no lock after ``wait_seconds``, or the database cannot be used.
-    """
-    if not write and not path.exists():
-        # Nothing to protect, and a command that reads leaves no files behind.
-        with contextlib.closing(Store(path)) as store:
-            yield store
-        return
-    with _lock(path, write, wait_seconds, on_wait), contextlib.closing(Store(path)) as store:
-        yield store
-
-
-@contextlib.contextmanager
-def _lock(path: Path, alone: bool, wait_seconds: float, on_wait: Callable[[], None] | None) -> Iterator[None]:
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock: IO[bytes] = open(lock_path, "ab")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
-    with lock:
-        deadline = time.monotonic() + wait_seconds
-        waited = False
-        while not _try_lock(lock, alone):
-            if not waited and on_wait:
-                on_wait()
-            waited = True
-            if time.monotonic() >= deadline:
-                raise DatabaseError(
-                    f"{path} is in use by another genvm local command; gave up after {wait_seconds:g} seconds"
-                )
-            time.sleep(limits.LOCK_POLL_SECONDS)
-        yield
-
-
-def _try_lock(lock: IO[bytes], alone: bool) -> bool:
-    try:
-        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write.
+    # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write. Several threads, but
+    # only one at a time: see localnet.chain.database.
     connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
     return connection

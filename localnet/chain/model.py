@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import ResultCode
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import values
-from pygenvm.localnet.explain import Explanation, explain
+from pygenvm.localnet.chain.explain import Explanation, explain
+from pygenvm.localnet.executors.output import Captured
 
 _TRACEBACK = "Traceback (most recent call last):\n"
 
@@ -70,22 +70,6 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
-    """One output stream of a run: its start, its end, and how many bytes between them were dropped."""
-
-    head: bytes = b""
-    tail: bytes = b""
-    dropped: int = 0
-
-    def text(self) -> str:
-        """As UTF-8, with a line that says how much is missing."""
-        if not self.dropped:
-            return (self.head + self.tail).decode("utf-8", "replace")
-        gap = f"\n… {self.dropped} bytes left out …\n"
-        return self.head.decode("utf-8", "replace") + gap + self.tail.decode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
 class BalanceChange:
     """Balance of one address before and after a transaction."""
 
@@ -133,7 +117,7 @@ class Receipt:
     stderr: Captured = field(default_factory=Captured)
     seconds: float = 0.0
     cause: Explanation | None = None
-    """Of a failure: what the local network knows better than :func:`localnet.explain.explain`."""
+    """Of a failure: what the local network knows better than :func:`localnet.chain.explain.explain`."""
 
     @property
     def ok(self) -> bool:
@@ -141,7 +125,7 @@ class Receipt:
         return self.status is Status.OK
 
     @property
-    def value(self) -> values.Value:
+    def value(self) -> Any:
         """The returned value; None for everything but a Return."""
         return calldata.decode(self.outcome.calldata) if isinstance(self.outcome, Return) else None
 
@@ -208,9 +192,6 @@ class AccountInfo:
     is_contract: bool
 
 
-SchemaDocument: TypeAlias = dict[str, Any]
-
-
 def outcome_to_bytes(outcome: Outcome) -> bytes:
     """Code byte and payload; code 3 marks an internal error."""
     if isinstance(outcome, InternalError):
@@ -231,13 +212,17 @@ def outcome_from_bytes(data: bytes) -> Outcome:
     return kinds[code](payload.decode("utf-8", "surrogatepass"))
 
 
-def calldata_of_call(method: str | None, args: list[values.Value], kwargs: dict[str, values.Value]) -> bytes:
-    """Calldata of a call; empty ``args`` and ``kwargs`` are omitted (spec sdk/03 §2)."""
-    call: dict[str, values.Value] = {}
+def calldata_of_call(method: str | None, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> bytes:
+    """Calldata of a call; empty ``args`` and ``kwargs`` are omitted (spec sdk/03 §2).
+
+    :param method: None for a constructor, or for ``__receive__``.
+    :raises TypeError: a value of a type that calldata does not have; ``ValueError`` for one that it cannot hold.
+    """
+    call: dict[str, Any] = {}
     if method is not None:
         call["method"] = method
     if args:
-        call["args"] = args
+        call["args"] = list(args)
     if kwargs:
-        call["kwargs"] = kwargs
+        call["kwargs"] = dict(kwargs)
     return calldata.encode(call)

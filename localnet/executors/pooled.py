@@ -1,4 +1,4 @@
-"""Takes executors from a pool of started ones (:mod:`executor.pool`)."""
+"""Executors from a pool of started ones (:mod:`executor.pool`), where that pays."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PooledRun, PoolError
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import ExecutorError
-from pygenvm.localnet.executor_process import (
-    Executor,
-    ExecutorProcess,
-    StartedExecutor,
-    StartingExecutor,
-    own_command,
-    own_environment,
-)
+from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartedExecutor, StartingExecutor
+from pygenvm.localnet.executors.process import ExecutorProcess, own_command
 
 
 class PooledExecutor(StartingExecutor):
@@ -29,8 +24,8 @@ class PooledExecutor(StartingExecutor):
     def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS) -> None:
         """:param options: global options (spec executor/10), such as ``--config=PATH``."""
         super().__init__(grace)
-        # Transactions are executed one after the other.
-        self._pool = ExecutorPool(own_command(options), idle=1, environment=own_environment())
+        # Transactions are executed one after the other; what views need besides is forked when they need it.
+        self._pool = ExecutorPool(own_command(options), idle=1)
 
     @property
     def pid(self) -> int | None:
@@ -46,16 +41,6 @@ class PooledExecutor(StartingExecutor):
             return _FromPool(await self._pool.run(arguments, stdout=stdout, stderr=stderr, log=log))
         except PoolError as error:
             raise ExecutorError(str(error)) from error
-
-
-@contextlib.contextmanager
-def many_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
-    """The executor for many runs: from a pool, where there can be one. ``options`` as for :class:`PooledExecutor`."""
-    if not SUPPORTED:
-        yield ExecutorProcess(options=options)
-        return
-    with contextlib.closing(PooledExecutor(options=options)) as executor:
-        yield executor
 
 
 class _FromPool:
@@ -75,3 +60,35 @@ class _FromPool:
             return await self._run.wait()
         except PoolError as error:
             raise ExecutorError(str(error)) from error
+
+
+@contextlib.contextmanager
+def many_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
+    """The executor for many runs: from a pool, where there can be one. ``options`` as for :class:`PooledExecutor`."""
+    if not SUPPORTED:
+        yield ExecutorProcess(options=options)
+        return
+    with contextlib.closing(PooledExecutor(options=options)) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
+def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
+    """The executor for one run and perhaps some more: the first is a process of its own, the others come from a pool.
+
+    A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
+    """
+    with contextlib.ExitStack() as stack:
+        executors = _first_alone(options, stack)
+
+        async def run(host: Host, request: RunRequest) -> RunReport:
+            return await next(executors)(host, request)
+
+        yield run
+
+
+def _first_alone(options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
+    yield ExecutorProcess(options=options)
+    pooled = stack.enter_context(many_runs(options))
+    while True:
+        yield pooled

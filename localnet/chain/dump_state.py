@@ -1,8 +1,8 @@
 # mypy: ignore-errors
 """Runs inside the sandbox, after the contract's own module: adds a view that shows all storage as JSON text.
 
-:mod:`localnet.state` serves this source together with the contract's. It is no module of the local network; it sees
-the SDK of the contract and needs nothing of it but the storage interface (spec sdk/02 §9).
+:mod:`localnet.chain.state` serves this source together with the contract's. It is no module of the local network; it
+sees the SDK of the contract and needs nothing of it but the storage interface (spec sdk/02 §9).
 
 Notation: that of ``pygenvm.localnet.values``, and ``{"$float": "0.5"}``, ``{"$datetime": "…"}``,
 ``{"$map": [[key, value], …]}`` for maps whose keys are no strings, ``{"$truncated": "…"}`` where a limit was reached,

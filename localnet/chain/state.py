@@ -1,9 +1,9 @@
 """Storage of a contract, decoded.
 
 Only the contract's own Python knows the types of its fields, and it must not run outside the sandbox. So ``state`` is a
-read-only run of the contract, with :mod:`localnet.dump_state` behind its last line, which adds a view that walks over
-all fields. The database is not touched: the longer code is only served to this one run. Where that is impossible (no
-Python contract, or one that fails while it is imported) the slots are shown as they are.
+read-only run of the contract, with :mod:`localnet.chain.dump_state` behind its last line, which adds a view that walks
+over all fields. The database is not touched: the longer code is only served to this one run. Where that is impossible
+(no Python contract, or one that fails while it is imported) the slots are shown as they are.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 from pygenvm.executor.outcome import InternalError, InvalidContract, UserError, VMError
 from pygenvm.executor.primitives.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.contract import parse_contract
-from pygenvm.localnet import accounts, limits
-from pygenvm.localnet.model import ContractInfo, Kind, Transaction, calldata_of_call
-from pygenvm.localnet.net import READ_PERMISSIONS, LocalNet, write_code
-from pygenvm.localnet.overlay import PAGE_BYTES, Overlay
-from pygenvm.localnet.store import Store
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.database import Session, StateView
+from pygenvm.localnet.chain.model import ContractInfo, Kind, Transaction, calldata_of_call
+from pygenvm.localnet.chain.overlay import PAGE_BYTES, Overlay
+from pygenvm.localnet.chain.runs import READ_PERMISSIONS, Runs
+from pygenvm.localnet.chain.store import Store
 
 _METHOD = "genvm-local-state"
 _SLOT_NAMES = {
@@ -50,7 +51,7 @@ class RawSlot:
 
 @dataclass(frozen=True, slots=True)
 class StateDump:
-    """``fields`` is in the notation of :mod:`localnet.dump_state`; None where ``note`` says why it is not there."""
+    """``fields`` is in the notation of :mod:`localnet.chain.dump_state`; ``note`` says why there are none."""
 
     contract: ContractInfo
     balance: int
@@ -60,35 +61,30 @@ class StateDump:
     slots: tuple[RawSlot, ...]
 
 
-def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
-    """The storage of the contract that ``word`` means.
+async def read_state(runs: Runs, session: Session, state: StateView, contract: ContractInfo) -> StateDump:
+    """The storage of a contract: the fields as in ``state``, the slots as they are now."""
 
-    :raises NotFound: there is none.
-    """
-    with net.open_contract(word) as (store, contract):
-        fields, note = _fields(net, store, contract.address)
-        return StateDump(
-            contract,
-            store.balance(contract.address),
-            fields,
-            note,
-            store.slot_count(contract.address),
-            tuple(_raw_slots(store, contract.address)),
-        )
+    def written(store: Store) -> tuple[int, int, tuple[RawSlot, ...]]:
+        address = contract.address
+        return store.balance(address), store.slot_count(address), tuple(_raw_slots(store, address))
+
+    balance, slot_count, slots = await session.ask_long(written)
+    fields, note = await _fields(runs, state, contract.address)
+    return StateDump(contract, balance, fields, note, slot_count, slots)
 
 
-def _fields(net: LocalNet, store: Store, address: Address) -> tuple[dict[str, Any] | None, str]:
-    overlay = Overlay(store)
-    length = int.from_bytes(overlay.read(address, CODE_SLOT, 0, 4), "little")
-    code = _with_dump(overlay.read(address, CODE_SLOT, 4, min(length, CONTRACT_FILE_BYTES)))
-    if code is None:
-        return None, "not a Python contract"
-    write_code(overlay, address, code)
+async def _fields(runs: Runs, state: StateView, address: Address) -> tuple[dict[str, Any] | None, str]:
+    overlay = Overlay(state)
+    async with state.reading:
+        code = _with_dump(overlay.code(address))
+        if code is None:
+            return None, "not a Python contract"
+        overlay.write_code(address, code)
     sender = accounts.named()[accounts.DEFAULT_SENDER]
     arguments = [limits.STATE_VALUES, limits.STATE_TEXT_BYTES, limits.STATE_ALL_TEXT_BYTES, limits.STATE_DEPTH]
-    data = calldata_of_call(_METHOD, arguments, {})
+    data = calldata_of_call(_METHOD, arguments)
     transaction = Transaction(Kind.VIEW, sender, sender, address, 0, data)
-    receipt = net.read(store, overlay, transaction, permissions=READ_PERMISSIONS)
+    receipt = await runs.read(state, overlay, transaction, permissions=READ_PERMISSIONS)
     match receipt.outcome:
         case UserError(message=message) | VMError(message=message) | InternalError(message=message):
             lines = receipt.stderr.text().strip().splitlines()

@@ -1,6 +1,7 @@
 """The node's side of one run: implements :class:`executor.host_protocol.host.Host` over an overlay.
 
-Everything a contract does is collected here and stays provisional; :mod:`localnet.net` commits it after a Return.
+Everything a contract does is collected here and stays provisional; :mod:`localnet.chain.transactions` makes the changes
+of a transaction from it after a Return.
 
 * Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the state
   before it. (There is no consensus here, so a committed transaction is accepted and final at the same time.)
@@ -23,10 +24,11 @@ from typing import Any, TypeAlias
 from pygenvm.executor.host_protocol.host import HostErrorReply
 from pygenvm.executor.primitives.abi import HostErrorCode, StorageType
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import accounts, limits
-from pygenvm.localnet.model import Event, Posted, PostedKind
-from pygenvm.localnet.overlay import Overlay
-from pygenvm.localnet.store import Store
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.database import StateView
+from pygenvm.localnet.chain.model import Event, Posted, PostedKind
+from pygenvm.localnet.chain.overlay import Overlay
 
 #: What an EVM contract answers: address and ABI-encoded call to the ABI-encoded result, or raises HostErrorReply.
 EthCall: TypeAlias = Callable[[Address, bytes], bytes]
@@ -42,7 +44,7 @@ class RunHost:
 
     def __init__(
         self,
-        store: Store,
+        state: StateView,
         overlay: Overlay,
         contract: Address,
         calldata: bytes,
@@ -54,7 +56,7 @@ class RunHost:
         """
         :param leader_results: code byte and payload for each nondet block; makes this the node of a validator.
         """
-        self._store = store
+        self._state = state
         self._overlay = overlay
         self._contract = contract
         self._calldata = calldata
@@ -67,7 +69,7 @@ class RunHost:
         self._new_addresses: set[Address] = set()
         self._value_sent = 0
         #: Deployments without salt take the nonces from here on.
-        self.nonce = store.nonce(contract)
+        self.nonce = state.nonce(contract)
         self.messages: list[Posted] = []
         self.events: list[Event] = []
         self.nondet_results: list[bytes] = []
@@ -88,14 +90,16 @@ class RunHost:
         self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
     ) -> bytes:
         committed = storage_type is StorageType.LATEST_FINAL
-        return self._overlay.read(address, slot, index, length, committed=committed)
+        return await self._state.ask(
+            lambda: self._overlay.read(address, slot, index, length, committed=committed), length
+        )
 
     async def storage_write(self, slot: bytes, index: int, data: bytes) -> None:
         self._check_writable()
-        self._overlay.write(self._contract, slot, index, data)
+        await self._state.ask(lambda: self._overlay.write(self._contract, slot, index, data), len(data))
 
     async def get_balance(self, address: Address) -> int:
-        return self._overlay.balance(address)
+        return await self._state.ask(lambda: self._overlay.balance(address))
 
     # --- nondet blocks ----------------------------------------------------------------------------
 
@@ -125,7 +129,7 @@ class RunHost:
 
     async def post_message(self, receiver: Address, calldata: bytes, data: bytes) -> None:
         members = _members(data, "on", "value")
-        self._post(
+        await self._post(
             Posted(PostedKind.MESSAGE, receiver, _amount(members["value"]), calldata, on=_released_on(members["on"]))
         )
 
@@ -133,10 +137,10 @@ class RunHost:
         members = _members(data, "on", "salt_nonce", "value")
         salt = _amount(members["salt_nonce"])
         address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce)
-        if self._store.contract(address) or address in self._new_addresses:
-            # The same salt twice: the address is taken, as it would be on a chain.
+        if address in self._new_addresses or await self._state.ask(lambda: self._state.contract(address) is not None):
+            # The same salt twice, as it would be on a chain.
             raise HostErrorReply(HostErrorCode.FORBIDDEN)
-        self._post(
+        await self._post(
             Posted(
                 PostedKind.DEPLOY,
                 address,
@@ -152,7 +156,7 @@ class RunHost:
 
     async def eth_send(self, address: Address, calldata: bytes, data: bytes) -> None:
         members = _members(data, "value")
-        self._post(Posted(PostedKind.ETH_SEND, address, _amount(members["value"]), calldata))
+        await self._post(Posted(PostedKind.ETH_SEND, address, _amount(members["value"]), calldata))
 
     async def eth_call(self, address: Address, calldata: bytes) -> bytes:
         return self._eth_call(address, calldata) if self._eth_call else b""
@@ -162,14 +166,14 @@ class RunHost:
         self._event_bytes = _within(self._event_bytes + len(blob), limits.EVENT_BYTES)
         self.events.append(Event(tuple(topics), blob))
 
-    def _post(self, posted: Posted) -> None:
+    async def _post(self, posted: Posted) -> None:
         self._check_writable()
         _within(len(self.messages) + 1, limits.MESSAGES)
         self._message_bytes = _within(
             self._message_bytes + len(posted.calldata) + len(posted.code), limits.MESSAGE_BYTES
         )
         # The executor checks this too (errno 7); the books must be right whoever is at the other end.
-        _within(self._value_sent + posted.value, self._overlay.balance(self._contract))
+        _within(self._value_sent + posted.value, await self.get_balance(self._contract))
         self._value_sent += posted.value
         self.messages.append(posted)
 

@@ -1,0 +1,79 @@
+"""An event loop in a thread of its own, for callers that are no coroutines or must not use the loop they have."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Waits for a coroutine and gives its result, whether the calling thread has an event loop or not.
+
+    All threads of a process share one loop, which lasts as long as the process. If the caller is interrupted
+    (``KeyboardInterrupt``) the coroutine is cancelled, and has ended when this raises.
+
+    :raises RuntimeError: called from a coroutine of that very loop, which would wait for itself.
+    """
+    loop = _the_loop()
+    if loop.is_ours():
+        work.close()
+        raise RuntimeError("this would wait for itself: coroutines use pygenvm.localnet.chain, not LocalNet")
+    return loop.run(work)
+
+
+class _Loop:
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        # A daemon: it is idle when the program ends, and must not keep it from ending.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="local network", daemon=True)
+        self._thread.start()
+
+    def is_ours(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        outcome: Future[T] = Future()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def carry_out() -> None:
+            try:
+                outcome.set_result(await work)
+            except BaseException as error:  # KeyboardInterrupt and SystemExit would end the loop
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(carry_out())))
+        try:
+            return outcome.result()
+        except BaseException:
+            if not outcome.done():
+                # After the first step of the task: one that never began would not say that it has ended.
+                self._loop.call_soon_threadsafe(lambda: self._loop.call_soon(tasks[0].cancel))
+                outcome.exception()
+            raise
+
+
+_lock = threading.Lock()
+_loop: _Loop | None = None
+
+
+def _the_loop() -> _Loop:
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = _Loop()
+        return _loop
+
+
+def _forget() -> None:
+    """A forked process has the loop, but not its thread."""
+    global _lock, _loop
+    _lock, _loop = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)

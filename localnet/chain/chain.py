@@ -1,0 +1,388 @@
+"""The chain itself: transactions one after the other, messages delivered after them, views at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.database import Database, Session, StateView, in_thread
+from pygenvm.localnet.chain.model import (
+    AccountInfo,
+    ContractInfo,
+    Execution,
+    Kind,
+    Receipt,
+    Transaction,
+    Verdict,
+)
+from pygenvm.localnet.chain.overlay import Overlay
+from pygenvm.localnet.chain.run_host import EthCall
+from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS, Runs
+from pygenvm.localnet.chain.state import StateDump, read_state
+from pygenvm.localnet.chain.store import Store
+from pygenvm.localnet.chain.transactions import EMPTY_CALL, execute, put_back
+from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
+from pygenvm.localnet.executors.base import Executor
+from pygenvm.localnet.executors.process import ExecutorProcess
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Members of a receipt that every validator finds the same, given the same results of nondet blocks.
+_DETERMINED = ("status", "outcome", "events", "messages", "balances", "slots_written", "bytes_written")
+
+
+def _command(
+    method: Callable[Concatenate[Chain, P], Awaitable[T]],
+) -> Callable[Concatenate[Chain, P], Coroutine[Any, Any, T]]:
+    """A method of :class:`Chain` that is refused after, and waited for by, :meth:`Chain.close`."""
+
+    @functools.wraps(method)
+    async def command(chain: Chain, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with chain._running():
+            return await method(chain, *args, **kwargs)
+
+    return command
+
+
+class Chain:
+    """A local network in the file ``path``, for any number of coroutines of one event loop.
+
+    Cancelling a command ends its run and drops its effects. What was committed before stays: messages that were still
+    to be delivered are delivered by the next command that writes.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        executor: Executor | None = None,
+        timeout: float = limits.RUN_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lock_seconds: float = limits.LOCK_SECONDS,
+        on_wait: Callable[[], None] | None = None,
+        on_commit: Callable[[Receipt], None] | None = None,
+        node_address: str = "0x",
+        eth_call: EthCall | None = None,
+    ) -> None:
+        """
+        :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
+        :param timeout: seconds of wall time for each run.
+        :param clock: the datetime of messages.
+        :param lock_seconds: how long to wait for another process that uses the file; ``on_wait`` is called then.
+        :param on_commit: called in the event loop with the receipt of each transaction that this chain has committed,
+            in order, also of those whose caller was cancelled.
+        :param node_address: what LLM and web services are told about this node.
+        :param eth_call: answers calls of EVM contracts, for which this network has no machine.
+        """
+        self._database = Database(Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit)
+        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call)
+        self._commands = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Waits until all commands are done. New ones are refused with ``RuntimeError``.
+
+        Whoever cannot wait cancels the tasks of the commands first.
+        """
+        self._closed = True
+        await self._idle.wait()
+
+    async def __aenter__(self) -> Chain:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        if self._closed:
+            raise RuntimeError("the chain is closed")
+        self._commands += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._commands -= 1
+            if not self._commands:
+                self._idle.set()
+
+    # --- commands that write ----------------------------------------------------------------------
+
+    @_command
+    async def deploy(
+        self,
+        code: bytes,
+        data: bytes = EMPTY_CALL,
+        *,
+        sender: Address,
+        origin: Address | None = None,
+        value: int = 0,
+        salt: int = 0,
+        name: str = "",
+    ) -> Execution:
+        """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
+
+        :param data: calldata of the constructor (:func:`localnet.chain.model.calldata_of_call`).
+        :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
+        :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
+        :param name: kept with the contract (:attr:`ContractInfo.name`).
+        :raises BadRequest: impossible code, value, sender or salt. Nothing was run.
+        """
+        if not 0 <= salt < 1 << 256:
+            raise BadValue("the salt must be from 0 to 2^256 - 1")
+        _check_code(code)
+        _check_calldata(data)
+
+        def transaction(state: StateView) -> Transaction:
+            address = accounts.contract_address(sender, salt=salt, nonce=state.nonce(sender))
+            if state.contract(address):
+                raise BadRequest(f"{sender!s} has already used salt {salt}, for the contract {address!s}")
+            return Transaction(Kind.DEPLOY, sender, origin or sender, address, value, data, code=code, name=name)
+
+        return await self._write(transaction)
+
+    @_command
+    async def call(
+        self, contract: Address, data: bytes, *, sender: Address, origin: Address | None = None, value: int = 0
+    ) -> Execution:
+        """Calls a contract in a transaction.
+
+        :param data: calldata (:func:`localnet.chain.model.calldata_of_call`).
+        :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
+        :raises BadRequest: impossible value or sender, or no such contract. Nothing was run.
+        """
+        _check_calldata(data)
+
+        def transaction(state: StateView) -> Transaction:
+            _existing(state, contract)
+            return Transaction(Kind.CALL, sender, origin or sender, contract, value, data)
+
+        return await self._write(transaction)
+
+    @_command
+    async def restore(self, snapshot: bytes) -> None:
+        """Goes back, or forward, to the state of a :meth:`snapshot`. Views that are under way see nothing of it.
+
+        :raises DatabaseError: not a snapshot.
+        """
+        async with self._database.writing() as session:
+            await session.replace(lambda store: store.restore(snapshot))
+
+    @_command
+    async def deal(self, address: Address, balance: int) -> None:
+        """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
+
+        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        """
+
+        def deal(store: Store) -> None:
+            if balance < 0 or store.total_value() - store.balance(address) + balance > limits.VALUE_MAX:
+                raise BadValue(f"all balances together must be from 0 to {limits.VALUE_MAX}")
+            store.set_balance(address, balance)
+
+        async with self._database.writing() as session:
+            await session.replace(deal)
+
+    # --- commands that read -----------------------------------------------------------------------
+
+    @_command
+    async def view(
+        self,
+        contract: Address,
+        data: bytes,
+        *,
+        sender: Address,
+        origin: Address | None = None,
+        permissions: str = VIEW_PERMISSIONS,
+        sync: bool = False,
+    ) -> Receipt:
+        """Calls a contract without effect: it can neither write nor send, and nothing is recorded.
+
+        It sees the state of the moment when it began.
+
+        :param permissions: a subset of ``rcn`` (spec executor/10).
+        :param sync: without nondet blocks.
+        :raises BadRequest: impossible sender, or no such contract.
+        """
+        _check_calldata(data)
+        transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, data)
+        async with self._database.reading() as session, session.view() as state:
+            async with state.reading:
+                _existing(state, contract)
+                _check_sender(state, sender, transaction.origin, 0)
+            return await self._runs.read(state, Overlay(state), transaction, permissions=permissions, sync=sync)
+
+    @_command
+    async def view_code(
+        self, code: bytes, data: bytes, *, sender: Address, permissions: str = VIEW_PERMISSIONS, sync: bool = False
+    ) -> Receipt:
+        """Calls a contract that is not deployed, on a network without any; the database is not used."""
+        _check_code(code)
+        _check_calldata(data)
+        contract = accounts.contract_address(sender, salt=0, nonce=0)
+        with contextlib.closing(Store(None)) as store:
+            state = StateView(store, asyncio.Lock())
+            overlay = Overlay(state)
+            overlay.write_code(contract, code)
+            transaction = Transaction(Kind.VIEW, sender, sender, contract, 0, data)
+            return await self._runs.read(state, overlay, transaction, permissions=permissions, sync=sync)
+
+    @_command
+    async def check_sender(self, sender: Address, *, origin: Address | None = None, value: int = 0) -> None:
+        """Says early what :meth:`deploy` and :meth:`call` would say of these.
+
+        :raises BadRequest: impossible value or sender.
+        """
+        await self._ask(lambda store: _check_sender(store, sender, origin or sender, value))
+
+    @_command
+    async def validate(
+        self, receipt: Receipt, before: bytes, *, code: bytes = b"", leader_results: Sequence[bytes] | None = None
+    ) -> Verdict:
+        """Runs a transaction again as a validator does: the results of nondet blocks are given, and judged.
+
+        :param receipt: what became of the transaction on the leader's node, which is this one.
+        :param before: a :meth:`snapshot` of the state in which it was executed.
+        :param code: the contract, for a deployment.
+        :param leader_results: what the leader claims instead of ``receipt.nondet_results``.
+        """
+        results = receipt.nondet_results if leader_results is None else leader_results
+        with contextlib.closing(await in_thread(lambda: Store.of_snapshot(before))) as store:
+            transaction = dataclasses.replace(receipt.transaction, code=code)
+            state, identity = StateView(store, asyncio.Lock()), (receipt.tx_id, receipt.datetime)
+            own, disagreement, _ = await execute(self._runs, state, transaction, identity, leader_results=results)
+        same = all(getattr(own, name) == getattr(receipt, name) for name in _DETERMINED)
+        return Verdict(own, disagreement, diverged=leader_results is None and not same)
+
+    @_command
+    async def state(self, contract: Address) -> StateDump:
+        """The storage of a contract, decoded.
+
+        :raises NotFound: no such contract.
+        """
+        async with self._database.reading() as session, session.view() as state:
+            async with state.reading:
+                info = _existing(state, contract)
+            return await read_state(self._runs, session, state, info)
+
+    @_command
+    async def code(self, contract: Address) -> bytes:
+        """The code of a contract; empty where there is none."""
+        return await self._ask_long(lambda store: Overlay(store).code(contract))
+
+    @_command
+    async def balance(self, address: Address) -> int:
+        """Balance of an account, a contract, or any other address."""
+        return await self._ask(lambda store: store.balance(address))
+
+    @_command
+    async def contracts(self) -> list[ContractInfo]:
+        """All contracts in order of deployment."""
+        return await self._ask(Store.contracts)
+
+    @_command
+    async def accounts(self) -> list[AccountInfo]:
+        """Balances of the named accounts, of contracts, and of every other address that has one."""
+        return await self._ask_long(Store.accounts)
+
+    @_command
+    async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
+        """The last ``count`` recorded transactions, oldest first."""
+        return await self._ask_long(lambda store: store.transactions(count))
+
+    @_command
+    async def snapshot(self) -> bytes:
+        """The whole state, for :meth:`restore` and :meth:`validate`."""
+        return await self._ask_long(Store.snapshot)
+
+    async def _ask(self, question: Callable[[Store], T]) -> T:
+        async with self._database.reading() as session:
+            return await session.ask(question)
+
+    async def _ask_long(self, question: Callable[[Store], T]) -> T:
+        async with self._database.reading() as session:
+            return await session.ask_long(question)
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    async def _write(self, make: Callable[[StateView], Transaction]) -> Execution:
+        """Carries out a command of the user; ``make`` finds out whether it is possible."""
+        async with self._database.writing() as session:
+            async with session.view() as state:
+                await _checked(state, make)  # one that is not changes nothing
+            resumed = await self._deliver(session)
+            async with session.view() as state:
+                transaction = await _checked(state, make)
+                receipt, _, changes = await execute(
+                    self._runs, state, transaction, self._runs.identify(state, transaction)
+                )
+            if changes is None:
+                return Execution(receipt, resumed=resumed)
+            (receipt,) = await session.commit([changes])
+            return Execution(receipt, await self._deliver(session), resumed)
+
+    async def _deliver(self, session: Session) -> tuple[Receipt, ...]:
+        """Delivers what is in the queue and what follows from it, within the limit of one command."""
+        receipts: list[Receipt] = []
+        while queued := await session.ask(lambda store: store.queued(1)):
+            ((number, transaction),) = queued
+            async with session.view() as state:
+                identity = self._runs.identify(state, transaction, number)
+                if len(receipts) < limits.DELIVERIES:
+                    *_, changes = await execute(self._runs, state, transaction, identity, queued=number)
+                    assert changes is not None, "a queued message is always settled"
+                else:
+                    changes = await put_back(state, transaction, identity, queued=number)
+            receipts += await session.commit([changes])
+        return tuple(receipts)
+
+
+async def _checked(state: StateView, make: Callable[[StateView], Transaction]) -> Transaction:
+    async with state.reading:
+        transaction = make(state)
+        _check_sender(state, transaction.sender, transaction.origin, transaction.value)
+        return transaction
+
+
+def _check_sender(state: StateView | Store, sender: Address, origin: Address, value: int) -> None:
+    if not 0 <= value <= limits.VALUE_MAX:
+        raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
+    if state.contract(origin):
+        raise BadValue(f"{origin!s} is a contract; only accounts send transactions")
+    balance = state.balance(sender)
+    if value > balance:
+        name = accounts.names().get(sender, str(sender))
+        raise InsufficientBalance(f"{name} has {balance}, which is less than the value {value}")
+
+
+def _check_code(code: bytes) -> None:
+    if len(code) > CONTRACT_FILE_BYTES:
+        raise BadValue(f"the contract has {len(code)} bytes, the limit is {CONTRACT_FILE_BYTES}")
+
+
+def _check_calldata(data: bytes) -> None:
+    if len(data) > HOST_REPLY_SLICE_BYTES:
+        raise BadValue(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
+
+
+def _existing(state: StateView, contract: Address) -> ContractInfo:
+    info = state.contract(contract)
+    if info is None:
+        raise NotFound(f"there is no contract {contract!s}")
+    return info

@@ -1,0 +1,295 @@
+"""The database file of a chain, shared by its coroutines and with other processes.
+
+*Sessions.* Between commands nothing is open. The first command that needs the file opens it, those that come while it
+is open join, the last one closes it: a :class:`Session`. Next to the file lies an empty ``….lock``. A session that only
+reads shares that lock with other processes, one that may write holds it alone, and a killed process loses it.
+Commands that write take turns, in order of arrival. One that finds a session for reading waits until those who read
+are done, and whoever comes later waits behind it.
+
+*Who reads while another writes.* A contract runs against a :class:`StateView`, the committed state at one moment. A
+commit first puts aside, for the views that are open, what it is about to overwrite; so a transaction waits for no view
+and no view for a transaction.
+
+*Threads.* A commit has to wait for the disk, and what moves many bytes takes its time, so they are done in a thread.
+One lock per session (:attr:`StateView.reading`) keeps everybody else off the connection meanwhile, without blocking the
+event loop. What else is asked of SQLite are single short statements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain.model import ContractInfo, Receipt
+from pygenvm.localnet.chain.store import Changes, Store
+from pygenvm.localnet.errors import DatabaseError
+
+T = TypeVar("T")
+
+
+class StateView:
+    """The committed state at one moment, whatever is committed after it. To be used under :attr:`reading`."""
+
+    def __init__(self, store: Store, reading: asyncio.Lock) -> None:
+        self.reading = reading
+        """Held by whoever asks the database something."""
+        self.transactions = store.transaction_count()
+        """How many were recorded."""
+        self._store = store
+        self._copy: Store | None = None
+        self._pages: dict[tuple[bytes, bytes, int], bytes] = {}
+        self._balances: dict[Address, int] = {}
+        self._nonces: dict[Address, int] = {}
+        self._not_yet: set[Address] = set()
+
+    async def ask(self, question: Callable[[], T], size: int = 0) -> T:
+        """The answer of something that uses this view; in a thread if it moves many bytes.
+
+        :param size: how many.
+        """
+        async with self.reading:
+            return question() if size <= limits.INLINE_BYTES else await in_thread(question)
+
+    def balance(self, address: Address) -> int:
+        """Balance of any address; 0 for one that never had any."""
+        return self._balances[address] if address in self._balances else self._store.balance(address)
+
+    def nonce(self, address: Address) -> int:
+        """Recorded transactions of an account, or deployments without salt of a contract."""
+        return self._nonces[address] if address in self._nonces else self._store.nonce(address)
+
+    def contract(self, address: Address) -> ContractInfo | None:
+        """The contract at an address."""
+        return None if address in self._not_yet else self._store.contract(address)
+
+    def pages(self, address: Address, slot: bytes, first: int, last: int) -> dict[int, bytes]:
+        """Pages ``first`` to ``last`` of a slot that were ever written, without their trailing zeros."""
+        found = self._store.pages(address, slot, first, last)
+        return {page: self._pages.get((address.as_bytes, slot, page), data) for page, data in found.items()}
+
+    def keep(self, changes: Changes) -> None:
+        """Puts aside what ``changes`` are about to overwrite."""
+        if self._copy is not None:
+            return
+        for key in changes.pages.keys() - self._pages.keys():
+            address, slot, page = key
+            self._pages[key] = self._store.pages(Address(address), slot, page, page).get(page, b"")
+        for account in changes.balances.keys() - self._balances.keys():
+            self._balances[account] = self._store.balance(account)
+        for account in changes.nonces.keys() - self._nonces.keys():
+            self._nonces[account] = self._store.nonce(account)
+        if changes.contract:
+            self._not_yet.add(changes.contract.address)
+
+    def take_copy(self, snapshot: bytes) -> None:
+        """Goes on without the database, with a copy of it."""
+        if self._copy is None:
+            self._store = self._copy = Store.of_snapshot(snapshot)
+
+    def close(self) -> None:
+        """Frees the copy, if there is one."""
+        if self._copy is not None:
+            self._copy.close()
+
+
+class Session:
+    """The database while it is open; made by :class:`Database`."""
+
+    def __init__(
+        self,
+        store: Store,
+        resources: contextlib.ExitStack,
+        *,
+        alone: bool,
+        on_commit: Callable[[Receipt], None] | None,
+    ) -> None:
+        self.alone = alone
+        """No other process reads or writes."""
+        self.users = 0
+        self.over = asyncio.Event()
+        self._store = store
+        self._resources = resources
+        self._on_commit = on_commit
+        #: Held by whoever asks the database something.
+        self._reading = asyncio.Lock()
+        self._views: set[StateView] = set()
+
+    async def ask(self, question: Callable[[Store], T]) -> T:
+        """The answer to something that takes no time."""
+        async with self._reading:
+            return question(self._store)
+
+    async def ask_long(self, question: Callable[[Store], T]) -> T:
+        """The same in a thread."""
+        async with self._reading:
+            return await in_thread(lambda: question(self._store))
+
+    @contextlib.asynccontextmanager
+    async def view(self) -> AsyncIterator[StateView]:
+        """The committed state of this moment."""
+        async with self._reading:
+            state = StateView(self._store, self._reading)
+            self._views.add(state)
+        try:
+            yield state
+        finally:
+            self._views.discard(state)
+            state.close()
+
+    async def commit(self, changes: Sequence[Changes]) -> list[Receipt]:
+        """Writes transactions, all or none, and gives their receipts with numbers (:meth:`Store.commit`).
+
+        Once begun it is carried to its end, also when the caller is cancelled.
+        """
+        async with self._reading:
+            views, loop = tuple(self._views), asyncio.get_running_loop()
+
+            def write() -> list[Receipt]:
+                for view in views:
+                    for change in changes:
+                        view.keep(change)
+                receipts = self._store.commit(changes)
+                if self._on_commit:
+                    for receipt in receipts:
+                        loop.call_soon_threadsafe(self._on_commit, receipt)
+                return receipts
+
+            return await in_thread(write)
+
+    async def replace(self, action: Callable[[Store], None]) -> None:
+        """Changes the state as no transaction could."""
+        async with self._reading:
+            views = tuple(self._views)
+            await in_thread(lambda: self._replace(action, views))
+
+    def _replace(self, action: Callable[[Store], None], views: Sequence[StateView]) -> None:
+        if views:
+            snapshot = self._store.snapshot()
+            for view in views:
+                view.take_copy(snapshot)
+        action(self._store)
+
+    def close(self) -> None:
+        """Closes the file, then gives up the lock."""
+        self._resources.close()
+        self.over.set()
+
+
+class Database:
+    """The file at ``path`` and the turns of those who use it. It belongs to one event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock_seconds: float,
+        on_wait: Callable[[], None] | None = None,
+        on_commit: Callable[[Receipt], None] | None = None,
+    ) -> None:
+        """
+        :param lock_seconds: how long to wait for another process; ``on_wait`` is called then.
+        :param on_commit: called with the receipt of every transaction that was committed here.
+        """
+        self._path = path
+        self._lock_seconds = lock_seconds
+        self._on_wait = on_wait
+        self._on_commit = on_commit
+        #: Locks of asyncio are handed on in order of arrival.
+        self._turn = asyncio.Lock()
+        self._entrance = asyncio.Lock()
+        self._session: Session | None = None
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """A session in which nothing is written, but perhaps by others of this chain.
+
+        :raises DatabaseError: no lock after ``lock_seconds``, or the database cannot be used.
+        """
+        async with self._enter(alone=False) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[Session]:
+        """A session in which nobody else writes.
+
+        :raises DatabaseError: as for :meth:`reading`.
+        """
+        async with self._turn, self._enter(alone=True) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def _enter(self, *, alone: bool) -> AsyncIterator[Session]:
+        deadline = time.monotonic() + self._lock_seconds  # from here: they stand in line
+        async with self._entrance:
+            if alone and self._session and not self._session.alone:
+                await self._session.over.wait()
+            if self._session is None:
+                self._session = await self._open(alone, deadline)
+            session = self._session
+            session.users += 1
+        try:
+            yield session
+        finally:
+            session.users -= 1
+            if not session.users:
+                self._session = None
+                session.close()
+
+    async def _open(self, alone: bool, deadline: float) -> Session:
+        with contextlib.ExitStack() as resources:
+            # Where there is nothing to protect, a command that reads leaves no files behind.
+            if alone or self._path.exists():
+                resources.enter_context(await self._lock(alone, deadline))
+            store = resources.enter_context(contextlib.closing(Store(self._path)))
+            return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
+
+    async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:
+        """The lock file, locked until it is closed."""
+        lock_path = self._path.with_name(self._path.name + ".lock")
+        with contextlib.ExitStack() as opened:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                lock = opened.enter_context(open(lock_path, "ab"))
+            except OSError as error:
+                raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
+            waited = False
+            while not _try_lock(lock, alone):
+                if time.monotonic() >= deadline:
+                    raise DatabaseError(
+                        f"{self._path} is in use by another genvm local command;"
+                        f" gave up after {self._lock_seconds:g} seconds"
+                    )
+                if not waited and self._on_wait:
+                    self._on_wait()
+                waited = True
+                await asyncio.sleep(limits.LOCK_POLL_SECONDS)
+            opened.pop_all()
+            return lock
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Carries ``work`` to its end in a thread. If the caller is cancelled meanwhile, that takes effect after it."""
+    # No task: when a program ends, asyncio.run cancels all of those.
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
+        raise
+
+
+def _try_lock(lock: IO[bytes], alone: bool) -> bool:
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,158 @@
+"""What the local network knows of executors: :class:`Executor` takes a host and a request and gives a report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.endpoint import UnixEndpoint
+from pygenvm.executor.host_protocol.host import Host
+from pygenvm.executor.host_protocol.server import LEFT, Listener, Session, listen
+from pygenvm.localnet.errors import ExecutorError
+from pygenvm.localnet.executors.output import Captured, capture, output_pipe
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run. ``message`` as in spec executor/10, ``permissions`` a subset of ``rwscn``."""
+
+    message: Mapping[str, object]
+    tx_id: str
+    permissions: str
+    timeout: float
+    """Seconds of wall time until the run is ended with the VM error ``timeout``."""
+    sync: bool = False
+    node_address: str = "0x"
+    """What LLM and web services are told about this node."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How an executor process ended. The result of the run is at the host."""
+
+    exit_status: int
+    """Exit code, or minus the number of the signal that ended the process."""
+    failure: str | None
+    """Why the host did not get a result, as the host saw it; None: it got one and acknowledged it."""
+    timed_out: bool
+    stdout: Captured
+    stderr: Captured
+    log: Captured
+    seconds: float
+
+
+class Executor(Protocol):
+    """Runs a message against a host. Several runs may be under way at the same time."""
+
+    async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        """Returns after the run has ended, whatever its result; a run whose caller is cancelled is ended at once.
+
+        :raises ExecutorError: no executor could be started.
+        """
+        ...
+
+
+class StartedExecutor(Protocol):
+    """An executor that has been started for one run."""
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM); does nothing once it has ended."""
+
+    def kill(self) -> None:
+        """End it and everything that it has started, at once."""
+
+    async def wait(self) -> int:
+        """Exit code, or minus the number of the signal that ended it.
+
+        :raises ExecutorError: nobody knows.
+        """
+        ...
+
+
+class StartingExecutor(ABC):
+    """An :class:`Executor`; how one is started is left to subclasses."""
+
+    def __init__(self, grace: float) -> None:
+        """:param grace: seconds between SIGTERM and SIGKILL."""
+        self._grace = grace
+
+    @abstractmethod
+    async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:
+        """An executor that writes to copies of the three descriptors.
+
+        :raises ExecutorError: it cannot be started.
+        """
+
+    async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        with tempfile.TemporaryDirectory(prefix="genvm-local-") as folder:
+            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
+            try:
+                async with listen(lambda: host, address) as listener:
+                    return await self._run(listener, _arguments(address, request), request.timeout)
+            except OSError as error:
+                raise ExecutorError(f"cannot listen for the executor at {address!s}: {error}") from error
+
+    async def _run(self, listener: Listener[Host], arguments: RunArguments, timeout: float) -> RunReport:
+        started = time.monotonic()
+        async with output_pipe() as stdout, output_pipe() as stderr, output_pipe() as log:
+            try:
+                executor = await self._start(arguments, stdout.write_fd, stderr.write_fd, log.write_fd)
+            finally:
+                for pipe in (stdout, stderr, log):
+                    os.close(pipe.write_fd)
+            streams = [asyncio.create_task(capture(pipe.reader)) for pipe in (stdout, stderr, log)]
+            session = asyncio.create_task(listener.session())
+            try:
+                status, timed_out = await self._wait(executor, timeout)
+                executor.kill()  # what it left behind would keep the pipes open
+                captured = await asyncio.gather(*streams)
+                failure = await _failure(session)
+            finally:
+                executor.kill()
+                for task in (*streams, session):
+                    task.cancel()
+                await asyncio.gather(*streams, session, return_exceptions=True)
+                with contextlib.suppress(ExecutorError):
+                    await executor.wait()
+        seconds = time.monotonic() - started
+        return RunReport(status, failure, timed_out, captured[0], captured[1], captured[2], seconds)
+
+    async def _wait(self, executor: StartedExecutor, timeout: float) -> tuple[int, bool]:
+        """Waits for the end of the executor, ending it after ``timeout``; its status, and whether that was needed."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(executor.wait(), timeout), False
+        executor.terminate()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(executor.wait(), self._grace), True
+        executor.kill()
+        return await executor.wait(), True
+
+
+def _arguments(address: str, request: RunRequest) -> RunArguments:
+    return RunArguments(
+        message=json.dumps(request.message),
+        host=address,
+        host_data=json.dumps({"node_address": request.node_address, "tx_id": request.tx_id}),
+        permissions=request.permissions,
+        sync=request.sync,
+        # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.
+        debug_mode=True,
+        printed=frozenset(["result"]),
+    )
+
+
+async def _failure(session: asyncio.Task[Session[Host]]) -> str | None:
+    """Why no result was consumed, once the executor is gone and its socket with it."""
+    with contextlib.suppress(TimeoutError):
+        return (await asyncio.wait_for(asyncio.shield(session), 1.0)).failure
+    return LEFT
