@@ -51,6 +51,8 @@ CLOSED_OUTPUT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 
+#: Upgraders of a contract that are looked at when a run begins, each with a request to the host.
+UPGRADERS_MAX = 10_000
 #: Largest request of gl_call, and data of one storage_write: what a contract can give us at once for the host.
 GL_CALL_REQUEST_BYTES = 256 << 20
 STORAGE_WRITE_BYTES = 256 << 20

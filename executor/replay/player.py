@@ -20,7 +20,15 @@ from pygenvm.executor.message import Message
 from pygenvm.executor.module_protocol.codec import Ok, UserError, decode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
-from pygenvm.executor.outcome import HostFault, InternalErrorRaised, ModuleFault, VMErrorRaised
+from pygenvm.executor.outcome import (
+    Blame,
+    HostFault,
+    InternalError,
+    InternalErrorRaised,
+    ModuleFault,
+    VMErrorRaised,
+    blame_of,
+)
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.record.format import (
     ENDED_BY_SIGNAL,
@@ -58,6 +66,10 @@ class Deviation(HostFault):
     """The run did something else than the recorded one. It ends the run, as a host would that breaks off."""
 
 
+class ReplayError(Exception):
+    """This installation cannot replay anything; the text says why."""
+
+
 class EndOfRecord(HostFault):
     """An interrupted run has been replayed up to its interruption."""
 
@@ -79,6 +91,7 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     """Run the recorded execution again. On a thread with a big stack (:func:`executor.run.process.start_vm_thread`).
 
     :raises RecordError: the recorded options cannot be used.
+    :raises ReplayError: something is missing here, which says nothing about the record.
     """
     record = player.record
     from pygenvm.executor.run.console import ProcessConsole
@@ -109,18 +122,26 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         gate=_ReplayedGate(player),
     )
     supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
+    lacking: str | None = None
     try:
         supervisor.start_up()
     except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
         player.not_started(str(error))
+        if isinstance(error, RegistryError) or blame_of(error) is Blame.INSTALLATION:
+            lacking = str(error)
     else:
-        payload = supervisor.run().payload()
+        result = supervisor.run()
+        if isinstance(result.outcome, InternalError) and result.outcome.blame is Blame.INSTALLATION:
+            lacking = result.outcome.message
         if player.deviation is None and not player.at_end and ending.vm_delivers():
             try:
-                host.consume_result(payload)
+                host.consume_result(result.payload())
             except InternalErrorRaised as error:
                 player.not_delivered(str(error))
-    return player.verdict()
+    verdict = player.verdict()
+    if lacking is not None and not verdict.same:
+        raise ReplayError(lacking)
+    return verdict
 
 
 def _remarks(record: Record) -> Iterator[str]:
