@@ -121,7 +121,7 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (SHIPPED + "x: !!int ''", "a value that is no int"),
         (SHIPPED + "x: !!float abc", "a value that is no float"),
         (SHIPPED + "x: !!python/object:os.system y", "not YAML: could not determine a constructor"),
-        (SHIPPED + "x: !<\"%1b[31m> 1", "not YAML"),
+        (SHIPPED + 'x: !<"%1b[31m> 1', "not YAML"),
         (SHIPPED.replace("${exeDir}/../data", '"a\\0b"'), "registry_dir cannot be the name of a folder"),
         (SHIPPED.replace("${exeDir}/../.cache/", '"\\ud800"'), "cache_dir cannot be the name of a folder"),
         (SHIPPED.replace("log_level: info", 'log_level: "\\e[31m\\n"'), "is none of"),
