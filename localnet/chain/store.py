@@ -85,7 +85,7 @@ def _checked(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate
         try:
             return method(store, *args, **kwargs)
         except (ValueError, TypeError, LookupError, OverflowError) as error:
-            raise DatabaseError(f"database {store._path} is damaged: {error}") from error
+            raise DatabaseError(f"database {store._path} is damaged: {error!s:.200}") from error
 
     return ask
 
@@ -454,7 +454,8 @@ def _own_layout() -> list[tuple[Any, ...]]:
 def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError, OverflowError) as error:
+    # SQLite puts pieces of the file into its texts, and Python expects UTF-8 there.
+    except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
         late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
         why = f"no answer within {limits.STATEMENT_SECONDS:g} seconds" if late else error
         raise DatabaseError(f"database {path}: {why}") from error
