@@ -6,7 +6,6 @@ run has once, its metrics and its failure, are no part of any ration, so that no
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import math
@@ -67,8 +66,8 @@ class Logger:
 
         That one has the level and target of what it stands for, and nothing comes behind it.
         """
-        logger = copy.copy(self)
-        logger._ration = size
+        logger = object.__new__(Logger)
+        logger.__dict__.update(self.__dict__, _ration=size)
         return logger
 
     def trace(self, message: str, /, **extras: object) -> None:
