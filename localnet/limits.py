@@ -39,8 +39,8 @@ ARGUMENT_DEPTH = 100
 #: A schema, and arrays and objects inside each other in it.
 SCHEMA_CHARACTERS = 16 << 20
 SCHEMA_DEPTH = 50
-#: The message of a run has a 64-bit value (spec executor/10 "Message JSON").
-VALUE_MAX = (1 << 64) - 1
+#: Value of a message, and of all balances together, so that none can be more than a message carries.
+VALUE_MAX = (1 << 256) - 1
 #: Name of a contract.
 NAME_CHARACTERS = 64
 
@@ -58,6 +58,13 @@ STATEMENT_STEPS = 100_000
 ANSWER_ROWS = 1 << 20
 ANSWER_BYTES = 1 << 30
 DATABASE_VALUE_BYTES = 1 << 29
+
+#: So many of the last contracts are searched for the one whose traceback is shown.
+SEARCHED_CONTRACTS = 50
+#: Code of more bytes is not given to the linter when it fails.
+LINTED_BYTES = 1 << 20
+#: Failed commands that are kept for the log, the last ones.
+LOG_FAILURES = 200
 
 # --- output ---------------------------------------------------------------------------------------
 

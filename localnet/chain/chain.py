@@ -75,6 +75,7 @@ class Chain:
         on_commit: Callable[[Receipt], None] | None = None,
         node_address: str = "0x",
         eth_call: EthCall | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -85,8 +86,11 @@ class Chain:
             in order, also of those whose caller was cancelled.
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
+        :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         """
-        self._database = Database(Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit)
+        self._database = Database(
+            Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
+        )
         self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call)
         self._commands = 0
         self._idle = asyncio.Event()
@@ -135,6 +139,7 @@ class Chain:
         value: int = 0,
         salt: int = 0,
         name: str = "",
+        kept_at: str = "",
     ) -> Execution:
         """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
 
@@ -142,6 +147,7 @@ class Chain:
         :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
         :param name: kept with the contract (:attr:`ContractInfo.name`).
+        :param kept_at: kept with the contract, for :meth:`kept_at`.
         :raises BadRequest: impossible code, value, sender or salt. Nothing was run.
         """
         if not 0 <= salt < 1 << 256:
@@ -153,7 +159,9 @@ class Chain:
             address = accounts.contract_address(sender, salt=salt, nonce=state.nonce(sender))
             if state.contract(address):
                 raise BadRequest(f"{sender!s} has already used salt {salt}, for the contract {address!s}")
-            return Transaction(Kind.DEPLOY, sender, origin or sender, address, value, data, code=code, name=name)
+            return Transaction(
+                Kind.DEPLOY, sender, origin or sender, address, value, data, code=code, name=name, kept_at=kept_at
+            )
 
         return await self._write(transaction)
 
@@ -188,12 +196,12 @@ class Chain:
     async def deal(self, address: Address, balance: int) -> None:
         """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
 
-        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        :raises BadValue: all balances together would not fit 256 bits.
         """
 
         def deal(store: Store) -> None:
             if balance < 0 or store.total_value() - store.balance(address) + balance > limits.VALUE_MAX:
-                raise BadValue(f"all balances together must be from 0 to {limits.VALUE_MAX}")
+                raise BadValue("all balances together must be from 0 to 2^256 - 1")
             store.set_balance(address, balance)
 
         async with self._database.writing() as session:
@@ -287,6 +295,11 @@ class Chain:
         return await self._ask_long(lambda store: Overlay(store).code(contract))
 
     @_command
+    async def kept_at(self, contract: Address) -> str:
+        """What :meth:`deploy` was told of where the contract's author keeps its file."""
+        return await self._ask(lambda store: store.kept_at(contract))
+
+    @_command
     async def balance(self, address: Address) -> int:
         """Balance of an account, a contract, or any other address."""
         return await self._ask(lambda store: store.balance(address))
@@ -303,8 +316,13 @@ class Chain:
 
     @_command
     async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
-        return await self._ask_long(lambda store: store.transactions(count))
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
+        return await self._ask_long(lambda store: store.log(count))
+
+    @_command
+    async def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        return await self._ask_long(Store.failed_deployment)
 
     @_command
     async def snapshot(self) -> bytes:
@@ -333,6 +351,7 @@ class Chain:
                     self._runs, state, transaction, self._runs.identify(state, transaction)
                 )
             if changes is None:
+                await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
             (receipt,) = await session.commit([changes])
             return Execution(receipt, await self._deliver(session), resumed)
@@ -362,7 +381,7 @@ async def _checked(state: StateView, make: Callable[[StateView], Transaction]) -
 
 def _check_sender(state: StateView | Store, sender: Address, origin: Address, value: int) -> None:
     if not 0 <= value <= limits.VALUE_MAX:
-        raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
+        raise BadValue("the value must be from 0 to 2^256 - 1")
     if state.contract(origin):
         raise BadValue(f"{origin!s} is a contract; only accounts send transactions")
     balance = state.balance(sender)

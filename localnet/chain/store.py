@@ -1,17 +1,19 @@
 """The state of a local network in one SQLite file, one SQLite transaction per transaction of the network.
 
-The file is made by the first commit, so a command that fails leaves none behind. It has a rollback journal and no
-write-ahead log: between commands there is exactly one file, and copying it copies the network. Who may open it when is
-up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit` writes all effects
-of a transaction or none.
+The file is made by the first transaction, so a command that cannot be run leaves none behind. It has a rollback
+journal and no write-ahead log: between commands there is exactly one file, and copying it copies the network. Who may
+open it when is up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit`
+writes all effects of a transaction or none.
 
 The file may be a stranger's, and so hold anything. It must have exactly our tables, without views, triggers and other
 things of a schema that run when it is read; no question takes, or brings, more than :mod:`localnet.limits` allow; every
 value is checked when it is read.
 
 Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
-their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance).
-Amounts are decimal text, because SQLite's integers end at 2**63.
+their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance). Besides
+the state there is ``failures``, for the log too: commands that failed and changed nothing, each with the number of the
+transaction ``after`` which it came; made by the first of them. Amounts are decimal text, because SQLite's integers end
+at 2**63.
 """
 
 from __future__ import annotations
@@ -71,6 +73,12 @@ CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT
                     sender BLOB NOT NULL, origin BLOB NOT NULL, contract BLOB NOT NULL, value TEXT NOT NULL,
                     calldata BLOB NOT NULL, code BLOB NOT NULL, released_on TEXT NOT NULL);
 """
+#: What is kept of a transaction besides its number.
+_RECORDED = (
+    "tx_id, parent, kind, status, sender, origin, contract, name, value, calldata, released_on, datetime, outcome,"
+    " details"
+)
+_FAILURES = f"CREATE TABLE IF NOT EXISTS failures (number INTEGER PRIMARY KEY, after, {_RECORDED})"
 _LAYOUT = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name, type"
 
 P = ParamSpec("P")
@@ -110,15 +118,17 @@ class Changes:
 class Store:
     """One network's state. Nothing here waits for other users of the file or locks it against them."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
         """Opens ``path``; without a file there, or without a path, shows the state of a new network.
 
+        :param durable: a commit has reached the disk when it returns. Without that a power cut may destroy the file.
         :raises DatabaseError: not a database of ours, or unreadable.
         """
         self._path = path or Path(":memory:")
+        self._durable = durable
         with _sqlite_errors(self._path):
             self._exists = path is not None and path.exists() and path.stat().st_size > 0
-            self._connection = _connect(self._path if self._exists else Path(":memory:"))
+            self._connection = _connect(self._path if self._exists else Path(":memory:"), durable)
             if self._exists:
                 self._check_version()
             else:
@@ -189,6 +199,17 @@ class Store:
         return _contract(row) if row else None
 
     @_checked
+    def kept_at(self, address: Address) -> str:
+        """Where the author of a contract keeps its file (:attr:`localnet.chain.model.Transaction.kept_at`)."""
+        row = self._one(
+            "SELECT details FROM transactions WHERE contract = ? AND kind = ? AND status = ?",
+            address.as_bytes,
+            Kind.DEPLOY,
+            Status.OK,
+        )
+        return str(_details_from_bytes(_of(row[0], bytes))["kept_at"]) if row else ""
+
+    @_checked
     def contracts(self) -> list[ContractInfo]:
         """All contracts in order of deployment."""
         rows = self._all("SELECT address, name, number, top_level FROM contracts ORDER BY number")
@@ -218,14 +239,29 @@ class Store:
         return _count(row[0]) if row else 0
 
     @_checked
-    def transactions(self, count: int) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
-        rows = self._all(
-            "SELECT number, tx_id, parent, kind, status, sender, origin, contract, name, value, calldata, released_on,"
-            " datetime, outcome, details FROM transactions ORDER BY number DESC LIMIT ?",
-            count,
+    def log(self, count: int) -> list[Receipt]:
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
+        query = "SELECT {} FROM {} ORDER BY number DESC LIMIT ?"
+        rows = self._all(query.format(f"number, 0, number, {_RECORDED}", "transactions"), count)
+        if self._has_failures():
+            rows += self._all(query.format(f"after, number, NULL, {_RECORDED}", "failures"), count)
+        rows.sort(key=lambda row: row[:2])
+        return [_receipt(row[2:]) for row in rows[-count:]]
+
+    @_checked
+    def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        if not self._has_failures():
+            return None
+        row = self._one(
+            f"SELECT NULL, {_RECORDED} FROM failures WHERE kind = ? AND NOT EXISTS (SELECT 1 FROM transactions"
+            " WHERE number > after AND kind = failures.kind AND parent IS NULL) ORDER BY number DESC",
+            Kind.DEPLOY,
         )
-        return [_receipt(row) for row in reversed(rows)]
+        return _receipt(row) if row else None
+
+    def _has_failures(self) -> bool:
+        return self._one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'failures'") is not None
 
     @_checked
     def queued(self, count: int) -> list[tuple[int, Transaction]]:
@@ -277,6 +313,20 @@ class Store:
                 raise DatabaseError("a transaction would create or destroy value; nothing was written")
         return receipts
 
+    def record_failure(self, receipt: Receipt) -> None:
+        """Keeps a failed command of the user for the log. The state, and what is numbered in it, stay as they are.
+
+        :raises DatabaseError: the file cannot be written.
+        """
+        with _sqlite_errors(self._path), self._writing():
+            self._connection.execute(_FAILURES)
+            self._insert("failures", "after", self.transaction_count(), receipt)
+            self._connection.execute(
+                "DELETE FROM failures WHERE number <= (SELECT MAX(number) FROM failures) - ?"
+                " AND number <> IFNULL((SELECT MAX(number) FROM failures WHERE kind = ?), 0)",
+                (limits.LOG_FAILURES, Kind.DEPLOY),
+            )
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction of the database; makes the file if there is none."""
@@ -297,7 +347,7 @@ class Store:
         if not self._exists:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection.close()
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._durable)
 
     def _apply(self, changes: Changes) -> Receipt:
         execute = self._connection.execute
@@ -313,7 +363,7 @@ class Store:
         )
         number = self.transaction_count() + 1
         receipt = dataclasses.replace(changes.receipt, number=number)
-        self._log(receipt)
+        self._insert("transactions", "number", number, receipt)
         if changes.delivered is not None:
             execute("DELETE FROM queue WHERE number = ?", (changes.delivered,))
         for message in changes.queue:
@@ -331,12 +381,12 @@ class Store:
         )
         self._connection.execute(f"UPDATE accounts SET {column} = ? WHERE address = ?", (value, address.as_bytes))
 
-    def _log(self, receipt: Receipt) -> None:
+    def _insert(self, table: str, key: str, number: int, receipt: Receipt) -> None:
         transaction = receipt.transaction
         self._connection.execute(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO {table} ({key}, {_RECORDED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                receipt.number,
+                number,
                 receipt.tx_id,
                 transaction.parent,
                 transaction.kind,
@@ -389,7 +439,7 @@ class Store:
             raise DatabaseError(
                 f"{self._path} has version {version[0]} of the database layout, this release reads {SCHEMA_VERSION}"
             )
-        if _layout(self._all(_LAYOUT)) != _own_layout():
+        if _layout(self._all(_LAYOUT)) not in _own_layouts():
             raise DatabaseError(f"{self._path} has not the tables of a local network")
 
     def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
@@ -427,7 +477,7 @@ class _Connection(sqlite3.Connection):
         return super().executemany(*args)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write. Several threads, but
     # only one at a time: see localnet.chain.database.
     connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False, factory=_Connection)
@@ -435,7 +485,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     # Nothing of the file's schema may call functions, and its cells are looked at before they are used.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    if not durable:
+        connection.execute("PRAGMA journal_mode = MEMORY")
     return connection
 
 
@@ -444,10 +496,14 @@ def _layout(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @functools.cache
-def _own_layout() -> list[tuple[Any, ...]]:
+def _own_layouts() -> list[list[tuple[Any, ...]]]:
+    """Without failures and with them."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(_SCHEMA)
-        return _layout(connection.execute(_LAYOUT))
+        layouts = []
+        for script in (_SCHEMA, _FAILURES):
+            connection.executescript(script)
+            layouts.append(_layout(connection.execute(_LAYOUT)))
+        return layouts
 
 
 @contextlib.contextmanager
@@ -546,7 +602,7 @@ def _queued(row: tuple[Any, ...]) -> Transaction:
 
 def _receipt(row: tuple[Any, ...]) -> Receipt:
     number, tx_id, parent, kind, status, sender, origin, contract, name, value, data, on, *rest = row
-    datetime, outcome, details = rest
+    datetime, outcome, details = rest[0], rest[1], _details_from_bytes(_of(rest[2], bytes))
     return Receipt(
         Transaction(
             Kind(kind),
@@ -556,6 +612,7 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
             _amount(value),
             _of(data, bytes),
             name=_of(name, str),
+            kept_at=details.pop("kept_at"),
             parent=_parent(parent),
             on=_released_on(on),
         ),
@@ -563,8 +620,8 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
         None if outcome is None else _outcome(outcome),
         _of(tx_id, bytes),
         _of(datetime, str),
-        number=_of(number, int),
-        **_details_from_bytes(_of(details, bytes)),
+        number=None if number is None else _of(number, int),
+        **details,
     )
 
 
@@ -576,8 +633,10 @@ def _outcome(value: Any) -> Outcome:
 
 
 def _details_to_bytes(receipt: Receipt) -> bytes:
+    kept_at = {"kept_at": receipt.transaction.kept_at} if receipt.transaction.kept_at else {}
     return calldata.encode(
         {
+            **kept_at,
             "events": [[list(event.topics), event.blob] for event in receipt.events],
             "messages": [
                 [str(post.kind), post.receiver, post.value, post.calldata, post.on, post.code, post.salt]
@@ -595,8 +654,9 @@ def _details_to_bytes(receipt: Receipt) -> bytes:
 
 
 def _details_from_bytes(data: bytes) -> dict[str, Any]:
-    details: dict[str, Any] = calldata.decode(data)
+    details: dict[str, Any] = _of(calldata.decode(data), dict)
     return {
+        "kept_at": _of(details.get("kept_at", ""), str),
         "events": tuple(_event(*event) for event in details["events"]),
         "messages": tuple(_posted(*posted) for posted in details["messages"]),
         "balances": tuple(

@@ -6,6 +6,7 @@ A :class:`Reader` has samples of what it reads. One run bends a sample, as bytes
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import json
@@ -35,7 +36,7 @@ from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import decode_leader_result, decode_result
 from pygenvm.executor.message import Message
 from pygenvm.executor.module_protocol import codec as modules
-from pygenvm.executor.outcome import Return, VMErrorRaised
+from pygenvm.executor.outcome import Return, UserError, VMErrorRaised
 from pygenvm.executor.pool.frames import FrameDecoder, FrameError, Job, Ready, Refused, Signal, encode_frame
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
@@ -265,18 +266,19 @@ def _database() -> list[bytes]:
     changes.pages[CONTRACT.as_bytes, _SLOT, 0] = b"page"
     with contextlib.closing(Store(path)) as store:
         store.commit([changes])
+        store.record_failure(dataclasses.replace(receipt, status=Status.FAILED, outcome=UserError("no")))
     return [path.read_bytes()]
 
 
 def _read_database(path: Path) -> object:
     with contextlib.closing(Store(path)) as store:
-        infos, receipts = store.contracts(), store.transactions(20)
+        infos, receipts = store.contracts(), store.log(20)
         names = documents.contract_names(infos)
         printer = Printer(Console(file=io.StringIO()), Console(file=io.StringIO()), names)
         printer.accounts(store.accounts())
         printer.log(receipts)
         documents.log_document(receipts, names)
-        store.queued(20), store.total_value(), store.transaction_count()
+        store.failed_deployment(), store.queued(20), store.total_value(), store.transaction_count()
         for info in infos:
             for slot, last in store.slots(info.address, 10):
                 store.pages(info.address, slot, 0, last)

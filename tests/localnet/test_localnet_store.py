@@ -53,9 +53,19 @@ def transfer(amount: int) -> Changes:
 def test_a_new_network(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "x" / "local.db")) as store:
         assert [info.name for info in store.accounts()] == list(accounts.NAMES)
-        assert store.balance(ALICE) == 10**18
-        assert store.total_value() == 10**19
+        assert store.balance(ALICE) == 10**24
+        assert store.total_value() == 10**25
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 0)])
+def test_waits_for_the_disk_only_where_that_is_wanted(tmp_path: Path, durable: bool, level: int) -> None:
+    path = tmp_path / "local.db"
+    with closing(Store(path, durable=durable)) as store:
+        store.commit([transfer(5)])
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
+    with closing(Store(path)) as store:
+        assert store.balance(BOB) == accounts.START_BALANCE + 5
 
 
 def test_commit_and_read_again(tmp_path: Path) -> None:
@@ -111,7 +121,7 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
                         self.execute("PRAGMA cache_spill = 1")
                         os.kill(os.getpid(), signal.SIGKILL)
                 return result
-        pygenvm.localnet.chain.store._connect = lambda path: pygenvm.localnet.chain.store.sqlite3.connect(
+        pygenvm.localnet.chain.store._connect = lambda path, durable: pygenvm.localnet.chain.store.sqlite3.connect(
             path, isolation_level=None, factory=Connection)
         with contextlib.closing(pygenvm.localnet.chain.store.Store(pathlib.Path({str(path)!r}))) as store:
             writes = 0
@@ -174,6 +184,7 @@ def strange(tmp_path: Path) -> Path:
     changes.pages[CONTRACT.as_bytes, SLOT, 3] = b"page"
     with closing(Store(path)) as store:
         store.commit([changes])
+        store.record_failure(receipt())
     return path
 
 
@@ -206,7 +217,7 @@ def test_tables_are_ours(strange: Path, script: str) -> None:
 def test_vacuum_and_whitespace_do_no_harm(strange: Path) -> None:
     spoil(strange, "VACUUM; PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, ', ', ',\n   ')")
     with closing(Store(strange)) as store:
-        assert store.total_value() == 10**19
+        assert store.total_value() == accounts.START_BALANCE * len(accounts.NAMES)
 
 
 def test_statements_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +273,8 @@ def test_answers_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "UPDATE transactions SET details = x''",
         "UPDATE transactions SET details = x'06'",
         "UPDATE transactions SET details = x'00'",
+        "UPDATE failures SET after = 'x'",
+        "UPDATE failures SET details = 1",
     ],
 )
 def test_values_are_checked(strange: Path, script: str) -> None:
@@ -274,13 +287,15 @@ def everything(store: Store) -> None:
     """Asks all that can be asked."""
     store.accounts()
     store.total_value()
-    store.transactions(100)
+    store.log(100)
+    store.failed_deployment()
     store.transaction_count()
     store.queued(100)
     for info in store.contracts():
         store.contract(info.address)
         store.nonce(info.address)
         store.balance(info.address)
+        store.kept_at(info.address)
         store.slot_count(info.address)
         for slot, last in store.slots(info.address, 100):
             store.pages(info.address, slot, 0, last)
