@@ -39,7 +39,7 @@ class Vm:
         self.counter = wasmtime.Global(self.store, kind, wasmtime.Val.i32(limits.WASM_DEPTH_BYTES))
         linker.define(self.store, COUNTERS_MODULE, DEPTH_GLOBAL, self.counter)
         define_memory_counter(self.store, linker)
-        pages = wasmtime.GlobalType(wasmtime.ValType.i64(), False)
+        pages = wasmtime.GlobalType(wasmtime.ValType.i64(), True)
         linker.define(
             self.store, COUNTERS_MODULE, MAXIMUM_GLOBAL, wasmtime.Global(self.store, pages, wasmtime.Val.i64(65_536))
         )
