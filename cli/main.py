@@ -29,8 +29,13 @@ examples:
   genvm local view get_storage
   genvm run --host unix:///tmp/host.sock --message '{…}' --host-data '{"node_address":"0x…","tx_id":"0x…"}'
 
-`genvm COMMAND --help` explains a command.
+`genvm COMMAND --help` explains a command. Exit code 4 of any command but `run` and `pool`: it is done, but its output
+could not be written (a full disk, a reader that is gone).
 """
+
+_INTERRUPTED = 130
+#: Commands that are told to end in their own ways.
+_OWN_SIGNALS = ("run", "pool")
 
 
 def program_version() -> str:
@@ -82,9 +87,29 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code (2 for a bad command line)."""
+    """Entry point; returns the exit code (2 for a bad command line).
+
+    Without ``argv`` this is the process's own command line, and its output streams are taken over too.
+    """
     _take_closed((0, 1, 2))
-    arguments = sys.argv[1:] if argv is None else argv
+    if argv is not None:
+        return _main(argv)[0]
+    from pygenvm.cli import streams
+
+    streams.take_over()
+    changes = False
+    try:
+        status, changes = _main(sys.argv[1:])
+    except SystemExit as end:
+        # How argparse ends: with a number.
+        status = int(end.code or 0)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    return streams.settled(status, changes=changes)
+
+
+def _main(arguments: list[str]) -> tuple[int, bool]:
+    """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
     if command == "run":
         # Before anything that takes time: a run that is told to end still has a result to deliver.
@@ -94,7 +119,14 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser(command).parse_args(arguments)
     _take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
-    return int(module.run(options))
+    with contextlib.nullcontext() if command in _OWN_SIGNALS else _interrupting():
+        return int(module.run(options)), getattr(options, "changes", False)
+
+
+def _interrupting() -> contextlib.AbstractContextManager[None]:
+    from pygenvm.cli import signals
+
+    return signals.interrupting()
 
 
 def _take_closed(descriptors: Iterable[int]) -> None:

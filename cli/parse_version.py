@@ -12,7 +12,8 @@ def add_parser(commands: Any) -> None:
         "parse-version-pattern",
         help="print the version that contract code on stdin declares",
         description="Read contract code from stdin and print the version it declares, as it is stored, without a "
-        "newline; `v*.*.*` for a zip that declares none. Exit code 1: the code is malformed.",
+        "newline; `v*.*.*` for a zip that declares none. Exit code 1: the code is malformed; 4: "
+        "the version could not be printed.",
         allow_abbrev=False,
     )
 

@@ -29,7 +29,8 @@ def add_parser(commands: Any) -> None:
         help="compile the installed runners ahead of the first run",
         description="Compile every WebAssembly module of the installed runners, for both modes, into the cache. "
         "A run compiles what it does not find there, which takes seconds for Python.",
-        epilog="exit codes: 0 done; 1 an archive is missing or a module cannot be compiled; 2 bad command line",
+        epilog="exit codes: 0 done; 1 an archive is missing or a module cannot be compiled; 2 bad command line; "
+        "4 done, but that could not be printed",
         allow_abbrev=False,
     )
     parser.add_argument("--info", action="store_true", help="only log which directories are used")

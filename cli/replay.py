@@ -23,7 +23,8 @@ _EPILOG = """\
 `genvm run --record FILE …` makes a record. A replay needs no host and no modules; contract output appears again.
 Log lines are those of warnings and errors; `genvm --log-level info replay FILE` shows more.
 
-exit codes: 0 the same; 1 something differs; 2 bad command line; 3 a record or the installation cannot be used
+exit codes: 0 the same; 1 something differs; 2 bad command line; 3 a record or the installation cannot be used;
+            4 the same, but that could not be printed
 """
 
 
@@ -104,6 +105,6 @@ def _tell(verdict: Verdict) -> int:
 
 def _leave(status: int) -> int:
     """The VM thread cannot be stopped, so the interpreter cannot be shut down."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    from pygenvm.cli import streams
+
+    os._exit(streams.settled(status))

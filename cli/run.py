@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,9 @@ exit codes: 0 the run completed, whatever its result; 1 it could not start; 2 ba
 """
 
 
+_HOST_DATA = '{"node_address": "0x…", "tx_id": "0x…"}'
+
+
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
@@ -23,10 +27,12 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.usage = f"{parser.prog} --message TEXT --host ADDR --host-data TEXT [options]"
     parser.add_argument("--message", required=True, metavar="TEXT", help="the message, as JSON text")
     parser.add_argument("--host", required=True, metavar="ADDR", help="unix://PATH or host:port")
+    # Not for argparse to ask for: without it a run does not start, and the command line is no bad one (spec).
     parser.add_argument(
-        "--host-data", default="{}", metavar="TEXT", help="JSON object with the strings node_address and tx_id"
+        "--host-data", metavar="TEXT", help="required: a JSON object with the strings node_address and tx_id"
     )
     parser.add_argument("--cookie", metavar="TEXT", help="passed to modules and logs (default: random)")
     parser.add_argument("--sync", action="store_true", help="take over leader results without validating them")
@@ -56,6 +62,10 @@ def run(options: argparse.Namespace) -> NoReturn:
     from pygenvm.executor.config import load_config
     from pygenvm.executor.run.process import leave, run_command
 
+    if options.host_data is None:
+        # What it holds is checked in the order of the specification, after the host was reached.
+        print(f"Error: --host-data is missing; give for example {_HOST_DATA}", file=sys.stderr)
+        leave(1)
     arguments = RunArguments(
         message=options.message,
         host=options.host,

@@ -19,7 +19,7 @@ DEFAULT_DATETIME = "2024-11-26T06:42:42.424242Z"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS = 1_000_000_000
-_VALUE_MAX = (1 << 64) - 1
+_VALUE_MAX = (1 << 256) - 1
 _CHAIN_ID_MAX = (1 << 256) - 1
 _DECIMAL = re.compile(r"[0-9]+")
 _RFC3339 = re.compile(
@@ -213,7 +213,7 @@ def _value(items: dict[str, Any]) -> int:
     if value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _VALUE_MAX:
-        raise MessageError("value must be an integer from 0 to 2^64-1, or null")
+        raise MessageError("value must be an integer from 0 to 2^256-1, or null")
     return value
 
 

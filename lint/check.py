@@ -15,7 +15,7 @@ from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.primitives.abi import ABSENT_VERSION
 from pygenvm.executor.runner.archive import FileContent
 from pygenvm.executor.runner.contract import parse_contract
-from pygenvm.executor.runner.contract_file import ContractFileError, ContractNotFound, read_contract
+from pygenvm.executor.runner.contract_file import ContractFileError, ContractNotFound, packed_file, read_contract
 from pygenvm.executor.runner.version import Version
 from pygenvm.executor.runner.wasm_sections import is_core_module
 from pygenvm.lint import (
@@ -201,8 +201,9 @@ class _Checker:
         complete = True
         for name, content in sorted(files.items()):
             if name.startswith("contract/") and name.endswith(".py"):
-                text = self._decoded(self.path / name, bytes(content))
-                module = None if text is None else self._parsed(name, self.path / name, text, code)
+                file = packed_file(self.path, name)
+                text = self._decoded(file, bytes(content))
+                module = None if text is None else self._parsed(name, file, text, code)
                 complete &= module is not None
                 modules += [module] if module else []
         # What cannot be read may be what the rest needs.

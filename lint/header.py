@@ -11,7 +11,7 @@ from pygenvm.executor.primitives.abi import ABSENT_VERSION
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.ids import CONTRACT, LATEST, RUNNER_JSON, RunnerId
 from pygenvm.executor.runner.runner_json import Action, Depends, Seq, StartWasm, When, With
-from pygenvm.executor.runner.version import WHITE_SPACE, Version, highest_version
+from pygenvm.executor.runner.version import WHITE_SPACE, Version, version_limit
 from pygenvm.lint.model import Fault, Place, Rules, fault
 
 RULES = Rules("Header")
@@ -168,13 +168,13 @@ def _version(text: str, place: Place, result: Header) -> Iterator[Fault]:
         yield fault(BAD_VERSION, place, "version 0.0.0 does not exist", f"Write `# {USUAL_VERSION}`.")
         return
     result.version = version
-    highest = highest_version(-1)
-    if version > highest:
+    limit = version_limit(-1)
+    if not limit.admits(version):
         yield fault(
             VERSION_TOO_BIG,
             place,
             f"version {version} does not exist yet: the contract would end with `version_too_big`",
-            f"Write `# {USUAL_VERSION}`; the highest there is is {highest}.",
+            f"Write `# {USUAL_VERSION}`, or another one up to {limit}.",
         )
 
 

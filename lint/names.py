@@ -71,11 +71,11 @@ UNLISTED = (
             "dataclasses",
             "decode_answer",
             "functools",
+            "gl_call_generic",
             "gl_call",
-            "gl_call_lazy",
         )
     )
-    | {"io", "json", "lazy_api", "leave", "public_abi", "typing", "vm", "wasi"}
+    | {"io", "json", "lazy_api", "leave", "public_abi", "rollback", "typing", "vm", "wasi"}
 )
 
 #: Keys of `gl.message_raw`.

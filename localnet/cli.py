@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.chain.model import Receipt
+    from pygenvm.localnet.chain.model import Execution, Receipt
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
 
-EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 PROJECT_FOLDER = ".pygenvm"
 DATABASE = "local.db"
@@ -43,8 +43,8 @@ examples:
 which contract:
   A word that starts with 0x is an address, or the start of one if only one contract has it. Any other word is the
   name of a contract: that of its file, or --name; of several with one name, the last. Without a word it is the
-  contract that you deployed last. In `call` and `view` one word is the METHOD, two are CONTRACT METHOD. An empty
-  METHOD ('') calls __receive__.
+  contract that you deployed last; if a deployment has failed since then, you are asked to name one. In `call` and
+  `view` one word is the METHOD, two are CONTRACT METHOD. An empty METHOD ('') calls __receive__.
 
 values (--args, --kwargs, and everything that is printed):
   JSON, and         {"$addr": "0x…"}     an address; also the name of an account or a contract
@@ -59,23 +59,25 @@ programs (--json):
   meaning and advice (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
   no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
   outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
-  schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions.
+  schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
+  that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
-  by the first transaction that succeeds. Delete it to start anew.
+  by the first transaction; the folder of FILE has to be there. Delete it to start anew.
 
 accounts and value:
-  alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 10^18 each; `genvm local accounts` lists
-  them. Value only moves, it is never made or lost.
+  alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 1,000,000 GEN each, that is 10^24 units;
+  `genvm local accounts` lists them. Value is counted in units. It only moves, it is never made or lost.
 
 messages:
   Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One
   that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
 
 exit codes: 0 done; 1 the contract failed, nothing changed (lint: there are errors); 2 bad command line or arguments,
-            nothing was run; 3 the executor or the database failed; 130 interrupted
+            nothing was run; 3 the executor or the database failed; 4 done, but the output could not be written
+            (genvm local log has what was done); 130 interrupted
 """
 
 
@@ -131,11 +133,13 @@ def add_parser(commands: Any) -> None:
     )
     _call_options(deploy, value=True)
     deploy.add_argument("--name", metavar="NAME", help="name of the contract (default: that of the file)")
+    deploy.set_defaults(changes=True)
     deploy.add_argument(
         "--salt", type=_amount, default=0, metavar="N", help="make the address depend on the sender and N alone"
     )
 
     call = _command(actions, "call", "call a method in a transaction", "call token transfer --args '[…]' --from bob")
+    call.set_defaults(changes=True)
     _contract_and_method(call)
     _call_options(call, value=True)
 
@@ -184,22 +188,22 @@ def run(options: argparse.Namespace) -> int:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
         kind, message, code = "interrupted", _INTERRUPTED, EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone; the interpreter must not find that out again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except Exception as error:
         # A bug of ours. Exit code 1 would blame the contract.
         traceback.print_exc()
         kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
+    done: int | None = getattr(options, "done", None)
+    if done is not None:
+        # Whatever keeps us from telling what has happened is no verdict on it.
+        why = kind if kind == "interrupted" else message
+        _complain(f"{'' if done else 'done, but '}the output could not be written: {why}")
+        return done or EXIT_UNPRINTED
     if options.json:
         from pygenvm.localnet.documents import error_document
 
         _print_json(error_document(kind, message))
     else:
-        from pygenvm.executor.terminal_text import visible
-
-        print(f"genvm local: {visible(message)}", file=sys.stderr)
+        _complain(message)
     return code
 
 
@@ -225,9 +229,9 @@ def _deploy(options: argparse.Namespace) -> int:
 
 def _call(options: argparse.Namespace) -> int:
     contract, method = _words(options)
-    execution = _net(options).call(
-        contract, method, options.args, options.kwargs, value=options.value, sender=options.sender
-    )
+    net = _net(options)
+    execution = net.call(contract, method, options.args, options.kwargs, value=options.value, sender=options.sender)
+    _note_failed_deployment(net, contract)
     return _report_execution(options, execution)
 
 
@@ -237,6 +241,7 @@ def _view(options: argparse.Namespace) -> int:
     contract, method = _words(options)
     net = _net(options)
     receipt = net.view(contract, method, options.args, options.kwargs, sender=options.sender)
+    _note_failed_deployment(net, contract)
     names = _names(net)
     _report(options, names, view_document(receipt, names), lambda printer: printer.view(receipt))
     return _exit_code(receipt)
@@ -258,6 +263,8 @@ def _schema(options: argparse.Namespace) -> int:
         names = _names(net)
         _report(options, names, failure_document(receipt, names), lambda printer: printer.failure(receipt))
         return _exit_code(receipt)
+    if not is_file:
+        _note_failed_deployment(net, target)
     _report(options, {}, schema_document(schema), lambda printer: printer.schema(schema))
     return EXIT_OK
 
@@ -268,6 +275,7 @@ def _state(options: argparse.Namespace) -> int:
 
     net = _net(options)
     dump = read_state(net, options.contract)
+    _note_failed_deployment(net, options.contract)
     _report(options, _names(net), state_document(dump), lambda printer: printer.state(dump, raw=options.raw))
     return EXIT_OK
 
@@ -332,9 +340,13 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
+    from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
 
-    path = options.db or default_database()
+    path: Path = options.db or default_database()
+    if options.db and (path.is_dir() or not path.absolute().parent.is_dir()):
+        wrong = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}; make it first"
+        raise BadRequest(f"--db: {wrong}")
 
     def on_wait() -> None:
         seconds = f"{limits.LOCK_SECONDS:g} seconds"
@@ -348,6 +360,13 @@ def _names(net: LocalNet) -> Any:
     from pygenvm.localnet.documents import contract_names
 
     return contract_names(net.contracts())
+
+
+def _note_failed_deployment(net: LocalNet, word: str | None) -> None:
+    """The name of a contract may be that of a newer one that could not be deployed."""
+    failed = net.failed_deployment() if word else None
+    if failed is not None and failed.transaction.name == word:
+        _complain(f"note: the last deployment of {word} failed; this is the contract deployed before it")
 
 
 def _words(options: argparse.Namespace) -> tuple[str | None, str]:
@@ -371,9 +390,10 @@ def _exit_code(receipt: Receipt) -> int:
     return EXIT_INTERNAL if isinstance(receipt.outcome, InternalError) else EXIT_CONTRACT
 
 
-def _report_execution(options: argparse.Namespace, execution: Any) -> int:
+def _report_execution(options: argparse.Namespace, execution: Execution) -> int:
     from pygenvm.localnet.documents import execution_document
 
+    options.done = _exit_code(execution.receipt)
     names = _names(_net(options))
     _report(options, names, execution_document(execution, names), lambda printer: printer.execution(execution))
     return _exit_code(execution.receipt)
@@ -388,6 +408,12 @@ def _report(options: argparse.Namespace, names: Any, document: Document, for_peo
     from pygenvm.localnet.render import Printer
 
     for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
+
+
+def _complain(message: str) -> None:
+    from pygenvm.executor.terminal_text import visible
+
+    print(f"genvm local: {visible(message)}", file=sys.stderr)
 
 
 def _print_json(document: Any) -> None:

@@ -9,7 +9,7 @@ from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Event, Execution, Posted, PostedKind, Receipt
+from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Event, Execution, Kind, Posted, PostedKind, Receipt
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.values import to_json
 
@@ -44,6 +44,8 @@ def receipt_head(receipt: Receipt, names: Names) -> Document:
 def receipt_document(receipt: Receipt, names: Names) -> Document:
     """One transaction."""
     transaction = receipt.transaction
+    # Where a deployment failed, the address may be that of another contract by now.
+    to = {transaction.contract: transaction.name} if transaction.kind is Kind.DEPLOY else names
     return {
         "number": receipt.number,
         "id": "0x" + receipt.tx_id.hex(),
@@ -52,7 +54,7 @@ def receipt_document(receipt: Receipt, names: Names) -> Document:
         "status": str(receipt.status),
         "from": _party(transaction.sender, names),
         "origin": _party(transaction.origin, names),
-        "to": _party(transaction.contract, names),
+        "to": _party(transaction.contract, to),
         "value": transaction.value,
         **call_document(transaction.calldata),
         "datetime": receipt.datetime,

@@ -39,8 +39,8 @@ ARGUMENT_DEPTH = 100
 #: A schema, and arrays and objects inside each other in it.
 SCHEMA_CHARACTERS = 16 << 20
 SCHEMA_DEPTH = 50
-#: The message of a run has a 64-bit value (spec executor/10 "Message JSON").
-VALUE_MAX = (1 << 64) - 1
+#: Value of a message, and of all balances together, so that none can be more than a message carries.
+VALUE_MAX = (1 << 256) - 1
 #: Name of a contract.
 NAME_CHARACTERS = 64
 
@@ -51,6 +51,9 @@ LOCK_SECONDS = 120.0
 LOCK_POLL_SECONDS = 0.1
 #: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
 INLINE_BYTES = 1 << 20
+
+#: Failed commands that are kept for the log, the last ones.
+LOG_FAILURES = 200
 
 # --- output ---------------------------------------------------------------------------------------
 

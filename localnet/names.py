@@ -3,7 +3,8 @@
 A word that starts with ``0x`` is an address, any other word is a name. Accounts have the names of
 :data:`localnet.chain.accounts.NAMES`. A contract has the name that its deployment gave it, by default that of its file;
 if several have the same one, the name means the last of them. Instead of a contract's whole address the first digits
-are enough if no other contract starts with them. Without any word the contract deployed last by the user is meant.
+are enough if no other contract starts with them. Without any word the contract deployed last by the user is meant; if
+a deployment has failed since then, nobody can know which one is.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import ContractInfo
+from pygenvm.localnet.chain.model import ContractInfo, Receipt
 from pygenvm.localnet.errors import BadValue, NotFound
 from pygenvm.localnet.shorten import shorten
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 
 #: Characters of an address in a message.
 _SHORT_ADDRESS = 10
+#: Characters of what a failed deployment said.
+_FAILURE_CHARACTERS = 200
 _PREFIX = re.compile(r"0x[0-9a-f]{1,40}")
 _NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{limits.NAME_CHARACTERS - 1}}}")
 
@@ -47,15 +51,29 @@ def name_from_file(stem: str) -> str:
     return name if name not in accounts.NAMES else name + "_"
 
 
-def find_contract(contracts: Sequence[ContractInfo], word: str | Address | None) -> ContractInfo:
+def find_contract(
+    contracts: Sequence[ContractInfo], word: str | Address | None, failed: Receipt | None = None
+) -> ContractInfo:
     """The contract that ``word`` means, of ``contracts`` in order of deployment.
 
+    :param failed: the deployment that the user tried last, if it failed.
     :raises NotFound: none, or more than one.
+    :raises BadValue: an address with a wrong checksum.
     """
     if not contracts:
-        raise NotFound("there is no contract yet: deploy one with `genvm local deploy FILE`")
+        why = _failure(failed) if failed else "there is no contract yet"
+        raise NotFound(f"{why}: deploy one with `genvm local deploy FILE`")
     if word is None:
-        return next((info for info in reversed(contracts) if info.top_level), contracts[-1])
+        last = next((info for info in reversed(contracts) if info.top_level), contracts[-1])
+        if failed is None:
+            return last
+        named = f"{last.name} or " if last.name else ""
+        raise NotFound(
+            f"{_failure(failed)}; the contract deployed before it is still there: to use that, name it,"
+            f" {named}{last.address.as_hex[:_SHORT_ADDRESS]}"
+        )
+    if isinstance(word, str) and ADDRESS_TEXT.fullmatch(word):
+        word = address_from_text(word)
     if isinstance(word, Address):
         found = [info for info in contracts if info.address == word]
     elif word.lower().startswith("0x"):
@@ -76,6 +94,7 @@ def find_address(contracts: Sequence[ContractInfo], word: str) -> Address:
     """The address that ``word`` means: an account, a contract, or any whole address.
 
     :raises NotFound: an unknown name.
+    :raises BadValue: an address with a wrong checksum.
     """
     if word in accounts.named():
         return accounts.named()[word]
@@ -110,6 +129,12 @@ def find_sender(word: str | Address) -> Address:
 def short_name(contract: ContractInfo) -> str:
     """Name and start of the address, for people."""
     return f"{contract.name} {contract.address.as_hex[:_SHORT_ADDRESS]}…".lstrip()
+
+
+def _failure(failed: Receipt) -> str:
+    outcome = failed.outcome
+    why = "" if outcome is None or isinstance(outcome, Return) else f" ({outcome.message[:_FAILURE_CHARACTERS]})"
+    return f"the last deployment{f', of {failed.transaction.name},' if failed.transaction.name else ''} failed{why}"
 
 
 def _names(contracts: Sequence[ContractInfo]) -> str:

@@ -35,8 +35,8 @@ T = TypeVar("T")
 class LocalNet:
     """A local network in the file ``db_path``. Every method is one command; none keeps the file open.
 
-    A contract is given as its address, the start of one, its name, or None for the last deployed
-    (:mod:`localnet.names`).
+    A contract is given as its address, the start of one, its name, or None for the last deployed, if nobody has tried
+    to deploy another one since (:mod:`localnet.names`).
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class LocalNet:
         on_wait: Callable[[], None] | None = None,
         node_address: str = "0x",
         eth_call: EthCall | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -58,6 +59,7 @@ class LocalNet:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
+        :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         """
         self._chain = Chain(
             db_path,
@@ -68,6 +70,7 @@ class LocalNet:
             on_wait=on_wait,
             node_address=node_address,
             eth_call=eth_call,
+            durable=durable,
         )
 
     # --- commands that write ----------------------------------------------------------------------
@@ -145,7 +148,7 @@ class LocalNet:
     def deal(self, account: str | Address, balance: int) -> None:
         """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
 
-        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        :raises BadValue: all balances together would not fit 256 bits.
         """
 
         async def deal() -> None:
@@ -234,8 +237,12 @@ class LocalNet:
         return background.run(self._chain.accounts())
 
     def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
         return background.run(self._chain.log(count))
+
+    def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        return background.run(self._chain.failed_deployment())
 
     def contracts(self) -> list[ContractInfo]:
         """All contracts in order of deployment."""
@@ -251,7 +258,8 @@ class LocalNet:
     # --- names and arguments ----------------------------------------------------------------------
 
     async def _find(self, contract: str | Address | None) -> ContractInfo:
-        return find_contract(await self._chain.contracts(), contract)
+        failed = await self._chain.failed_deployment() if contract is None else None
+        return find_contract(await self._chain.contracts(), contract, failed)
 
     async def _address(self, account: str | Address) -> Address:
         return account if isinstance(account, Address) else find_address(await self._chain.contracts(), account)

@@ -142,9 +142,10 @@ class Printer:
 
     def _summary(self, receipt: Receipt) -> Text:
         transaction = receipt.transaction
-        line = Text(f"  #{receipt.number} ", "bold").append(f"{receipt.status} ", _STATUS_STYLE[receipt.status])
+        number = "  -- " if receipt.number is None else f"  #{receipt.number} "
+        line = Text(number, "bold").append(f"{receipt.status} ", _STATUS_STYLE[receipt.status])
         line.append(f"{transaction.kind} ").append(self._short(transaction.sender)).append(" → ", "dim")
-        line.append(self._short(transaction.contract))
+        line.append(self._short(transaction.contract, transaction.name if transaction.kind is Kind.DEPLOY else None))
         if transaction.kind is not Kind.DEPLOY:
             line.append(f" {_call(transaction.calldata)}")
         if transaction.value:
@@ -186,11 +187,14 @@ class Printer:
         name = accounts.names().get(address) or self._names.get(address, "")
         return f"{name} {address.as_hex}".strip()
 
-    def _short(self, address: Address) -> str:
-        """The name of an account; name and start of address of a contract, as the command line takes it."""
+    def _short(self, address: Address, name: str | None = None) -> str:
+        """The name of an account; name and start of address of a contract, as the command line takes it.
+
+        :param name: that of a deployment; if it failed, the address is that of another contract by now.
+        """
         if address in accounts.names():
             return accounts.names()[address]
-        name = self._names.get(address, "")
+        name = self._names.get(address, "") if name is None else name
         return f"{name} {address.as_hex[:10]}" if name else address.as_hex
 
     def _line(self, label: str, text: Text, indent: str = "  ") -> None:

@@ -8,7 +8,8 @@ integer                ``123``, of any size, or ``{"$int": "123"}`` / ``{"$int":
                        write large numbers; over 4096 bits the output is ``{"$int": "0x…"}``
 string                 ``"text"``
 bytes                  ``{"$bytes": "0x00ff"}``
-address                ``{"$addr": "0x…40 hex digits…"}``; on input also the name of an account or contract
+address                ``{"$addr": "0x…40 hex digits…"}``; on input also the name of an account or contract. Letters
+                       of both cases must have the checksum of EIP-55
 array                  ``[…]``
 map                    ``{"key": …}``; a key that starts with ``$`` is written with one more ``$``
 anything               ``{"$calldata": "0x…"}``, its encoding; the output uses it for what is over 100 levels deep
@@ -44,13 +45,19 @@ _DECIMAL_DIGITS = 4300
 
 
 def address_from_text(text: str) -> Address:
-    """``0x`` and 40 hex digits.
+    """``0x`` and 40 hex digits. Letters of both cases are a checksum (EIP-55); of one case they are none.
 
     :raises BadValue: anything else.
     """
     if not ADDRESS_TEXT.fullmatch(text):
         raise BadValue(f"not an address: {_short(text)} (write 0x and 40 hex digits)")
-    return Address(text)
+    address, digits = Address(text), text.removeprefix("0x")
+    if digits not in (digits.lower(), digits.upper(), address.as_hex.removeprefix("0x")):
+        raise BadValue(
+            f"the address {text} is mistyped, or its capital letters are: with the right checksum its digits are"
+            f" {address.as_hex}"
+        )
+    return address
 
 
 def integer_from_text(text: str) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.calldata import CalldataEncodable
+from pygenvm.pytest_plugin.addresses import DirectAddress, plain
 
 if TYPE_CHECKING:
     from pygenvm.pytest_plugin.direct import DirectVM
@@ -21,17 +22,22 @@ class DirectContract(CalldataEncodable):
     def __init__(self, vm: DirectVM, address: Address, methods: dict[str, Any] | None) -> None:
         self._vm = vm
         self._methods = methods
-        self._address = address
+        self._address = DirectAddress(address)
 
     @property
-    def address(self) -> Address:
+    def address(self) -> DirectAddress:
         """The contract's address."""
         return self._address
 
     @property
     def balance(self) -> int:
         """The contract's native value."""
-        return self._vm.net.balance(self.address)
+        return self._vm.balance(self)
+
+    def signature(self, method: str) -> dict[str, Any]:
+        """The parameters of a method, as far as they are known."""
+        found: dict[str, Any] = (self._methods or {}).get(method, {})
+        return found
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -80,4 +86,4 @@ class DirectContract(CalldataEncodable):
         return hash(self.address)
 
     def __to_calldata__(self) -> Address:
-        return self.address
+        return plain(self.address)

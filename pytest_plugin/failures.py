@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+import builtins
+import re
+from functools import cache
+from typing import Any
+
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
 from pygenvm.localnet.chain.model import Receipt
+from pygenvm.pytest_plugin import sdk
 
 #: Lines of a contract's traceback that a failed test shows.
 _STDERR_LINES = 30
+_UNCAUGHT = "exit_code 1"
+_TRACEBACK = "Traceback (most recent call last):\n"
+#: The end of a traceback: the exception's class and text, which may have several lines.
+_LAST_LINE = re.compile(r"^(?!\s)(?P<name>[\w.<>]+)(?:: (?P<text>.*))?\s*\Z", re.MULTILINE | re.DOTALL)
+#: Exceptions that the sandbox's Python raises and a test may name, besides those of every Python.
+_SDK_EXCEPTIONS = {"NondetException": sdk.NondetException, "UserError": sdk.UserError}
 
 
 class ContractReverted(Exception):
-    """The contract failed, and nothing of the transaction was kept."""
+    """The contract failed, and nothing of the transaction was kept.
 
-    def __init__(self, receipt: Receipt, outcome: UserError | VMError) -> None:
+    What is raised is a subclass that also is what the contract raised: ``gl.vm.UserError``, or the exception of Python
+    that nobody caught, such as ``ValueError``. Its text is that of the contract's exception; what else is known
+    follows as notes.
+    """
+
+    def __init__(self, receipt: Receipt, outcome: UserError | VMError, text: str) -> None:
+        # Not those of the other base class, which may want something else.
+        Exception.__init__(self, text)
         self.receipt = receipt
         self.outcome = outcome
+        #: The contract's own text, or the name of the VM error.
+        self.message = outcome.message
         self.stderr = receipt.stderr.text()
-        super().__init__(_describe(receipt, outcome))
-
-    @property
-    def message(self) -> str:
-        """The contract's own text, or the name of the VM error."""
-        return self.outcome.message
+        self._text = text
 
     def says(self, text: str) -> bool:
-        """Whether ``text`` is in the message, or, for an uncaught Python exception, in its traceback."""
-        return text in self.message or (isinstance(self.outcome, VMError) and text in self.stderr)
+        """Whether ``text`` is in the message, or, for an uncaught Python exception, in those of its traceback.
+
+        The lines of code in a traceback say nothing.
+        """
+        said = [self.message, str(self)]
+        if isinstance(self.outcome, VMError):
+            said.append("\n".join(line for line in self.stderr.splitlines() if not line.startswith(" ")))
+        return any(text in each for each in said)
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class ContractRollback(Exception):
+    """The contract refused with a text of its own."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ContractUserError(ContractReverted, ContractRollback, sdk.UserError):
+    """The contract raised ``gl.vm.UserError``."""
+
+    __eq__ = Exception.__eq__
+    __hash__ = Exception.__hash__
 
 
 class ExecutorFailed(Exception):
@@ -34,17 +74,58 @@ class ExecutorFailed(Exception):
     def __init__(self, receipt: Receipt, outcome: InternalError) -> None:
         self.receipt = receipt
         self.message = outcome.message
-        super().__init__(_describe(receipt, outcome))
+        super().__init__("\n".join([f"InternalError: {outcome.message}", *_details(receipt)]))
 
 
 class UnansweredRequest(Exception):
-    """The contract asked the web or an LLM for something that no mock of the test answers."""
+    """The contract asked the web, an LLM or an EVM contract for something that no mock of the test answers."""
 
 
-def _describe(receipt: Receipt, outcome: Outcome) -> str:
-    lines = [f"{type(outcome).__name__}: {getattr(outcome, 'message', '')}"]
-    if not isinstance(outcome, UserError):
-        explanation = receipt.explanation
-        lines += [explanation.meaning, explanation.advice] if explanation else []
-        lines += receipt.shown_stderr.rstrip().splitlines()[-_STDERR_LINES:]
-    return "\n".join(lines)
+class UnansweredRequestWarning(UserWarning):
+    """The same, where the contract, or a validator, went on all the same."""
+
+
+class UnusedMockWarning(RuntimeWarning):
+    """With ``strict_mocks``: a mock was never asked."""
+
+
+def reverted(receipt: Receipt, outcome: UserError | VMError) -> ContractReverted:
+    """The exception for a contract that failed."""
+    error: ContractReverted
+    if isinstance(outcome, UserError):
+        error = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
+        error.args = (outcome.message,)
+    else:
+        name, text = "", receipt.cause.meaning if receipt.cause else outcome.message
+        if text == _UNCAUGHT:
+            name, text = _uncaught(receipt.stderr.text())
+        error = _class_of(name)(receipt, outcome, text)
+        error.add_note(f"VMError: {outcome.message}")
+    for line in _details(receipt, outcome):
+        error.add_note(line)
+    return error
+
+
+def _uncaught(stderr: str) -> tuple[str, str]:
+    """Class and text of the exception that a traceback ends with."""
+    _, found, traceback = stderr.rpartition(_TRACEBACK)
+    match = _LAST_LINE.search(traceback) if found else None
+    return (match["name"], (match["text"] or "").rstrip()) if match else ("", _UNCAUGHT)
+
+
+@cache
+def _class_of(name: str) -> type[ContractReverted]:
+    """The class for an uncaught exception that is called ``name``."""
+    simple = name.rpartition(".")[2]
+    kind: Any = _SDK_EXCEPTIONS.get(simple) if name.startswith("genlayer.") else getattr(builtins, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, BaseExceptionGroup):
+        return ContractReverted
+    return type(f"Contract{simple}", (ContractReverted, kind), {"__module__": __name__})
+
+
+def _details(receipt: Receipt, outcome: Outcome | None = None) -> list[str]:
+    if isinstance(outcome, UserError):
+        return []
+    explanation = receipt.explanation
+    lines = receipt.shown_stderr.rstrip().splitlines()[-_STDERR_LINES:]
+    return [*lines, explanation.meaning, explanation.advice] if explanation else lines

@@ -12,6 +12,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import values
 from pygenvm.localnet.chain.model import Event, Posted, PostedKind
+from pygenvm.pytest_plugin.record import Record, with_records
 
 #: More named fields than this are not searched for the ones that are indexed.
 _FIELDS_SEARCHED = 16
@@ -56,7 +57,7 @@ class SentMessage:
 
 
 def decode_event(contract: Address, event: Event) -> EmittedEvent:
-    return EmittedEvent(contract, event.topics, calldata.decode(event.blob))
+    return EmittedEvent(contract, event.topics, with_records(calldata.decode(event.blob)))
 
 
 def decode_message(sender: Address, posted: Posted) -> SentMessage:
@@ -91,7 +92,9 @@ def decode_storage(shown: Any) -> Any:
         case {"$truncated": _} | {"$unknown": _}:
             return shown
         case dict():
-            return {key[1:] if key.startswith("$$") else key: decode_storage(item) for key, item in shown.items()}
+            return Record(
+                {key[1:] if key.startswith("$$") else key: decode_storage(item) for key, item in shown.items()}
+            )
         case list():
             return [decode_storage(item) for item in shown]
     return shown

@@ -1,119 +1,90 @@
-"""The fixtures. Everything else is imported when one of them is used: pytest loads this module in every project."""
+"""The plugin: options, markers, and whether our fixtures and modules are there.
+
+Where genlayer-test is installed too, its fixtures have the same names. Ours stay away then, unless they are asked for
+by ``-p pygenvm.pytest_plugin.plugin`` or ``genvm_direct = true``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import importlib
+import os
+import sys
+from collections.abc import Sequence
 
 import pytest
 
-if TYPE_CHECKING:
-    from pygenvm.executor.primitives.address import Address
-    from pygenvm.localnet.net import LocalNet
-    from pygenvm.pytest_plugin.contract import DirectContract
-    from pygenvm.pytest_plugin.direct import Clock, DirectVM
-    from pygenvm.pytest_plugin.mocks import Mocks
-    from pygenvm.pytest_plugin.workbench import Workbench
+from pygenvm.pytest_plugin import served, times
+
+_NAME = "pygenvm.pytest_plugin.plugin"
+_FIXTURES = "pygenvm.pytest_plugin.fixtures"
+#: What asks for us on the command line.
+_ASKING = frozenset({_NAME, "genvm"})
+#: The plugin of genlayer-test with the fixtures of the same names, as its distribution calls it.
+_OTHERS_NAME = "gltest_direct"
+_OTHERS_MODULE = "gltest.direct.pytest_plugin"
+_OURS_TAKE = pytest.StashKey[bool]()
+#: Runs of pytest in this process that use us; one may be inside another.
+_runs: list[pytest.Config] = []
 
 
-@pytest.fixture(scope="session")
-def genvm_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    """What all tests share. The runners are built first if they are not there yet, which takes minutes."""
-    from pygenvm.pytest_plugin.workbench import open_workbench
-    from pygenvm.runners.registry import ensure_built
-
-    ensure_built(progress=False)
-    with open_workbench(tmp_path_factory.mktemp("genvm")) as workbench:
-        yield workbench
+def pytest_addoption(parser: pytest.Parser) -> None:
+    when = "time at which tests of contracts start: ISO 8601, or `now`"
+    parser.getgroup("genvm").addoption("--genvm-time", metavar="TIME", default=None, help=when)
+    parser.addini("genvm_time", f"{when} (default: 2026-01-01T00:00:00Z)", default="")
+    parser.addini("genvm_direct", "take the direct_* fixtures also where genlayer-test is installed", type="bool")
 
 
-@pytest.fixture
-def genvm_clock() -> Clock:
-    """The time of this test."""
-    from pygenvm.pytest_plugin.direct import Clock
-
-    return Clock()
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    _settle(early_config)
 
 
-@pytest.fixture
-def genvm_mocks(genvm_workbench: Workbench, tmp_path: Path) -> Iterator[Mocks]:
-    """The mocks of this test, as ``direct_vm.mock_web`` and ``mock_llm`` fill them."""
-    with genvm_workbench.mocks(str(tmp_path)) as mocks:
-        yield mocks
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "direct: uses a contract by the fixtures direct_vm and direct_deploy")
+    config.addinivalue_line("markers", "genvm_time(when): time at which the test starts: ISO 8601, or `now`")
+    if not _settle(config):
+        return
+    # Last of all plugins, or else fixtures of the same names would be the other's.
+    config.pluginmanager.register(importlib.import_module(_FIXTURES), _FIXTURES)
+    times.configured = config.getoption("genvm_time") or config.getini("genvm_time")
+    try:
+        times.start_time()
+    except ValueError as error:
+        raise pytest.UsageError(f"genvm_time: {error}") from error
 
 
-@pytest.fixture
-def local_net(genvm_workbench: Workbench, genvm_mocks: Mocks, genvm_clock: Clock, tmp_path: Path) -> LocalNet:
-    """A new local network with the whole typed interface (:class:`localnet.net.LocalNet`)."""
-    from pygenvm.localnet.net import LocalNet
-
-    return LocalNet(
-        tmp_path / "local.db",
-        executor=genvm_workbench.executor,
-        clock=genvm_clock,
-        node_address=str(tmp_path),
-        eth_call=genvm_mocks.eth_call,
-    )
+def pytest_report_header(config: pytest.Config) -> Sequence[str]:
+    if config.stash[_OURS_TAKE]:
+        return []
+    return [f"genvm: the direct_* fixtures are those of genlayer-test; for ours add -p {_NAME} or genvm_direct = true"]
 
 
-@pytest.fixture
-def direct_vm(
-    local_net: LocalNet,
-    genvm_mocks: Mocks,
-    genvm_clock: Clock,
-    genvm_workbench: Workbench,
-    direct_owner: Address,
-    request: pytest.FixtureRequest,
-) -> Iterator[DirectVM]:
-    """Cheat codes over ``local_net`` (:class:`pytest_plugin.direct.DirectVM`)."""
-    from pygenvm.pytest_plugin.direct import DirectVM
-
-    vm = DirectVM(local_net, genvm_mocks, genvm_clock, genvm_workbench, direct_owner, request.path.parent)
-    yield vm
-    unused = genvm_mocks.unused() if vm.strict_mocks else []
-    if unused:
-        pytest.fail(f"mocks that nothing asked for: {', '.join(map(repr, unused))}")
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if {"direct_vm", "direct_deploy"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("direct")
 
 
-@pytest.fixture
-def direct_deploy(direct_vm: DirectVM) -> Callable[..., DirectContract]:
-    """``direct_deploy(path, *args, **kwargs)`` deploys a file or folder; arguments go to ``__init__``."""
-    return direct_vm.deploy
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if config in _runs:
+        _runs.remove(config)
+        if not _runs:
+            served.uninstall()
+            workbench = sys.modules.get("pygenvm.pytest_plugin.workbench")
+            if workbench:
+                workbench.shared.close()
 
 
-@pytest.fixture(scope="session")
-def direct_accounts() -> list[Address]:
-    """Ten accounts with the same balance each: alice, bob and charlie, six more, and the owner."""
-    from pygenvm.localnet.chain import accounts
-
-    return list(accounts.named().values())
-
-
-@pytest.fixture(scope="session")
-def direct_alice(direct_accounts: list[Any]) -> Address:
-    """An account."""
-    return _account(direct_accounts, 0)
-
-
-@pytest.fixture(scope="session")
-def direct_bob(direct_accounts: list[Any]) -> Address:
-    """Another account."""
-    return _account(direct_accounts, 1)
-
-
-@pytest.fixture(scope="session")
-def direct_charlie(direct_accounts: list[Any]) -> Address:
-    """A third account."""
-    return _account(direct_accounts, 2)
-
-
-@pytest.fixture(scope="session")
-def direct_owner(direct_accounts: list[Any]) -> Address:
-    """The account that sends everything until a test says otherwise."""
-    return _account(direct_accounts, -1)
-
-
-def _account(accounts: list[Any], index: int) -> Address:
-    account: Address = accounts[index]
-    return account
+def _settle(config: pytest.Config) -> bool:
+    """Whether the fixtures, and modules such as ``gltest.direct``, are ours; puts the modules there."""
+    if _OURS_TAKE not in config.stash:
+        asked = config.getini("genvm_direct") or not _ASKING.isdisjoint(
+            [*config.known_args_namespace.plugins, *os.environ.get("PYTEST_PLUGINS", "").split(",")]
+        )
+        others = config.pluginmanager.has_plugin(_OTHERS_NAME) or config.pluginmanager.has_plugin(_OTHERS_MODULE)
+        config.stash[_OURS_TAKE] = bool(asked or not others)
+        if config.stash[_OURS_TAKE]:
+            _runs.append(config)
+            served.install()
+    return config.stash[_OURS_TAKE]

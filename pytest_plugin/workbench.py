@@ -4,62 +4,141 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pygenvm.executor.config import load_config
 from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
+from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.module_server import Call, ModuleServer, Reply, serving_module
 from pygenvm.localnet.net import LocalNet
 from pygenvm.localnet.schema import NoSchema
+from pygenvm.pytest_plugin.addresses import OWNER, create_address, create_test_addresses, plain
+from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
+from pygenvm.runners.registry import ensure_built
+
+#: Accounts that have a balance from the start, besides those of every local network.
+FUNDED: Final = frozenset((*map(create_address, (OWNER, "alice", "bob", "charlie")), *create_test_addresses()))
+
+
+class Clock:
+    """The datetime of the next transactions."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Bench:
+    """What one test has of the workbench: a local network with its clock, its mocks, its executor and a folder."""
+
+    def __init__(self, workbench: Workbench, number: int, mocks: Mocks, clock: Clock) -> None:
+        self.number = number
+        folder = workbench.folder / str(number)
+        folder.mkdir()
+        self.path = folder / "local.db"
+        self.path.write_bytes(workbench.new_network)
+        self.executor = Watched(workbench.executor)
+        self.mocks = mocks
+        self.net = LocalNet(
+            self.path,
+            executor=self.executor,
+            clock=clock,
+            node_address=str(number),
+            eth_call=mocks.eth_call,
+            durable=False,
+        )
 
 
 class Workbench:
     """Made by :func:`open_workbench`."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, folder: Path) -> None:
         self.executor = executor
-        self._mocks: dict[str, Mocks] = {}
+        self.folder = folder
+        #: The database of a network in which nothing has happened yet.
+        self.new_network = _new_network(folder / "new.db")
+        self._benches: dict[str, Bench] = {}
+        self._count = 0
         self._schemas: dict[bytes, dict[str, Any] | None] = {}
 
-    @contextlib.contextmanager
-    def mocks(self, node_address: str) -> Iterator[Mocks]:
-        """The mocks for the local network with this address."""
-        mocks = self._mocks[node_address] = Mocks()
-        try:
-            yield mocks
-        finally:
-            del self._mocks[node_address]
+    def bench(self, mocks: Mocks, clock: Clock) -> Bench:
+        """A new local network."""
+        self._count += 1
+        bench = self._benches[str(self._count)] = Bench(self, self._count, mocks, clock)
+        return bench
 
-    def methods(self, net: LocalNet, code: bytes) -> dict[str, Any] | None:
-        """The methods in a contract's schema (spec sdk/03 §4); None if it has no schema."""
+    def clear_away(self, bench: Bench) -> None:
+        """Nobody needs it any more."""
+        del self._benches[str(bench.number)]
+        shutil.rmtree(bench.path.parent)
+
+    def schema(self, net: LocalNet, code: bytes) -> dict[str, Any] | None:
+        """A contract's schema (spec sdk/03 §4); None if it has none."""
         if code not in self._schemas:
             try:
-                self._schemas[code] = net.schema_of_code(code)["methods"]
+                self._schemas[code] = net.schema_of_code(code)
             except NoSchema:
                 self._schemas[code] = None
         return self._schemas[code]
 
     async def answer(self, call: Call) -> Reply:
         """The module service of all local networks."""
-        node_address = decode_hello(call.session.hello).host_data["node_address"]
-        mocks = self._mocks.get(node_address)
-        return mocks.answer(call.request) if mocks else FatalError(f"no test of node {node_address} is running")
+        run = decode_hello(call.session.hello).host_data
+        bench = self._benches.get(run["node_address"])
+        if bench is None:
+            return FatalError(f"no test of node {run['node_address']} is running")
+        return bench.mocks.answer(call.request, bench.executor.running.get(run["tx_id"]))
 
 
 @contextlib.contextmanager
-def open_workbench(folder: Path) -> Iterator[Workbench]:
-    """Serves modules while the context lasts; the configuration is written into ``folder``."""
-    config_file = folder / "genvm.yaml"
-    with many_runs([f"--config={config_file}"]) as executor:
-        workbench = Workbench(executor)
-        with serving_module(workbench.answer) as server:
-            config_file.write_text(_config(server))
-            yield workbench
+def open_workbench() -> Iterator[Workbench]:
+    """Serves modules while the context lasts. Runners that are not there are built first, which takes minutes."""
+    ensure_built(progress=False)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-tests-")))
+        config_file = folder / "genvm.yaml"
+        executor = stack.enter_context(many_runs([f"--config={config_file}"]))
+        workbench = Workbench(executor, folder)
+        server = stack.enter_context(serving_module(workbench.answer))
+        config_file.write_text(_config(server))
+        yield workbench
+
+
+class _Shared:
+    """The one of this process, opened when it is needed first."""
+
+    def __init__(self) -> None:
+        self._resources = contextlib.ExitStack()
+        self._workbench: Workbench | None = None
+
+    def get(self) -> Workbench:
+        if self._workbench is None:
+            self._workbench = self._resources.enter_context(open_workbench())
+        return self._workbench
+
+    def close(self) -> None:
+        self._workbench = None
+        self._resources.close()
+
+
+shared: Final = _Shared()
+
+
+def _new_network(path: Path) -> bytes:
+    net = LocalNet(path, durable=False)
+    for account in FUNDED:
+        net.deal(plain(account), accounts.START_BALANCE)
+    return path.read_bytes()
 
 
 def _config(server: ModuleServer) -> str:

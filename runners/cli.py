@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pygenvm.executor.config import ConfigError, cache_root
@@ -20,6 +17,8 @@ EPILOG = """\
 The first build downloads and compiles CPython and takes a few minutes; everything is kept below the cache folder
 ($PYGENVM_CACHE, or ~/.cache/pygenvm), and a second build does nothing. Without a network, put the source archives into
 a folder and set PYGENVM_SOURCES to it.
+
+exit codes: 0 done; 1 it did not work; 2 bad command line; 4 done, but the output could not be printed; 130 interrupted
 """
 
 
@@ -35,7 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     commands = parser.add_subparsers(dest="runners_command", required=True, metavar="COMMAND")
 
-    build = commands.add_parser("build", help="build what is missing", epilog=EPILOG)
+    build = commands.add_parser(
+        "build", help="build what is missing", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     build.add_argument("--jobs", type=_positive, metavar="N", help="compilers at a time (default: one per core)")
     build.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
     mode = build.add_mutually_exclusive_group()
@@ -54,25 +55,14 @@ def run(args: argparse.Namespace) -> int:
     """Exit code: 0, or 1 with a text on stderr."""
     try:
         if args.runners_command == "build":
-            with _interrupted_by_sigterm():
-                return _check(args) if args.check else _build(args)
+            return _check(args) if args.check else _build(args)
         return _list(args.json) if args.runners_command == "list" else _verify()
-    except (BuildError, ConfigError) as error:
+    except (BuildError, ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
         return 130
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end the compilers too, as an interrupt does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _positive(text: str) -> int:

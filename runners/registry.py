@@ -3,24 +3,29 @@
 <cache>/runners/<id>/<first 2 of the hash>/<other 50>.tar
 <cache>/registry/all.json      id to all hashes, the current one last
 <cache>/registry/latest.json   id to the current hash
+<cache>/registry/keys.json     id to the keys of its recipes that were built, each with the hash of what it gives
+
+The last list is ours alone. It tells which archives belong to the recipes of this version of pygenvm, and of others
+that use the same cache; so archives that are installed need nothing of the folder in which they were built.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pygenvm.executor.config import cache_root
-from pygenvm.executor.runner.hashing import archive_hash
+from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import recipes
 from pygenvm.runners.errors import BuildError
-from pygenvm.runners.workshop import Workshop
+from pygenvm.runners.workshop import Step, Workshop
 
 LIST_BYTES_MAX = 1 << 20
 ARCHIVE_BYTES_MAX = 1 << 30
@@ -78,57 +83,80 @@ def build_below(
 ) -> BuiltRunners:
     """:func:`build` with the registry and all work below `root` and downloads in `sources`."""
     steps = recipes.archive_steps()
-    wanted = recipes.with_dependencies(only) if only else recipes.runner_ids()
-    workshop = Workshop(root, sources, jobs)
-    results = {runner: workshop.folder(steps[runner]) for runner in wanted}
-    if not force and (built := _built(root, results)):
-        return built
+    wanted = {runner: steps[runner] for runner in (recipes.with_dependencies(only) if only else recipes.runner_ids())}
     registry = BuiltRunners(root, {})
-    latest: dict[str, str] = {}
-    with workshop.locked(progress):
-        if force:
-            workshop.forget(steps[runner] for runner in wanted)
-        with workshop.showing([steps[runner] for runner in wanted], progress):
-            for runner in wanted:
-                result = workshop.result(steps[runner])
-                latest[runner] = recipes.read_hash(result)
-                _publish(result / recipes.ARCHIVE_FILE, archive_path(registry.runners_dir, runner, latest[runner]))
-            _list(registry.registry_dir, latest)
-    return BuiltRunners(root, latest)
+    # Needs no lock: nothing is written, and the cache may be read-only.
+    latest = {} if force else _installed(registry, wanted)
+    if latest.keys() == wanted.keys() and read_latest(registry.registry_dir).items() >= latest.items():
+        return BuiltRunners(root, latest)
+    workshop = Workshop(root, sources, jobs)
+    try:
+        with workshop.locked(progress):
+            return BuiltRunners(root, _build_missing(registry, workshop, wanted, force=force, progress=progress))
+    except OSError as error:
+        raise BuildError(f"The runners cannot be built below {root}: {error}") from error
 
 
-def _built(root: Path, results: Mapping[str, Path]) -> BuiltRunners | None:
-    """The registry if all of it is there and listed. Needs no lock: nothing is written, the cache may be read-only."""
-    if not all(result.is_dir() for result in results.values()):
-        return None
-    registry = BuiltRunners(root, {runner: recipes.read_hash(result) for runner, result in results.items()})
-    if not read_latest(registry.registry_dir).items() >= registry.latest.items():
-        return None
-    archives = ((registry.archive(runner), result / recipes.ARCHIVE_FILE) for runner, result in results.items())
-    return registry if all(_is_published(built, archive) for archive, built in archives) else None
+def _build_missing(
+    registry: BuiltRunners, workshop: Workshop, wanted: Mapping[str, Step], *, force: bool, progress: bool
+) -> dict[str, str]:
+    """What is installed is not built again, neither for itself nor for others. Call it with the lock held."""
+    if force:
+        workshop.forget(wanted.values())
+    found = {} if force else _installed(registry, wanted)
+    missing = [step for runner, step in wanted.items() if runner not in found]
+    if missing and not force:
+        _put_back(registry, workshop, {step.name for step in workshop.missing(missing)})
+    with workshop.showing(missing, progress):
+        for runner, step in wanted.items():
+            if runner not in found:
+                result = workshop.result(step)
+                found[runner] = recipes.read_hash(result)
+                archive = archive_path(registry.runners_dir, runner, found[runner])
+                if _problems(runner, archive, found[runner]):
+                    _publish(result / recipes.ARCHIVE_FILE, archive)
+        latest = {runner: found[runner] for runner in wanted}
+        _list(registry.registry_dir, latest, wanted)
+    return latest
 
 
-def _is_published(built: Path, archive: Path) -> bool:
-    return archive.is_file() and archive.stat().st_size == built.stat().st_size
+def _installed(registry: BuiltRunners, steps: Mapping[str, Step]) -> dict[str, str]:
+    """The hashes of those runners whose archives are there, made by these recipes, and as they should be."""
+    keys = read_keys(registry.registry_dir)
+    found = {runner: keys.get(runner, {}).get(step.key) for runner, step in steps.items()}
+    return {
+        runner: name
+        for runner, name in found.items()
+        if name is not None and not _problems(runner, archive_path(registry.runners_dir, runner, name), name)
+    }
+
+
+def _put_back(registry: BuiltRunners, workshop: Workshop, names: Container[str]) -> None:
+    """Makes the results of the steps called ``names`` out of installed archives, where there are such."""
+    steps = {runner: step for runner, step in recipes.archive_steps().items() if step.name in names}
+    for runner, name in _installed(registry, steps).items():
+        with workshop.putting(steps[runner]) as out:
+            shutil.copyfile(archive_path(registry.runners_dir, runner, name), out / recipes.ARCHIVE_FILE)
+            (out / recipes.HASH_FILE).write_text(name, encoding="ascii")
 
 
 def _publish(built: Path, archive: Path) -> None:
     """Puts an archive in its place; readers see all of it or nothing."""
-    if _is_published(built, archive):
-        return
     archive.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(archive) as temporary:
         shutil.copyfile(built, temporary)
 
 
-def _list(folder: Path, latest: Mapping[str, str]) -> None:
-    """Adds the runners `latest` to both lists, as the newest."""
+def _list(folder: Path, latest: Mapping[str, str], steps: Mapping[str, Step]) -> None:
+    """Adds the runners `latest` to all lists, as the newest, and as what these steps give."""
     folder.mkdir(parents=True, exist_ok=True)
-    every, current = read_all(folder), read_latest(folder)
+    every, current, keys = read_all(folder), read_latest(folder), read_keys(folder)
     for runner, name in latest.items():
         every[runner] = [*(other for other in every.get(runner, []) if other != name), name]
         current[runner] = name
+        keys.setdefault(runner, {})[steps[runner].key] = name
     _write_json(folder / "all.json", every)
+    _write_json(folder / "keys.json", keys)
     _write_json(folder / "latest.json", current)
 
 
@@ -148,6 +176,17 @@ def read_latest(folder: Path) -> dict[str, str]:
     return {runner: str(name) for runner, name in table.items()}
 
 
+def read_keys(folder: Path) -> dict[str, dict[str, str]]:
+    """keys.json; empty if there is none."""
+    table = _read_json(folder / "keys.json")
+    found: dict[str, dict[str, str]] = {}
+    for runner, names in table.items():
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise BuildError(f"{folder / 'keys.json'} is not a map from ids to maps from keys to hashes. {_REPAIR}")
+        found[runner] = names
+    return found
+
+
 _REPAIR = "Remove it and run `genvm runners build`."
 
 
@@ -157,6 +196,8 @@ def _read_json(path: Path) -> dict[str, object]:
             content = file.read(LIST_BYTES_MAX + 1)
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise BuildError(f"{path} cannot be read: {error.strerror}") from error
     try:
         table = json.loads(content) if len(content) <= LIST_BYTES_MAX else None
     except ValueError as error:
@@ -207,10 +248,9 @@ def verify(root: Path) -> tuple[int, list[str]]:
 def _problems(title: str, path: Path, name: str) -> list[str]:
     try:
         with path.open("rb") as file:
-            content = file.read(ARCHIVE_BYTES_MAX + 1)
+            if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES_MAX:
+                return [f"{title} has more than {ARCHIVE_BYTES_MAX} bytes ({path})"]
+            found = nix_base32(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         return [f"{title} cannot be read: {error.strerror or error} ({path})"]
-    if len(content) > ARCHIVE_BYTES_MAX:
-        return [f"{title} has more than {ARCHIVE_BYTES_MAX} bytes ({path})"]
-    found = archive_hash(content)
     return [] if found == name else [f"{title} has the hash {found} ({path})"]

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.process import clean_environment, link_tools, run_tool
@@ -124,8 +125,7 @@ class Workshop:
                 f"The cache folder must not have blanks in its path, because `make` cannot work there: {self.root}\n"
                 "Set PYGENVM_CACHE to another folder."
             )
-        self.build.mkdir(parents=True, exist_ok=True)
-        with (self.build / "lock").open("w") as lock:
+        with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -133,6 +133,16 @@ class Workshop:
                     print("Another process is building the runners; waiting for it.", file=sys.stderr, flush=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            self.build.mkdir(parents=True, exist_ok=True)
+            return (self.build / "lock").open("w")
+        except OSError as error:
+            raise BuildError(
+                f"Nothing can be built below {self.root}: {error}\n"
+                "Make it a folder that can be written, or set PYGENVM_CACHE to another one."
+            ) from error
 
     def folder(self, step: Step) -> Path:
         """Where the step's result is, once it is made."""
@@ -161,17 +171,23 @@ class Workshop:
             self.result(need)
         self.progress.begin(step.title)
         start = time.monotonic()
-        folder = self.build / "work" / done.name
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "out").mkdir(parents=True)
-        self.logs.mkdir(exist_ok=True)
-        work = Work(self, step, folder, folder / "out")
-        work.log.unlink(missing_ok=True)
-        step.make(work)
-        os.rename(folder / "out", done)
-        shutil.rmtree(folder)
+        with self.putting(step) as out:
+            self.logs.mkdir(exist_ok=True)
+            work = Work(self, step, out.parent, out)
+            work.log.unlink(missing_ok=True)
+            step.make(work)
         self.progress.end(step.title, time.monotonic() - start)
         return done
+
+    @contextmanager
+    def putting(self, step: Step) -> Iterator[Path]:
+        """An empty folder that is the step's result when it is filled. Call it with the lock held."""
+        folder = self.build / "work" / self.folder(step).name
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "out").mkdir(parents=True)
+        yield folder / "out"
+        os.rename(folder / "out", self.folder(step))
+        shutil.rmtree(folder)
 
     @contextmanager
     def showing(self, wanted: Sequence[Step], visible: bool) -> Iterator[None]:

@@ -25,6 +25,8 @@ _OVERLOAD = "typing.overload"
 # Classes that annotations also name without their type parameters, which are Any then. (Defaults in the brackets would
 # need Python 3.13, and tools of other projects import the SDK's sources into 3.12.)
 _OFTEN_BARE = ("ContractProxy",)
+# Private by their names, and imported by contracts all the same (spec sdk/01 §1).
+_USED_BY_CONTRACTS = frozenset(("_decode_nondet", "_decode_sub_vm_result"))
 # Generic bases that only give out what they are generic in.
 _READ_ONLY = ("Collection", "Iterable", "Iterator", "Protocol", "Sequence")
 
@@ -283,6 +285,7 @@ def _used(nodes: Iterable[ast.AST]) -> set[str]:
 
 def _without_unused(body: list[ast.stmt], imported: set[str]) -> list[ast.stmt]:
     """Leaves out private definitions that nothing of the stubs names."""
+    imported = imported | _USED_BY_CONTRACTS
     while True:
         kept = [
             node

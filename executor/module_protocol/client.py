@@ -225,7 +225,7 @@ class _Session:
     def __init__(self, address: str, hello: bytes) -> None:
         """:raises _ModuleFailure: the connection does not stand in time."""
         # The import takes a quarter of what the executor's own imports take: only runs that ask a module pay for it.
-        from websockets.exceptions import WebSocketException
+        from websockets.exceptions import InvalidHandshake, WebSocketException
         from websockets.sync.client import connect
 
         try:
@@ -245,7 +245,10 @@ class _Session:
             _limit_sends(self._connection.socket)
             self._connection.send(hello)
         # The library fails an assertion of its own when a server speaks before it was spoken to.
-        except (OSError, ValueError, WebSocketException, AssertionError) as error:
+        except (InvalidHandshake, AssertionError) as error:
+            why = f"no WebSocket service answers: {str(error) or type(error).__name__}"
+            raise _ModuleFailure(f"cannot connect: {why}") from error
+        except (OSError, ValueError, WebSocketException) as error:
             raise _ModuleFailure(f"cannot connect: {str(error) or type(error).__name__}") from error
 
     def exchange(self, frame: bytes, seconds: float) -> bytes:

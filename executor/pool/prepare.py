@@ -22,7 +22,7 @@ from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_ac
 from pygenvm.executor.runner.archive import Archive, Folder
 from pygenvm.executor.runner.ids import RUNNER_JSON, RunnerId
 from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_hashes
-from pygenvm.executor.runner.version import highest_version
+from pygenvm.executor.runner.version import version_limit
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.linking import host_linker
@@ -43,7 +43,7 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
     engine()
     host_functions = host_functions or host_linker()
     published_hashes()
-    highest_version(0)
+    version_limit(0)
     artefacts = ArtefactStore(artefacts_dir(config))
     try:
         registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 
 _RUNNER_JSON = "runner.json"
+_PACKAGE = "contract"
+_MODULE = "__init__.py"
+#: What a runner takes from outside of the package (spec executor/07 "Contract code").
+_BESIDE_PACKAGE = ((_RUNNER_JSON,), ("version",))
 
 
 class ContractFileError(Exception):
@@ -26,9 +31,9 @@ class ContractNotFound(ContractFileError):
 def read_contract(path: Path) -> bytes:
     """The code that ``path`` means.
 
-    A folder has a ``runner.json``, usually a ``version``, and the files that the runner wants, such as
-    ``contract/__init__.py`` for ``py-genlayer-multi``. Hidden files and ``__pycache__`` stay outside. The same files
-    make the same bytes on every machine.
+    A folder has a ``runner.json``, usually a ``version``, and the files that the runner wants: for
+    ``py-genlayer-multi`` a package ``contract/``, or its ``__init__.py`` and the rest of it side by side with the
+    ``runner.json``. Hidden files and ``__pycache__`` stay outside. The same files make the same bytes on every machine.
 
     :raises ContractNotFound: there is nothing readable.
     :raises ContractFileError: too large, or a folder without a ``runner.json``.
@@ -42,6 +47,16 @@ def read_contract(path: Path) -> bytes:
     return code
 
 
+def packed_file(folder: Path, name: str) -> Path:
+    """The file of a folder that is called ``name`` in its code."""
+    return folder / (name.removeprefix(f"{_PACKAGE}/") if _is_package(folder) else name)
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether the folder is the package itself, and does not hold it."""
+    return (folder / _MODULE).is_file() and not (folder / _PACKAGE / _MODULE).is_file()
+
+
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(CONTRACT_FILE_BYTES + 1)
@@ -52,11 +67,18 @@ def _pack(folder: Path) -> bytes:
         raise ContractFileError(f"{folder} is no contract: a folder needs a {_RUNNER_JSON}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
-        for file in sorted(folder.rglob("*")):
-            name = file.relative_to(folder)
-            if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-                # A ZipInfo of its own: the date of the file must not get into the code.
-                target.writestr(zipfile.ZipInfo(name.as_posix()), _read(file))
-                if packed.tell() > CONTRACT_FILE_BYTES:
-                    break
+        for parts, file in sorted(_files(folder)):
+            # A ZipInfo of its own: the date of the file must not get into the code.
+            target.writestr(zipfile.ZipInfo("/".join(parts)), _read(file))
+            if packed.tell() > CONTRACT_FILE_BYTES:
+                break
     return packed.getvalue()
+
+
+def _files(folder: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """The name in the code, in its parts, and the file."""
+    is_package = _is_package(folder)
+    for file in folder.rglob("*"):
+        parts = file.relative_to(folder).parts
+        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield (_PACKAGE, *parts) if is_package and parts not in _BESIDE_PACKAGE else parts, file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple
@@ -41,29 +42,55 @@ class Version(NamedTuple):
         return cls(*parts)
 
 
-def highest_version(unix_seconds: int) -> Version:
+class Limit(NamedTuple):
+    """The highest version of a time; with ``every_patch`` the newest known one, and any other patch of it will do."""
+
+    version: Version
+    every_patch: bool = False
+
+    def __str__(self) -> str:
+        return f"v{self.version.major}.{self.version.minor}.N" if self.every_patch else str(self.version)
+
+    def admits(self, version: Version) -> bool:
+        """Whether contracts may declare ``version``."""
+        return version <= (self.version._replace(patch=_U16_MAX) if self.every_patch else self.version)
+
+
+def version_limit(unix_seconds: int) -> Limit:
     """The limit for a message datetime in whole seconds since the epoch; before 1970 counts as far future."""
-    first, starts, versions = _table()
+    first, starts, limits = _table()
     if unix_seconds < 0:
-        return versions[-1]
+        return limits[-1]
     row = bisect_right(starts, unix_seconds)
-    return versions[row - 1] if row else first
+    return limits[row - 1] if row else first
 
 
 def check_version(version: Version, unix_seconds: int) -> None:
     """Refuse a contract whose version is above the limit for the message datetime.
 
-    :raises VMErrorRaised: ``version_too_big``.
+    :raises VMErrorRaised: ``version_too_big``; the cause names both versions and the date.
     """
-    highest = highest_version(unix_seconds)
-    if version > highest:
+    limit = version_limit(unix_seconds)
+    if not limit.admits(version):
         raise VMErrorRaised(
-            VmError.VERSION_TOO_BIG, f"the contract declares {version}, messages of {unix_seconds} allow {highest}"
+            VmError.VERSION_TOO_BIG,
+            f"the contract asks for {version}; for a message of {_date(unix_seconds)} the highest version is {limit}",
         )
 
 
+def _date(unix_seconds: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_seconds))
+    except (OverflowError, ValueError, OSError):
+        return f"{unix_seconds} seconds since 1970"
+
+
 @cache
-def _table() -> tuple[Version, list[int], list[Version]]:
+def _table() -> tuple[Limit, list[int], list[Limit]]:
     data = schemas.load("versions")
-    rows = sorted((row["from_seconds"], Version.parse(row["version"])) for row in data["rows"])
-    return Version.parse(data["first_version"]), [start for start, _ in rows], [version for _, version in rows]
+    rows = sorted(
+        (row["from_seconds"], Limit(Version.parse(row["version"]), row.get("every_patch", False)))
+        for row in data["rows"]
+    )
+    first = Limit(Version.parse(data["first_version"]))
+    return first, [start for start, _ in rows], [limit for _, limit in rows]

@@ -2,8 +2,7 @@
 
 Ten named accounts exist from the start, each with :data:`START_BALANCE`. Their addresses are the first 20 bytes of
 ``Keccak256("genvm local account " + name)``, so they are the same in every local network. Nothing creates or destroys
-value afterwards. The sum of all balances fits the 64-bit value of a message (spec executor/10), so no contract can
-hold more than it can send.
+value afterwards, and all balances together fit the 256 bits that a message may carry.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
-START_BALANCE = 10**18
+#: Units of one GEN.
+GEN = 10**18
+START_BALANCE = 1_000_000 * GEN
 DEFAULT_SENDER = NAMES[0]
 #: Chain id of every local network.
 CHAIN_ID = 61999

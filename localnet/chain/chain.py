@@ -75,6 +75,7 @@ class Chain:
         on_commit: Callable[[Receipt], None] | None = None,
         node_address: str = "0x",
         eth_call: EthCall | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -85,8 +86,11 @@ class Chain:
             in order, also of those whose caller was cancelled.
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
+        :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         """
-        self._database = Database(Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit)
+        self._database = Database(
+            Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
+        )
         self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call)
         self._commands = 0
         self._idle = asyncio.Event()
@@ -186,12 +190,12 @@ class Chain:
     async def deal(self, address: Address, balance: int) -> None:
         """Gives an account or contract a balance out of nothing, which no transaction can; for tests.
 
-        :raises BadValue: all balances together would not fit the 64-bit value of a message.
+        :raises BadValue: all balances together would not fit 256 bits.
         """
 
         def deal(store: Store) -> None:
             if balance < 0 or store.total_value() - store.balance(address) + balance > limits.VALUE_MAX:
-                raise BadValue(f"all balances together must be from 0 to {limits.VALUE_MAX}")
+                raise BadValue("all balances together must be from 0 to 2^256 - 1")
             store.set_balance(address, balance)
 
         async with self._database.writing() as session:
@@ -299,8 +303,13 @@ class Chain:
 
     @_command
     async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
-        return await self._ask_long(lambda store: store.transactions(count))
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
+        return await self._ask_long(lambda store: store.log(count))
+
+    @_command
+    async def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        return await self._ask_long(Store.failed_deployment)
 
     @_command
     async def snapshot(self) -> bytes:
@@ -329,6 +338,7 @@ class Chain:
                     self._runs, state, transaction, self._runs.identify(state, transaction)
                 )
             if changes is None:
+                await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
             (receipt,) = await session.commit([changes])
             return Execution(receipt, await self._deliver(session), resumed)
@@ -358,7 +368,7 @@ async def _checked(state: StateView, make: Callable[[StateView], Transaction]) -
 
 def _check_sender(state: StateView | Store, sender: Address, origin: Address, value: int) -> None:
     if not 0 <= value <= limits.VALUE_MAX:
-        raise BadValue(f"the value must be from 0 to {limits.VALUE_MAX}")
+        raise BadValue("the value must be from 0 to 2^256 - 1")
     if state.contract(origin):
         raise BadValue(f"{origin!s} is a contract; only accounts send transactions")
     balance = state.balance(sender)

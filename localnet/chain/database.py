@@ -163,6 +163,10 @@ class Session:
 
             return await in_thread(write)
 
+    async def record_failure(self, receipt: Receipt) -> None:
+        """Keeps a command that changes nothing for the log (:meth:`Store.record_failure`)."""
+        await self.ask_long(lambda store: store.record_failure(receipt))
+
     async def replace(self, action: Callable[[Store], None]) -> None:
         """Changes the state as no transaction could."""
         async with self._reading:
@@ -192,15 +196,18 @@ class Database:
         lock_seconds: float,
         on_wait: Callable[[], None] | None = None,
         on_commit: Callable[[Receipt], None] | None = None,
+        durable: bool = True,
     ) -> None:
         """
         :param lock_seconds: how long to wait for another process; ``on_wait`` is called then.
         :param on_commit: called with the receipt of every transaction that was committed here.
+        :param durable: as for :class:`localnet.chain.store.Store`.
         """
         self._path = path
         self._lock_seconds = lock_seconds
         self._on_wait = on_wait
         self._on_commit = on_commit
+        self._durable = durable
         #: Locks of asyncio are handed on in order of arrival.
         self._turn = asyncio.Lock()
         self._entrance = asyncio.Lock()
@@ -247,7 +254,7 @@ class Database:
             # Where there is nothing to protect, a command that reads leaves no files behind.
             if alone or self._path.exists():
                 resources.enter_context(await self._lock(alone, deadline))
-            store = resources.enter_context(contextlib.closing(Store(self._path)))
+            store = resources.enter_context(contextlib.closing(Store(self._path, durable=self._durable)))
             return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
 
     async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:

@@ -41,7 +41,7 @@ _VM_ERRORS: dict[str, Explanation] = {
         " held although storage has them.",
     ),
     "version_too_big": Explanation(
-        "The first line of the contract asks for a version that does not exist yet.",
+        "The first line of the contract asks for a version that does not exist yet, or did not at the message's date.",
         "Lower the number in the line that looks like `# v0.2.16`, or leave the line out.",
     ),
     "exit_code 1": Explanation(
@@ -182,12 +182,25 @@ def _ends_with(stderr: str, pattern: str) -> bool:
     return any(re.search(pattern, line) for line in stderr.rstrip().splitlines()[-3:])
 
 
+# What the executor says of a module, and what that means; the last is for all else that it may say.
+_MODULE_FAILURES: tuple[tuple[str, str, str], ...] = (
+    (r"cannot connect: no WebSocket service", "and at the address of the module for that is something else.",
+     "Correct the address in the configuration, or start the module there."),
+    (r"cannot connect", "and the module for that cannot be reached.",
+     "A local network has no modules of its own: start those that the configuration names."),
+    (r"connection lost", "and the module for that broke the connection.", "Look into the log of the module."),
+    (r"no answer within", "and the module for that did not answer in time.", "Look into the log of the module."),
+    (r"module error", "and the module for that failed, as it says itself.", "Look into the log of the module."),
+    (r"request of \d+ bytes", "and asked for it with more than a request may hold.", "Send less."),
+    (r"", "and the module for that answered something that no module should answer.",
+     "Look into the log of the module. It has to keep to the protocol of modules that this version speaks."),
+)  # fmt: skip
+
+
 def _internal(message: str) -> Explanation:
-    if re.search(r"\b(llm|web) module\b", message):
-        return Explanation(
-            "The run needed a language model or the web, and the module for that cannot be reached.",
-            "A local network has no modules of its own: start those that the configuration names.",
-        )
+    if re.search(r"\b(llm|web) module\b", message, re.IGNORECASE):
+        found = next(row for row in _MODULE_FAILURES if re.search(row[0], message))
+        return Explanation(f"The run needed a language model or the web, {found[1]}", found[2])
     if "runners" in message:
         return Explanation("The executor lacks its runners.", "Build them once: genvm runners build")
     if "cannot start" in message:

@@ -9,12 +9,14 @@ from typing import Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.primitives.abi import ResultCode
+from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet.chain.explain import Explanation, explain
 from pygenvm.localnet.executors.output import Captured
 
 _TRACEBACK = "Traceback (most recent call last):\n"
+#: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
+_NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
 
 
 class Kind(StrEnum):
@@ -98,7 +100,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a transaction. ``number`` is None for what is not recorded: views and failed commands."""
+    """What became of a transaction. ``number`` is None for what is not one of the chain: views and failed commands."""
 
     transaction: Transaction
     status: Status
@@ -164,9 +166,14 @@ class Verdict:
     """With the same results of nondet blocks the validator came to another result: the rest is not deterministic."""
 
     @property
+    def reached(self) -> bool:
+        """Whether there is a verdict: not after an internal error, nor where the leader gave too few results."""
+        return not isinstance(self.receipt.outcome, InternalError) and self.receipt.outcome != _NO_LEADER_RESULT
+
+    @property
     def agrees(self) -> bool:
         """Whether the validator votes for the transaction."""
-        return self.disagreement is None and not self.diverged
+        return self.reached and self.disagreement is None and not self.diverged
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """The state of a local network in one SQLite file, one SQLite transaction per transaction of the network.
 
-The file is made by the first commit, so a command that fails leaves none behind. It has a rollback journal and no
-write-ahead log: between commands there is exactly one file, and copying it copies the network. Who may open it when is
-up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit` writes all effects
-of a transaction or none.
+The file is made by the first transaction, so a command that cannot be run leaves none behind. It has a rollback
+journal and no write-ahead log: between commands there is exactly one file, and copying it copies the network. Who may
+open it when is up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit`
+writes all effects of a transaction or none.
 
 Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
-their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance).
-Amounts are decimal text, because SQLite's integers end at 2**63.
+their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance). Besides
+the state there is ``failures``, for the log too: commands that failed and changed nothing, each with the number of the
+transaction ``after`` which it came; made by the first of them. Amounts are decimal text, because SQLite's integers end
+at 2**63.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import (
     AccountInfo,
@@ -59,6 +62,12 @@ CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT
                     sender BLOB NOT NULL, origin BLOB NOT NULL, contract BLOB NOT NULL, value TEXT NOT NULL,
                     calldata BLOB NOT NULL, code BLOB NOT NULL, released_on TEXT NOT NULL);
 """
+#: What is kept of a transaction besides its number.
+_RECORDED = (
+    "tx_id, parent, kind, status, sender, origin, contract, name, value, calldata, released_on, datetime, outcome,"
+    " details"
+)
+_FAILURES = f"CREATE TABLE IF NOT EXISTS failures (number INTEGER PRIMARY KEY, after, {_RECORDED})"
 
 
 @dataclass(slots=True)
@@ -81,15 +90,17 @@ class Changes:
 class Store:
     """One network's state. Nothing here waits for other users of the file or locks it against them."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
         """Opens ``path``; without a file there, or without a path, shows the state of a new network.
 
+        :param durable: a commit has reached the disk when it returns. Without that a power cut may destroy the file.
         :raises DatabaseError: not a database of ours, or unreadable.
         """
         self._path = path or Path(":memory:")
+        self._durable = durable
         with _sqlite_errors(self._path):
             self._exists = path is not None and path.exists() and path.stat().st_size > 0
-            self._connection = _connect(self._path if self._exists else Path(":memory:"))
+            self._connection = _connect(self._path if self._exists else Path(":memory:"), durable)
             if self._exists:
                 self._check_version()
             else:
@@ -177,14 +188,28 @@ class Store:
         row = self._one("SELECT COALESCE(MAX(number), 0) FROM transactions")
         return int(row[0]) if row else 0
 
-    def transactions(self, count: int) -> list[Receipt]:
-        """The last ``count`` recorded transactions, oldest first."""
-        rows = self._all(
-            "SELECT number, tx_id, parent, kind, status, sender, origin, contract, name, value, calldata, released_on,"
-            " datetime, outcome, details FROM transactions ORDER BY number DESC LIMIT ?",
-            count,
+    def log(self, count: int) -> list[Receipt]:
+        """The last ``count`` recorded transactions and failed commands, oldest first."""
+        query = "SELECT {} FROM {} ORDER BY number DESC LIMIT ?"
+        rows = self._all(query.format(f"number, 0, number, {_RECORDED}", "transactions"), count)
+        if self._has_failures():
+            rows += self._all(query.format(f"after, number, NULL, {_RECORDED}", "failures"), count)
+        rows.sort(key=lambda row: row[:2])
+        return [_receipt(row[2:]) for row in rows[-count:]]
+
+    def failed_deployment(self) -> Receipt | None:
+        """The deployment that the user tried last, if it failed."""
+        if not self._has_failures():
+            return None
+        row = self._one(
+            f"SELECT NULL, {_RECORDED} FROM failures WHERE kind = ? AND NOT EXISTS (SELECT 1 FROM transactions"
+            " WHERE number > after AND kind = failures.kind AND parent IS NULL) ORDER BY number DESC",
+            Kind.DEPLOY,
         )
-        return [_receipt(row) for row in reversed(rows)]
+        return _receipt(row) if row else None
+
+    def _has_failures(self) -> bool:
+        return self._one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'failures'") is not None
 
     def queued(self, count: int) -> list[tuple[int, Transaction]]:
         """The next ``count`` messages under way, in order of posting, with their queue numbers."""
@@ -234,6 +259,20 @@ class Store:
                 raise DatabaseError("a transaction would create or destroy value; nothing was written")
         return receipts
 
+    def record_failure(self, receipt: Receipt) -> None:
+        """Keeps a failed command of the user for the log. The state, and what is numbered in it, stay as they are.
+
+        :raises DatabaseError: the file cannot be written.
+        """
+        with _sqlite_errors(self._path), self._writing():
+            self._connection.execute(_FAILURES)
+            self._insert("failures", "after", self.transaction_count(), receipt)
+            self._connection.execute(
+                "DELETE FROM failures WHERE number <= (SELECT MAX(number) FROM failures) - ?"
+                " AND number <> IFNULL((SELECT MAX(number) FROM failures WHERE kind = ?), 0)",
+                (limits.LOG_FAILURES, Kind.DEPLOY),
+            )
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction of the database; makes the file if there is none."""
@@ -254,7 +293,7 @@ class Store:
         if not self._exists:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection.close()
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._durable)
 
     def _apply(self, changes: Changes) -> Receipt:
         execute = self._connection.execute
@@ -270,7 +309,7 @@ class Store:
         )
         number = self.transaction_count() + 1
         receipt = dataclasses.replace(changes.receipt, number=number)
-        self._log(receipt)
+        self._insert("transactions", "number", number, receipt)
         if changes.delivered is not None:
             execute("DELETE FROM queue WHERE number = ?", (changes.delivered,))
         for message in changes.queue:
@@ -288,12 +327,12 @@ class Store:
         )
         self._connection.execute(f"UPDATE accounts SET {column} = ? WHERE address = ?", (value, address.as_bytes))
 
-    def _log(self, receipt: Receipt) -> None:
+    def _insert(self, table: str, key: str, number: int, receipt: Receipt) -> None:
         transaction = receipt.transaction
         self._connection.execute(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO {table} ({key}, {_RECORDED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                receipt.number,
+                number,
                 receipt.tx_id,
                 transaction.parent,
                 transaction.kind,
@@ -357,11 +396,13 @@ class Store:
             return self._connection.execute(query, parameters).fetchall()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write. Several threads, but
     # only one at a time: see localnet.chain.database.
     connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    if not durable:
+        connection.execute("PRAGMA journal_mode = MEMORY")
     return connection
 
 

@@ -4,6 +4,8 @@ Type checkers and editors read ``genlayer-stubs`` instead. Where sources of the 
 this package too, they are what is imported.
 """
 
+_STANDS_FOR = "pygenvm"  # by this the pytest plugin knows the file
+
 import os as _os
 import sys as _sys
 from importlib.machinery import PathFinder as _PathFinder

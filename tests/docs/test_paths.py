@@ -19,8 +19,13 @@ DOCUMENTS = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "runners/README.md")),
 ]
-#: A file of authors' projects, one of archives, what `make` installs, folders of the cache.
-ELSEWHERE = frozenset({"ledger.py", "runner.json", ".venv/bin/genvm", "build/", "registry/", "sources/"})
+#: A file of authors' projects, one of archives, what `make` installs, folders and lists of the cache.
+ELSEWHERE = frozenset(
+    {
+        *("ledger.py", "runner.json", ".venv/bin/genvm"),
+        *("build/", "registry/", "registry/keys.json", "latest.json", "sources/"),
+    }
+)
 
 _CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"(?<!`)`([^`\n]+)`(?!`)|\]\(([^)#\s]+)(?:#[^)]*)?\)")

@@ -22,6 +22,7 @@ from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Kind, Status
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.executors.process import ExecutorProcess
+from tests.support.networks import state_of
 from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("built_runners")
@@ -155,6 +156,55 @@ def deploy(net: LocalNet, code: str, *args: Any, **options: Any) -> Address:
     return execution.receipt.transaction.contract
 
 
+def test_value_of_256_bits(net: LocalNet) -> None:
+    """Through the message, the balances and the messages that a contract sends, to the last unit."""
+    value = 2**256 - 1 - (len(accounts.NAMES) - 1) * accounts.START_BALANCE
+    net.deal(ALICE, value)
+    first, second = deploy(net, MESSAGES), deploy(net, MESSAGES)
+    assert net.call(first, "note", ["all"], value=value).receipt.ok
+    assert net.view(first, "read_log").value == [f"all from {ALICE.as_hex} value {value}"]
+    execution = net.call(first, "send", [second, "note", value - 1, 1])
+    assert [receipt.status for receipt in execution.delivered] == [Status.OK]
+    assert net.view(second, "read_log").value == [f"note 0 from {first.as_hex} value {value - 1}"]
+    assert (net.balance(ALICE), net.balance(first), net.balance(second)) == (0, 1, value - 1)
+    refused = net.call(second, "send", [first, "note", value, 1]).receipt
+    assert "inbalance" in refused.stderr.text()
+    returned = net.call(second, "send", [first, "refuse", value - 2, 1]).delivered[-1]
+    assert (returned.transaction.value, net.balance(second)) == (value - 2, value - 1)
+    assert net.view(second, "read_log").value[-1] == f"error value {value - 2}"
+
+
+JUDGED = (
+    HEADER
+    + """
+from genlayer import *
+
+class Judged(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write
+    def go(self) -> str:
+        return gl.eq_principle.strict_eq(lambda: 'x')
+"""
+)
+
+
+def test_a_validator_without_a_result_has_no_verdict(net: LocalNet) -> None:
+    deploy(net, JUDGED)
+    before = net.snapshot()
+    receipt = net.call(None, "go").receipt
+    given: list[list[bytes] | None] = [None, [b"\x01no"], [b""], [b"\x03x"], []]
+    verdicts = [net.validate(receipt, before, leader_results=results) for results in given]
+    assert [(verdict.reached, verdict.agrees) for verdict in verdicts] == [
+        (True, True),
+        (True, False),
+        (False, False),
+        (False, False),
+        (False, False),
+    ]
+
+
 def genvm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pygenvm.cli.main", "local", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
@@ -179,14 +229,14 @@ def test_the_main_job_over_several_processes(tmp_path: Path) -> None:
 
 def test_a_contract_that_fails_shows_traceback_error_and_advice(tmp_path: Path) -> None:
     assert genvm(tmp_path, "deploy", str(EXAMPLES / "failures.py")).returncode == 0
-    before = (tmp_path / ".pygenvm" / "local.db").read_bytes()
+    before = state_of(tmp_path / ".pygenvm" / "local.db")
     done = genvm(tmp_path, "call", "python_error")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'File "/contract.py", line' in done.stderr
     assert "ValueError: nobody caught me" in done.stderr
     assert "VM error: exit_code 1" in done.stderr
     assert "gl.vm.UserError" in done.stderr
-    assert (tmp_path / ".pygenvm" / "local.db").read_bytes() == before
+    assert state_of(tmp_path / ".pygenvm" / "local.db") == before
 
 
 def test_methods_that_cannot_be_called_like_that(tmp_path: Path) -> None:
@@ -228,12 +278,12 @@ def test_failures_leave_the_database_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "local.db"
     patient = LocalNet(path)
     contract = deploy(patient, (EXAMPLES / "failures.py").read_text())
-    before = path.read_bytes()
+    before = state_of(path)
     for method, args, outcome in _FAILURES:
         net = LocalNet(path, timeout=2.0) if outcome == VMError("timeout") else patient
         receipt = net.call(contract, method, args).receipt
         assert receipt.outcome == outcome, (method, receipt.stderr.text())
-        assert path.read_bytes() == before
+        assert state_of(path) == before
     assert patient.view(contract, "get_touched").value == 0
 
 
@@ -270,11 +320,11 @@ def test_a_contract_that_allocates_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "local.db"
     net = LocalNet(path)
     contract = deploy(net, HUNGRY)
-    before = path.read_bytes()
+    before = state_of(path)
     receipt = net.call(contract, "eat").receipt
     assert receipt.outcome == VMError("exit_code 1")
     assert "MemoryError" in receipt.stderr.text()
-    assert path.read_bytes() == before
+    assert state_of(path) == before
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 124, 125, 126, 255])
@@ -283,20 +333,20 @@ def test_exits_with_any_code(tmp_path: Path, status: int) -> None:
     path = tmp_path / "local.db"
     net = LocalNet(path)
     contract = deploy(net, (EXAMPLES / "failures.py").read_text())
-    before = path.read_bytes()
+    before = state_of(path)
     receipt = net.call(contract, "exit_with", [status]).receipt
     if status == 0:
         assert receipt.ok
         assert net.view(contract, "get_touched").value == 1
     else:
         assert receipt.outcome == VMError(f"exit_code {min(status, 125)}")
-        assert path.read_bytes() == before
+        assert state_of(path) == before
 
 
 def test_constructors_that_never_end(tmp_path: Path) -> None:
     net = LocalNet(tmp_path / "local.db", timeout=2.0)
     assert net.deploy((HEADER + "while True: pass\n").encode()).receipt.outcome == VMError("timeout")
-    assert not (tmp_path / "local.db").exists()
+    assert net.contracts() == []
 
 
 @pytest.mark.parametrize(
@@ -311,9 +361,10 @@ def test_constructors_that_never_end(tmp_path: Path) -> None:
     ],
     ids=["empty", "not text", "not JSON", "no such runner", "version", "syntax"],
 )
-def test_code_that_is_no_contract(net: LocalNet, tmp_path: Path, code: bytes, outcome: Outcome) -> None:
+def test_code_that_is_no_contract(net: LocalNet, code: bytes, outcome: Outcome) -> None:
     assert net.deploy(code).receipt.outcome == outcome
-    assert not (tmp_path / "local.db").exists()
+    assert net.contracts() == []
+    assert [receipt.outcome for receipt in net.log()] == [outcome]
 
 
 def state(net: LocalNet, contract: Address) -> StateDump:

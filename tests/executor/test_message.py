@@ -119,7 +119,7 @@ def test_defaults() -> None:
 
 
 def test_values_at_their_ends() -> None:
-    assert parse(value=2**64 - 1).value == 2**64 - 1
+    assert parse(value=2**256 - 1).value == 2**256 - 1
     assert parse(value=0).value == 0
     assert parse(chain_id=str(2**256 - 1)).chain_id == 2**256 - 1
     assert parse(chain_id="007").chain_id == 7
@@ -161,7 +161,7 @@ B64 = CONTRACT.as_b64
         ("chain_id", str(2**256), "chain_id must be a string"),
         ("chain_id", "0" * 79, "chain_id must be a string"),
         ("value", -1, "value must be an integer"),
-        ("value", 2**64, "value must be an integer"),
+        ("value", 2**256, "value must be an integer"),
         ("value", True, "value must be an integer"),
         ("value", 1.0, "value must be an integer"),
         ("value", "1", "value must be an integer"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pygenvm.executor.runner.version import highest_version
+from pygenvm.executor.runner.version import version_limit
 from pygenvm.lint import header
 from pygenvm.lint.model import Level
 from tests.lint.lint_support import RUNNER, contract, found, places
@@ -94,7 +94,7 @@ def test_a_runner_that_was_installed_by_hand_is_known() -> None:
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_versions_are_those_that_the_executor_takes(more: int) -> None:
-    highest = highest_version(-1)
+    highest = version_limit(-1).version
     text = f"# v{highest.major}.{highest.minor}.{highest.patch}\n# {JSON}\n"
     if more:
         text = f"# v{highest.major}.{highest.minor + 1}.0\n# {JSON}\n"

@@ -149,7 +149,7 @@ def test_functions_take_what_those_of_the_sdk_do() -> None:
 
 @pytest.mark.parametrize(
     ("file", "methods"),
-    [("gl/genvm_contracts.pyi", names.PROXY_METHODS), ("py/evm/contract.pyi", names.EVM_PROXY_METHODS)],
+    [("gl/genvm_contracts.pyi", names.PROXY_METHODS), ("py/evm/generate.pyi", names.EVM_PROXY_METHODS)],
 )
 def test_proxies_take_what_those_of_the_sdk_do(file: str, methods: dict[str, str]) -> None:
     body = ast.parse((STUBS / file).read_text(encoding="utf-8")).body

@@ -77,9 +77,9 @@ def test_a_forked_process_has_a_loop_too(tmp_path: Path) -> None:
         sys.path.insert(0, {str(ROOT)!r})
         from pygenvm.localnet import LocalNet
         net = LocalNet({str(tmp_path / "local.db")!r})
-        assert net.balance("alice") == 10**18
+        assert net.balance("alice") == 10**24
         child = os.fork()
-        assert net.balance("bob") == 10**18
+        assert net.balance("bob") == 10**24
         if child:
             assert os.waitpid(child, 0)[1] == 0
     """

@@ -397,7 +397,7 @@ async def test_what_the_core_refuses(chain: Chain, tmp_path: Path) -> None:
         (BadValue, call(chain, contract, "add", sender=contract)),
         (BadValue, call(chain, contract, "add", origin=contract)),
         (BadValue, call(chain, contract, "add", value=-1)),
-        (BadValue, call(chain, contract, "add", value=1 << 64)),
+        (BadValue, call(chain, contract, "add", value=1 << 256)),
         (InsufficientBalance, call(chain, contract, "add", value=1, sender=Address(b"\x11" * 20))),
         (InsufficientBalance, call(chain, contract, "add", value=1, sender=contract, origin=ALICE)),
         (InsufficientBalance, chain.check_sender(ALICE, value=accounts.START_BALANCE + 1)),
@@ -407,7 +407,7 @@ async def test_what_the_core_refuses(chain: Chain, tmp_path: Path) -> None:
         (BadValue, chain.view(contract, calldata_of_call("get"), sender=contract)),
         (BadValue, chain.deploy(b"counter", sender=ALICE, salt=-1)),
         (BadValue, chain.deploy(b"counter", sender=ALICE, salt=1 << 256)),
-        (BadValue, chain.deal(ALICE, 1 << 64)),
+        (BadValue, chain.deal(ALICE, 1 << 256)),
         (BadValue, chain.deal(ALICE, -1)),
     ]
     for kind, command in refusals:

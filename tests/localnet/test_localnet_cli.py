@@ -19,8 +19,11 @@ from pygenvm.localnet.cli import default_database
 from pygenvm.localnet.executors.base import RunReport, RunRequest
 from pygenvm.localnet.executors.output import Captured
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
+from tests.support.networks import state_of
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+#: The last letter has the other case.
+WRONG_BOB = re.sub(r"[a-zA-Z](?=[0-9]*$)", lambda letter: letter[0].swapcase(), BOB.as_hex)
 
 
 async def contract(run: Run) -> Any:
@@ -155,7 +158,7 @@ def test_call_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (deployed / ".pygenvm" / "local.db").read_bytes()
+    before = state_of(deployed / ".pygenvm" / "local.db")
     code, out, err = run_text(capsys, "call", "fail")
     assert (code, out) == (1, "")
     assert err.splitlines() == [
@@ -168,7 +171,7 @@ def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]
         "Look for the condition that raises gl.vm.UserError with this text.",
         "Nothing was changed.",
     ]
-    assert (deployed / ".pygenvm" / "local.db").read_bytes() == before
+    assert state_of(deployed / ".pygenvm" / "local.db") == before
 
 
 def test_a_failure_for_programs(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +204,7 @@ def test_accounts_and_log(deployed: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 0
     assert [item["name"] for item in document["accounts"]] == [*accounts.NAMES, "thing"]
     assert document["accounts"][0]["balance"] == accounts.START_BALANCE - 5
-    assert sum(item["balance"] for item in document["accounts"]) == 10**19
+    assert sum(item["balance"] for item in document["accounts"]) == 10**25
     assert BOB.as_hex in run_text(capsys, "accounts")[1]
     assert "#1 ok deploy alice → thing 0x" in run_text(capsys, "log")[1]
 
@@ -221,6 +224,53 @@ def test_state_that_cannot_be_decoded(deployed: Path, capsys: pytest.CaptureFixt
     assert "    07000000" + b"# thing".hex() in out.splitlines()
 
 
+def test_after_a_failed_deployment(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (deployed / "newer.py").write_bytes(b"# no contract of ours")
+    assert run_json(capsys, "deploy", "newer.py")[0] == 1
+    address = accounts.contract_address(ALICE, salt=0, nonce=0).as_hex
+    said = (
+        "the last deployment, of newer, failed (invalid_contract); the contract deployed before it is still there: to"
+        f" use that, name it, thing or {address[:10]}"
+    )
+    for command in (("call", "echo"), ("view", "echo"), ("state",), ("schema",)):
+        code, document = run_json(capsys, *command)
+        assert (code, document["error"]) == (2, {"kind": "not_found", "message": said})
+    for word in ("thing", address[:10]):
+        assert run_json(capsys, "call", word, "echo")[1]["contract"]["name"] == "thing"
+    # The file is mended, and the same mistake is made with the one that is there.
+    (deployed / "thing.py").write_bytes(b"# no contract of ours")
+    assert run_text(capsys, "deploy", "thing.py")[0] == 1
+    note = "genvm local: note: the last deployment of thing failed; this is the contract deployed before it\n"
+    for words in (("call", "thing", "echo"), ("view", "thing", "echo"), ("state", "thing"), ("schema", "thing")):
+        code, _, err = run_text(capsys, *words)
+        assert code == 0
+        assert note in err
+        assert run_text(capsys, words[0], address[:10], *words[2:])[2].count("note:") == 0
+
+
+def test_failed_commands_are_in_the_log(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (deployed / "newer.py").write_bytes(b"# no contract of ours")
+    run_text(capsys, "deploy", "newer.py")
+    run_text(capsys, "call", "thing", "fail")
+    address = accounts.contract_address(ALICE, salt=0, nonce=1).as_hex
+    assert [line for line in run_text(capsys, "log")[1].splitlines() if not line.startswith("   ")] == [
+        "  #1 ok deploy alice → thing 0xf3CD8dF1 value 5 = null",
+        f"  -- failed deploy alice → newer {address[:10]} VM error: invalid_contract",
+        "  -- failed call alice → thing 0xf3CD8dF1 fail() User error: bad \\x1b[31m luck",
+    ]
+    # The contract that gets the address then.
+    run_text(capsys, "deploy", "thing.py", "--name", "later")
+    assert f"  -- failed deploy alice → newer {address[:10]} VM" in run_text(capsys, "log")[1]
+    one, deployment, call, _ = run_json(capsys, "log")[1]["transactions"]
+    assert (one["number"], deployment["number"], call["number"]) == (1, None, None)
+    assert deployment["to"] == {"address": address, "name": "newer"}
+    assert (deployment["status"], deployment["outcome"]) == (
+        "failed",
+        {"kind": "vm_error", "message": "invalid_contract"},
+    )
+    assert (call["method"], call["outcome"]["kind"], call["stderr"]) == ("fail", "user_error", "warned\n")
+
+
 # --- bad command lines ------------------------------------------------------------------------------
 
 _BAD: list[tuple[list[str], str]] = [
@@ -237,8 +287,8 @@ _BAD: list[tuple[list[str], str]] = [
     ),
     (["deploy", "thing.py", "--value", "-1"], "--value"),
     (["deploy", "thing.py", "--value", "1.5"], "not a whole number"),
-    (["deploy", "thing.py", "--value", str(2**64)], "the value must be from 0"),
-    (["deploy", "thing.py", "--value", str(2 * 10**18)], "less than the value"),
+    (["deploy", "thing.py", "--value", str(2**256)], "the value must be from 0"),
+    (["deploy", "thing.py", "--value", str(2 * 10**24)], "less than the value"),
     (["deploy", "thing.py", "--from", "nobody"], "no account 'nobody'"),
     (["deploy", "thing.py", "--from", "0x12"], "not an address"),
     (["deploy", "thing.py", "--from", "thing"], "no account 'thing'"),
@@ -255,6 +305,14 @@ _BAD: list[tuple[list[str], str]] = [
     (["call", "echo", "--args", '[{"$addr": "nobody"}]'], "contracts are thing"),
     (["call", "echo", "--kwargs", '{"a": 1, "a": 2}'], "twice"),
     (["view", "echo", "--value", "1"], "--value"),
+    (["deploy", "thing.py", "--db", "no/such/x.db"], "--db: there is no folder no/such; make it first"),
+    (["accounts", "--db", "no/x.db"], "--db: there is no folder no; make it first"),
+    (["log", "--db", "."], "--db: . is a folder"),
+    (["deploy", "thing.py", "--from", WRONG_BOB], f"with the right checksum its digits are {BOB!s}"),
+    (["deploy", "thing.py", "--args", f'[{{"$addr": "{WRONG_BOB}"}}]'], f"its digits are {BOB!s}"),
+    (["call", "[b]pay", "--args", f'["{WRONG_BOB}"]'], f"its digits are {BOB!s}"),
+    (["call", WRONG_BOB, "pay"], f"its digits are {BOB!s}"),
+    (["state", WRONG_BOB], f"its digits are {BOB!s}"),
     (["schema", "other"], "no contract 'other'"),
     (["schema", "./other.py"], "cannot read other.py"),
     (["state", "0xff"], "no contract"),
@@ -292,6 +350,24 @@ def test_a_file_that_is_no_database(folder: Path, capsys: pytest.CaptureFixture[
     assert code == 3
     assert document["error"]["kind"] == "database"
     assert (folder / "x.db").read_bytes() == b"something else " * 50
+
+
+def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_json(capsys, "deploy", "thing.py", "--db", "new/x.db")[0] == 2
+    assert not (folder / "new").exists()
+    (folder / "new").mkdir()
+    for name in ("new/x.db", "y.db", f"{folder}/z.db"):
+        assert run_json(capsys, "deploy", "thing.py", "--db", name)[0] == 0
+
+
+def test_addresses_without_a_checksum(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digits = BOB.as_hex[2:]
+    for word in (BOB.as_hex, "0x" + digits.lower(), "0x" + digits.upper()):
+        arguments = f'["{word}", {{"$addr": "{word}"}}]'
+        code, document = run_json(capsys, "call", "[b]pay", "--from", word, "--args", arguments)
+        assert code == 0
+        assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}] * 2
+        assert document["transaction"]["from"]["name"] == "bob"
 
 
 def test_the_database_of_the_nearest_project(
@@ -386,7 +462,15 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
     [
         ("the executor cannot start: the folder of runners", "genvm runners build"),
         ("the executor cannot start: /x", "Correct"),
-        ("llm module at ws://x: Prompt: cannot connect", "start those"),
+        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "start those"),
+        ("llm module at ws://x: Prompt: cannot connect: no WebSocket service answers: HTTP 404", "Correct the address"),
+        ("web module at ws://x: Render: connection lost: x", "log of the module"),
+        ("web module at ws://x: Render: module error: x", "log of the module"),
+        ("web module at ws://x: Render: no answer within 5 s", "log of the module"),
+        ("web module at ws://x: Request: request of 5 bytes, at most 4 are sent", "Send less"),
+        ("web module at ws://x: Render: not calldata: x", "protocol"),
+        ("llm module: Prompt: data is a int", "protocol"),
+        ("LLM module answered EqComparative with a str", "protocol"),
         ("x", "report"),
     ],
 )
@@ -394,6 +478,7 @@ def test_internal_errors_are_explained(message: str, advice: str) -> None:
     explanation = explain.explain(InternalError(message))
     assert explanation is not None
     assert advice in explanation.advice
+    assert ("cannot be reached" in explanation.meaning) == ("Errno" in message)
 
 
 def test_a_return_needs_no_explanation() -> None:

@@ -12,18 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Status
+from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
-from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
+from tests.support.networks import state_of
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 TOTAL = accounts.START_BALANCE * len(accounts.NAMES)
@@ -61,9 +62,9 @@ async def sender_contract(run: Run) -> Any:
         case "fail":
             raise Rollback("refused")
         case "#error":
-            await run.write(0, run.value.to_bytes(8, "little"))
+            await run.write(0, run.value.to_bytes(32, "little"))
         case "error_value":
-            return int.from_bytes(await run.read(0, 8), "little")
+            return int.from_bytes(await run.read(0, 32), "little")
         case "balance":
             return await run.host.get_balance(run.address)
     return None
@@ -137,20 +138,95 @@ def test_effects_of_a_return_are_kept(net: LocalNet) -> None:
 
 
 @pytest.mark.parametrize(("method", "outcome"), [("set_then_fail", UserError("no")), ("trap", VMError("exit_code 1"))])
-def test_a_failed_command_leaves_the_file_as_it_was(net: LocalNet, tmp_path: Path, method: str, outcome: Any) -> None:
+def test_a_failed_command_leaves_the_state_as_it_was(net: LocalNet, tmp_path: Path, method: str, outcome: Any) -> None:
     contract = deploy(net, "store")
-    before = snapshot(tmp_path / "local.db")
+    before = state_of(tmp_path / "local.db")
     execution = net.call(contract, method, value=5)
     assert execution.receipt.status is Status.FAILED
     assert execution.receipt.outcome == outcome
     assert execution.receipt.number is None
     assert execution.receipt.events == ()
-    assert snapshot(tmp_path / "local.db") == before
+    assert state_of(tmp_path / "local.db") == before
+    assert net.log() == [*net.log()[:1], execution.receipt]
 
 
-def test_a_failed_deployment_makes_no_file(net: LocalNet, tmp_path: Path) -> None:
-    assert net.deploy(b"failing", name="failing").receipt.outcome == UserError("constructor")
-    assert not (tmp_path / "local.db").exists()
+def test_a_failed_deployment_is_all_there_is(net: LocalNet, tmp_path: Path) -> None:
+    failed = net.deploy(b"failing", name="failing").receipt
+    assert failed.outcome == UserError("constructor")
+    with closing(Store(tmp_path / "other.db")) as other:
+        other.set_balance(ALICE, other.balance(ALICE))  # makes the file
+    assert state_of(tmp_path / "local.db") == state_of(tmp_path / "other.db")
+    assert net.log() == [failed]
+    with pytest.raises(NotFound, match=r"^the last deployment, of failing, failed \(constructor\): deploy one"):
+        net.view(None, "get")
+
+
+def test_failed_commands_stand_in_the_log_where_they_happened(net: LocalNet) -> None:
+    contract = deploy(net, "store")
+    receipts = [net.log()[0]]
+    for method in ("trap", "set_then_fail", "get", "trap", "get", "get", "trap"):
+        receipts.append(net.call(contract, method, value=1).receipt)
+    assert [receipt.number for receipt in receipts] == [1, None, None, 2, None, 3, 4, None]
+    for count in range(1, 10):
+        assert net.log(count) == receipts[-count:]
+    assert len({receipt.tx_id for receipt in receipts}) == len(receipts)
+
+
+def test_the_last_failures_are_kept(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOG_FAILURES", 3)
+    deploy(net, "store")
+    net.deploy(b"failing", name="first")
+    net.deploy(b"failing", name="second")
+    receipts = [net.call("store", "trap", [number]).receipt for number in range(5)]
+    assert net.log()[2:] == receipts[-3:]
+    # For as long as it matters to what a command without a contract means.
+    assert net.log()[1].transaction.name == "second"
+    failed = net.failed_deployment()
+    assert failed is not None
+    assert failed.transaction.name == "second"
+
+
+def test_a_failed_deployment_is_the_last_one(net: LocalNet) -> None:
+    """Whoever names no contract means the one that could not be deployed, not some other one."""
+    older = deploy(net, "store")
+    net.deploy(b"failing", name="newer")
+    for command in (
+        lambda: net.call(None, "get"),
+        lambda: net.view(None, "get"),
+        lambda: net.schema(None),
+        lambda: read_state(net, None),
+    ):
+        with pytest.raises(
+            NotFound, match=rf"of newer, failed \(constructor\).*: to use that, name it, store or {older!s:.10}$"
+        ):
+            command()
+    assert net.log()[-1].transaction.name == "newer"
+    for word in (older, "store", older.as_hex[:10]):
+        assert net.view(word, "get").ok
+    assert net.call("store", "trap").receipt.number is None
+    assert net.failed_deployment() is not None
+    newest = deploy(net, "store")
+    assert net.failed_deployment() is None
+    assert net.view(None, "get").transaction.contract == newest
+
+
+def test_a_contract_that_is_deployed_by_another_is_no_attempt_of_the_user(net: LocalNet) -> None:
+    sender = deploy(net, "sender")
+    net.call(sender, "send", [[["deploy", None, "failing", 0]]])
+    assert net.view(None, "balance").transaction.contract == sender
+    net.deploy(b"failing")
+    net.call(sender, "send", [[["deploy", None, "store", 0]]])
+    with pytest.raises(NotFound, match="the last deployment failed"):
+        net.view(None, "get")
+
+
+def test_going_back_forgets_what_failed(net: LocalNet) -> None:
+    deploy(net, "store")
+    before = net.snapshot()
+    net.deploy(b"failing")
+    net.restore(before)
+    assert net.view(None, "get").ok
+    assert len(net.log()) == 1
 
 
 def test_a_view_changes_nothing_and_is_not_recorded(net: LocalNet, tmp_path: Path) -> None:
@@ -198,8 +274,19 @@ def test_salted_address_is_the_one_of_the_specification(monkeypatch: pytest.Monk
     assert address.as_hex == "0x31a38fac42349DC16a84A22FbBACCBb6E238B7F9"
 
 
-def test_all_value_fits_a_message() -> None:
-    assert TOTAL <= limits.VALUE_MAX
+def test_all_value_fits_a_message(net: LocalNet) -> None:
+    assert accounts.START_BALANCE == 1_000_000 * 10**18
+    assert TOTAL <= limits.VALUE_MAX == 2**256 - 1
+    rest = limits.VALUE_MAX - TOTAL
+    net.deal(ALICE, accounts.START_BALANCE + rest)
+    for too_much in (accounts.START_BALANCE + rest + 1, -1):
+        with pytest.raises(BadValue, match=r"from 0 to 2\^256 - 1"):
+            net.deal(ALICE, too_much)
+    contract = deploy(net, "sender", value=accounts.START_BALANCE + rest)
+    assert (net.balance(ALICE), net.balance(contract)) == (0, accounts.START_BALANCE + rest)
+    execution = net.call(contract, "send", [[["message", BOB, None, rest]]])
+    assert execution.delivered[0].transaction.value == rest == net.balance(BOB) - accounts.START_BALANCE
+    assert net.log(1)[0].balances[0].after == net.balance(BOB)
 
 
 def test_value_moves_with_the_call(net: LocalNet) -> None:
@@ -224,7 +311,7 @@ def test_impossible_values(net: LocalNet, value: int) -> None:
 def test_too_little_balance(net: LocalNet, tmp_path: Path) -> None:
     contract = deploy(net, "sender")
     before = snapshot(tmp_path / "local.db")
-    with pytest.raises(InsufficientBalance, match="alice has 1000000000000000000"):
+    with pytest.raises(InsufficientBalance, match="alice has 1000000000000000000000000,"):
         net.call(contract, None, value=accounts.START_BALANCE + 1)
     with pytest.raises(InsufficientBalance):
         net.call(contract, None, value=1, sender="0x" + "11" * 20)
@@ -471,6 +558,22 @@ def test_unknown_contracts(net: LocalNet) -> None:
             net.view(word, "get")
 
 
+# --- validators -------------------------------------------------------------------------------------
+
+
+def test_an_internal_error_is_no_verdict() -> None:
+    def verdict(outcome: Outcome, disagreement: int | None = None) -> tuple[bool, bool]:
+        own = Receipt(Transaction(Kind.CALL, ALICE, ALICE, BOB, 0, b""), Status.FAILED, outcome, b"", "")
+        found = Verdict(own, disagreement, diverged=False)
+        return found.reached, found.agrees
+
+    assert verdict(Return(b"\0")) == (True, True)
+    assert verdict(UserError("as the leader")) == (True, True)
+    assert verdict(Return(b"\0"), 0) == (True, False)
+    assert verdict(InternalError("empty leader result")) == (False, False)
+    assert verdict(VMError("absent")) == (False, False)
+
+
 # --- property ---------------------------------------------------------------------------------------
 
 _post = st.tuples(
@@ -485,24 +588,26 @@ _command = st.tuples(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(commands=st.lists(_command, max_size=6))
-def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any]) -> None:
+@given(commands=st.lists(_command, max_size=6), unit=st.sampled_from([1, 2**64 - 1, 2**64, 10**73 + 1]))
+def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any], unit: int) -> None:
     path = tmp_path_factory.mktemp("net") / "local.db"
     net = make_net(path)
-    targets = [deploy(net, "sender", value=50), deploy(net, "stubborn", value=50), deploy(net, "store")]
+    net.deal(ALICE, 1000 * unit)
+    total = TOTAL - accounts.START_BALANCE + 1000 * unit
+    targets = [deploy(net, "sender", value=50 * unit), deploy(net, "stubborn", value=50 * unit), deploy(net, "store")]
     targets += [BOB, Address(b"\x22" * 20)]
     for target, method, posts, value in commands:
         listed = []
         for kind, to, name, amount in posts:
             code = "store" if name != "fail" else "failing"
-            listed.append([kind, targets[to], code if kind == "deploy" else name, amount])
-        before, existed = balances(net), snapshot(path)
-        execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value)
+            listed.append([kind, targets[to], code if kind == "deploy" else name, amount * unit])
+        before, existed = balances(net), state_of(path)
+        execution = net.call(targets[target], method, [listed] if method == "send" else [], value=value * unit)
         _check_books(execution, before, balances(net))
-        assert total_value(path) == TOTAL
-        assert sum(balances(net).values()) == TOTAL
+        assert total_value(path) == total
+        assert sum(balances(net).values()) == total
         if not execution.receipt.ok:
-            assert snapshot(path) == existed
+            assert state_of(path) == existed
 
 
 def _check_books(execution: Execution, before: dict[Address, int], after: dict[Address, int]) -> None:

@@ -22,6 +22,7 @@ from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.output import Captured
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.net import LocalNet
+from tests.support.networks import state_of
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
@@ -117,9 +118,9 @@ def test_an_executor_that_does_not_end_is_killed(tmp_path: Path) -> None:
     ],
 )
 def test_crashes(net: LocalNet, tmp_path: Path, method: str, text: str) -> None:
-    before = (tmp_path / "local.db").read_bytes()
+    before = state_of(tmp_path / "local.db")
     assert net.call("fake", method).receipt.outcome == InternalError(text)
-    assert (tmp_path / "local.db").read_bytes() == before
+    assert state_of(tmp_path / "local.db") == before
 
 
 def test_an_executor_that_breaks_the_protocol(tmp_path: Path) -> None:
@@ -177,6 +178,39 @@ def test_a_killed_command_leaves_the_database_and_no_executor(
     assert (tmp_path / "local.db").read_bytes() == before
     assert net.call("fake", "options", value=1).receipt.ok
     assert net.accounts()[0].balance == accounts.START_BALANCE - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing(
+    net: LocalNet, tmp_path: Path, own_temporary_folder: Path, number: signal.Signals
+) -> None:
+    before = (tmp_path / "local.db").read_bytes()
+    pid_file = tmp_path / "pid"
+    script = f"""
+import contextlib, sys
+from pygenvm.cli.main import main
+from pygenvm.localnet.executors import pooled
+from pygenvm.localnet.executors.process import ExecutorProcess
+
+pooled.few_runs = lambda *_: contextlib.nullcontext(ExecutorProcess({FAKE!r}))
+sys.exit(main())
+"""
+    words = ["local", "--db", str(tmp_path / "local.db"), "call", "hold", "--args", f'["{pid_file}"]']
+    environment = {**os.environ, "TMPDIR": str(own_temporary_folder)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words], env=environment, text=True, stderr=subprocess.PIPE
+    ) as command:
+        _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
+        assert len(list(own_temporary_folder.iterdir())) == 1
+        # Whoever starts a group of processes may tell all of it and its members.
+        command.send_signal(number)
+        command.send_signal(number)
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert err.startswith("genvm local: interrupted: the running transaction was dropped")
+    assert list(own_temporary_folder.iterdir()) == []
+    _wait_until(lambda: not _alive(int(pid_file.read_text())))
+    assert (tmp_path / "local.db").read_bytes() == before
 
 
 def _wait_until(condition: Any) -> None:

@@ -52,9 +52,19 @@ def transfer(amount: int) -> Changes:
 def test_a_new_network(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "x" / "local.db")) as store:
         assert [info.name for info in store.accounts()] == list(accounts.NAMES)
-        assert store.balance(ALICE) == 10**18
-        assert store.total_value() == 10**19
+        assert store.balance(ALICE) == 10**24
+        assert store.total_value() == 10**25
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 0)])
+def test_waits_for_the_disk_only_where_that_is_wanted(tmp_path: Path, durable: bool, level: int) -> None:
+    path = tmp_path / "local.db"
+    with closing(Store(path, durable=durable)) as store:
+        store.commit([transfer(5)])
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
+    with closing(Store(path)) as store:
+        assert store.balance(BOB) == accounts.START_BALANCE + 5
 
 
 def test_commit_and_read_again(tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
                         self.execute("PRAGMA cache_spill = 1")
                         os.kill(os.getpid(), signal.SIGKILL)
                 return result
-        pygenvm.localnet.chain.store._connect = lambda path: pygenvm.localnet.chain.store.sqlite3.connect(
+        pygenvm.localnet.chain.store._connect = lambda path, durable: pygenvm.localnet.chain.store.sqlite3.connect(
             path, isolation_level=None, factory=Connection)
         with contextlib.closing(pygenvm.localnet.chain.store.Store(pathlib.Path({str(path)!r}))) as store:
             writes = 0

@@ -15,7 +15,8 @@ import pytest
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.contract_file import ContractNotFound
 from pygenvm.localnet.errors import BadValue, InsufficientBalance
-from pygenvm.pytest_plugin import ContractReverted, DirectContract, DirectVM, ModuleFailure, UnansweredRequest, plugin
+from pygenvm.pytest_plugin import ContractReverted, DirectContract, DirectVM, ModuleFailure, UnansweredRequest
+from pygenvm.pytest_plugin import fixtures as fixtures_module
 from tests.support.paths import DOCS, EXAMPLES
 
 LEDGER = Path(__file__).with_name("ledger_contract.py")
@@ -48,15 +49,14 @@ def test_who_calls(
     direct_vm.stopPrank()
     assert ledger.called_by()[0] == direct_charlie
     direct_vm.stop_prank()
-    with pytest.raises(RuntimeError, match="stop_prank without start_prank"):
+    with pytest.raises(RuntimeError, match="No active prank to stop"):
         direct_vm.stop_prank()
     direct_vm.sender = bytes(range(20))
     direct_vm.origin = "bob"
-    assert ledger.called_by() == [Address(bytes(range(20))), Address(direct_accounts[1].as_bytes)]
+    assert ledger.called_by() == [Address(bytes(range(20))), direct_bob]
     direct_vm.origin = None
-    assert direct_vm.sender == ledger.called_by()[1]
-    assert len(set(direct_accounts)) == 10
-    assert {direct_alice, direct_bob, direct_charlie, direct_owner} < set(direct_accounts)
+    assert direct_vm.sender == direct_vm.origin == ledger.called_by()[1]
+    assert len({*direct_accounts, direct_alice, direct_bob, direct_charlie, direct_owner}) == 14
 
 
 def test_value_and_balances(direct_vm: DirectVM, ledger: DirectContract, direct_alice: Address) -> None:
@@ -94,14 +94,18 @@ def test_reverts(direct_vm: DirectVM, ledger: DirectContract, direct_bob: Addres
     with direct_vm.prank(direct_bob):
         with direct_vm.expect_revert("only the owner") as reverted:
             ledger.rename("mine")
-        assert reverted.error is not None
+        assert isinstance(reverted.error, ContractReverted)
         assert reverted.error.message == "exit_code 1"
-        with pytest.raises(ContractReverted, match="Exception: only the owner renames"):
+        with pytest.raises(ContractReverted, match=r"^only the owner renames") as failed:
             ledger.rename("mine")
+        assert "Exception: only the owner renames" in failed.value.__notes__
     assert ledger.title == "rent"
-    with pytest.raises(pytest.fail.Exception, match="did not revert"), direct_vm.expect_revert():
+    with pytest.raises(AssertionError, match="Expected revert, but call succeeded"), direct_vm.expect_revert():
         ledger.rename("by the owner")
-    with pytest.raises(pytest.fail.Exception, match="expected a revert with 'late'"), direct_vm.expect_revert("late"):
+    with (
+        pytest.raises(AssertionError, match="Expected revert with message 'late', got"),
+        direct_vm.expect_revert("late"),
+    ):
         ledger.pay()
 
 
@@ -127,7 +131,7 @@ def test_snapshots(direct_vm: DirectVM, ledger: DirectContract) -> None:
     assert ledger.title == "rent"
     assert direct_vm.now.year == 2026
     direct_vm.revert(first)
-    with pytest.raises(ValueError, match="there is no snapshot 1"):
+    with pytest.raises(ValueError, match="Snapshot 1 not found"):
         direct_vm.revert(second)
 
 
@@ -154,8 +158,9 @@ def test_mocks_and_validator(direct_vm: DirectVM, ledger: DirectContract) -> Non
     with direct_vm.expect_revert("WEBPAGE_LOAD_FAILED"):
         ledger.name_after("https://example.com/a")
     ledger.rename("no nondet block in it")
-    with pytest.raises(RuntimeError, match="nothing to validate"):
-        direct_vm.run_validator()
+    direct_vm.mock_web("example", "about bees")
+    direct_vm.mock_llm("A title", "")
+    assert not direct_vm.run_validator()
 
 
 def test_events(direct_vm: DirectVM, ledger: DirectContract, direct_owner: Address) -> None:
@@ -171,12 +176,12 @@ def test_a_refused_call_leaves_the_last_transaction_alone(direct_vm: DirectVM) -
     """Its validator starts from the state that it had, not from that of the call which never ran."""
     direct_vm.mock_web("example", "about bees")
     direct_vm.mock_llm("A title", "Bees")
-    without_contract = direct_vm.snapshot()
+    without_contract = direct_vm.net.snapshot()
     ledger = direct_vm.deploy(LEDGER, "rent")
     ledger.name_after("https://example.com/a")
     last = direct_vm.last
-    direct_vm.revert(without_contract)
-    for value, refusal in ((2 * 10**18, InsufficientBalance), (2**64, BadValue)):
+    direct_vm.net.restore(without_contract)
+    for value, refusal in ((2 * 10**24, InsufficientBalance), (2**256, BadValue)):
         direct_vm.value = value
         with pytest.raises(refusal):
             ledger.rename("x")
@@ -211,11 +216,13 @@ def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) ->
     with pytest.raises(AttributeError, match=r"direct_vm\.deal"):
         ledger.balance = 4  # type: ignore[misc]
     with pytest.raises(AttributeError, match="call a method"):
-        ledger.address = Address(bytes(20))  # type: ignore[misc]
+        ledger.address = Address(bytes(20))  # type: ignore[misc, assignment]
     assert ledger.title == "rent"
     with pytest.raises(AttributeError, match="no attribute 'valeu', did you mean 'value'"):
         direct_vm.valeu = 4  # type: ignore[attr-defined]
-    with pytest.raises(AttributeError, match="no attribute 'gas'; only sender, origin, value, strict_mocks can"):
+    with pytest.raises(
+        AttributeError, match="no attribute 'gas'; only sender, origin, value, strict_mocks, check_pickling can"
+    ):
         direct_vm.gas = 4  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="warp is a method, call it"):
         direct_vm.warp = "2027-01-01"  # type: ignore[method-assign, assignment]
@@ -225,10 +232,10 @@ def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) ->
 
 
 def test_accounts_that_there_are_not(direct_vm: DirectVM) -> None:
-    for wrong in ("zed", "0x12", "z" * 50):
-        with pytest.raises(ValueError, match=f"no account is called '{wrong}', .*; there are alice, bob, .*, judy"):
+    for wrong in ("0x12", "0x" + "g" * 40, b"", bytes(21)):
+        with pytest.raises(ValueError, match="not an address: "):
             direct_vm.start_prank(wrong)
-    with pytest.raises(RuntimeError, match="stop_prank without start_prank"):
+    with pytest.raises(RuntimeError, match="No active prank to stop"):
         direct_vm.stop_prank()
 
 
@@ -241,8 +248,10 @@ def test_paths_are_found_from_both_folders(
     assert direct_deploy("mine.py", "in the working directory").title == "in the working directory"
     with pytest.raises(ContractNotFound) as error:
         direct_deploy("missing.py")
-    assert str(error.value) == f"there is no {tmp_path}/missing.py and no {LEDGER.parent}/missing.py"
-    with pytest.raises(ContractNotFound, match=r"^there is no /missing\.py$"):
+    folders = tmp_path, tmp_path / "contracts", tmp_path / "intelligent-contracts", LEDGER.parent
+    places = " and no ".join(f"{folder}/missing.py" for folder in folders)
+    assert str(error.value) == f"Contract not found: there is no {places}"
+    with pytest.raises(FileNotFoundError, match=r"there is no /missing\.py$"):
         direct_deploy("/missing.py")
 
 
@@ -251,24 +260,27 @@ def test_methods_that_there_are_not(direct_vm: DirectVM, ledger: DirectContract)
         direct_vm.call(ledger, "payed")
     assert "There is no public method `payed` in 0x" in str(error.value)
     assert "it has called_by, name_after, paid_by, pay" in str(error.value)
-    assert "Traceback" not in str(error.value)
-    with pytest.raises(ContractReverted, match=r"`rename` is a write method, .*\n.* direct_vm\.call"):
+    assert "Traceback" not in str(error.value.__notes__)
+    with pytest.raises(ContractReverted, match=r"^`rename` is a write method, ") as error:
         direct_vm.view(ledger, "rename", "x")
+    assert "direct_vm.call" in error.value.__notes__[-1]
 
 
 def test_document_names_every_fixture_and_cheat_code() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     named = set(re.findall(r"`(?:direct_vm\.)?([a-z_A-Z]+)", text))
-    fixtures = {name for name in vars(plugin) if name.startswith("direct_") or name == "local_net"}
+    fixtures = {name for name in vars(fixtures_module) if name.startswith("direct_") or name == "local_net"}
     codes = {name for name in vars(DirectVM) if not name.startswith("_")} | {"value", "strict_mocks", "net"}
     assert fixtures | codes <= named
 
 
-def test_example_in_the_document(built_runners: object, tmp_path: Path) -> None:
-    """It is the text of a test file, for the contract beside this one."""
-    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "test_ledger.py").write_text(example, encoding="utf-8")
+def test_examples_in_the_document(built_runners: object, tmp_path: Path) -> None:
+    """They are the text of test files, for the contract beside this one."""
+    for number, example in enumerate(
+        re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    ):
+        (tmp_path / f"test_{number}.py").write_text(example, encoding="utf-8")
     (tmp_path / "ledger.py").write_bytes(LEDGER.read_bytes())
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:faulthandler", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pygenvm.cli.main import main
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners import cli, recipes, registry
 from pygenvm.runners.errors import BuildError
@@ -80,7 +84,7 @@ def test_newest_last_and_latest(cache: Path, content: dict[str, bytes]) -> None:
 def test_a_second_build_writes_nothing(cache: Path, content: dict[str, bytes]) -> None:
     built = registry.ensure_built(progress=False)
     before = {path: path.stat().st_mtime_ns for path in [*cache.glob("registry/*"), *cache.glob("runners/*/*/*")]}
-    assert len(before) == 4
+    assert len(before) == 5
     assert registry.ensure_built(progress=False) == built
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
@@ -98,6 +102,98 @@ def test_nothing_is_locked_when_all_is_built(
     (cache / "registry" / "latest.json").unlink()
     with pytest.raises(AssertionError, match="locked"):
         registry.ensure_built(progress=False)
+
+
+@pytest.fixture
+def made(content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps that were carried out, by name."""
+    names: list[str] = []
+    steps = recipes.archive_steps
+
+    def watched() -> dict[str, Step]:
+        def watch(step: Step) -> Step:
+            def make(work: Work) -> None:
+                names.append(step.name)
+                step.make(work)
+
+            return replace(step, make=make)
+
+        return {runner: watch(step) for runner, step in steps().items()}
+
+    monkeypatch.setattr(recipes, "archive_steps", watched)
+    return names
+
+
+def test_installed_archives_need_no_build_folder(cache: Path, made: list[str]) -> None:
+    built = registry.ensure_built(progress=False)
+    assert made == [f"runner-{runner}" for runner in IDS]
+    shutil.rmtree(cache / "build")
+    assert registry.ensure_built(progress=False) == built
+    assert genvm_runners("build") == 0
+    assert len(made) == 2
+    assert not (cache / "build").exists()
+
+
+def test_runners_and_registry_are_all_that_is_shipped(
+    cache: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = registry.ensure_built(progress=False)
+    shipped = cache / "elsewhere"
+    for name in ("runners", "registry"):
+        shutil.copytree(cache / name, shipped / name)
+    monkeypatch.setenv("PYGENVM_CACHE", str(shipped))
+    assert registry.ensure_built(progress=False) == registry.BuiltRunners(shipped, built.latest)
+    assert len(made) == 2
+    assert sorted(path.name for path in shipped.iterdir()) == ["registry", "runners"]
+
+
+def test_an_installed_archive_that_is_wrong_is_built_again(cache: Path, made: list[str]) -> None:
+    archive = registry.ensure_built(progress=False).archive("user-of-tool")
+    archive.write_bytes(b"?")
+    shutil.rmtree(cache / "build")
+    registry.ensure_built(progress=False)
+    assert archive.read_bytes() == b"2"
+    assert made[2:] == ["runner-user-of-tool"]  # and not the one that it needs
+
+
+def test_other_recipes_use_what_is_installed(cache: Path, content: dict[str, bytes], made: list[str]) -> None:
+    registry.ensure_built(progress=False)
+    shutil.rmtree(cache / "build")
+    content["user-of-tool"] = b"3"
+    registry.ensure_built(progress=False)
+    assert made[2:] == ["runner-user-of-tool"]
+    # What the recipes before it made is known as well, and becomes the latest without being built.
+    shutil.rmtree(cache / "build")
+    content["user-of-tool"] = b"2"
+    built = registry.ensure_built(progress=False)
+    assert len(made) == 3
+    assert registry.read_latest(built.registry_dir) == {"tool": archive_hash(b"1"), "user-of-tool": archive_hash(b"2")}
+    assert registry.read_all(built.registry_dir)["user-of-tool"] == [archive_hash(b"3"), archive_hash(b"2")]
+
+
+def test_a_cache_that_was_filled_before_there_were_keys(cache: Path, made: list[str]) -> None:
+    built = registry.ensure_built(progress=False)
+    before = built.archive("tool").stat()
+    (cache / "registry" / "keys.json").unlink()
+    registry.ensure_built(progress=False)
+    assert len(made) == 2
+    assert built.archive("tool").stat() == before
+    assert registry.read_keys(cache / "registry").keys() == set(IDS)
+
+
+def test_a_cache_that_cannot_be_written(
+    cache: Path, content: dict[str, bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "build").write_text("")
+    with pytest.raises(BuildError, match=rf"below {re.escape(str(cache))}: .*\n.*PYGENVM_CACHE"):
+        registry.ensure_built(progress=False)
+    assert genvm_runners("build") == 1
+    assert "PYGENVM_CACHE" in capsys.readouterr().err
+    (cache / "file").write_text("")
+    monkeypatch.setenv("PYGENVM_CACHE", str(cache / "file"))
+    for words in (("build",), ("build", "--check"), ("list",), ("verify",)):
+        assert genvm_runners(*words) == 1
+        assert str(cache / "file") in capsys.readouterr().err
 
 
 def test_force_makes_everything_anew(
@@ -197,6 +293,17 @@ def test_verify_of_nothing(cache: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "Run `genvm runners build`." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["[]", '{"a": "b"}', '{"a": {"b": 1}}'])
+def test_broken_keys_are_named(
+    cache: Path, content: dict[str, bytes], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = cache / "registry" / "keys.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert genvm_runners("build") == 1
+    assert str(path) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"a": "b"}', '{"a": [1]}', "x" * (registry.LIST_BYTES_MAX + 1)])
 def test_broken_lists_are_named(cache: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = cache / "registry" / "all.json"
@@ -248,7 +355,7 @@ def test_a_termination_signal_ends_what_was_started(
     monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
     monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
     before = signal.getsignal(signal.SIGTERM)
-    assert genvm_runners("build") == 130
+    assert main(["runners", "build"]) == 130
     assert "Finished steps are kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
     child = int((cache / "pid").read_text())

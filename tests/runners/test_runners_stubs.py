@@ -21,6 +21,25 @@ def test_stubs_are_up_to_date() -> None:
     assert committed == stubs.stub_files()
 
 
+def test_helpers_that_contracts_import_are_known(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.py"
+    contract.write_text(
+        "from genlayer.gl._internal.gl_call import contract_return, gl_call_generic, rollback\n"
+        "from genlayer.gl.nondet import _decode_nondet\n"
+        "from genlayer.gl.vm import _decode_sub_vm_result, gl_call\n"
+        "from genlayer.py.evm.calldata import MethodEncoder\n"
+        "gl_call.gl_call_generic({}, _decode_nondet).get()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path / 'cache'}", str(contract)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_package_says_where_contracts_run(tmp_path: Path) -> None:
     output = run("import genlayer", cwd=tmp_path)
     assert "ImportError: contracts run in the sandbox" in output

@@ -27,7 +27,8 @@ def host(built_runners: BuiltRunners) -> InMemoryHost:
 
 def test_deployed_state(host: InMemoryHost) -> None:
     # x, user (name, n), counts
-    assert host.slot(INSTANCE_SLOT).hex() == "06000000" + "03000000" + "05000000" + "0100000001000000"
+    fields = "06000000" + "03000000" + "05000000" + "0100000001000000" + "00000000"
+    assert host.slot(INSTANCE_SLOT).hex() == fields
     assert host.slot(LOCKED_SLOTS_SLOT)[:4].hex() == "04000000"
     assert isinstance(call(host, {"method": "relock"}), VMError)
 
@@ -50,6 +51,18 @@ def test_sandboxes(host: InMemoryHost) -> None:
         "Return(calldata=True)",
         False,
     ]
+
+
+def test_maps_without_a_type(host: InMemoryHost) -> None:
+    seen = "Return(calldata={'k': {'a': {'x': 1}, 'b': {}}})"
+    assert value_of(host, {"method": "maps"}) == [seen, {"a": {"x": 1}, "c": {}}, {}]
+    # x, user, counts (cleared by the sandbox), later
+    fields = "06000000" + "03000000" + "05000000" + "00" * 12 + "02000000" + "02000000" + "00000000"
+    assert host.slot(INSTANCE_SLOT).hex() == fields
+
+
+def test_requests_by_hand(host: InMemoryHost) -> None:
+    assert value_of(host, {"method": "by_hand"}) == [36, 3, "6: forbidden"]
 
 
 NONDET = [["in memory", "not ok 6: forbidden", "ada"], "UserError(message='told')", 5, "2025-12-26 06:42:42.424242"]

@@ -23,28 +23,32 @@ class _ContractFinder:
 
 def _give_result(fn: Callable[[], typing.Any]) -> typing.NoReturn:
     """Run ``fn``; its UserError or its value ends the process. Any other exception is the process's own."""
-    from ..gl._internal.gl_call import leave
+    from ..gl._internal.gl_call import contract_return, rollback
 
-    request: dict[str, typing.Any]
+    leave: Callable[[typing.Any], typing.NoReturn] = contract_return
     try:
-        request = {"Return": fn()}
+        result = fn()
     except Exception as exc:
         # a UserError can only come from a module that was imported
         vm = sys.modules.get("genlayer.gl.vm")
         if vm is None or not isinstance(exc, vm.UserError):
             raise
-        request = {"Rollback": exc.message}
-    leave(request)
+        leave, result = rollback, exc.message
+    leave(result)
 
 
-def _refusal(method: typing.Any, value: int) -> str | None:
-    """Why ``method`` may not be called from outside with ``value``."""
+def _refusal(method: typing.Any, value: int, hook: str | None = None) -> str | None:
+    """Why ``method`` may not be called from outside with ``value``.
+
+    A ``hook``, which the caller did not name and the contract may not have, is called by its name.
+    """
+    shown = hook or method
     if not getattr(method, "__gl_public__", False):
-        return f"call to private method `{method}`"
+        return f"call to private method `{shown}`"
     if getattr(method, "__isabstractmethod__", False):
-        return f"method is abstract `{method}`"
+        return f"method is abstract `{shown}`"
     if value > 0 and not getattr(method, "__gl_payable__", False):
-        return f"called non-payable method `{method} with non-zero value`"
+        return f"called non-payable method `{shown} with non-zero value`"
     return None
 
 
@@ -67,10 +71,10 @@ def _resolve_constructor(cls: typing.Any) -> Callable[..., typing.Any]:
 def _resolve(cls: typing.Any, name: typing.Any, value: int) -> Callable[..., typing.Any]:
     """Function to call with the contract view and the arguments."""
     if name is None or name == "":
-        refusal = _refusal(cls.__receive__, value)
+        refusal = _refusal(cls.__receive__, value, "__receive__")
         if refusal is None:
             return typing.cast(Callable[..., typing.Any], cls.__receive__)
-        second = _refusal(cls.__handle_undefined_method__, value)
+        second = _refusal(cls.__handle_undefined_method__, value, "__handle_undefined_method__")
         if second is None:
             return _undefined(cls, "")
         error = ValueError(second)
@@ -91,7 +95,7 @@ def _resolve(cls: typing.Any, name: typing.Any, value: int) -> Callable[..., typ
         refusal = _refusal(method, value)
     else:
         method = _undefined(cls, name)
-        refusal = _refusal(cls.__handle_undefined_method__, value)
+        refusal = _refusal(cls.__handle_undefined_method__, value, "__handle_undefined_method__")
     if refusal is not None:
         raise ValueError(refusal)
     return method

@@ -37,7 +37,7 @@ from ..py.types import *  # noqa: F403
 from ..py.types import Lazy
 from ._internal import storage as _host_storage  # noqa: F401  makes the host's storage the contract's
 from ._internal.gl_call import gl_call as _gl_call
-from ._internal.gl_call import gl_call_lazy as _gl_call_lazy
+from ._internal.gl_call import gl_call_generic as _gl_call_generic
 from .annotations import private, public
 from .events import Event
 from .genvm_contracts import (
@@ -61,7 +61,7 @@ def trace(*objs: typing.Any, sep: str = " ") -> None:
 
 def trace_time_micro() -> int:
     """Microseconds of run time, 0 in deterministic mode outside of debugging. Needs header version v0.1.10."""
-    micros: int = _gl_call_lazy({"Trace": {"RuntimeMicroSec": None}}, calldata.decode).get()
+    micros: int = _gl_call_generic({"Trace": {"RuntimeMicroSec": None}}, calldata.decode).get()
     return micros
 
 

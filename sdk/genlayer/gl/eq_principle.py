@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from ..py.types import Lazy
 from . import vm
-from ._internal.gl_call import gl_call_lazy, lazy_api
-from .nondet._answer import decode_answer
+from ._internal.gl_call import gl_call_generic, lazy_api
+from .nondet._answer import _decode_nondet
 
 
 def _strict_validator(fn: Callable[[], typing.Any], leader: vm.Result[typing.Any]) -> bool:
@@ -23,7 +23,7 @@ def strict_eq[T](fn: Callable[[], T]) -> Lazy[T]:
 
 
 def _exec_template(template: str, **fields: str) -> typing.Any:
-    return gl_call_lazy({"ExecPromptTemplate": {"template": template, **fields}}, decode_answer).get()
+    return gl_call_generic({"ExecPromptTemplate": {"template": template, **fields}}, _decode_nondet).get()
 
 
 def _comparative_validator(fn: Callable[[], typing.Any], principle: str, leader: vm.Result[typing.Any]) -> bool:

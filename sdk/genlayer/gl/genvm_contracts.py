@@ -13,11 +13,11 @@ from ..py._internal import create2_address
 from ..py.public_abi import StorageType
 from ..py.storage._internal.generate import _storage_build
 from ..py.types import Address, Lazy, u256
-from ._internal.gl_call import gl_call, gl_call_lazy
+from ._internal.gl_call import gl_call, gl_call_generic
 from .annotations import public
 
 if typing.TYPE_CHECKING:
-    from ..py.evm.contract import ContractDeclaration
+    from ..py.evm.generate import ContractDeclaration
 
 type On = typing.Literal["accepted", "finalized"]
 
@@ -49,9 +49,9 @@ class _ViewMethod:
 
     def lazy(self, *args: calldata.Encodable, **kwargs: calldata.Encodable) -> Lazy[typing.Any]:
         """Call at once, read the answer later."""
-        from .vm import _decode_value
+        from .vm import _decode_sub_vm_result
 
-        return gl_call_lazy(
+        return gl_call_generic(
             {
                 "CallContract": {
                     "address": self._address,
@@ -59,7 +59,7 @@ class _ViewMethod:
                     "state": int(self._state),
                 }
             },
-            _decode_value,
+            _decode_sub_vm_result,
         )
 
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from ..py import calldata
 from ..py.public_abi import ResultCode
 from ..py.types import Lazy
-from ._internal.gl_call import gl_call_lazy, lazy_api
-from ._internal.storage import STORAGE_MANAGER
+from ._internal import gl_call as gl_call
+from ._internal.gl_call import lazy_api
 
 
 @dataclasses.dataclass
@@ -63,20 +63,21 @@ def unpack_result[T](res: Result[T], /) -> T:
     return res.calldata
 
 
-def _decode_result(data: bytes) -> Result[typing.Any]:
+def _decode_sub_vm_result_retn(data: bytes | memoryview) -> Result[typing.Any]:
     """One code byte, then calldata (Return) or text (UserError, VMError) (spec sdk/03 §3)."""
     code, payload = data[0], data[1:]
     if code == ResultCode.RETURN:
         return Return(calldata.decode(payload))
     if code == ResultCode.USER_ERROR:
-        return UserError(payload.decode("utf-8"))
+        return UserError(str(payload, "utf-8"))
     if code == ResultCode.VM_ERROR:
-        return VMError(payload.decode("utf-8"))
+        return VMError(str(payload, "utf-8"))
     raise AssertionError(f"unknown type {code}")
 
 
-def _decode_value(data: bytes) -> typing.Any:
-    return unpack_result(_decode_result(data))
+def _decode_sub_vm_result(data: bytes | memoryview) -> typing.Any:
+    """The returned value of a sub-VM; errors are raised as UserError."""
+    return unpack_result(_decode_sub_vm_result_retn(data))
 
 
 def _pickle(fn: Callable[..., typing.Any]) -> bytes:
@@ -89,10 +90,9 @@ def _pickle(fn: Callable[..., typing.Any]) -> bytes:
 @lazy_api
 def spawn_sandbox[T](fn: Callable[[], T], *, allow_write_ops: bool = False) -> Lazy[Result[T]]:
     """Run ``fn`` in a VM of its own; errors are returned, never raised. It cannot read storage."""
-    if allow_write_ops:
-        # what it writes reaches the host directly
-        STORAGE_MANAGER.writes += 1
-    return gl_call_lazy({"Sandbox": {"data": _pickle(fn), "allow_write_ops": allow_write_ops}}, _decode_result)
+    return gl_call.gl_call_generic(
+        {"Sandbox": {"data": _pickle(fn), "allow_write_ops": allow_write_ops}}, _decode_sub_vm_result_retn
+    )
 
 
 def _run_leader(leader_fn: Callable[[], typing.Any], _stage_data: typing.Any) -> typing.Any:
@@ -107,13 +107,14 @@ def _run_checked_leader(leader_fn: Callable[[], typing.Any], stage_data: typing.
 def _run_validator(
     validator_fn: Callable[[Result[typing.Any]], typing.Any], stage_data: dict[str, bytes]
 ) -> typing.Any:
-    return validator_fn(_decode_result(stage_data["leaders_result"]))
+    return validator_fn(_decode_sub_vm_result_retn(stage_data["leaders_result"]))
 
 
 def _run_nondet(leader: Callable[..., typing.Any], validator: Callable[..., typing.Any]) -> Lazy[typing.Any]:
     """Both functions take the stage data; the answer is the leader's result."""
-    return gl_call_lazy(
-        {"RunNondet": {"data_leader": _pickle(leader), "data_validator": _pickle(validator)}}, _decode_value
+    return gl_call.gl_call_generic(
+        {"RunNondet": {"data_leader": _pickle(leader), "data_validator": _pickle(validator)}},
+        _decode_sub_vm_result,
     )
 
 

@@ -9,7 +9,7 @@ from ..py.types import *
 from ..py.types import Lazy
 from ._internal import storage as _host_storage
 from ._internal.gl_call import gl_call as _gl_call
-from ._internal.gl_call import gl_call_lazy as _gl_call_lazy
+from ._internal.gl_call import gl_call_generic as _gl_call_generic
 from .annotations import private, public
 from .events import Event
 from .genvm_contracts import BaseContract, Contract, ContractProxy, contract_interface, deploy_contract, get_contract_at

@@ -3,7 +3,7 @@
 __all__ = ('emit_raw_event', 'user_error_immediate')
 import typing
 from ..py import calldata
-from ._internal.gl_call import gl_call, leave
+from ._internal.gl_call import gl_call, rollback
 
 def user_error_immediate(reason: str) -> typing.NoReturn:
     """End the VM with a user error at once: nothing is unwound, nothing can catch it."""

@@ -6,8 +6,8 @@ import typing
 from collections.abc import Callable
 from ..py.types import Lazy
 from . import vm
-from ._internal.gl_call import gl_call_lazy, lazy_api
-from .nondet._answer import decode_answer
+from ._internal.gl_call import gl_call_generic, lazy_api
+from .nondet._answer import _decode_nondet
 import typing_extensions
 _T = typing_extensions.TypeVar('_T')
 

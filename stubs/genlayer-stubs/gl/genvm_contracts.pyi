@@ -10,9 +10,9 @@ from ..py._internal import create2_address
 from ..py.public_abi import StorageType
 from ..py.storage._internal.generate import _storage_build
 from ..py.types import Address, Lazy, u256
-from ._internal.gl_call import gl_call, gl_call_lazy
+from ._internal.gl_call import gl_call, gl_call_generic
 from .annotations import public
-from ..py.evm.contract import ContractDeclaration
+from ..py.evm.generate import ContractDeclaration
 import typing_extensions
 _V = typing_extensions.TypeVar('_V', default=typing.Any, covariant=True)
 _W = typing_extensions.TypeVar('_W', default=typing.Any, covariant=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from ..py import calldata
 from ..py.public_abi import ResultCode
 from ..py.types import Lazy
-from ._internal.gl_call import gl_call_lazy, lazy_api
-from ._internal.storage import STORAGE_MANAGER
+from ._internal import gl_call as gl_call
+from ._internal.gl_call import lazy_api
 import typing_extensions
 _T = typing_extensions.TypeVar('_T')
 
@@ -37,6 +37,9 @@ Result: typing_extensions.TypeAlias = Return[_T] | VMError | UserError
 
 def unpack_result(res: Result[_T], /) -> _T:
     """The returned value; errors are raised as UserError."""
+
+def _decode_sub_vm_result(data: bytes | memoryview) -> typing.Any:
+    """The returned value of a sub-VM; errors are raised as UserError."""
 
 class _SpawnSandbox:
 

@@ -360,8 +360,17 @@ def test_an_address_that_is_none(address: str) -> None:
     assert "cannot connect: " in failure(ModuleClient("web", address, HELLO))
 
 
-@pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\x01\x02\x03\n\n", b"HTTP/1.1 101"])
-def test_a_service_that_speaks_something_else(greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("greeting", "complete"),
+    [
+        (b"", False),
+        (b"HTTP/1.1 200 OK\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+        (b"\x01\x02\x03\n\n", True),
+        (b"HTTP/1.1 101", False),
+    ],
+)
+def test_a_service_that_speaks_something_else(greeting: bytes, complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps the connection open, so only the bound ends the wait for the rest."""
     monkeypatch.setattr(limits, "MODULE_CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as threads:
@@ -370,7 +379,9 @@ def test_a_service_that_speaks_something_else(greeting: bytes, monkeypatch: pyte
         connection, _ = listening.accept()
         with connection:
             connection.sendall(greeting)
-            assert "cannot connect: " in asked.result()
+            assert (
+                "cannot connect: no WebSocket service answers: " if complete else "cannot connect: "
+            ) in asked.result()
 
 
 def test_host_data_without_calldata_form() -> None:

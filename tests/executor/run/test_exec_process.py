@@ -228,6 +228,23 @@ def test_host_data_errors_name_what_is_missing(host_data: str, complaint: str) -
     assert complaint in failing("--host-data", host_data)
 
 
+def test_host_data_that_is_missing_is_told_before_the_host_is_contacted() -> None:
+    """Nothing listens at the address."""
+    words = ["run", "--message", message_json(), "--host", "unix:///nowhere/host.sock"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pygenvm.cli.main", *words], capture_output=True, check=False, timeout=60, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'Error: --host-data is missing; give for example {"node_address": "0x…", "tx_id": "0x…"}\n'
+
+
+def test_host_data_is_shown_as_required() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pygenvm.cli.main", "run", "--help"], capture_output=True, check=False, timeout=60
+    )
+    assert done.stdout.startswith(b"usage: genvm run --message TEXT --host ADDR --host-data TEXT [options]\n")
+
+
 def test_host_data_may_hold_more() -> None:
     assert execute_process(NOTHING, "--host-data", json.dumps(HOST_DATA | {"x": [1, {"y": None}]})).exit_code == 0
 

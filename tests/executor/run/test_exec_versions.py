@@ -38,10 +38,10 @@ def outcome(version: str, datetime: str) -> Any:
         ("2025-07-10T11:56:59Z", "v0.1.10", "v0.1.11"),
         ("2025-07-10T11:57:00Z", "v0.1.10", "v0.1.11"),
         ("2025-10-09T23:59:59Z", "v0.1.10", "v0.2.0"),
-        ("2025-10-10T00:00:00Z", "v0.2.16", "v0.2.17"),
-        (LATE, "v0.2.16", "v0.2.17"),
+        ("2025-10-10T00:00:00Z", "v0.2.65535", "v0.3.0"),
+        (LATE, "v0.2.65535", "v0.3.0"),
         # Quirk: a time before the epoch counts as far future.
-        ("1969-12-31T23:59:59Z", "v0.2.16", "v0.2.17"),
+        ("1969-12-31T23:59:59Z", "v0.2.65535", "v0.3.0"),
     ],
 )
 def test_limits_by_date(datetime: str, highest: str, next_one: str) -> None:
@@ -70,6 +70,37 @@ def test_versions_are_compared_as_numbers(version: str, accepted: bool) -> None:
 )
 def test_what_is_no_version_is_an_invalid_contract(version: str) -> None:
     assert outcome(version, LATE) == VMError("invalid_contract")
+
+
+def contract(kind: str, version: str) -> bytes:
+    """A contract that does nothing, in one of the three forms."""
+    if kind == "wasm":
+        return NOTHING + custom_section("genvm.version", version.encode())
+    if kind == "zip":
+        return contract_zip({"StartWasm": "main.wasm"}, {"main.wasm": NOTHING}, version=version)
+    return f'# {version}\n# {{ "Depends": "nothing:test" }}\n'.encode()
+
+
+@pytest.mark.parametrize("kind", ["text", "zip", "wasm"])
+@pytest.mark.parametrize("version", ["v0.2.17", "v0.2.18", "v0.3.0", "v1.1.0", "v999.999.999"])
+def test_versions_of_every_kind_of_contract(kind: str, version: str) -> None:
+    run = execute(contract(kind, version))
+    if version.startswith("v0.2."):
+        # Only a runner can make something of a text, and there is none here.
+        assert run.outcome == (VMError("invalid_contract") if kind == "text" else Return(b"\x00"))
+    else:
+        assert run.outcome == TOO_BIG
+        assert version in run.cause
+        assert "v0.2.N" in run.cause
+
+
+@pytest.mark.parametrize("kind", ["text", "zip", "wasm"])
+def test_the_cause_of_an_early_date(kind: str) -> None:
+    run = execute(contract(kind, "v0.2.16"), message={"datetime": "2024-11-26T06:42:42.424242Z"})
+    assert run.outcome == TOO_BIG
+    assert run.cause == (
+        "the contract asks for v0.2.16; for a message of 2024-11-26T06:42:42Z the highest version is v0.1.0"
+    )
 
 
 def test_an_absent_version_is_the_first_one() -> None:

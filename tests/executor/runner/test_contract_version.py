@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import VMErrorRaised
-from pygenvm.executor.runner.version import Version, check_version, highest_version
+from pygenvm.executor.runner.version import Limit, Version, check_version, version_limit
 
 
 @pytest.mark.parametrize(
@@ -58,21 +58,50 @@ def test_versions_compare_as_number_triples() -> None:
     ],
 )
 def test_table_of_the_spec(seconds: int, version: str) -> None:
-    highest = highest_version(seconds)
-    assert str(highest) == version
-    check_version(highest, seconds)
+    limit = version_limit(seconds)
+    assert (str(limit), limit.every_patch) == (version, False)
+    check_version(limit.version, seconds)
     with pytest.raises(VMErrorRaised) as error:
-        check_version(highest._replace(patch=highest.patch + 1), seconds)
+        check_version(limit.version._replace(patch=limit.version.patch + 1), seconds)
     assert error.value.error.message == "version_too_big"
 
 
-def test_todays_headers_are_accepted_after_2025_10_10() -> None:
-    check_version(Version(0, 2, 0), 1760054400)
+@pytest.mark.parametrize("patch", [0, 16, 17, 18, 65535])
+def test_every_v0_2_is_accepted_after_2025_10_10(patch: int) -> None:
+    check_version(Version(0, 2, patch), 1760054400)
+    with pytest.raises(VMErrorRaised):
+        check_version(Version(0, 2, patch), 1760054399)
+
+
+@pytest.mark.parametrize(
+    ("version", "seconds", "cause"),
+    [
+        (
+            Version(0, 3, 0),
+            1760054400,
+            "the contract asks for v0.3.0; for a message of 2025-10-10T00:00:00Z the highest version is v0.2.N",
+        ),
+        (
+            Version(0, 2, 16),
+            1732603362,
+            "the contract asks for v0.2.16; for a message of 2024-11-26T06:42:42Z the highest version is v0.1.0",
+        ),
+        (
+            Version(1, 0, 0),
+            1 << 62,
+            "the contract asks for v1.0.0; for a message of 4611686018427387904 seconds since 1970 the highest version"
+            " is v0.2.N",
+        ),
+    ],
+)
+def test_the_cause_names_both_versions(version: Version, seconds: int, cause: str) -> None:
+    with pytest.raises(VMErrorRaised) as error:
+        check_version(version, seconds)
+    assert error.value.error.cause == cause
 
 
 def test_negative_times_are_far_future() -> None:
-    assert highest_version(-1) == highest_version(1 << 62)
-    assert highest_version(-1) > highest_version(0)
+    assert version_limit(-1) == version_limit(1 << 62) == Limit(Version(0, 2, 16), every_patch=True)
 
 
 @given(st.tuples(*[st.integers(0, 65535)] * 3), st.integers(-(2**62), 2**62))
@@ -82,6 +111,6 @@ def test_check_is_the_comparison_with_the_limit(parts: tuple[int, int, int], sec
     try:
         check_version(version, seconds)
     except VMErrorRaised:
-        assert version > highest_version(seconds)
+        assert version > version_limit(seconds).version
     else:
-        assert version <= highest_version(seconds)
+        assert version <= version_limit(seconds).version or version[:2] == (0, 2)

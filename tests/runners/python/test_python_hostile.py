@@ -241,10 +241,7 @@ def test_exits_run_what_was_registered_and_show_their_text() -> None:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        *[
-            (f"import {name}", "ModuleNotFoundError")
-            for name in ("ctypes", "multiprocessing", "ssl", "sqlite3", "_ctypes")
-        ],
+        *[(f"import {name}", "ModuleNotFoundError") for name in ("ssl", "sqlite3", "_multiprocessing", "lzma")],
         *[(f"import {name}", "ModuleNotFoundError") for name in ("mmap", "fcntl", "resource", "readline", "termios")],
         ("import os; os.fork()", "AttributeError"),
         ("import os; os.kill(0, 9)", "AttributeError"),
@@ -252,6 +249,17 @@ def test_exits_run_what_was_registered_and_show_their_text() -> None:
         ("import os; os.execv('/bin/sh', [])", "AttributeError"),
         ("import subprocess; subprocess.run(['ls'])", "OSError"),
         ("import threading; threading.Thread(target=print).start()", "RuntimeError"),
+        ("import multiprocessing; multiprocessing.Process(target=print).start()", "ImportError"),
+        ("import multiprocessing; multiprocessing.Lock()", "ImportError"),
+        ("import ctypes; ctypes.c_int(1)", "NotImplementedError"),
+        ("import ctypes; ctypes.string_at(0)", "NotImplementedError"),
+        ("import ctypes; ctypes.pythonapi.Py_GetVersion()", "NotImplementedError"),
+        ("import ctypes; ctypes.CDLL('libc.so')", "OSError"),
+        ("import urllib.request; urllib.request.urlopen('http://localhost')", "OSError"),
+        ("import bz2; bz2.decompress(b'BZh91AY&SY' + bytes(1000))", "OSError"),
+        ("import shelve; shelve.open('/x')", "OSError"),
+        ("import webbrowser; webbrowser.open('http://localhost') or 1 / 0", "ZeroDivisionError"),
+        ("breakpoint()", "BdbQuit"),
         ("import _thread; _thread.start_new_thread(print, ())", "RuntimeError"),
         ("import socket; socket.socket()", "OSError"),
         ("import socket; socket.socket(fileno=3).recv(1)", "OSError"),

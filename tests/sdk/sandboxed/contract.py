@@ -8,6 +8,9 @@ import datetime
 import typing
 
 from genlayer import *
+from genlayer.gl._internal.gl_call import contract_return, gl_call_generic
+from genlayer.gl.nondet import _decode_nondet
+from genlayer.py.evm.calldata import MethodEncoder
 
 
 @allow_storage
@@ -25,10 +28,12 @@ class C(gl.Contract):
     x: str
     user: User
     counts: TreeMap[str, u32]
+    later: TreeMap[str, TreeMap[str, u32]] = TreeMap()
 
     def __init__(self):
         self.x = "stored"
         self.user = User("ada", 5)
+        self.counts = TreeMap()
         self.counts["a"] = 1
 
     @gl.public.write
@@ -77,6 +82,35 @@ class C(gl.Contract):
             repr(gl.vm.spawn_sandbox(patch)),
             hasattr(gl.Contract, "patched"),
         ]
+
+    @gl.public.write
+    def maps(self) -> typing.Any:
+        made = TreeMap()
+        made["b"], made["a"] = TreeMap(), TreeMap[str, u32]()
+        made["a"]["x"] = 1
+        captured = TreeMap()
+        captured["k"] = made
+        seen = gl.vm.spawn_sandbox(lambda: captured)
+        del made["b"]
+        self.later = made
+        self.later["c"] = TreeMap()
+
+        def clear():
+            self.counts = TreeMap()
+
+        gl.vm.spawn_sandbox(clear, allow_write_ops=True)
+        return [repr(seen), self.later, self.counts]
+
+    @gl.public.write
+    def by_hand(self) -> typing.Any:
+        data = MethodEncoder("f", (u8,), u8).encode_call([1])
+        request = {"CallContract": {"address": self.address, "calldata": {"method": "get", "args": [3]}, "state": 2}}
+        viewed = gl.vm.gl_call.gl_call_generic(request, gl.vm._decode_sub_vm_result).get()
+        try:
+            gl_call_generic({"ExecPrompt": {"prompt": "p", "response_format": "text", "images": []}}, _decode_nondet)
+        except SystemError as e:
+            refused = str(e)
+        contract_return([len(data), viewed[0], refused])
 
     @gl.public.write
     def nondet(self) -> typing.Any:

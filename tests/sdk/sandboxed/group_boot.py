@@ -128,7 +128,7 @@ def case_resolution():
     assert text(COUNTER, {"method": "priv"}).startswith("ValueError: call to private method `<function C.priv at 0x")
     equal(text(COUNTER, {"method": "attr"}), "ValueError: call to private method `5`")
     assert text(COUNTER, {"method": "balance"}).startswith("ValueError: call to private method `<property object at")
-    assert text(COUNTER, {"method": "nothing"}).startswith("ValueError: call to private method `<function")
+    equal(text(COUNTER, {"method": "nothing"}), "ValueError: call to private method `__handle_undefined_method__`")
     assert text(COUNTER, {"method": "set", "args": [1]}, value=1).startswith(
         "ValueError: called non-payable method `<function C.set at"
     )
@@ -137,9 +137,14 @@ def case_resolution():
     equal(text(COUNTER, {"method": 5}), "TypeError: method name must be a string, got `int`")
     equal(text(COUNTER, 5), "TypeError: invalid calldata, expected dict got `5`")
     assert text(COUNTER, {"method": "get", "args": [1]}).startswith("TypeError: C.get() takes 1 positional argument")
-    no_name = text(COUNTER, {})
-    assert no_name.startswith("ValueError: call to private method `<function BaseContract.__handle_undefined_method__")
-    assert "\ncall to private method `<function BaseContract.__receive__" in no_name
+    # what a transfer to a contract without a method for it ends with
+    no_name = "ValueError: call to private method `__handle_undefined_method__`\ncall to private method `__receive__`"
+    equal(text(COUNTER, {}, value=5), no_name)
+    not_payable = "class C(gl.Contract):\n  @gl.public.write\n  def __receive__(self): pass\n"
+    equal(
+        text(HEAD + not_payable, {}, value=5).splitlines()[1],
+        "called non-payable method `__receive__ with non-zero value`",
+    )
 
 
 def case_abstract_methods():

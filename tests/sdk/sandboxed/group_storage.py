@@ -5,34 +5,8 @@
 import random
 
 from harness import dump, equal, hexs, raises, start
+from storage_support import IND, ROOT, STAR, build, one_field
 from tool_storage import ToolManager, ToolSlot
-
-ROOT = "00" * 32
-IND = {
-    0: "372d46c3ada9f897c74d349bbfe0e450c798167c9f580f8daf85def57e96c3ea",
-    1: "e1ae23412792df6b6a98fb7c9839701fb8b02b6fc7ed022810f78346494685e7",
-    2: "ba005630745acf3014aaf162e9933040302ca0bef3f56fe2d73c0a08f82c610b",
-    3: "21b9e013f74608b92947861287b3de76c2c076fe839b7994761bd950cc2e7566",
-    4: "27a15e7450d9f04e9c3d8d2d856a8e9c78dfa0081ea2c128fdc93ce2df35ebd6",
-}
-STAR = "from genlayer import *\nimport typing\nfrom genlayer.py.storage._internal.generate import generate_storage\n"
-
-
-def build(source, **names):
-    """Names that a text defines, seen from a module of its own so that annotations resolve."""
-    import sys
-    import types
-
-    module = types.ModuleType("types_under_test")
-    sys.modules["types_under_test"] = module
-    module.__dict__.update(names)
-    exec(compile(STAR + source, "types_under_test", "exec"), module.__dict__)
-    return module
-
-
-def one_field(annotation, **names):
-    """A record class with one field ``x``."""
-    return build(f"@generate_storage\nclass R:\n    x: {annotation}\n", **names).R
 
 
 def case_indirect_slots():
@@ -260,6 +234,61 @@ def case_dynarray_append_order():
         log[:3],
         [("read", IND[0], 0, 4), ("write", IND[0], 0, "01000000"), ("write", log[2][1], 0, "0500")],
     )
+
+
+def case_dynarray_reads():
+    """The length once, an item by itself, and from the second one in 4096 bytes on all of these."""
+    from harness import Host
+
+    source = STAR + (
+        "class C(gl.Contract):\n  n: u8\n  x: DynArray[u32]\n  y: DynArray[str]\n"
+        "  def __init__(self):\n    self.x = list(range(1030))\n    self.y = ['a', 'bb']\n"
+        "  @gl.public.write\n  def m(self, order):\n    got = []\n    for i in order:\n"
+        "      if i is None: self.n = 1\n      else: got.append(self.x[i])\n    return got\n"
+        "  @gl.public.view\n  def texts(self): return [self.y[0], self.y[1], self.y[-1], self.y[:]]\n"
+        "  @gl.public.write\n  def sandbox(self):\n    got = [self.x[1], self.x[2]]\n"
+        "    gl.vm.gl_call.gl_call_generic({'Sandbox': {'data': b'', 'allow_write_ops': True}}, bytes)\n"
+        "    return [*got, self.x[3]]\n"
+        "  @gl.public.view\n  def all(self):\n    return [sum(self.x[i] for i in range(1030)), self.x.index(1029),\n"
+        "      list(reversed(self.x))[0], self.x[1028:]]\n"
+    )
+    slots = start(source, {}, is_init=True).host.slots
+    length = ("read", IND[0], 1, 4)
+    items = "c6c82338f048aa88c11d38fdf9b85042435a6944b74b47af8ed4392730955ed9"
+
+    def reads(call):
+        outcome = start(source, call, host=Host(slots))
+        return outcome.value, [entry for entry in outcome.host.log if entry[0] == "read"]
+
+    def item(i):
+        return ("read", items, i * 4, 4)
+
+    first, rest = ("read", items, 0, 4096), ("read", items, 4096, 24)
+    equal(reads({"method": "m", "args": [[5]]}), ([5], [length, item(5)]))
+    equal(reads({"method": "m", "args": [[5, 3, 4]]}), ([5, 3, 4], [length, item(5), first]))
+    equal(
+        reads({"method": "m", "args": [[5, 1025, -1, 5]]}),
+        ([5, 1025, 1029, 5], [length, item(5), item(1025), rest, item(5)]),
+    )
+    equal(
+        reads({"method": "m", "args": [[1, 2, None, 3, 4]]}),
+        ([1, 2, 3, 4], [length, item(1), first, length, item(3), first]),
+    )
+    # the same place with items of another size
+    wide, narrow = one_field("DynArray[u32]"), one_field("DynArray[u8]")
+    one = wide()
+    one.x = [1, 2, 3]
+    other = narrow.__new__(narrow)
+    other._storage_slot, other._off, other.__type_desc__ = one._storage_slot, 0, narrow().__type_desc__
+    equal([other.x[1], other.x[0], one.x[1], one.x[2], other.x[2]], [0, 1, 2, 3, 0])
+    # a sandbox may write, whoever starts it
+    equal(reads({"method": "sandbox"}), ([1, 2, 3], [length, item(1), first, length, item(3)]))
+    value, log = reads({"method": "all"})
+    equal(value, [1029 * 515, 1029, 1029, [1028, 1029]])
+    equal(log[:5], [length, item(0), first, item(1024), rest])
+    value, log = reads({"method": "texts"})
+    equal(value, ["a", "bb", "bb", ["a", "bb"]])
+    equal(sum(entry[3] == 8 for entry in log), 1)
 
 
 def _model_step(rng, view, model, make):
@@ -564,9 +593,6 @@ def case_treemap_surface():
         "@generate_storage\nclass R:\n    m: TreeMap[u8, DynArray[u8]]\n    s: TreeMap[str, None]\n"
         "    n: TreeMap[u8, TreeMap[u8, u8]]\n"
     ).R()
-    from genlayer.py.storage import TreeMap
-
-    raises(TypeError, "this class can't be instantiated by user", TreeMap)
     raises(KeyError, "", lambda: r.m[1])
     raises(KeyError, "'key not found'", r.m.__delitem__, 1)
     raises(AssertionError, "Is right the same storage type? `TreeMap` <- `dict`", setattr, r, "m", {})

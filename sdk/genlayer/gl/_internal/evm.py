@@ -6,12 +6,12 @@ import _genlayer_wasi as wasi
 
 from ...py import evm
 from ...py.types import Address, u256
-from .gl_call import gl_call, gl_call_lazy
+from .gl_call import gl_call, gl_call_generic
 
 
 class _VmBackend:
     def call(self, address: Address, data: bytes, /) -> bytes:
-        return gl_call_lazy({"EthCall": {"address": address, "calldata": data}}, bytes).get()
+        return gl_call_generic({"EthCall": {"address": address, "calldata": data}}, bytes).get()
 
     def send(self, address: Address, data: bytes, value: u256, /) -> None:
         gl_call({"EthSend": {"address": address, "calldata": data, "value": value}})

@@ -1,6 +1,6 @@
 """The request function of the VM: one calldata map with one key (spec sdk/01 §9)."""
 
-__all__ = ("NO_ANSWER", "LazyApi", "gl_call", "gl_call_lazy", "lazy_api", "leave")
+__all__ = ("NO_ANSWER", "LazyApi", "contract_return", "gl_call", "gl_call_generic", "lazy_api", "rollback")
 
 import functools
 import typing
@@ -10,6 +10,7 @@ import _genlayer_wasi as wasi
 
 from ...py import calldata
 from ...py.types import Lazy
+from .storage import STORAGE_MANAGER
 
 # File descriptor that stands for "no answer".
 NO_ANSWER = 0xFFFFFFFF
@@ -17,6 +18,9 @@ NO_ANSWER = 0xFFFFFFFF
 
 def gl_call(request: calldata.Encodable) -> int:
     """Send a request; file descriptor of the answer, or ``NO_ANSWER``. SystemError names the errno of a refusal."""
+    if isinstance(request, dict) and "Sandbox" in request:
+        # what it writes reaches the host directly
+        STORAGE_MANAGER.writes += 1
     return wasi.gl_call(calldata.encode(request))
 
 
@@ -25,16 +29,25 @@ def _read_all(fd: int) -> bytes:
         return answer.readall()
 
 
-def gl_call_lazy[T](request: calldata.Encodable, decode: Callable[[bytes], T]) -> Lazy[T]:
+def gl_call_generic[T](request: calldata.Encodable, decoder: Callable[[bytes], T]) -> Lazy[T]:
     """Send a request at once; its answer is read and decoded by ``get()``. No answer is None."""
     fd = gl_call(request)
     if fd == NO_ANSWER:
         return Lazy(lambda: typing.cast(T, None))
-    return Lazy(lambda: decode(_read_all(fd)))
+    return Lazy(lambda: decoder(_read_all(fd)))
 
 
-def leave(request: calldata.Encodable) -> typing.NoReturn:
-    """End the process with ``{"Return": …}`` or ``{"Rollback": …}``, after the pending exit callbacks."""
+def contract_return(value: calldata.Encodable) -> typing.NoReturn:
+    """End the process with a value, after the pending exit callbacks."""
+    _leave({"Return": value})
+
+
+def rollback(message: str) -> typing.NoReturn:
+    """End the process with a user error, after the pending exit callbacks."""
+    _leave({"Rollback": message})
+
+
+def _leave(request: calldata.Encodable) -> typing.NoReturn:
     import atexit
 
     atexit._run_exitfuncs()

@@ -6,10 +6,11 @@ import typing
 from collections.abc import Sequence
 
 from ...py.types import Lazy
-from .._internal.gl_call import gl_call_lazy, lazy_api
+from .._internal.gl_call import gl_call_generic, lazy_api
 from . import web
-from ._answer import Image, decode_answer
+from ._answer import Image
 from ._answer import NondetException as NondetException
+from ._answer import _decode_nondet as _decode_nondet
 
 
 @typing.overload
@@ -42,7 +43,7 @@ def exec_prompt(
     """Ask an LLM: text, or a dict with ``response_format="json"``. At most two images; ``image=x``: ``images=[x]``."""
     if images is None:
         images = [] if image is None else [image]
-    return gl_call_lazy(
+    return gl_call_generic(
         {
             "ExecPrompt": {
                 "prompt": prompt,
@@ -50,5 +51,5 @@ def exec_prompt(
                 "images": [img.raw if isinstance(img, Image) else img for img in images],
             }
         },
-        decode_answer,
+        _decode_nondet,
     )

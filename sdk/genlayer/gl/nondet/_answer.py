@@ -1,6 +1,6 @@
 """Answers of the LLM and web modules."""
 
-__all__ = ("Image", "NondetException", "decode_answer")
+__all__ = ("Image", "NondetException")
 
 import dataclasses
 import typing
@@ -23,7 +23,7 @@ class Image:
     pil: "PIL.Image.Image"
 
 
-def decode_answer(data: bytes) -> typing.Any:
+def _decode_nondet(data: bytes) -> typing.Any:
     """Content of ``{"ok": …}``; a truthy ``error`` is raised."""
     answer: dict[str, typing.Any] = calldata.decode(data)
     error = answer.get("error")

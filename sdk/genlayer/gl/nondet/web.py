@@ -7,8 +7,8 @@ import typing
 from collections.abc import Mapping
 
 from ...py.types import Lazy
-from .._internal.gl_call import gl_call_lazy, lazy_api
-from ._answer import Image, decode_answer
+from .._internal.gl_call import gl_call_generic, lazy_api
+from ._answer import Image, _decode_nondet
 
 type Method = typing.Literal["GET", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH"]
 type Body = str | bytes | None
@@ -31,14 +31,14 @@ def _encoded[T](value: str | T) -> bytes | T:
 
 
 def _decode_response(data: bytes) -> Response:
-    response = decode_answer(data)["response"]
+    response = _decode_nondet(data)["response"]
     return Response(status=response["status"], headers=response["headers"], body=response["body"])
 
 
 @lazy_api
 def request(url: str, *, method: Method, body: Body = None, headers: Headers = _NO_HEADERS) -> Lazy[Response]:
     """Send a request. Text in body and header values is UTF-8 encoded."""
-    return gl_call_lazy(
+    return gl_call_generic(
         {
             "WebRequest": {
                 "url": url,
@@ -77,7 +77,7 @@ def patch(url: str, *, body: Body = None, headers: Headers = _NO_HEADERS) -> Laz
 
 
 def _decode_render(data: bytes) -> typing.Any:
-    content = decode_answer(data)
+    content = _decode_nondet(data)
     if "image" not in content:
         return content["text"]
     import io
@@ -104,6 +104,6 @@ def render(
     wait_after_loaded: str | None = None,
 ) -> Lazy[typing.Any]:
     """Load a page in a browser: its text or HTML as str, or an Image. ``wait_after_loaded``: ``<n>ms`` or ``<n>s``."""
-    return gl_call_lazy(
+    return gl_call_generic(
         {"WebRender": {"url": url, "mode": mode, "wait_after_loaded": wait_after_loaded or "0ms"}}, _decode_render
     )

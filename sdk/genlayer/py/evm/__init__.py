@@ -45,7 +45,7 @@ __all__ = (
     "type_name_of",
 )
 
-from .abi import (
+from .calldata import (
     InplaceTuple,
     MethodEncoder,
     bytes1,
@@ -86,11 +86,11 @@ from .abi import (
     signature_of,
     type_name_of,
 )
-from .contract import (
+from .generate import (
     ContractDeclaration,
     ContractProxy,
     contract_interface,
 )
-from .contract import (
+from .generate import (
     contract_generator as contract_generator,
 )

@@ -6,7 +6,7 @@ import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
+from ._internal.core import ROOT_SLOT_ID, InmemManager, Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
@@ -68,9 +68,13 @@ class _NodeDesc(TypeDesc):
 
 
 class TreeMap[K, V](MutableMapping[K, V]):
-    """View of a sorted map. Keys need ``<`` only."""
+    """View of a sorted map. Keys need ``<`` only.
 
-    __slots__ = ("__type_desc__", "_off", "_slab", "_storage_slot")
+    ``TreeMap()`` and ``TreeMap[K, V]()`` are empty and in memory. What is put into one stays as it is until the map is
+    assigned to a field, which gives the types and gets a copy; an empty one clears the field.
+    """
+
+    __slots__ = ("__orig_class__", "__type_desc__", "_off", "_slab", "_storage_slot")
 
     __type_desc__: "TreeMapDesc"
     _storage_slot: Slot
@@ -78,7 +82,7 @@ class TreeMap[K, V](MutableMapping[K, V]):
     _slab: Slot
 
     def __init__(self) -> None:
-        raise TypeError("this class can't be instantiated by user")
+        _UntypedDesc().bind(self, InmemManager().get_store_slot(ROOT_SLOT_ID), 0)
 
     # -- nodes
 
@@ -384,10 +388,25 @@ class TreeMap[K, V](MutableMapping[K, V]):
         """Value of ``key``; a missing key is inserted and its value not written, so that old bytes may show."""
         path: list[_Node] = []
         no = self._seek(key, path)
-        if not no:
+        if not no and isinstance(self.__type_desc__, _UntypedDesc):
+            self[key] = self._default()
+            no = self._seek(key, [])
+        elif not no:
             no = self._insert(key, path)
             self._inserted(no, path)
         return self._value(no)
+
+    def _default(self) -> V:
+        """Value of an untyped map that nothing was written to; only ``TreeMap[K, V]()`` knows what that is."""
+        alias = getattr(self, "__orig_class__", None)
+        if alias is None:
+            raise TypeError("the type of `TreeMap()` is not known until it is assigned; write `TreeMap[K, V]()`")
+        from ._internal.generate import _storage_build
+
+        desc = _storage_build(typing.get_args(alias)[1], {})
+        assert isinstance(desc, TypeDesc)
+        value: V = desc.get(InmemManager().get_store_slot(ROOT_SLOT_ID), 0)
+        return value
 
     def compute_if_absent(self, key: K, supplier: Callable[[], V]) -> V:
         """Value of ``key``; a missing key is inserted with the value that ``supplier`` returns."""
@@ -437,16 +456,84 @@ class TreeMapDesc(TypeDesc):
         slab, free = DynArrayDesc(self.node), DynArrayDesc(IntDesc(4, signed=False))
         TypeDesc.__init__(self, _MAP_SIZE, [4, slab, free], (key, value))
 
-    def get(self, slot: Slot, off: int, /) -> TreeMap[typing.Any, typing.Any]:
-        view: TreeMap[typing.Any, typing.Any] = object.__new__(TreeMap)
+    def bind(self, view: TreeMap[typing.Any, typing.Any], slot: Slot, off: int) -> None:
+        """Make ``view`` show the map at (slot, off)."""
         view.__type_desc__ = self
         view._storage_slot = slot
         view._off = off
         view._slab = slot.indirect(off + _SLAB_LEN_OFF)
+
+    def get(self, slot: Slot, off: int, /) -> TreeMap[typing.Any, typing.Any]:
+        view: TreeMap[typing.Any, typing.Any] = object.__new__(TreeMap)
+        self.bind(view, slot, off)
         return view
 
     def set(self, slot: Slot, off: int, val: TreeMap[typing.Any, typing.Any], /) -> None:
-        if getattr(val, "__type_desc__", None) != self:
+        desc: TypeDesc | None = getattr(val, "__type_desc__", None)
+        if isinstance(desc, _UntypedDesc):
+            if not val:
+                self.get(slot, off).clear()
+                return
+            val = self._typed(val)
+        elif desc != self:
             raise AssertionError(f"Is right the same storage type? `TreeMap` <- `{type(val).__name__}`")
         if val._storage_slot != slot or val._off != off:
             copy_with(self.copy_actions, val._storage_slot, val._off, slot, off)
+
+    def _typed(self, untyped: TreeMap[typing.Any, typing.Any]) -> TreeMap[typing.Any, typing.Any]:
+        """Map of this type in memory with the nodes of ``untyped``, so that it has the bytes of the same insertions."""
+        typed = self.get(InmemManager().get_store_slot(ROOT_SLOT_ID), 0)
+        typed._storage_slot.write(0, untyped._storage_slot.read(0, _MAP_SIZE))
+        slab_len, free_len = untyped._lengths()
+        typed._free_list().write(0, untyped._free_list().read(0, free_len * 4))
+        for no in range(1, slab_len + 1):
+            node = untyped._load(no)
+            self.key.set(typed._slab, typed._base(no), node.key)
+            self.value.set(typed._slab, typed._base(no) + self.node.key_size, untyped._value(no))
+            typed._store_links(node)
+        return typed
+
+
+class _ObjectDesc(TypeDesc):
+    """Any value, kept as an object; in place is its number."""
+
+    __slots__ = ("_objects",)
+
+    _objects: list[typing.Any]
+
+    def __init__(self) -> None:
+        TypeDesc.__init__(self, 4, [self])
+        self._objects = [None]  # number 0 is for what was never written
+
+    def get(self, slot: Slot, off: int, /) -> typing.Any:
+        return self._objects[u32_at(slot, off)]
+
+    def from_place(self, raw: bytes, _slot: Slot, _off: int, /) -> typing.Any:
+        return self._objects[int.from_bytes(raw, "little")]
+
+    def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
+        kept = _copied(val)
+        number = u32_at(slot, off)
+        if number:
+            self._objects[number] = kept
+        else:
+            slot.write(off, len(self._objects).to_bytes(4, "little"))
+            self._objects.append(kept)
+
+    def copy(self, frm: Slot, frm_off: int, to: Slot, to_off: int, /) -> int:
+        self.set(to, to_off, self.get(frm, frm_off))
+        return self.size
+
+
+def _copied(value: typing.Any) -> typing.Any:
+    """Assignment is by value: lists and views are copied."""
+    return [_copied(item) for item in value] if isinstance(value, list) else detach(value)
+
+
+class _UntypedDesc(TreeMapDesc):
+    """Of a map that was not assigned yet."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        TreeMapDesc.__init__(self, _ObjectDesc(), _ObjectDesc())

@@ -10,7 +10,7 @@ from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 
-# Iteration over scalars reads this many bytes in place with one request.
+# Iteration over scalars reads this many bytes in place with one request; so does the second access by index to them.
 _CHUNK_BYTES = 4096
 
 
@@ -21,6 +21,25 @@ def _position(index: typing.SupportsIndex, length: int) -> int:
     if not 0 <= position < length:
         raise IndexError(f"index out of range {index} not in 0..<{length}")
     return position
+
+
+class _Seen:
+    """What was read of an array when the storage had been written to ``writes`` times."""
+
+    __slots__ = ("chunk", "data", "length", "size", "writes")
+
+    writes: int
+    length: int
+    # the last chunk that an item of ``size`` bytes was read from; its bytes since the second time
+    chunk: int
+    size: int
+    data: bytes
+
+    def __init__(self, writes: int, length: int) -> None:
+        self.writes = writes
+        self.length = length
+        self.chunk = self.size = -1
+        self.data = b""
 
 
 class DynArray[T](MutableSequence[T]):
@@ -40,10 +59,38 @@ class DynArray[T](MutableSequence[T]):
         raise TypeError("this class can't be instantiated by user")
 
     def __len__(self) -> int:
-        return int.from_bytes(self._storage_slot.read(self._off, 4), "little")
+        writes = writes_of(self._items)
+        if writes is None:
+            return u32_at(self._storage_slot, self._off)
+        seen: _Seen | None = self._items.seen
+        if seen is None or seen.writes != writes:
+            seen = self._items.seen = _Seen(writes, u32_at(self._storage_slot, self._off))
+        return seen.length
 
     def _set_len(self, length: int) -> None:
         self._storage_slot.write(self._off, length.to_bytes(4, "little"))
+
+    def _read_at(self, position: int, length: int) -> T:
+        """Item of an array whose ``length`` was just asked for."""
+        item, items = self.__type_desc__.item, self._items
+        size = item.size
+        value: T
+        if not item.scalar or not size or writes_of(items) is None:
+            value = item.get(items, position * size)
+            return value
+        seen: _Seen = items.seen
+        per_chunk = max(1, _CHUNK_BYTES // size)
+        chunk = position // per_chunk
+        start = chunk * per_chunk
+        if seen.chunk != chunk or seen.size != size:
+            seen.chunk, seen.size, seen.data = chunk, size, b""
+            value = item.get(items, position * size)
+            return value
+        if not seen.data:
+            seen.data = items.read(start * size, (min(start + per_chunk, length) - start) * size)
+        at = (position - start) * size
+        value = item.from_place(seen.data[at : at + size], items, position * size)
+        return value
 
     def _get_at(self, position: int) -> T:
         item = self.__type_desc__.item
@@ -73,9 +120,10 @@ class DynArray[T](MutableSequence[T]):
     def __getitem__(self, index: slice, /) -> list[T]: ...
 
     def __getitem__(self, index: typing.SupportsIndex | slice, /) -> T | list[T]:
+        length = len(self)
         if isinstance(index, slice):
-            return [self._get_at(i) for i in range(*index.indices(len(self)))]
-        return self._get_at(_position(index, len(self)))
+            return [self._read_at(i, length) for i in range(*index.indices(length))]
+        return self._read_at(_position(index, length), length)
 
     def __setitem__(self, index: typing.SupportsIndex | slice, value: typing.Any, /) -> None:
         if not isinstance(index, slice):

@@ -4,4 +4,4 @@ __all__ = ('evm',)
 import _genlayer_wasi as wasi
 from ...py import evm
 from ...py.types import Address, u256
-from .gl_call import gl_call, gl_call_lazy
+from .gl_call import gl_call, gl_call_generic

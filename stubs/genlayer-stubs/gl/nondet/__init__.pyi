@@ -4,10 +4,11 @@ __all__ = ('Image', 'exec_prompt', 'web')
 import typing
 from collections.abc import Sequence
 from ...py.types import Lazy
-from .._internal.gl_call import gl_call_lazy, lazy_api
+from .._internal.gl_call import gl_call_generic, lazy_api
 from . import web
-from ._answer import Image, decode_answer
+from ._answer import Image
 from ._answer import NondetException as NondetException
+from ._answer import _decode_nondet as _decode_nondet
 
 class _ExecPrompt:
 

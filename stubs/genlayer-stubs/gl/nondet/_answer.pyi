@@ -1,6 +1,6 @@
 # Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Answers of the LLM and web modules."""
-__all__ = ('Image', 'NondetException', 'decode_answer')
+__all__ = ('Image', 'NondetException')
 import dataclasses
 import typing
 from ...py import calldata
@@ -15,5 +15,5 @@ class Image:
     raw: bytes
     pil: PIL.Image.Image
 
-def decode_answer(data: bytes) -> typing.Any:
+def _decode_nondet(data: bytes) -> typing.Any:
     """Content of ``{"ok": …}``; a truthy ``error`` is raised."""

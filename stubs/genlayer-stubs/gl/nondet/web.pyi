@@ -5,8 +5,8 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from ...py.types import Lazy
-from .._internal.gl_call import gl_call_lazy, lazy_api
-from ._answer import Image, decode_answer
+from .._internal.gl_call import gl_call_generic, lazy_api
+from ._answer import Image, _decode_nondet
 import typing_extensions
 Method: typing_extensions.TypeAlias = typing.Literal['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH']
 Body: typing_extensions.TypeAlias = str | bytes | None

@@ -4,7 +4,7 @@ __all__ = ('TreeMap', 'TreeMapDesc')
 import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
-from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
+from ._internal.core import ROOT_SLOT_ID, InmemManager, Slot, TypeDesc, copy_with, join_actions, writes_of
 from ._internal.desc_base_types import IntDesc, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
@@ -28,7 +28,11 @@ class _NodeDesc(TypeDesc):
         ...
 
 class TreeMap(MutableMapping[_K, _V], typing.Generic[_K, _V]):
-    """View of a sorted map. Keys need ``<`` only."""
+    """View of a sorted map. Keys need ``<`` only.
+
+    ``TreeMap()`` and ``TreeMap[K, V]()`` are empty and in memory. What is put into one stays as it is until the map is
+    assigned to a field, which gives the types and gets a copy; an empty one clears the field.
+    """
     __type_desc__: TreeMapDesc
 
     def __init__(self) -> None:
@@ -99,6 +103,9 @@ class TreeMapDesc(TypeDesc):
 
     def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
         ...
+
+    def bind(self, view: TreeMap[typing.Any, typing.Any], slot: Slot, off: int) -> None:
+        """Make ``view`` show the map at (slot, off)."""
 
     def get(self, slot: Slot, off: int, /) -> TreeMap[typing.Any, typing.Any]:
         ...

@@ -30,8 +30,8 @@ ROOT_SLOT_ID = bytes(32)
 class Manager(metaclass=abc.ABCMeta):
     """Where slots are kept. Unwritten bytes read as zero.
 
-    A manager that counts in an attribute ``writes`` how often it was written saves iterators from reading lengths and
-    links again at every step.
+    A manager that counts in an attribute ``writes`` how often it was written saves arrays and iterators from reading
+    lengths, items and links again.
     """
 
     @abc.abstractmethod
@@ -47,14 +47,17 @@ class Manager(metaclass=abc.ABCMeta):
 class Slot:
     """Linear memory of 2**32 bytes, named by 32 bytes."""
 
-    __slots__ = ("id", "manager")
+    __slots__ = ("id", "manager", "seen")
 
     id: bytes
     manager: Manager
+    # for the type of value that the slot holds: what it read
+    seen: typing.Any
 
     def __init__(self, id: bytes, manager: Manager) -> None:
         self.id = id
         self.manager = manager
+        self.seen = None
 
     def read(self, off: int, length: int, /) -> bytes:
         return self.manager.do_read(self.id, off, length)
@@ -87,6 +90,7 @@ class Slot:
 
     def __setstate__(self, state: tuple[Manager, bytes]) -> None:
         self.manager, self.id = state
+        self.seen = None
 
 
 class InmemManager(Manager):

@@ -15,6 +15,7 @@ __all__ = (
 import abc
 import struct
 import typing
+from collections.abc import Buffer
 
 from ...types import Address
 from .core import Slot, TypeDesc
@@ -58,7 +59,7 @@ class IntDesc(_FixedDesc):
         return int.from_bytes(raw, "little", signed=self.signed)
 
     def set(self, slot: Slot, off: int, val: int, /) -> None:
-        slot.write(off, int.to_bytes(val, self.size, "little", signed=self.signed))
+        slot.write(off, val.to_bytes(self.size, "little", signed=self.signed))
 
 
 class BoolDesc(_FixedDesc):
@@ -166,7 +167,7 @@ class StrDesc(_BlobDesc):
         return data.decode("utf-8")
 
     def _encode(self, val: str, /) -> bytes:
-        return str.encode(val, "utf-8")
+        return val.encode("utf-8")
 
 
 class BytesDesc(_BlobDesc):
@@ -175,12 +176,14 @@ class BytesDesc(_BlobDesc):
     def _decode(self, data: bytes, /) -> bytes:
         return data
 
-    def _encode(self, val: bytes | bytearray | memoryview, /) -> bytes | bytearray | memoryview:
-        if isinstance(val, memoryview):
-            return val.cast("B")
-        if not isinstance(val, bytes | bytearray):
-            raise TypeError(f"a bytes-like object is required, not `{type(val).__name__}`")
-        return val
+    def _encode(self, val: Buffer, /) -> bytes | bytearray | memoryview:
+        if isinstance(val, bytes | bytearray):
+            return val
+        if not isinstance(val, Buffer):
+            # the length comes first, so whatever has none is told so
+            len(val)
+            raise TypeError(f"a bytes-like object is required, not '{type(val).__name__}'")
+        return memoryview(val).cast("B")
 
 
 class BigIntDesc(_BlobDesc):
@@ -192,4 +195,4 @@ class BigIntDesc(_BlobDesc):
         return int.from_bytes(data, "little", signed=True)
 
     def _encode(self, val: int, /) -> bytes:
-        return int.to_bytes(val, 2 + (int.bit_length(val) + 7) // 8, "little", signed=True)
+        return val.to_bytes(2 + (val.bit_length() + 7) // 8, "little", signed=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from ... import types
 from ..._internal.reflect import class_hints, type_name
+from ..annotations import allow_storage
 from ..tree_map import TreeMap, TreeMapDesc
 from ..vec import VLA, Array, ArrayDesc, DynArray, DynArrayDesc, Indirection, IndirectionDesc, VLADesc
 from .core import ROOT_SLOT_ID, InmemManager, TypeDesc
@@ -270,12 +271,6 @@ def _build_record(cls: typing.Any, generics_map: dict[str, TypeDesc | Lit], gene
         if not getattr(cls, "__gl_contract__", False):
             wrap_init(cls, desc, direct_generic)
     return desc
-
-
-def allow_storage[C: type](cls: C, /) -> C:
-    """Class decorator: the class may be used in storage, as a field, item, key or value."""
-    cls.__gl_allow_storage__ = True  # type: ignore[attr-defined]
-    return cls
 
 
 def generate_storage[C: type](cls: C, /) -> C:

@@ -17,8 +17,8 @@ ROOT_SLOT_ID = bytes(32)
 class Manager(metaclass=abc.ABCMeta):
     """Where slots are kept. Unwritten bytes read as zero.
 
-    A manager that counts in an attribute ``writes`` how often it was written saves iterators from reading lengths and
-    links again at every step.
+    A manager that counts in an attribute ``writes`` how often it was written saves arrays and iterators from reading
+    lengths, items and links again.
     """
 
     @abc.abstractmethod
@@ -37,6 +37,7 @@ class Slot:
     """Linear memory of 2**32 bytes, named by 32 bytes."""
     id: bytes
     manager: Manager
+    seen: typing.Any
 
     def __init__(self, id: bytes, manager: Manager) -> None:
         ...

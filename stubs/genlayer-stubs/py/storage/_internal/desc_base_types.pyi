@@ -4,6 +4,7 @@ __all__ = ('AddrDesc', 'BigIntDesc', 'BoolDesc', 'BytesDesc', 'FloatDesc', 'IntD
 import abc
 import struct
 import typing
+from typing_extensions import Buffer
 from ...types import Address
 from .core import Slot, TypeDesc
 

@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable
 from ... import types
 from ..._internal.reflect import class_hints, type_name
+from ..annotations import allow_storage
 from ..tree_map import TreeMap, TreeMapDesc
 from ..vec import VLA, Array, ArrayDesc, DynArray, DynArrayDesc, Indirection, IndirectionDesc, VLADesc
 from .core import ROOT_SLOT_ID, InmemManager, TypeDesc
@@ -55,9 +56,6 @@ def _storage_build(cls: typing.Any, generics_map: dict[str, TypeDesc | Lit]) -> 
     ``typing.Literal[…]`` and tuples of literals give a ``Lit``. Raises TypeError, AssertionError, KeyError or
     Exception with the texts of spec sdk/02 §3.6.
     """
-
-def allow_storage(cls: _C, /) -> _C:
-    """Class decorator: the class may be used in storage, as a field, item, key or value."""
 
 def generate_storage(cls: _C, /) -> _C:
     """``allow_storage``, and build the class at once."""

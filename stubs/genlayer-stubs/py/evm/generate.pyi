@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from ..types import Address, u256
-from .abi import MethodEncoder
+from .calldata import MethodEncoder
 import typing_extensions
 _V = typing_extensions.TypeVar('_V', covariant=True)
 _W = typing_extensions.TypeVar('_W', covariant=True)

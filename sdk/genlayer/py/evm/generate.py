@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 
 from ..types import Address, u256
-from .abi import MethodEncoder
+from .calldata import MethodEncoder
 
 
 class ContractDeclaration[V, W](typing.Protocol):
