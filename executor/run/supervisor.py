@@ -284,7 +284,7 @@ class Supervisor:
         spec = VmSpec(
             message=parent.message.call(address, calldata),
             deterministic=True,
-            permissions=replaced(parent.permissions, write_storage=False),
+            permissions=parent.permissions.of_callee(),
             storage_type=state,
             wants_fingerprint=False,
             depth=parent.depth + 1,
@@ -295,10 +295,7 @@ class Supervisor:
         spec = VmSpec(
             message=parent.message.enter(EntryKind.SANDBOX, data, None),
             deterministic=parent.deterministic,
-            permissions=Permissions(
-                write_storage=parent.permissions.write_storage and allow_write_ops,
-                send_messages=parent.permissions.send_messages and allow_write_ops,
-            ),
+            permissions=parent.permissions.of_sandbox(allow_write_ops),
             storage_type=parent.storage_type,
             wants_fingerprint=False,
             depth=parent.depth + 1,

@@ -109,7 +109,8 @@ _NOT_PUBLIC = r"call to private method|starts? with __ is forbidden|unknown spec
 # The last line of a traceback, and what it usually means.
 _PYTHON_HINTS: tuple[tuple[str, str], ...] = (
     (_FORBIDDEN, "Not allowed here: a view that writes or sends, storage inside a nondet block or"
-     " sandbox, a slot that is locked, or web and LLM calls outside of a nondet block."),
+     " sandbox, a slot that is locked, web and LLM calls outside of a nondet block, or, with strict views, sending and"
+     " events in a contract that is called."),
     (r"SystemError: 7: inbalance", "The contract tried to send more than it has. Give it value with --value, in a"
      " payable method."),
     (r"SystemError: 2: inval", "A call to the VM with arguments it does not take: more than 3 indexed fields in an"

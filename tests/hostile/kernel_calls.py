@@ -22,7 +22,11 @@ _NUMBERS = {
     "aarch64": {"mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "clone": 220, "clone3": 435},
 }
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
+#: Number of the request, task, flags, call, architecture, instruction, first of six arguments.
+_REQUEST = "<QI4xI12xQ"
 _REQUEST_BYTES = 80
+#: Number of the request, value of the call, error, flags.
+_ANSWER = "<QqiI"
 _CONTINUE = 1
 _POLL_MILLISECONDS = 200
 
@@ -111,9 +115,15 @@ class FailingCalls:
         request = bytearray(_REQUEST_BYTES)
         try:
             fcntl.ioctl(listener, _RECEIVE, request)
-            (number,) = struct.unpack_from("<Q", request)
-            error = -self._error if self._fails() else 0
-            fcntl.ioctl(listener, _SEND, struct.pack("<QqiI", number, 0, error, 0 if error else _CONTINUE))
+            number, task, call, argument = struct.unpack_from(_REQUEST, request)
+            value, error, flags = 0, 0, _CONTINUE
+            if self._fails():
+                flags = 0
+                if call == _NUMBERS[os.uname().machine]["brk"]:
+                    value, flags = _refused_break(task, argument)
+                else:
+                    error = -self._error
+            fcntl.ioctl(listener, _SEND, struct.pack(_ANSWER, number, value, error, flags))
         except OSError as problem:
             if problem.errno not in (errno.ENOENT, errno.EINPROGRESS):  # Whoever asked was killed meanwhile.
                 raise
@@ -123,3 +133,12 @@ class FailingCalls:
             return False
         self.seen += 1
         return self._after < self.seen <= self._after + self._times
+
+
+def _refused_break(task: int, wanted: int) -> tuple[int, int]:
+    """Value and flags of a `brk` that gets nothing: it has no errors, but tells where the heap ends."""
+    if wanted:
+        for line in Path(f"/proc/{task}/maps").read_text().splitlines():
+            if line.endswith("[heap]"):
+                return int(line.split()[0].split("-")[1], 16), 0
+    return 0, _CONTINUE
