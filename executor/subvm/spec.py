@@ -23,7 +23,7 @@ class Permissions:
     emit_events: bool = False
     """No letter stands for it."""
     strict_views: bool = False
-    """Contracts that are called may neither send nor emit events. Ours: by the specification they act for the caller."""
+    """What is called may neither send nor emit events. Ours; by the specification it does that for the caller."""
 
     @classmethod
     def parse(cls, text: str) -> Permissions:
@@ -33,8 +33,9 @@ class Permissions:
         """
         if len(set(text.lower())) != len(text) or set(text) - set("rwsScn"):
             raise ValueError(f"Invalid permissions {text}")
-        sends = "s" in text.lower()
-        return cls("r" in text, "w" in text, sends, "c" in text, "n" in text, emit_events=True, strict_views="S" in text)
+        read, write, call, nondet = (letter in text for letter in "rwcn")
+        send, strict = "s" in text.lower(), "S" in text
+        return cls(read, write, send, call, nondet, emit_events=True, strict_views=strict)
 
     def of_callee(self) -> Permissions:
         """Those of a contract that is called (spec executor/03 "Permissions")."""

@@ -21,8 +21,8 @@ _EMIT_EVENT = (("topics", array_of(blob)), ("blob", mapping))
 def emit_event(vm: Guest, payload: Any) -> None:
     """Posted to the host at once, from sandboxes and called contracts too; needs no permission letter.
 
-    ``inval`` for contracts that declare a version before v0.1.5, then ``forbidden`` in a nondet VM or, with strict views,
-    in a contract that is called, then ``inval`` for more than 4 topics or one that has not 32 bytes.
+    ``inval`` for contracts that declare a version before v0.1.5, then ``forbidden`` in a nondet VM (with strict views
+    in a contract that is called, too), then ``inval`` for more than 4 topics or one that has not 32 bytes.
     """
     if vm.version is None or vm.version < EVENTS_SINCE:
         raise invalid()
