@@ -13,7 +13,7 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.message import ExtendedMessage
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import Outcome
-from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
+from pygenvm.executor.primitives.abi import EntryKind, HostErrorCode, HostMethod
 from pygenvm.executor.subvm.linking import HostFunction
 
 CONNECT = "message, connect to the node"
@@ -94,7 +94,7 @@ class Stages(Observer):
             stage, then = START_UP, REGISTRY
         self._span(stage, begun, ended, then)
 
-    def vm_began(self, message: ExtendedMessage, deterministic: bool, depth: int) -> None:
+    def vm_began(self, message: ExtendedMessage, entry: EntryKind, deterministic: bool, depth: int) -> None:
         self._in_vm = True
         self._switch(NEW_VM)
 

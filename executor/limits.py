@@ -21,6 +21,14 @@ WASM_STACK_BYTES = 8 << 20
 VM_DEPTH = 64
 #: Native stack that the host side of one nesting level may use.
 HOST_STACK_PER_LEVEL = 256 << 10
+#: Native stack of a thread that runs VMs: one level of nesting may use the whole wasm stack.
+VM_THREAD_STACK_BYTES = (WASM_STACK_BYTES + HOST_STACK_PER_LEVEL) * (VM_DEPTH + 2)
+#: Native stack of a thread that only writes something.
+SIDE_THREAD_STACK_BYTES = 1 << 20
+#: Memory that is kept back for the end of a run whose host function found none.
+RESERVE_BYTES = 16 << 20
+#: Memory that must be left when the engine is to make something, and beside the stack of a new thread.
+SPARE_BYTES = 8 << 20
 #: Time and memory for compiling one module, in a child process.
 COMPILE_SECONDS = 120
 COMPILE_MEMORY_BYTES = 4 << 30
@@ -135,9 +143,18 @@ WASM_DEPTH_BYTES = 7 << 20
 WASM_FRAME_VALUES_MAX = 1024
 #: Functions that call nothing are not counted up to this estimate.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
-#: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
+#: Validator tasks that may wait, and that have begun (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4
+#: Messages of validator tasks that have not ended, together; a larger one waits until it is the only one.
+VALIDATOR_MESSAGE_BYTES = 64 << 20
+#: What the nondet VMs of one block may hold at most while others compute: RAM, and modules, each of which may have a
+#: memory of its own.
+LENT_RAM_BYTES = 192 << 20
+LENT_INSTANCES = 300
+#: Compiled modules of contracts, and files that runners derive, which a process keeps in memory.
+CONTRACT_MODULES_KEPT_BYTES = 64 << 20
+DERIVED_KEPT_BYTES = 64 << 20
 
 # --- WASI preview 1 -------------------------------------------------------------------------------
 

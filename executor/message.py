@@ -72,7 +72,7 @@ class Message:
 
 @frozen
 class ExtendedMessage:
-    """The message as one VM sees it; derived messages are made with :meth:`call` and :meth:`enter`."""
+    """What stays of the message while a VM runs; those of other VMs are derived with :meth:`call` and :meth:`enter`."""
 
     contract_address: Address
     sender_address: Address
@@ -82,14 +82,11 @@ class ExtendedMessage:
     is_init: bool
     unix_seconds: int
     nanoseconds: int
-    entry_kind: EntryKind
-    entry_data: bytes
-    entry_stage_data: Any
     stack: tuple[Address, ...]
 
     @classmethod
-    def main(cls, message: Message, entry_data: bytes) -> ExtendedMessage:
-        """For the main VM; ``entry_data`` is the host's calldata as it came."""
+    def main(cls, message: Message) -> ExtendedMessage:
+        """For the main VM."""
         return cls(
             contract_address=message.contract_address,
             sender_address=message.sender_address,
@@ -99,44 +96,41 @@ class ExtendedMessage:
             is_init=message.is_init,
             unix_seconds=message.unix_seconds,
             nanoseconds=message.nanoseconds,
-            entry_kind=EntryKind.MAIN,
-            entry_data=entry_data,
-            entry_stage_data=None,
             stack=(),
         )
 
-    def call(self, callee: Address, entry_data: bytes) -> ExtendedMessage:
+    def call(self, callee: Address) -> ExtendedMessage:
         """For CallContract: the sender stays, the caller goes onto the stack, no value is carried."""
         return replaced(
             self,
             contract_address=callee,
             value=0,
             is_init=False,
-            entry_kind=EntryKind.MAIN,
-            entry_data=entry_data,
-            entry_stage_data=None,
             stack=(*self.stack, self.contract_address),
         )
 
-    def enter(self, kind: EntryKind, entry_data: bytes, entry_stage_data: Any) -> ExtendedMessage:
+    def enter(self) -> ExtendedMessage:
         """For a sandbox or a nondet block of the same contract (spec executor/04)."""
-        return replaced(self, is_init=False, entry_kind=kind, entry_data=entry_data, entry_stage_data=entry_stage_data)
+        return replaced(self, is_init=False)
 
     @property
     def clock_ns(self) -> int:
         """Nanoseconds since the epoch, what ``clock_time_get`` returns."""
         return self.unix_seconds * _NANOSECONDS + self.nanoseconds
 
-    def encode(self) -> bytes:
-        """Calldata map of spec executor/10, the content of fd 0."""
+    def encode(self, kind: EntryKind, entry_data: bytes | memoryview, stage_data: Any = None) -> bytes:
+        """Calldata map of spec executor/10, the content of fd 0; the main VM's ``entry_data`` are the host's calldata.
+
+        The data are in it and nowhere else: they may be as big as a request.
+        """
         return calldata.encode(
             {
                 "chain_id": self.chain_id,
                 "contract_address": self.contract_address,
                 "datetime": datetime_text(self.unix_seconds, self.nanoseconds),
-                "entry_data": self.entry_data,
-                "entry_kind": self.entry_kind,
-                "entry_stage_data": self.entry_stage_data,
+                "entry_data": entry_data,
+                "entry_kind": kind,
+                "entry_stage_data": stage_data,
                 "is_init": self.is_init,
                 "origin_address": self.origin_address,
                 "sender_address": self.sender_address,

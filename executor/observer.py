@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.arguments import RunArguments
     from pygenvm.executor.message import ExtendedMessage
     from pygenvm.executor.outcome import Outcome
-    from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
+    from pygenvm.executor.primitives.abi import EntryKind, HostErrorCode, HostMethod
 
 
 class Observer:
@@ -69,7 +69,7 @@ class Observer:
         Without a usable answer that is None, and ``failure`` the text of the internal error that ends the run.
         """
 
-    def vm_began(self, message: ExtendedMessage, deterministic: bool, depth: int) -> None:
+    def vm_began(self, message: ExtendedMessage, entry: EntryKind, deterministic: bool, depth: int) -> None:
         """A VM is about to be set up for the contract of ``message``, inside of ``depth`` others."""
 
     def instantiated(self, module: str, begun: int, ended: int) -> None:
@@ -130,9 +130,9 @@ class _Several(Observer):
         for observer in self._observers:
             observer.module_answered(module, name, request, answer, failure, begun, ended)
 
-    def vm_began(self, message: ExtendedMessage, deterministic: bool, depth: int) -> None:
+    def vm_began(self, message: ExtendedMessage, entry: EntryKind, deterministic: bool, depth: int) -> None:
         for observer in self._observers:
-            observer.vm_began(message, deterministic, depth)
+            observer.vm_began(message, entry, deterministic, depth)
 
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         for observer in self._observers:

@@ -25,7 +25,7 @@ let pass. Rules need not ask whether a place is reached: an error below a condit
 
 from __future__ import annotations
 
-from pygenvm.lint.check import Settings, find_contracts, lint, rules
+from pygenvm.lint.check import Settings, find_contracts, lint, lint_code, rules
 from pygenvm.lint.model import Finding, Level, Place, Rule
 
-__all__ = ["Finding", "Level", "Place", "Rule", "Settings", "find_contracts", "lint", "rules"]
+__all__ = ["Finding", "Level", "Place", "Rule", "Settings", "find_contracts", "lint", "lint_code", "rules"]

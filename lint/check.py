@@ -18,6 +18,7 @@ from pygenvm.executor.runner.contract import parse_contract
 from pygenvm.executor.runner.contract_file import ContractFileError, ContractNotFound, packed_file, read_contract
 from pygenvm.executor.runner.version import Version
 from pygenvm.executor.runner.wasm_sections import is_core_module
+from pygenvm.executor.runner.zip import find_directory
 from pygenvm.lint import (
     arguments,
     contract_class,
@@ -161,16 +162,31 @@ def lint(path: Path, settings: Settings) -> list[Finding]:
     :raises ContractFileError: it is no Python contract.
     """
     code = read_contract(path)
+    if _is_zip(code) and not path.is_dir():
+        raise ContractFileError(f"{path} is a zip; check the folder that it was made of")
+    return lint_code(code, path, settings)
+
+
+def lint_code(code: bytes, path: Path, settings: Settings) -> list[Finding]:
+    """Checks the code of a contract; ``path`` is the file or folder that findings name, which need not be there.
+
+    :raises ContractFileError: it is no Python contract.
+    """
     checker = _Checker(path, settings)
-    if path.is_dir():
+    if _is_zip(code):
         checker.folder(code)
     elif is_core_module(code):
         raise ContractFileError(f"{path} is WebAssembly; only contracts in Python can be checked")
-    elif code.startswith(b"PK\x03\x04"):
-        raise ContractFileError(f"{path} is a zip; check the folder that it was made of")
     else:
         checker.file(code)
     return in_order(checker.findings)
+
+
+def _is_zip(code: bytes) -> bool:
+    try:
+        return find_directory(memoryview(code)) is not None
+    except InvalidContract:
+        return True
 
 
 class _Checker:

@@ -109,7 +109,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
             match node:
                 case ast.Import(names=names):
                     found = _import(contract, node, [alias.name for alias in names])
-                case ast.ImportFrom(level=level) if level and not contract.path.is_dir():
+                case ast.ImportFrom(level=level) if level and module.path == contract.path:
                     message = "there are no modules beside a contract of one file (`ImportError`)"
                     found = fault(NO_MODULE, node, message, "Make the contract a folder with a `runner.json`.")
                 case ast.ImportFrom(module=str(source), names=names, level=0):

@@ -36,9 +36,10 @@ In coroutines, such as those of a server, which a :class:`LocalNet` would hold u
     asyncio.run(main())
 
 Parts, from the bottom up: :mod:`localnet.limits` and :mod:`localnet.errors`, :mod:`localnet.executors` (how contracts
-are run), :mod:`localnet.chain` (the core), :mod:`localnet.values`, :mod:`localnet.names` and :mod:`localnet.schema`
-(what people write), :mod:`localnet.net` (the façade), :mod:`localnet.documents` and :mod:`localnet.render` (what people
-read), :mod:`localnet.cli`.
+are run), :mod:`localnet.chain` (the core), :mod:`localnet.values`, :mod:`localnet.names`, :mod:`localnet.schema`
+and :mod:`localnet.arguments` (what people write), :mod:`localnet.sources`, :mod:`localnet.tracebacks` and
+:mod:`localnet.failure` (why a contract fails), :mod:`localnet.net` (the façade), :mod:`localnet.documents` and
+:mod:`localnet.render` (what people read), :mod:`localnet.cli`.
 """
 
 from __future__ import annotations

@@ -46,6 +46,10 @@ which contract:
   contract that you deployed last; if a deployment has failed since then, you are asked to name one. In `call` and
   `view` one word is the METHOD, two are CONTRACT METHOD. An empty METHOD ('') calls __receive__.
 
+when a contract fails:
+  The calls in its own files with their lines, the exception, its cause and how to fix it; --traceback full shows the
+  calls in the SDK too. Arguments that do not fit the method are refused before anything is run.
+
 values (--args, --kwargs, and everything that is printed):
   JSON, and         {"$addr": "0x…"}     an address; also the name of an account or a contract
                     {"$bytes": "0x00ff"} bytes
@@ -55,10 +59,12 @@ values (--args, --kwargs, and everything that is printed):
   says `address` or `bytes` it is read as that. There are no fractions.
 
 programs (--json):
-  One JSON document on stdout. `ok` tells success; `error` has kind and message, and for a contract's failure also
-  meaning and advice (kinds: user_error, vm_error, internal_error; usage, bad_value, not_found, insufficient_balance,
-  no_schema, database, executor, interrupted, internal). deploy and call: contract, result, transaction (with
-  outcome, events, messages, balances, storage, stdout, stderr), delivered. view: contract, result, stdout, stderr.
+  One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
+  contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
+  in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
+  internal_error; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor, interrupted,
+  internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances, storage, stdout,
+  stderr), delivered. view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
@@ -150,6 +156,7 @@ def add_parser(commands: Any) -> None:
     schema = _command(actions, "schema", "list the methods of a contract", "schema storage.py")
     schema.add_argument("target", nargs="?", metavar="FILE|CONTRACT", help="a file, or a deployed contract")
     _timeout_option(schema)
+    _traceback_option(schema)
 
     state = _command(actions, "state", "show the decoded storage of a contract", "state token --json")
     state.add_argument("contract", nargs="?", metavar="CONTRACT", help="address or name")
@@ -175,15 +182,19 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
     from pygenvm.executor.runner.contract_file import ContractFileError
-    from pygenvm.localnet.errors import BadRequest, LocalNetError
+    from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
     from pygenvm.localnet.executors.pooled import few_runs
 
     global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
+    picture: tuple[str, ...] = ()
+    fix = ""
     try:
         with few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except (BadRequest, ContractFileError) as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
+        if isinstance(error, BadValue):
+            picture, fix = error.picture, error.fix
     except LocalNetError as error:
         kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
@@ -201,9 +212,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         from pygenvm.localnet.documents import error_document
 
-        _print_json(error_document(kind, message))
+        _print_json(error_document(kind, message, fix))
     else:
-        _complain(message)
+        _complain(message, *picture, *([f"fix: {fix}"] if fix else []))
     return code
 
 
@@ -223,6 +234,7 @@ def _deploy(options: argparse.Namespace) -> int:
         sender=options.sender,
         salt=options.salt,
         name=name,
+        path=options.file,
     )
     return _report_execution(options, execution)
 
@@ -255,7 +267,7 @@ def _schema(options: argparse.Namespace) -> int:
     net, target = _net(options), options.target
     is_file = target is not None and not target.startswith("0x") and (os.sep in target or Path(target).exists())
     try:
-        schema = net.schema_of_code(read_contract(Path(target))) if is_file else net.schema(target)
+        schema = net.schema_of_code(read_contract(Path(target)), path=Path(target)) if is_file else net.schema(target)
     except NoSchema as error:
         receipt = error.receipt
         if receipt is None:
@@ -408,13 +420,15 @@ def _report(options: argparse.Namespace, names: Any, document: Document, for_peo
 
     from pygenvm.localnet.render import Printer
 
-    for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names))
+    full = getattr(options, "traceback", "own") == "full"
+    for_people(Printer(Console(highlight=False), Console(stderr=True, highlight=False), names, full=full))
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, *more: str) -> None:
     from pygenvm.executor.terminal_text import visible
 
-    print(f"genvm local: {visible(message)}", file=sys.stderr)
+    for line in (f"genvm local: {message}", *more):
+        print(visible(line), file=sys.stderr)
 
 
 def _print_json(document: Any) -> None:
@@ -460,6 +474,16 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
     _timeout_option(parser)
+    _traceback_option(parser)
+
+
+def _traceback_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--traceback",
+        choices=("own", "full"),
+        default="own",
+        help="calls shown when the contract fails: those in its own files, or all of them (default: own)",
+    )
 
 
 def _timeout_option(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Event, Execution, Kind, Posted, PostedKind, Receipt
 from pygenvm.localnet.chain.state import StateDump
+from pygenvm.localnet.failure import explain_failure
 from pygenvm.localnet.values import to_json
 
 Document: TypeAlias = dict[str, Any]
@@ -131,9 +132,9 @@ def log_document(receipts: list[Receipt], names: Names) -> Document:
     return {"ok": True, "transactions": [receipt_document(receipt, names) for receipt in receipts]}
 
 
-def error_document(kind: str, message: str) -> Document:
+def error_document(kind: str, message: str, advice: str = "") -> Document:
     """Of any command that could not do its work."""
-    return {"ok": False, "error": {"kind": kind, "message": message}}
+    return {"ok": False, "error": {"kind": kind, "message": message, **({"advice": advice} if advice else {})}}
 
 
 def failure_document(receipt: Receipt, names: Names) -> Document:
@@ -184,6 +185,15 @@ def _outcome(outcome: Outcome) -> Document:
 def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
         return {"kind": str(receipt.status), "message": "not delivered"}
-    explanation = receipt.explanation
-    details = {} if explanation is None else {"meaning": explanation.meaning, "advice": explanation.advice}
-    return {**_outcome(receipt.outcome), **details}
+    failure = explain_failure(receipt)
+    causes = [{"meaning": cause.text, "advice": cause.fix, "rule": cause.rule} for cause in failure.causes]
+    return {
+        **_outcome(receipt.outcome),
+        **(causes[0] if causes else {}),
+        "other_causes": causes[1:],
+        "exception": failure.exception,
+        "traceback": [
+            {"file": place.file, "line": place.line, "function": place.function, "source": place.source}
+            for place in failure.places
+        ],
+    }

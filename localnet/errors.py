@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class LocalNetError(Exception):
     """Base class; ``kind`` names the failure for programs (``error.kind`` of ``--json``)."""
@@ -16,9 +18,17 @@ class BadRequest(LocalNetError):
 
 
 class BadValue(BadRequest):
-    """Arguments or a value that cannot be converted."""
+    """Arguments or a value that cannot be converted.
+
+    ``picture`` are lines that show where, ``fix`` says what to do about it.
+    """
 
     kind = "bad_value"
+
+    def __init__(self, text: str, *, picture: Sequence[str] = (), fix: str = "") -> None:
+        super().__init__(text)
+        self.picture = tuple(picture)
+        self.fix = fix
 
 
 class NotFound(BadRequest):

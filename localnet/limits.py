@@ -52,6 +52,10 @@ LOCK_POLL_SECONDS = 0.1
 #: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
 INLINE_BYTES = 1 << 20
 
+#: So many of the last contracts are searched for the one whose traceback is shown.
+SEARCHED_CONTRACTS = 50
+#: Code of more bytes is not given to the linter when it fails.
+LINTED_BYTES = 1 << 20
 #: Failed commands that are kept for the log, the last ones.
 LOG_FAILURES = 200
 

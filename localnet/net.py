@@ -8,22 +8,28 @@ meanwhile; so coroutines had better use :mod:`localnet.chain` itself.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import background, limits, values
+from pygenvm.localnet.arguments import check_arguments, explain_arguments, surely_fits
 from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call
-from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_method
+from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
+from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind
 from pygenvm.localnet.chain.run_host import EthCall
 from pygenvm.localnet.chain.state import StateDump
-from pygenvm.localnet.errors import BadValue
+from pygenvm.localnet.errors import BadValue, NotFound
 from pygenvm.localnet.executors.base import Executor
+from pygenvm.localnet.failure import CONSTRUCTOR, RECEIVE, call_of, fits
 from pygenvm.localnet.names import check_contract_name, find_address, find_contract, find_sender, short_name
 from pygenvm.localnet.schema import NoSchema, SchemaDocument, schema_of_code, schema_of_contract
+from pygenvm.localnet.sources import Source
 
 #: Arguments as values, or as JSON text in the notation of :mod:`localnet.values`.
 Arguments = Sequence[values.Value] | str
@@ -64,6 +70,8 @@ class LocalNet:
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
         """
+        #: Where the paths of the authors' files in the database begin.
+        self._folder = Path(db_path).absolute().parent
         self._chain = Chain(
             db_path,
             executor=executor,
@@ -90,9 +98,11 @@ class LocalNet:
         origin: str | Address | None = None,
         salt: int = 0,
         name: str = "",
+        path: Path | None = None,
     ) -> Execution:
         """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
 
+        :param path: the file or folder that the code is from, which failures are told with.
         :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
         :raises BadRequest: impossible arguments, value, sender, salt or name.
@@ -100,6 +110,7 @@ class LocalNet:
         if name:
             check_contract_name(name)
         account, started_by = _parties(sender, origin)
+        source = Source(code, path, name)
 
         async def constructor() -> Mapping[str, Any]:
             found: Mapping[str, Any] = (await schema_of_code(self._chain, code)).get("ctor", {})
@@ -107,10 +118,18 @@ class LocalNet:
 
         async def deploy() -> Execution:
             await self._chain.check_sender(account, origin=started_by, value=value)
-            data = await self._calldata(None, args, kwargs, constructor)
-            return await self._chain.deploy(
-                code, data, value=value, sender=account, origin=started_by, salt=salt, name=name
+            data = await self._calldata(None, args, kwargs, source, constructor, called=CONSTRUCTOR)
+            execution = await self._chain.deploy(
+                code,
+                data,
+                value=value,
+                sender=account,
+                origin=started_by,
+                salt=salt,
+                name=name,
+                kept_at=os.path.relpath(path, self._folder) if path else "",
             )
+            return await self._explained(execution, source)
 
         return background.run(deploy())
 
@@ -136,9 +155,10 @@ class LocalNet:
         async def call() -> Execution:
             await self._chain.check_sender(account, origin=started_by, value=value)
             info = await self._find(contract)
-            data = await self._calldata(method, args, kwargs, lambda: self._signature(info, method))
+            source = await self._source(info) if _is_text(args, kwargs) else None
+            data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             execution = await self._chain.call(info.address, data, value=value, sender=account, origin=started_by)
-            return dataclasses.replace(execution, receipt=await self._with_cause(execution.receipt, info, method))
+            return await self._explained(execution, source)
 
         return background.run(call())
 
@@ -180,9 +200,10 @@ class LocalNet:
 
         async def view() -> Receipt:
             info = await self._find(contract)
-            data = await self._calldata(method, args, kwargs, lambda: self._signature(info, method))
+            source = await self._source(info) if _is_text(args, kwargs) else None
+            data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             receipt = await self._chain.view(info.address, data, sender=account, origin=started_by)
-            return await self._with_cause(receipt, info, method)
+            return await self._with_cause(receipt, source)
 
         return background.run(view())
 
@@ -217,16 +238,28 @@ class LocalNet:
         """
 
         async def schema() -> SchemaDocument:
-            return await schema_of_contract(self._chain, (await self._find(contract)).address)
+            info = await self._find(contract)
+            try:
+                return await schema_of_contract(self._chain, info.address)
+            except NoSchema as error:
+                raise error.of(await self._source(info)) from None
 
         return background.run(schema())
 
-    def schema_of_code(self, code: bytes) -> SchemaDocument:
+    def schema_of_code(self, code: bytes, *, path: Path | None = None) -> SchemaDocument:
         """The schema of a contract that is not deployed; the database is not used.
 
+        :param path: the file or folder that the code is from, which failures are told with.
         :raises NoSchema: the contract has none.
         """
-        return background.run(schema_of_code(self._chain, code))
+
+        async def schema() -> SchemaDocument:
+            try:
+                return await schema_of_code(self._chain, code)
+            except NoSchema as error:
+                raise error.of(Source(code, path)) from None
+
+        return background.run(schema())
 
     def code(self, contract: str | Address | None) -> bytes:
         """The code of a contract."""
@@ -273,45 +306,108 @@ class LocalNet:
         found: Mapping[str, Any] = document.get("methods", {}).get(method or "", {})
         return found
 
+    async def _source(self, contract: ContractInfo) -> Source:
+        kept_at = await self._chain.kept_at(contract.address)
+        path = Path(os.path.normpath(self._folder / kept_at)) if kept_at else None
+        return Source(await self._chain.code(contract.address), path, contract.name)
+
     async def _calldata(
         self,
         method: str | None,
         args: Arguments,
         kwargs: KeywordArguments | None,
+        source: Source | None,
         signature: Callable[[], Awaitable[Mapping[str, Any]]],
+        *,
+        called: str = "",
     ) -> bytes:
-        """Calldata of a call; ``signature`` asks for the types of the parameters, which costs a run."""
+        """Calldata of a call; ``signature`` asks for the types of the parameters, which costs a run.
+
+        :param source: needed for arguments in text.
+        :param called: what is called without a method.
+
+        :raises BadValue: arguments that a person wrote do not fit the method. A program may send what it likes.
+        """
         kwargs = {} if kwargs is None else kwargs
-        is_text = isinstance(args, str) or isinstance(kwargs, str)
+        is_text = _is_text(args, kwargs)
         contracts = await self._chain.contracts() if is_text else []
         positional, named = _parsed(contracts, args, list, "args"), _parsed(contracts, kwargs, dict, "kwargs")
         from_text = [value for value, given in ((positional, args), (named, kwargs)) if isinstance(given, str)]
-        try:
-            # Only a string that starts with 0x can mean something else than itself.
-            if any(values.may_need_schema(value) for value in from_text):
-                converted = values.apply_schema_to_call(positional, named, await signature())
-                positional = converted[0] if isinstance(args, str) else positional
-                named = converted[1] if isinstance(kwargs, str) else named
-        except NoSchema:
-            # Without a schema a string is a string.
-            pass
+        # Only a string that starts with 0x can mean something else than itself.
+        is_converted = any(values.may_need_schema(value) for value in from_text)
+        name = method or called
+        is_doubtful = is_text and source and name and not surely_fits(source, name, positional, named)
+        if is_converted or is_doubtful:
+            try:
+                document = await signature()
+            except NoSchema:
+                # Without a schema a string is a string.
+                document = {}
+            if document:
+                if is_converted:
+                    converted = values.apply_schema_to_call(positional, named, document)
+                    positional = converted[0] if isinstance(args, str) else positional
+                    named = converted[1] if isinstance(kwargs, str) else named
+                if is_text and source is not None:
+                    check_arguments(source, name, positional, named, document)
         try:
             return calldata_of_call(method or None, positional, named)
         except (TypeError, ValueError) as error:
             raise BadValue(f"arguments that calldata cannot hold: {error}") from error
 
-    async def _with_cause(self, receipt: Receipt, contract: ContractInfo, method: str | None) -> Receipt:
-        """The receipt, with a cause if the contract has no such method."""
-        stderr = receipt.stderr.text()
-        if not may_be_wrong_method(receipt.outcome, stderr):
+    # --- failures ---------------------------------------------------------------------------------
+
+    async def _explained(self, execution: Execution, source: Source | None) -> Execution:
+        """What is needed to tell why runs failed: of the command itself, and of the messages that it delivered."""
+        receipt = await self._with_cause(execution.receipt, source)
+        delivered = [await self._with_cause(one) for one in execution.delivered]
+        return dataclasses.replace(execution, receipt=receipt, delivered=tuple(delivered))
+
+    async def _with_cause(self, receipt: Receipt, source: Source | None = None) -> Receipt:
+        """A failed receipt with the code that failed, and a cause if the contract cannot be called like that.
+
+        :param source: of the contract that was called, if it is known already.
+        """
+        if receipt.outcome is None or isinstance(receipt.outcome, Return | InternalError):
             return receipt
+        contracts = await self._chain.contracts()
+        info = next((info for info in contracts if info.address == receipt.transaction.contract), None)
+        source = source or (await self._source(info) if info else None)
+        if source is None:
+            return receipt
+        receipt = dataclasses.replace(receipt, source=source)
+        stderr = receipt.stderr.text()
+        if not fits(source, stderr):
+            return dataclasses.replace(receipt, source=await self._source_of(contracts, stderr))
+        return dataclasses.replace(receipt, cause=await self._cause(receipt, source, info))
+
+    async def _source_of(self, contracts: Sequence[ContractInfo], stderr: str) -> Source | None:
+        """The code of the contract whose traceback ends ``stderr``: one that was called by the one that was called."""
+        for info in list(reversed(contracts))[: limits.SEARCHED_CONTRACTS]:
+            source = await self._source(info)
+            if fits(source, stderr):
+                return source
+        return None
+
+    async def _cause(self, receipt: Receipt, source: Source, contract: ContractInfo | None) -> Explanation | None:
+        """What the schema knows of a call that failed."""
+        stderr, (method, args, kwargs) = receipt.stderr.text(), call_of(receipt)
+        may_be_wrong = may_be_wrong_method(receipt.outcome, stderr) or (
+            may_be_wrong_arguments(receipt.outcome, stderr) and not surely_fits(source, method, args, kwargs)
+        )
+        if not may_be_wrong:
+            return None
         try:
+            if contract is None or receipt.transaction.kind is Kind.DEPLOY:
+                constructor = (await schema_of_code(self._chain, source.code))["ctor"]
+                return explain_arguments(source, method, args, kwargs, constructor, stderr)
             methods = (await schema_of_contract(self._chain, contract.address))["methods"]
         except NoSchema:
-            return receipt
+            return None
         is_view = receipt.transaction.kind is Kind.VIEW
-        cause = explain_method(stderr, short_name(contract), method or "", methods, is_view=is_view)
-        return dataclasses.replace(receipt, cause=cause)
+        called = "" if method == RECEIVE else method
+        found = explain_method(stderr, short_name(contract), called, methods, is_view=is_view)
+        return found or explain_arguments(source, method, args, kwargs, methods.get(method, {}), stderr)
 
 
 def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
@@ -330,11 +426,24 @@ def _parties(sender: str | Address, origin: str | Address | None) -> tuple[Addre
     return find_sender(sender), None if origin is None else find_sender(origin)
 
 
+def _is_text(args: Arguments, kwargs: KeywordArguments | None) -> bool:
+    """Whether a person wrote some of it."""
+    return isinstance(args, str) or isinstance(kwargs, str)
+
+
 def _parsed(contracts: Sequence[ContractInfo], given: Any, kind: type[T], option: str) -> T:
     if not isinstance(given, str):
         return kind(given)  # type: ignore[call-arg]
-    parsed = values.parse_json(given, resolve=lambda word: find_address(contracts, word))
+    example = '["hello", 5]' if kind is list else '{"name": "hello"}'
+    write = f"Write --{option} '{example}', with the single quotes around it."
+    try:
+        parsed = values.parse_json(given, resolve=lambda word: find_address(contracts, word))
+    except NotFound as error:
+        raise NotFound(f"--{option}: {error}") from error
+    except BadValue as error:
+        is_bare = not given.lstrip().startswith(("[", "{"))
+        fix = write if is_bare or not error.fix else error.fix
+        raise BadValue(f"--{option}: {error}", picture=error.picture, fix=fix) from error
     if not isinstance(parsed, kind):
-        example = '["hello", 5]' if kind is list else '{"name": "hello"}'
-        raise BadValue(f"{option} must be a JSON {'array' if kind is list else 'object'}, like {example}")
+        raise BadValue(f"--{option}: {option} must be a JSON {'array' if kind is list else 'object'}", fix=write)
     return parsed

@@ -7,14 +7,14 @@ that it cannot drive the terminal.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
+from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
@@ -22,22 +22,34 @@ from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
+from pygenvm.localnet.failure import Style, error_text, explain_failure, full_traceback, lines
+from pygenvm.localnet.schema import parameters_text, type_text
 from pygenvm.localnet.values import to_json
 
 _OUTPUT_LINES = 60
 _VALUE_CHARACTERS = 2_000
 _LINE_CHARACTERS = 100
 
+_FAILURE_STYLE = {
+    Style.PLACE: "bold",
+    Style.MARK: "red",
+    Style.ERROR: "bold red",
+    Style.NOTE: "dim",
+    Style.CAUSE: "bold",
+    Style.FIX: "green",
+}
 _STATUS_STYLE = {Status.OK: "green", Status.FAILED: "red", Status.UNDELIVERED: "yellow"}
 
 
 class Printer:
     """Prints to ``out``, and to ``err`` what is no result."""
 
-    def __init__(self, out: Console, err: Console, names: Names) -> None:
+    def __init__(self, out: Console, err: Console, names: Names, *, full: bool = False) -> None:
+        """:param full: tracebacks with the calls inside the SDK."""
         self._out = out
         self._err = err
         self._names = names
+        self._full = full
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -68,6 +80,9 @@ class Printer:
             for delivered in execution.delivered:
                 self._out.print(self._summary(delivered), soft_wrap=True)
                 self._effects(delivered, indent="    ")
+                if delivered.source:
+                    for style, text in lines(explain_failure(delivered)):
+                        _print_failure(self._out, style, text, indent="      ")
 
     def view(self, receipt: Receipt) -> None:
         """Of ``view``: the bare value on ``out``, a text without quotes."""
@@ -80,25 +95,20 @@ class Printer:
         self._out.print(Text(visible(text)), soft_wrap=True)
 
     def failure(self, receipt: Receipt) -> None:
-        """A run that did not return: its output, the error, what it means and what to do."""
+        """A run that did not return: its output, the error, where, what it means and what to do."""
+        failure = explain_failure(receipt)
         self._stream("stdout", receipt.stdout.text())
-        self._stream("stderr", receipt.shown_stderr)
-        outcome = receipt.outcome
-        assert outcome is not None
-        self._err.print(Text(_error_text(outcome), "bold red"), soft_wrap=True)
-        explanation = receipt.explanation
-        if explanation:
-            # A terminal gets whole words, a file whole lines.
-            for sentence in (explanation.meaning, explanation.advice):
-                self._err.print(Text(visible(sentence)), soft_wrap=not self._err.is_terminal)
-        self._err.print(Text("Nothing was changed.", "dim"))
+        self._stream("stderr", full_traceback(receipt) if self._full else failure.output)
+        head = [(Style.ERROR, failure.title), (Style.NOTE, "Nothing was changed.")]
+        for style, text in lines(failure, head):
+            _print_failure(self._err, style, text)
 
     def schema(self, schema: dict[str, Any]) -> None:
         """Of ``schema``."""
-        rows = [("method", "parameters", "returns", ""), ("(deploy)", _parameters(schema.get("ctor", {})), "", "")]
+        rows = [("method", "parameters", "returns", ""), ("(deploy)", parameters_text(schema.get("ctor", {})), "", "")]
         for name, method in schema.get("methods", {}).items():
             marks = "view" if method.get("readonly") else "payable" if method.get("payable") else ""
-            rows.append((visible(str(name)), _parameters(method), _type(method.get("ret", "any")), marks))
+            rows.append((visible(str(name)), parameters_text(method), type_text(method.get("ret", "any")), marks))
         _table(self._out, rows)
 
     def state(self, dump: StateDump, *, raw: bool) -> None:
@@ -153,7 +163,7 @@ class Printer:
         if isinstance(receipt.outcome, Return):
             line.append(f" = {shown(to_json(receipt.value))}")
         elif receipt.outcome is not None:
-            line.append(f" {_error_text(receipt.outcome)}", "red")
+            line.append(f" {error_text(receipt.outcome)}", "red")
         if transaction.parent is not None:
             line.append(f" (from #{transaction.parent})", "dim")
         return line
@@ -216,6 +226,12 @@ class Printer:
             self._err.print(Text("  " + line), soft_wrap=True)
 
 
+def _print_failure(console: Console, style: Style, text: str, indent: str = "") -> None:
+    line = Text(indent).append(text, _FAILURE_STYLE.get(style, ""))
+    # A terminal gets whole words, a file whole lines.
+    console.print(line, soft_wrap=style not in (Style.CAUSE, Style.FIX) or not console.is_terminal)
+
+
 def shown(document: Any) -> str:
     """A value in JSON notation, on one line and of limited length."""
     text = visible(_json(document))
@@ -241,47 +257,6 @@ def _call(data: bytes) -> str:
     arguments = [shown(item) for item in document.get("args", [])]
     arguments += [f"{key}={shown(item)}" for key, item in document.get("kwargs", {}).items()]
     return f"{name}({', '.join(arguments)})"
-
-
-def _error_text(outcome: Outcome) -> str:
-    match outcome:
-        case UserError(message=message):
-            return f"User error: {visible(message)}"
-        case VMError(message=message):
-            return f"VM error: {visible(message)}"
-        case InternalError(message=message):
-            return f"Internal error: {visible(message)}"
-    return "returned"
-
-
-def _parameters(method: dict[str, Any]) -> str:
-    positional = [f"{name}: {_type(of)}" for name, of in method.get("params", [])]
-    named = [f"{name}: {_type(of)}" for name, of in method.get("kwparams", {}).items()]
-    return visible(", ".join([*positional, *(["*", *named] if named else [])]))
-
-
-def _type(of: Any) -> str:
-    """A schema type in the notation of Python (spec sdk/03 §4)."""
-    match of:
-        case str():
-            return visible(of)
-        case [{"$rep": item}]:
-            return f"list[{_type(item)}]"
-        case list():
-            return f"tuple[{_types(of)}]"
-        case {"$or": [*options]}:
-            return " | ".join(_type(option) for option in options)
-        case {"$dict": item}:
-            return f"dict[str, {_type(item)}]"
-        case {"$rep": item}:
-            return f"*{_type(item)}"
-        case dict():
-            return "{" + ", ".join(f"{visible(str(name))}: {_type(item)}" for name, item in of.items()) + "}"
-    return visible(str(of))
-
-
-def _types(of: Iterable[Any]) -> str:
-    return ", ".join(_type(item) for item in of)
 
 
 def _table(console: Console, rows: Sequence[tuple[str, ...]]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import Chain, Receipt, accounts, calldata_of_call
 from pygenvm.localnet.chain.runs import READ_PERMISSIONS
 from pygenvm.localnet.errors import BadRequest
+from pygenvm.localnet.sources import Source
 
 SchemaDocument: TypeAlias = dict[str, Any]
 
@@ -25,6 +29,10 @@ class NoSchema(BadRequest):
     def __init__(self, text: str, receipt: Receipt | None = None) -> None:
         super().__init__(text)
         self.receipt = receipt
+
+    def of(self, source: Source) -> NoSchema:
+        """The same, with the code that failed."""
+        return NoSchema(str(self), self.receipt and dataclasses.replace(self.receipt, source=source))
 
 
 async def schema_of_contract(chain: Chain, contract: Address) -> SchemaDocument:
@@ -73,3 +81,37 @@ def _is_signature(document: Any) -> bool:
         case {"params": [*params], "kwparams": {}}:
             return all(isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) for item in params)
     return False
+
+
+# --- text -------------------------------------------------------------------------------------------
+
+
+def parameters_text(method: Mapping[str, Any]) -> str:
+    """Parameters of a method of a schema: ``to: address, *, amount: int``."""
+    positional = [f"{name}: {type_text(of)}" for name, of in method.get("params", [])]
+    named = [f"{name}: {type_text(of)}" for name, of in method.get("kwparams", {}).items()]
+    return visible(", ".join([*positional, *(["*", *named] if named else [])]))
+
+
+def type_text(of: Any) -> str:
+    """A schema type in the notation of Python."""
+    match of:
+        case str():
+            return visible(of)
+        case [{"$rep": item}]:
+            return f"list[{type_text(item)}]"
+        case list():
+            return f"tuple[{_types(of)}]"
+        case {"$or": [*options]}:
+            return " | ".join(type_text(option) for option in options)
+        case {"$dict": item}:
+            return f"dict[str, {type_text(item)}]"
+        case {"$rep": item}:
+            return f"*{type_text(item)}"
+        case dict():
+            return "{" + ", ".join(f"{visible(str(name))}: {type_text(item)}" for name, item in of.items()) + "}"
+    return visible(str(of))
+
+
+def _types(of: Iterable[Any]) -> str:
+    return ", ".join(type_text(item) for item in of)

@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import BadValue
 
@@ -42,6 +43,11 @@ _HEX_BYTES = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})*)")
 _INTEGER = re.compile(r"-?(?:0x[0-9a-fA-F]+|[0-9]+)")
 # Python refuses to convert longer decimal texts in one go.
 _DECIMAL_DIGITS = 4300
+#: Characters shown before and after a place in a text.
+_AROUND = 60
+_WORD = re.compile(r"[^\W\d][\w.@/-]*")
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[^\s",:\[\]{}]+', re.DOTALL)
+_NO_FRACTIONS = "Use an integer in a smaller unit, or a string."
 
 
 def address_from_text(text: str) -> Address:
@@ -105,10 +111,52 @@ def parse_json(text: str, *, resolve: Callable[[str], Address] = address_from_te
             object_pairs_hook=_unique,
         )
     except json.JSONDecodeError as error:
-        raise BadValue(f"not JSON: {error}") from error
+        raise not_json(text, error) from error
+    except _Fraction as error:
+        raise BadValue(str(error), picture=_pointed(text, _number_at(text, error.text)), fix=_NO_FRACTIONS) from error
     except RecursionError as error:
         raise BadValue(f"arrays and objects more than {limits.ARGUMENT_DEPTH} deep") from error
     return from_json(document, resolve=resolve)
+
+
+def not_json(text: str, error: json.JSONDecodeError) -> BadValue:
+    """What is wrong with a text that is no JSON, with the place."""
+    problem, position, fix = error.msg[:1].lower() + error.msg[1:], error.pos, ""
+    found = text[position : position + 1]
+    before = text[:position].rstrip()
+    if before.endswith(",") and found in ("]", "}", '"', ""):
+        position, problem, fix = len(before) - 1, "there is a comma too many", "Take the last comma away."
+    elif found == "'" or text[:1] == "'":
+        problem = "texts stand in double quotes"
+    elif word := _WORD.match(text, position):
+        known = {"true": "true", "false": "false", "none": "null", "null": "null"}.get(word[0].lower())
+        problem = f"`{_plain(word[0])}` is no value"
+        fix = f"Write {known}." if known else f'Write "{_plain(word[0])}", and the whole option in single quotes.'
+    elif not found:
+        problem, fix = "the text ends too early", 'Close what was opened: every [, { and " needs its other end.'
+    elif error.msg == "Extra data":
+        problem, fix = "something follows after the end", "Put several arguments into one array: [A, B]."
+    return BadValue(f"not JSON: {problem}", picture=_pointed(text, position), fix=fix)
+
+
+def _pointed(text: str, position: int) -> tuple[str, ...]:
+    """The line of a text with a mark below a position; nothing where that is not known."""
+    if position < 0:
+        return ()
+    start = max(text.rfind("\n", 0, position) + 1, position - _AROUND)
+    end = text.find("\n", position)
+    line = text[start : min(end if end >= 0 else len(text), position + _AROUND)]
+    before = visible(line[: position - start].replace("\t", " "))
+    return f"    {before}{visible(line[position - start :])}", f"    {' ' * len(before)}^"
+
+
+def _number_at(text: str, number: str) -> int:
+    """Where a number stands that is no part of a string."""
+    return next((match.start() for match in _TOKEN.finditer(text) if match[0] == number), -1)
+
+
+def _plain(text: str) -> str:
+    return visible(text if len(text) <= _AROUND else text[:_AROUND] + "…")
 
 
 def from_json(document: object, *, resolve: Callable[[str], Address] = address_from_text) -> Value:
@@ -260,8 +308,16 @@ def _text(text: str) -> str:
     return text
 
 
+class _Fraction(BadValue):
+    """A number that is no integer."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"calldata has no fractions: {_short(text)}")
+        self.text = text
+
+
 def _no_float(text: str) -> Value:
-    raise BadValue(f"calldata has no fractions: {_short(text)} (use an integer in a smaller unit, or a string)")
+    raise _Fraction(text)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -11,6 +11,9 @@ from pygenvm.pytest_plugin.addresses import DirectAddress, plain
 if TYPE_CHECKING:
     from pygenvm.pytest_plugin.direct import DirectVM
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 
 class DirectContract(CalldataEncodable):
     """``contract.method(…)`` is a view or a transaction, as the contract's schema says; ``contract.field`` is what the
@@ -19,8 +22,9 @@ class DirectContract(CalldataEncodable):
     As an argument of another call it stands for its address.
     """
 
-    def __init__(self, vm: DirectVM, address: Address, methods: dict[str, Any] | None) -> None:
+    def __init__(self, vm: DirectVM, address: Address, methods: dict[str, Any] | None, name: str = "") -> None:
         self._vm = vm
+        self._name = name
         self._methods = methods
         self._address = DirectAddress(address)
 
@@ -68,7 +72,7 @@ class DirectContract(CalldataEncodable):
     if not TYPE_CHECKING:  # or else no type checker would see such an assignment either
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if name not in ("_vm", "_methods", "_address"):
+            if name not in ("_vm", "_name", "_methods", "_address"):
                 way = "use direct_vm.deal(contract, amount)" if name == "balance" else "call a method that changes it"
                 raise AttributeError(f"{name!r} of {self!r} cannot be assigned: a test cannot write storage, {way}")
             super().__setattr__(name, value)
@@ -77,7 +81,7 @@ class DirectContract(CalldataEncodable):
         return [*super().__dir__(), *(self._methods or ())]
 
     def __repr__(self) -> str:
-        return f"<contract {self.address.as_hex}>"
+        return f"<contract {f'{self._name} {self.address.as_hex}'.lstrip()}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DirectContract) and other.address == self.address

@@ -9,10 +9,9 @@ from typing import Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
 from pygenvm.localnet.chain.model import Receipt
+from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
 from pygenvm.pytest_plugin import sdk
 
-#: Lines of a contract's traceback that a failed test shows.
-_STDERR_LINES = 30
 _UNCAUGHT = "exit_code 1"
 _TRACEBACK = "Traceback (most recent call last):\n"
 #: The end of a traceback: the exception's class and text, which may have several lines.
@@ -126,6 +125,4 @@ def _class_of(name: str) -> type[ContractReverted]:
 def _details(receipt: Receipt, outcome: Outcome | None = None) -> list[str]:
     if isinstance(outcome, UserError):
         return []
-    explanation = receipt.explanation
-    lines = receipt.shown_stderr.rstrip().splitlines()[-_STDERR_LINES:]
-    return [*lines, explanation.meaning, explanation.advice] if explanation else lines
+    return [text for _, text in lines(explain_failure(receipt), room=FAILURE_LINES - 1)]

@@ -70,6 +70,6 @@ def load_contract_class(contract_path: str | Path, vm: DirectVM, sdk_version: st
     try:
         vm.net.schema_of_code(read_contract(path))
     except NoSchema as error:
-        said = error.receipt.shown_stderr if error.receipt else ""
+        said = error.receipt.stderr.text() if error.receipt else ""
         raise ImportError(f"Failed to load contract: {error}\n{said}".rstrip()) from error
     return ContractClass(path, vm)

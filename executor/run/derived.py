@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from pygenvm.executor import limits
+from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.outcome import (
     Blame,
@@ -62,7 +63,7 @@ class Deriver:
         self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
         self._check_interrupted = check_interrupted
-        self._known: dict[str, DerivedFiles] = {}
+        self._known: BoundedCache[DerivedFiles] = BoundedCache(limits.DERIVED_KEPT_BYTES)
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         """What the runner ``by`` (a resolved id) makes of ``files``.
@@ -79,7 +80,7 @@ class Deriver:
             if made is not None:
                 self._keep(name, made)
             found = _decoded(made or _NOTHING)
-        self._known[name] = found
+        self._known.put(name, found, sum(len(content) for content in found.values()))
         return found
 
     def _read(self, name: str) -> DerivedFiles | None:

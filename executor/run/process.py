@@ -23,6 +23,7 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.machine import stacks_of
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import Observer, combined
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
@@ -144,13 +145,10 @@ def artefacts_dir(config: Config) -> Path:
 def start_vm_thread(work: Callable[[], None]) -> None:
     """Run ``work`` on a thread whose stack holds as many VMs inside each other as there may be.
 
-    Threads that are started afterwards get stacks of the same size: the workers of validators need them.
+    :raises InternalErrorRaised: the machine has no such thread.
     """
-    # One level of nesting may use the whole wasm stack.
-    level = limits.WASM_STACK_BYTES + limits.HOST_STACK_PER_LEVEL
-    threading.stack_size(level * (limits.VM_DEPTH + 2))
     sys.setrecursionlimit(1_000_000)
-    with termination.held_back():
+    with termination.held_back(), stacks_of(limits.VM_THREAD_STACK_BYTES):
         threading.Thread(target=work, name="vm", daemon=True).start()
 
 
@@ -187,7 +185,10 @@ class _Run:
 
     def execute(self) -> int:
         """Main thread: wait for the VM thread or for a termination signal; the exit code."""
-        start_vm_thread(self._work)
+        try:
+            start_vm_thread(self._work)
+        except InternalErrorRaised as error:
+            raise StartError(str(error)) from None
         while not self._finished and not termination.requested():
             termination.wait()
         if not self._finished:
@@ -384,8 +385,12 @@ class _OutputThread:
             finally:
                 self._done.set()
 
-        with termination.held_back():
-            threading.Thread(target=run, name="output", daemon=True).start()
+        try:
+            with termination.held_back(), stacks_of(limits.SIDE_THREAD_STACK_BYTES):
+                threading.Thread(target=run, name="output", daemon=True).start()
+        except (InternalErrorRaised, MemoryError):
+            # What is written for people is lost then; the host still gets the result.
+            self._done.set()
 
     def wait(self, seconds: float | None) -> None:
         """Returns when it is done, or after ``seconds``."""

@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen, replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
-from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.client import ModuleName, Modules
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import (
     ContractOutcome,
@@ -42,6 +43,7 @@ from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.result import RunResult
+from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.run.validators import ValidatorTasks
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 from pygenvm.executor.runner.archive import Archive
@@ -50,7 +52,7 @@ from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.fingerprint import EMPTY
 from pygenvm.executor.subvm.spec import Permissions, VmSpec
-from pygenvm.executor.subvm.types import U256, Slot
+from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Supervisor:
         log: Logger,
     ) -> None:
         self.host = host
-        self.modules = modules
+        self.modules = _ModulesOutOfTurn(modules, validators.turns, self.pool)
         self.artefacts = artefacts
         self.console = console
         self.entropy = entropy
@@ -115,13 +117,16 @@ class Supervisor:
         self._open_runners = open_runners
         self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
+        self._modules = modules
         self._message = message
         self._options = options
         self._log = log
         self._pools = _Pools()
         self._balances: dict[bytes, U256] = {}
         self._balances_lock = threading.Lock()
-        self._contracts: dict[bytes, Archive] = {}
+        #: By address: code, and its archive while a VM uses it, which may take a multiple of its memory.
+        self._codes: dict[bytes, bytes] = {}
+        self._contracts: WeakValueDictionary[bytes, Archive] = WeakValueDictionary()
         self._nondet_calls = 0
         self._validators = validators
 
@@ -161,9 +166,11 @@ class Supervisor:
     def run(self) -> RunResult:
         """Run the main VM and the validator tasks; never raises."""
         try:
-            message = ExtendedMessage.main(self._message, self.host.get_calldata())
+            message = ExtendedMessage.main(self._message)
             spec = VmSpec(
                 message=message,
+                entry=EntryKind.MAIN,
+                input=message.encode(EntryKind.MAIN, self.host.get_calldata()),
                 deterministic=True,
                 permissions=self._options.permissions,
                 storage_type=StorageType.DEFAULT,
@@ -179,7 +186,7 @@ class Supervisor:
         self.ending.result_known(result)
         if not self.ending.interrupted:
             self._tell(result)
-        self.modules.close()
+        self._modules.close()
         return result
 
     def _verdict(self, result: RunResult) -> RunResult:
@@ -198,7 +205,7 @@ class Supervisor:
         outcome = result.outcome
         if isinstance(outcome, InternalError):
             self._log.error("internal error", blame=outcome.blame, error=outcome.cause or outcome.message)
-        self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self.modules, outcome))
+        self._log.info("metrics", metrics=metrics.collect(self.host, self.artefacts, self._modules, outcome))
 
     def _run_vm(self, spec: VmSpec) -> RunResult:
         """Set up a VM for the contract of ``spec`` and run it to its end.
@@ -209,7 +216,7 @@ class Supervisor:
             # RAM is what limits nesting by the specification, so its end has the same name.
             return RunResult(VMError(str(VmError.OOM), f"sub-VMs nested deeper than {limits.VM_DEPTH}"), EMPTY)
         begun = time.perf_counter_ns()
-        self.observer.vm_began(spec.message, spec.deterministic, spec.depth)
+        self.observer.vm_began(spec.message, spec.entry, spec.deterministic, spec.depth)
         outcome: Outcome | None = None
         try:
             result = self._run_contract(spec)
@@ -241,16 +248,26 @@ class Supervisor:
         address = vm.spec.message.contract_address
         archive = self._contracts.get(address.as_bytes)
         if archive is None:
-
-            def read(index: int, length: int) -> bytes:
-                return self.host.storage_read(vm.spec.storage_type, address, CODE_SLOT, index, length)
-
-            (length,) = _U32.unpack(read(0, 4))
-            vm.charge(length)
-            if length > 0xFFFF_FFFF - 4:
-                raise GuestFault(f"code of {length} bytes does not fit a slot")
-            archive = parse_contract(read(4, length), address)
+            code = self._codes.get(address.as_bytes)
+            archive = self._load(vm) if code is None else parse_contract(code, address)
             self._contracts[address.as_bytes] = archive
+        return archive
+
+    def _load(self, vm: SubVM) -> Archive:
+        """Ask the host for the code. It stays to the end of the run, and so does what it costs."""
+        address = vm.spec.message.contract_address
+
+        def read(index: int, length: int) -> bytes:
+            return self.host.storage_read(vm.spec.storage_type, address, CODE_SLOT, index, length)
+
+        (length,) = _U32.unpack(read(0, 4))
+        vm.charge(length)
+        if length > 0xFFFF_FFFF - 4:
+            raise GuestFault(f"code of {length} bytes does not fit a slot")
+        code = read(4, length)
+        archive = parse_contract(code, address)
+        self._codes[address.as_bytes] = code
+        vm.budget.keep(length)
         return archive
 
     # --- services for sub-VMs, promises as in executor.subvm.services --------------------------------
@@ -280,9 +297,12 @@ class Supervisor:
                 balance = self._balances[address.as_bytes] = U256(self.host.get_balance(address))
             return balance
 
-    def call_contract(self, parent: VmSpec, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
+    def call_contract(self, parent: VmSpec, address: Address, calldata: Buffer, state: StorageType) -> ContractOutcome:
+        message = parent.message.call(address)
         spec = VmSpec(
-            message=parent.message.call(address, calldata),
+            message=message,
+            entry=EntryKind.MAIN,
+            input=message.encode(EntryKind.MAIN, calldata),
             deterministic=True,
             permissions=parent.permissions.of_callee(),
             storage_type=state,
@@ -291,9 +311,12 @@ class Supervisor:
         )
         return self._outcome(self._run_vm(spec))
 
-    def sandbox(self, parent: VmSpec, data: bytes, allow_write_ops: bool) -> ContractOutcome:
+    def sandbox(self, parent: VmSpec, data: Buffer, allow_write_ops: bool) -> ContractOutcome:
+        message = parent.message.enter()
         spec = VmSpec(
-            message=parent.message.enter(EntryKind.SANDBOX, data, None),
+            message=message,
+            entry=EntryKind.SANDBOX,
+            input=message.encode(EntryKind.SANDBOX, data),
             deterministic=parent.deterministic,
             permissions=parent.permissions.of_sandbox(allow_write_ops),
             storage_type=parent.storage_type,
@@ -302,31 +325,24 @@ class Supervisor:
         )
         return self._outcome(self._run_vm(spec))
 
-    def run_nondet(self, parent: VmSpec, data_leader: bytes, data_validator: bytes) -> ContractOutcome:
+    def run_nondet(self, parent: VmSpec, data_leader: Buffer, data_validator: Buffer) -> ContractOutcome:
         call_no = self._nondet_calls
         self._nondet_calls += 1
         leader = self.host.get_leader_nondet_result(call_no)
         if leader is None:
             if self._options.sync:
                 raise HostFault(f"no leader result for block {call_no} in sync mode")
-            outcome = self._run_block(parent, data_leader, None)
+            with self._validators.turns.taken():
+                outcome = self._run_block(_block(parent, data_leader, None))
             self.host.post_nondet_result(call_no, outcome.to_bytes())
             return outcome
         if not self._options.sync:
-            stage = {"leaders_result": leader.to_bytes()}
-            self._validators.add(call_no, lambda: self._run_block(parent, data_validator, stage))
+            spec = _block(parent, data_validator, {"leaders_result": leader.to_bytes()})
+            self._validators.add(call_no, len(spec.input), lambda: self._run_block(spec))
         return leader
 
-    def _run_block(self, parent: VmSpec, data: bytes, stage: Any) -> ContractOutcome:
-        """Run one function of a nondet block in a nondet VM (on a worker thread for validators)."""
-        spec = VmSpec(
-            message=parent.message.enter(EntryKind.CONSENSUS_STAGE, data, stage),
-            deterministic=False,
-            permissions=Permissions(),
-            storage_type=StorageType.DEFAULT,
-            wants_fingerprint=False,
-            depth=parent.depth + 1,
-        )
+    def _run_block(self, spec: VmSpec) -> ContractOutcome:
+        """Run one function of a nondet block (on a worker thread for validators)."""
         return self._outcome(self._run_vm(spec))
 
     def _outcome(self, result: RunResult) -> ContractOutcome:
@@ -339,3 +355,31 @@ class Supervisor:
         if isinstance(result.outcome, VMError):
             self.check_interrupted()
         return result.outcome
+
+
+def _block(parent: VmSpec, data: Buffer, stage: Any) -> VmSpec:
+    """The nondet VM of one function of a nondet block."""
+    message = parent.message.enter()
+    return VmSpec(
+        message=message,
+        entry=EntryKind.CONSENSUS_STAGE,
+        input=message.encode(EntryKind.CONSENSUS_STAGE, data, stage),
+        deterministic=False,
+        permissions=Permissions(),
+        storage_type=StorageType.DEFAULT,
+        wants_fingerprint=False,
+        depth=parent.depth + 1,
+    )
+
+
+class _ModulesOutOfTurn:
+    """The modules, while whose answers other nondet VMs may compute."""
+
+    def __init__(self, modules: Modules, turns: Turns, pool: Callable[[bool], RamPool]) -> None:
+        self._modules = modules
+        self._turns = turns
+        self._pool = pool
+
+    def ask(self, module: ModuleName, name: str, payload: Any) -> dict[str, Any]:
+        with self._turns.lent(self._pool(False)):
+            return self._modules.ask(module, name, payload)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.arguments import RunArguments
     from pygenvm.executor.log import Logger
     from pygenvm.executor.message import ExtendedMessage
-    from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
+    from pygenvm.executor.primitives.abi import EntryKind, HostErrorCode, HostMethod
 
 LOG_TARGET = "executor::trace"
 
@@ -82,8 +82,8 @@ class Tracing(Observer):
         }
         self._write("module request", **told, **self._span(begun, ended))
 
-    def vm_began(self, message: ExtendedMessage, deterministic: bool, depth: int) -> None:
-        told = {"contract": message.contract_address, "entry": message.entry_kind.name.lower()}
+    def vm_began(self, message: ExtendedMessage, entry: EntryKind, deterministic: bool, depth: int) -> None:
+        told = {"contract": message.contract_address, "entry": entry.name.lower()}
         self._write("VM begin", **told, deterministic=deterministic, depth=depth)
 
     def instantiated(self, module: str, begun: int, ended: int) -> None:

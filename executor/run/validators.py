@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pygenvm.executor import limits
+from pygenvm.executor.machine import stacks_of
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised, blame_of
 from pygenvm.executor.run.ending import Ending
+from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.stream import validated_block
 
 if TYPE_CHECKING:
@@ -49,32 +51,55 @@ class ValidatorTasks:
         self._ending = ending
         self._pool: ThreadPoolExecutor | None = None
         self._tasks: list[tuple[int, Future[bool]]] = []
-        self._slots = threading.BoundedSemaphore(limits.VALIDATOR_QUEUE)
+        #: Tasks that have not ended, and the bytes of their messages.
+        self._unfinished = 0
+        self._bytes = 0
+        self._ended = threading.Condition()
+        self.turns = Turns()
 
-    def add(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
-        """Queue a task; waits for space if too many are pending."""
+    def add(self, call_no: int, size: int, run: Callable[[], ContractOutcome]) -> None:
+        """Queue a task, whose message has ``size`` bytes; waits until there is room for it among the others.
+
+        :raises InternalErrorRaised: the machine has no thread for it.
+        """
         if self._pool is None:
             # Most runs have no nondet block.
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
-        self._slots.acquire()
-        self._tasks.append((call_no, self._pool.submit(self._judge, call_no, run)))
+        with self._ended:
+            self._ended.wait_for(lambda: self._has_room(size))
+            self._unfinished += 1
+            self._bytes += size
+        with stacks_of(limits.VM_THREAD_STACK_BYTES):
+            self._tasks.append((call_no, self._pool.submit(self._judge, call_no, size, run)))
 
-    def _judge(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
+    def _has_room(self, size: int) -> bool:
+        return not self._unfinished or (
+            self._unfinished < limits.VALIDATOR_QUEUE and self._bytes + size <= limits.VALIDATOR_MESSAGE_BYTES
+        )
+
+    def _judge(self, call_no: int, size: int, run: Callable[[], ContractOutcome]) -> bool:
         validated_block.set(call_no)
         try:
-            if self._ending.interrupted or not self._gate.validates(call_no, self._ending.disagreement):
-                return True
-            try:
-                agrees = run() == _AGREES
-            except VMErrorRaised:
-                return True  # Cut off by a signal: no verdict.
-            if not agrees:
-                self._ending.disagreement_known(call_no)
-            return agrees
+            with self.turns.taken():
+                return self._verdict(call_no, run)
         finally:
-            self._slots.release()
+            with self._ended:
+                self._unfinished -= 1
+                self._bytes -= size
+                self._ended.notify()
+
+    def _verdict(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
+        if self._ending.interrupted or not self._gate.validates(call_no, self._ending.disagreement):
+            return True
+        try:
+            agrees = run() == _AGREES
+        except VMErrorRaised:
+            return True  # Cut off by a signal: no verdict.
+        if not agrees:
+            self._ending.disagreement_known(call_no)
+        return agrees
 
     def finish(self) -> int | None:
         """Wait for all tasks; the lowest call number that disagreed, if any.

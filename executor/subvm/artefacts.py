@@ -46,6 +46,7 @@ from typing import IO, NamedTuple
 from blake3 import blake3
 
 from pygenvm.executor import limits
+from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.outcome import InvalidContract
@@ -83,8 +84,10 @@ class ArtefactStore:
         #: Modules that came from a host.
         self.contracts = CacheFolder(folder / "contracts")
         self._engine = engine
-        #: By key, and by place.
+        #: Those of runners, by key and by place.
         self._loaded: dict[str, LoadedModule] = {}
+        #: Those of contracts, by key. VMs that use one do not need it here.
+        self._of_contracts: BoundedCache[LoadedModule] = BoundedCache(limits.CONTRACT_MODULES_KEPT_BYTES)
         self._loading: dict[str, threading.Lock] = {}
         self.hits = 0
         self.compiled = 0
@@ -121,7 +124,7 @@ class ArtefactStore:
             raise InvalidContract(f"module of {len(wasm)} bytes, at most {limits.WASM_MODULE_BYTES} are accepted")
         key = self._digest_of(wasm, mode, "wasm")
         with self._lock_of(key):
-            loaded = self._loaded.get(key)
+            loaded = self._loaded.get(key) or self._of_contracts.get(key)
             if loaded is None:
                 folder = self.contracts if place is None else self.folder
                 loaded = self._from_note(folder, key, place)
@@ -129,7 +132,10 @@ class ArtefactStore:
                     with _only_compiler(folder, key):
                         # Another process may have been faster.
                         loaded = self._from_note(folder, key, place) or self._compile(folder, key, bytes(wasm), mode)
-                self._loaded[key] = loaded
+                if place is None:
+                    self._of_contracts.put(key, loaded, loaded.module.image_bytes())
+                else:
+                    self._loaded[key] = loaded
             return loaded
 
     def _lock_of(self, name: str) -> threading.Lock:

@@ -26,6 +26,16 @@ class RamPool:
     def left(self) -> int:
         return self.total - self.charged
 
+    def settled(self) -> int:
+        """What is charged now, growth of memories included."""
+        if self.vms:
+            self.vms[-1].settle()
+        return self.charged
+
+    def instances(self) -> int:
+        """Modules that the live VMs have instantiated."""
+        return sum(vm.instances for vm in self.vms)
+
     def charge(self, amount: int) -> None:
         """A charge that no VM gives back, unless its budget does (locked slots, spec executor/08).
 
@@ -37,9 +47,9 @@ class RamPool:
 
 
 class VmBudget:
-    """What one VM has charged to its pool; all of it is returned by :meth:`close`."""
+    """What one VM has charged to its pool; all of it is returned by :meth:`close`, except for what is kept."""
 
-    __slots__ = ("_charged", "_counter", "_pool")
+    __slots__ = ("_charged", "_counter", "_pool", "instances")
 
     def __init__(self, pool: RamPool) -> None:
         if pool.vms:
@@ -47,6 +57,8 @@ class VmBudget:
         self._pool = pool
         self._charged = 0
         self._counter: _Counter | None = None
+        #: Modules of the VM that are instantiated.
+        self.instances = 0
         pool.vms.append(self)
 
     def charge(self, amount: int) -> None:
@@ -66,6 +78,10 @@ class VmBudget:
         self._pool.charged -= amount
         self._charged -= amount
         self._arm()
+
+    def keep(self, amount: int) -> None:
+        """Leave ``amount`` charged bytes to the pool for good: somebody needs them to the end of the run."""
+        self._charged -= amount
 
     def counter(self, store: Store) -> Global:
         """The global of ``store`` that its memories charge their growth to (i64, mutable)."""

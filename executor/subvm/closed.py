@@ -12,7 +12,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.message import ExtendedMessage, Message
 from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import InstallationFault
-from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.executor.primitives.abi import EntryKind, StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
@@ -51,8 +51,9 @@ class ClosedWorld:
 
     def vm(self, entry_data: bytes) -> SubVM:
         """The VM, whose message holds ``entry_data`` and is otherwise empty."""
-        message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0), entry_data)
-        return SubVM(VmSpec(message, True, Permissions(), StorageType.DEFAULT, False), self)
+        message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0))
+        content = message.encode(EntryKind.MAIN, entry_data)
+        return SubVM(VmSpec(message, EntryKind.MAIN, content, True, Permissions(), StorageType.DEFAULT, False), self)
 
     @property
     def output(self) -> bytes:

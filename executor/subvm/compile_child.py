@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
             Module.validate(engine, _content(original))
         module = Module.compile(engine, _content(prepared))
     except WasmtimeError as error:
+        if error.is_of_the_machine:
+            raise
         sys.stderr.write(str(error))
         return REFUSED
     with os.fdopen(target, "wb") as file:

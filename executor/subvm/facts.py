@@ -16,14 +16,19 @@ class ModuleFacts(NamedTuple):
     """Function index of ``$overflow``: a trap with it as innermost frame is ``wasm_trap StackOverflow``."""
     grow_function: int | None
     """Function index of ``$grow``: a trap with it as innermost frame is ``OOM``."""
+    refused_function: int | None
+    """Function index of ``$refused``: a trap with it as innermost frame is the machine's refusal of memory."""
+    grown_import: tuple[str, str] | None
+    """Module and field of the memory that it grows, if that is imported."""
     memory_exports: tuple[str, ...]
     """An export name of each memory, by memory index, imported ones first."""
     memory_bytes: int
     """Initial size of the defined memories."""
     table_elements: int
     """Initial size of the defined tables."""
-    imports_host: bool
-    """Whether the module imports from the modules that the executor provides."""
+    may_call_host: bool
+    """Whether its instances may call functions of the executor: by an import, which another module may have passed on,
+    or out of a table that it shares with others."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -32,4 +37,9 @@ class ModuleFacts(NamedTuple):
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModuleFacts:
         """Inverse of :meth:`to_json`; raises KeyError or TypeError for other objects."""
-        return cls(**{**value, "memory_exports": tuple(value["memory_exports"])})
+        grown = value.get("grown_import")
+        tuples = {
+            "memory_exports": tuple(value["memory_exports"]),
+            "grown_import": None if grown is None else tuple(grown),
+        }
+        return cls(**{**value, **tuples})

@@ -1,40 +1,51 @@
 """Host functions as raw callbacks of the engine.
 
-A raw callback costs 0.3 µs where the package's own way costs 9.5. The price is care: an exception
-that leaves a ctypes callback is undefined behaviour, so each one is caught here, kept on the VM as
-*pending*, and a trap unwinds the wasm frames. What slips through all the same (a fault while the
-callback itself is set up) is seen by :func:`sys.unraisablehook` and turns the VM's result into an
-internal error.
+A raw callback costs 0.3 µs where the package's own way costs 9.5. The price is care: when an exception leaves a
+ctypes callback, the engine takes what happens to be on the stack for its result. So each one is caught here, kept on
+the VM as *pending*, and a trap unwinds the wasm frames.
+
+Any step may fail for want of memory, and these are the precautions:
+
+* Before the callback's first line the interpreter needs a frame: :func:`enter` has made room for it.
+* After an exception nothing is allocated: the trap was made together with the VM. If it is one that nobody raised on
+  purpose, memory is given back that was kept in reserve. The engine needs some for the trap, and aborts without it.
+* What fails all the same, as the two numbers that ctypes makes of its arguments, ends in one of the hooks for
+  exceptions that nobody can catch, and those leave the process: nothing may return to the engine.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
+import os
 import struct
 import sys
 import threading
 from collections.abc import Callable
 from functools import cache
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
-from pygenvm.executor.outcome import ExecutorFault, GuestFault
+from pygenvm.executor import limits
+from pygenvm.executor.machine import take_memory
+from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
 from pygenvm.executor.subvm.engine import engine
-from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE
+from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MAXIMUM_GLOBAL
 from pygenvm.executor.subvm.wasmtime_c import (
     EXTERN_MEMORY,
     I32,
     I64,
-    UNREACHABLE,
     Callback,
     Engine,
     FunctionType,
     Global,
     Linker,
+    Memory,
     MemoryStruct,
     Store,
     caller_export,
-    new_trap,
 )
 
 if TYPE_CHECKING:
@@ -43,10 +54,22 @@ if TYPE_CHECKING:
 #: A host function: the VM that calls it and the arguments; what it returns is an i32.
 HostFunction: TypeAlias = Callable[..., int | None]
 
-#: Any code will do: the VM's pending exception says why, the trap only unwinds and carries the frames.
-_UNWIND = UNREACHABLE
+#: Exit code of a process that an exception between the engine and a host function has ended.
+EXIT_ESCAPED = 70
+#: Words of the frame of :func:`enter`. The interpreter keeps frames in pieces of memory that are a power of two, and
+#: a thousand words larger than the frame that needs a new one: at least that many, here more than 60 KiB, are left to
+#: the frames behind it.
+_ENTRY_FRAME_WORDS = 8192
 #: A raw wasm value occupies 16 bytes.
 _SLOT = {"i": "I12x", "I": "Q8x"}
+
+
+_RAISED_ON_PURPOSE = (VMErrorRaised, InternalErrorRaised, ContractReturn, ContractRollback, wasip1.ProcExit)
+
+
+@cache
+def _reserve() -> mmap.mmap:
+    return take_memory(limits.RESERVE_BYTES)
 
 
 class _Running(threading.local):
@@ -60,21 +83,30 @@ class _Running(threading.local):
 running = _Running()
 
 
-def push(vm: SubVM) -> None:
+def enter(vm: SubVM, call: Callable[[], object]) -> None:
+    """Run code of the guest ``vm``, which may call the host."""
     running.stack.append(vm)
     running.vm = vm
+    try:
+        call()
+    finally:
+        running.stack.pop()
+        running.vm = running.stack[-1] if running.stack else None
 
 
-def pop() -> None:
-    running.stack.pop()
-    running.vm = running.stack[-1] if running.stack else None
+enter.__code__ = enter.__code__.replace(co_stacksize=_ENTRY_FRAME_WORDS)
 
 
 def _on_unraisable(info: sys.UnraisableHookArgs) -> None:
-    vm = running.vm
-    if vm is not None:
-        vm.pending = ExecutorFault(f"an exception escaped a host function: {info.exc_value!r}")
+    if running.vm is not None:
+        os._exit(EXIT_ESCAPED)
     sys.__unraisablehook__(info)
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if running.vm is not None:
+        os._exit(EXIT_ESCAPED)
+    sys.__excepthook__(kind, error, trace)
 
 
 def _bind(
@@ -92,7 +124,7 @@ def _bind(
     unpack = layout.unpack_from
     pack = struct.Struct("<I").pack_into
     views: dict[int, memoryview] = {}
-    state = running
+    state, reserve = running, _reserve()
 
     def callback(_env: int, caller: int, args: int, _count: int) -> int:
         try:
@@ -109,8 +141,14 @@ def _bind(
                 pack(view, 0, result)
             return 0
         except BaseException as error:
-            state.vm.pending = error  # type: ignore[union-attr]
-            return new_trap(_UNWIND)
+            # Nothing is allocated from here on.
+            if not isinstance(error, _RAISED_ON_PURPOSE):
+                reserve.close()
+            vm = state.vm
+            vm.pending = error  # type: ignore[union-attr]
+            trap = vm.trap  # type: ignore[union-attr]
+            vm.trap = 0  # type: ignore[union-attr]
+            return trap or os._exit(EXIT_ESCAPED)
 
     types = {"i": I32, "I": I64}
     signature = FunctionType([types[kind] for kind in params], [I32] if returns else [])
@@ -135,7 +173,8 @@ def new_host_linker(engine: Engine, wrap: Callable[[str, HostFunction], HostFunc
     ``wrap`` gives what is called in place of the function of a name; benchmarks watch a guest at work that way. What
     it does takes its time from the guest: a wrapper costs as much as a host call.
     """
-    sys.unraisablehook = _on_unraisable
+    # An exception of a callback ends in the first; one of making its arguments, in old Pythons, in the second.
+    sys.unraisablehook, sys.excepthook = _on_unraisable, _on_uncaught
     linker = Linker(engine)
     for wasi in wasip1.FUNCTIONS:
         function = wrap(wasi.name, wasi.call)
@@ -148,6 +187,14 @@ def new_host_linker(engine: Engine, wrap: Callable[[str, HostFunction], HostFunc
 def define_counter(linker: Linker, store: Store, name: str, counter: Global) -> None:
     """Offer a counter of the VM to modules that were prepared to use it."""
     linker.define_global(store, COUNTERS_MODULE, name, counter)
+
+
+def define_maximum(linker: Linker, store: Store, module: str, field: str) -> None:
+    """Tell the module that is instantiated next what maximum the memory has that it imports by this name."""
+    item = linker.get(store, module, field)
+    if item is not None and item.kind == EXTERN_MEMORY:
+        maximum = Global(store, I64, Memory(store.context, item.of.memory).maximum_pages())
+        linker.redefine_global(store, COUNTERS_MODULE, MAXIMUM_GLOBAL, maximum)
 
 
 def caller_memory(caller: int) -> MemoryStruct:

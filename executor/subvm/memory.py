@@ -11,7 +11,7 @@ import struct
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import GuestFault
-from pygenvm.executor.subvm.types import U256, Slot
+from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.wasmtime_c import Memory
 
 _U32 = struct.Struct("<I")
@@ -57,6 +57,10 @@ class GuestMemory:
         copy = bytes(size)
         ctypes.memmove(copy, self._address + ptr, size)  # type: ignore[arg-type]
         return copy
+
+    def slice(self, ptr: int, size: int) -> Buffer:
+        """``[ptr, ptr + size)`` to look at during the host call: a copy if that is small, otherwise a view."""
+        return self.read(ptr, size) if size < limits.GUEST_COPY_BYTES else self.view(ptr, size)
 
     def read_slot(self, ptr: int) -> Slot:
         """The id of a slot."""

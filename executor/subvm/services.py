@@ -38,7 +38,7 @@ from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.random import RandomSource
 from pygenvm.executor.subvm.spec import VmSpec
-from pygenvm.executor.subvm.types import U256, Slot
+from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
@@ -130,25 +130,26 @@ class Spawner(Protocol):
     """VMs inside a VM, each run to its end before the method returns (spec executor/04).
 
     ``parent`` is what the VM that asks was made from. What a VM ends with is a value, VM errors included, and how far
-    they reach is up to the handler. Too deep a nesting is the result ``OOM``.
+    they reach is up to the handler. Too deep a nesting is the result ``OOM``. Data that are handed over may be views of
+    the guest's memory; they are not used after the return.
 
     Every method raises :class:`VMErrorRaised` (``timeout``) if the run was interrupted meanwhile, so that nobody goes
     on with the result of a VM that was cut off, and :class:`InternalErrorRaised` if the VM inside meets an internal
     error.
     """
 
-    def call_contract(self, parent: VmSpec, address: Address, calldata: bytes, state: StorageType) -> ContractOutcome:
+    def call_contract(self, parent: VmSpec, address: Address, calldata: Buffer, state: StorageType) -> ContractOutcome:
         """Run the contract at ``address`` with canonical ``calldata`` on the given state, without write permission."""
         ...
 
-    def sandbox(self, parent: VmSpec, data: bytes, allow_write_ops: bool) -> ContractOutcome:
+    def sandbox(self, parent: VmSpec, data: Buffer, allow_write_ops: bool) -> ContractOutcome:
         """Run the same contract again with ``data`` as entry data, without storage reads.
 
         Writes and messages need both the parent's permission and ``allow_write_ops``; they stay whatever happens.
         """
         ...
 
-    def run_nondet(self, parent: VmSpec, data_leader: bytes, data_validator: bytes) -> ContractOutcome:
+    def run_nondet(self, parent: VmSpec, data_leader: Buffer, data_validator: Buffer) -> ContractOutcome:
         """The leader's result of the next nondet block; on the leader that is ``data_leader``, run now.
 
         A validator runs ``data_validator`` beside what follows; its verdict is no affair of the VM that asks.

@@ -8,7 +8,7 @@ from pygenvm.executor.frozen import frozen, replaced
 
 if TYPE_CHECKING:
     from pygenvm.executor.message import ExtendedMessage
-    from pygenvm.executor.primitives.abi import StorageType
+    from pygenvm.executor.primitives.abi import EntryKind, StorageType
 
 
 @frozen
@@ -57,6 +57,9 @@ class VmSpec:
     """Everything that distinguishes one VM of a run from another."""
 
     message: ExtendedMessage
+    entry: EntryKind
+    input: bytes
+    """Content of fd 0: the message, encoded with what this VM is to do."""
     deterministic: bool
     permissions: Permissions
     storage_type: StorageType

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import NewType, TypeAlias
+
+#: Bytes of a guest: a copy, or a view that is only good during the host call.
+Buffer: TypeAlias = bytes | memoryview
 
 #: Id of a slot of a contract's storage: exactly 32 bytes (spec executor/03).
 Slot = NewType("Slot", bytes)

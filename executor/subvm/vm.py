@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.machine import require_memory
 from pygenvm.executor.outcome import (
     Blame,
     InstallationFault,
@@ -35,7 +36,18 @@ from pygenvm.executor.subvm.random import det_random
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 from pygenvm.executor.subvm.wasip1 import ProcExit, WasiState
 from pygenvm.executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
-from pygenvm.executor.subvm.wasmtime_c import I32, Function, Global, Instance, Linker, Memory, Trap, WasmtimeError
+from pygenvm.executor.subvm.wasmtime_c import (
+    I32,
+    Function,
+    Global,
+    Instance,
+    Linker,
+    Memory,
+    Trap,
+    WasmtimeError,
+    delete_trap,
+    new_trap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +75,11 @@ TRAP_NAMES: dict[int, str] = {
     wasmtime_c.NULL_REFERENCE: "NullReference",
     wasmtime_c.ALLOCATION_TOO_LARGE: "AllocationTooLarge",
 }
+#: What traps in added functions mean.
+_FLOAT = VMError("wasm_trap DeterministicMode")
+_OVERFLOW = VMError(f"wasm_trap {TRAP_NAMES[wasmtime_c.STACK_OVERFLOW]}")
+_OOM = VMError(str(VmError.OOM))
+_REFUSED = InternalError("the machine refuses memory that the budget of the contract allows")
 #: Module name and function index.
 _Frame: TypeAlias = tuple[str, int]
 
@@ -86,6 +103,7 @@ class SubVM:
     """
 
     def __init__(self, spec: VmSpec, services: Services) -> None:
+        require_memory()
         self.spec = spec
         self.services = services
         self.deterministic = spec.deterministic
@@ -93,6 +111,9 @@ class SubVM:
         #: Value sent by this VM with messages (spec executor/03 "Balances").
         self.value_sent = 0
         self.pending: BaseException | None = None
+        #: What the host function returns to the engine that leaves a pending exception; 0 once the engine has it. Any
+        #: code will do: the exception says why, the trap only unwinds and carries the frames.
+        self.trap = new_trap(wasmtime_c.UNREACHABLE)
         #: Address of the engine's caller structure during a host call.
         self.caller = 0
         self.outcome: Outcome | None = None
@@ -101,9 +122,10 @@ class SubVM:
         self.budget = VmBudget(services.pool(spec.deterministic))
         self._instances: list[_Instance] = []
         self._only_memory: GuestMemory | None = None
-        self._host_importers = 0
+        #: Instances that may call the host.
+        self._callers = 0
         #: What a trap means whose innermost frame is one of these functions (module name, index), added at load.
-        self._errors_of_functions: dict[_Frame, str] = {}
+        self._errors_of_functions: dict[_Frame, VMError | InternalError] = {}
         self._store = services.artefacts.engine.store()
         self._store.limit(
             instances=limits.INSTANCES_PER_VM, tables=limits.TABLES_PER_VM, memories=limits.MEMORIES_PER_VM
@@ -113,7 +135,7 @@ class SubVM:
         linking.define_counter(self._linker, self._store, MEMORY_GLOBAL, self.budget.counter(self._store))
         linking.define_counter(self._linker, self._store, DEPTH_GLOBAL, depth)
         self.wasi = WasiState(
-            message=spec.message.encode(),
+            message=spec.input,
             random=det_random() if spec.deterministic else services.entropy.random(),
             clock_ns=spec.message.clock_ns,
             budget=self.budget,
@@ -129,7 +151,7 @@ class SubVM:
         memory = self._only_memory
         if memory is None:
             memory = GuestMemory(Memory(self._store.context, linking.caller_memory(self.caller)))
-            if self._host_importers == 1:
+            if self._callers == 1:
                 self._only_memory = memory
         return memory
 
@@ -166,13 +188,15 @@ class SubVM:
         loaded = self._load(archive, name)
         if loaded.facts.name is None:
             raise InvalidContract(f"{name}: a linked module must have a name", detail="wasm")
-        if loaded.facts.imports_host:
+        if loaded.facts.may_call_host:
             # It may open directories to which files are added later.
             self.wasi.fs.own_all()
         instance = self._instantiate(loaded)
         try:
             self._linker.define_instance(self._store, loaded.facts.name, instance.raw)
         except WasmtimeError as error:
+            if error.is_of_the_machine:
+                raise InstallationFault(f"{name}: {error}") from None
             raise InvalidContract(f"{name}: {error}") from None
         initialize = _plain_function(instance.raw, "_initialize")
         if initialize is not None:
@@ -201,12 +225,16 @@ class SubVM:
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
         facts = loaded.facts
         begun = time.perf_counter_ns()
+        self.budget.instances += 1
         self.budget.charge(MemoryLimiterConsts.TABLE_ENTRY * facts.table_elements)
         self.budget.charge(facts.memory_bytes)
-        if facts.imports_host:
-            self._host_importers += 1
+        if facts.may_call_host:
+            self._callers += 1
             self._only_memory = None
         self._note_functions(facts)
+        if facts.grown_import is not None:
+            linking.define_maximum(self._linker, self._store, *facts.grown_import)
+        require_memory()
         raw = Instance(self._store)
         self._guarded(lambda: self._linker.instantiate(self._store, loaded.module, raw), "start function")
         memories = [GuestMemory(self._memory(raw, name)) for name in facts.memory_exports]
@@ -216,37 +244,43 @@ class SubVM:
         return instance
 
     def _note_functions(self, facts: ModuleFacts) -> None:
-        for function, message in (
-            (facts.ban_function, "wasm_trap DeterministicMode"),
-            (facts.overflow_function, f"wasm_trap {TRAP_NAMES[wasmtime_c.STACK_OVERFLOW]}"),
-            (facts.grow_function, str(VmError.OOM)),
+        for function, error in (
+            (facts.ban_function, _FLOAT),
+            (facts.overflow_function, _OVERFLOW),
+            (facts.grow_function, _OOM),
+            (facts.refused_function, _REFUSED),
         ):
             if function is not None:
-                self._errors_of_functions[facts.name or "", function] = message
+                self._errors_of_functions[facts.name or "", function] = error
 
     def _guarded(self, call: Callable[[], object], what: str) -> None:
         """Run guest code before the entry function: any failure of it is ``invalid_contract``."""
-        linking.push(self)
         failure: Exception | None = None
         try:
-            call()
+            linking.enter(self, call)
         except (Trap, WasmtimeError) as error:
-            failure = error
-        finally:
-            linking.pop()
+            failure = error.with_traceback(None)
         pending, self.pending = self.pending, None
-        if isinstance(pending, VMErrorRaised | InternalErrorRaised):
-            raise pending
-        if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
-            raise InvalidContract(f"{type(pending).__name__} in {what}")
-        if pending is not None:
-            raise InternalErrorRaised(_describe(pending), blame_of(pending)) from pending
-        if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
-            raise InstallationFault(f"{what}: {failure}")
-        if isinstance(failure, Trap) and self._error_of_function(failure.frames) == VmError.OOM:
-            raise OutOfMemory(f"{what}: {failure}")
-        if failure is not None:
-            raise InvalidContract(f"{what}: {failure}")
+        try:
+            if isinstance(pending, VMErrorRaised | InternalErrorRaised):
+                raise _forgetful(pending)
+            if isinstance(pending, ContractReturn | ContractRollback | ProcExit):
+                raise InvalidContract(f"{type(pending).__name__} in {what}")
+            if pending is not None:
+                raise InternalErrorRaised(_describe(pending), blame_of(pending)) from _forgetful(pending)
+            if isinstance(failure, WasmtimeError) and failure.is_of_the_machine:
+                raise InstallationFault(f"{what}: {failure}")
+            if isinstance(failure, Trap):
+                outcome, _ = self._outcome_of_trap(failure)
+                if isinstance(outcome, InternalError):
+                    raise InternalErrorRaised(f"{what}: {outcome.message}", outcome.blame)
+                if outcome == _OOM:
+                    raise OutOfMemory(f"{what}: {failure}")
+            if failure is not None:
+                raise InvalidContract(f"{what}: {failure}")
+        finally:
+            # An exception holds this frame, so the frame must not hold the exception.
+            del pending, failure
 
     def _memory(self, instance: Instance, name: str) -> Memory:
         item = instance.export(name)
@@ -258,20 +292,19 @@ class SubVM:
     def _run_entry(self, entry: Function) -> None:
         trap: Trap | None = None
         failure: WasmtimeError | None = None
-        linking.push(self)
         try:
-            entry()
+            linking.enter(self, entry)
         except Trap as error:
-            trap = error
+            trap = error.with_traceback(None)
         except WasmtimeError as error:
-            failure = error
-        finally:
-            linking.pop()
+            failure = error.with_traceback(None)
         frames = [] if trap is None else trap.frames
-        if self.pending is not None:
-            self.outcome = self._outcome_of_pending(self.pending)
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            self.outcome = self._outcome_of_pending(pending)
+            _forgetful(pending)
         elif trap is not None:
-            self.outcome, frames = self._outcome_of_trap(trap, frames)
+            self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:
             blame = Blame.INSTALLATION if failure.is_of_the_machine else Blame.EXECUTOR
             self.outcome = InternalError(f"engine: {failure}", blame)
@@ -298,16 +331,18 @@ class SubVM:
                 return InternalError.of(pending)
         return InternalError.of(pending, _describe(pending))
 
-    def _outcome_of_trap(self, trap: Trap, frames: list[_Frame]) -> tuple[Outcome, list[_Frame]]:
-        message = self._error_of_function(frames)
-        if message is not None:
-            return VMError(message), frames[1:]
+    def _outcome_of_trap(self, trap: Trap) -> tuple[VMError | InternalError, list[_Frame]]:
+        """What a trap means, and the frames without those of added functions."""
+        frames = trap.frames
+        error = self._error_of_function(frames)
+        if error is not None:
+            return error, frames[1:]
         if trap.code is None or trap.code not in TRAP_NAMES:
             return InternalError(f"engine trap: {trap}", Blame.EXECUTOR), frames
         return VMError(f"wasm_trap {TRAP_NAMES[trap.code]}", cause=str(trap)), frames
 
-    def _error_of_function(self, frames: list[_Frame]) -> str | None:
-        """The VM error that an added function stands for, if it is the innermost one."""
+    def _error_of_function(self, frames: list[_Frame]) -> VMError | InternalError | None:
+        """The error that an added function stands for, if it is the innermost one."""
         return self._errors_of_functions.get(frames[0]) if frames else None
 
     def _fingerprint(self, frames: list[_Frame]) -> Fingerprint:
@@ -328,6 +363,9 @@ class SubVM:
         self.budget.close()
         self._linker.close()
         self._store.close()
+        if self.trap:
+            delete_trap(self.trap)
+            self.trap = 0
 
 
 def _plain_function(instance: Instance, name: str) -> Function | None:
@@ -336,8 +374,17 @@ def _plain_function(instance: Instance, name: str) -> Function | None:
     return function if function is not None and function.is_plain() else None
 
 
+def _forgetful(error: BaseException) -> BaseException:
+    """The exception without tracebacks: those hold frames, and with them all that host functions had in hand."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 def _describe(error: BaseException) -> str:
-    """One line for the host; the whole traceback belongs to the log."""
+    """One line for the host."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" at {last[0].name}:{last[0].lineno}" if last else ""
     return f"{type(error).__name__}: {error}{where}"

@@ -82,6 +82,8 @@ class Value(ctypes.Structure):
 
 
 I32, I64 = 0, 1
+#: Pages of a memory that can be addressed.
+WASM_PAGES_MAX = 1 << 16
 EXTERN_FUNC, EXTERN_GLOBAL, EXTERN_MEMORY = 0, 1, 3
 _MUTABLE = 1
 
@@ -122,6 +124,8 @@ def library_path() -> str:
     raise ImportError(f"the package wasmtime is not installed, or has no {name}")
 
 
+# A library that finds no memory aborts. If it is to print where, it may wait for itself for ever instead.
+os.environ["RUST_BACKTRACE"] = "0"
 _lib = ctypes.CDLL(library_path())
 
 
@@ -133,7 +137,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 
 #: How the engine ends its account of a refusal of the operating system.
-_OS_ERROR = re.compile(r"\(os error \d+\)\s*\Z")
+_OS_ERROR = re.compile(r"(?:\(os error \d+\)|out of memory \(failed to allocate \d+ bytes\))\s*\Z")
 #: Any pointer of the engine's own, and any structure of the caller's.
 _P, _S = c_void_p, c_void_p
 
@@ -147,6 +151,7 @@ _module_deserialize_file = _function("wasmtime_module_deserialize_file", _P, _P,
 _module_new = _function("wasmtime_module_new", _P, _P, c_char_p, c_size_t, _S)
 _module_validate = _function("wasmtime_module_validate", _P, _P, c_char_p, c_size_t)
 _module_serialize = _function("wasmtime_module_serialize", _P, _P, _S)
+_module_image_range = _function("wasmtime_module_image_range", None, _P, _S, _S)
 _module_delete = _function("wasmtime_module_delete", None, _P)
 _store_new = _function("wasmtime_store_new", _P, _P, _P, _P)
 _store_context = _function("wasmtime_store_context", _P, _P)
@@ -159,6 +164,8 @@ _linker_define = _function("wasmtime_linker_define", _P, _P, _P, c_char_p, c_siz
 _linker_define_function = _function(
     "wasmtime_linker_define_func_unchecked", _P, _P, c_char_p, c_size_t, c_char_p, c_size_t, _P, _P, _P, _P
 )
+_linker_allow_shadowing = _function("wasmtime_linker_allow_shadowing", None, _P, c_bool)
+_linker_get = _function("wasmtime_linker_get", c_bool, _P, _P, c_char_p, c_size_t, c_char_p, c_size_t, _S)
 _linker_define_instance = _function("wasmtime_linker_define_instance", _P, _P, _P, c_char_p, c_size_t, _S)
 _linker_instantiate = _function("wasmtime_linker_instantiate", _P, _P, _P, _P, _S, _S)
 _instance_export = _function("wasmtime_instance_export_get", c_bool, _P, _S, c_char_p, c_size_t, _S)
@@ -177,6 +184,9 @@ _global_get = _function("wasmtime_global_get", None, _P, _S, _S)
 _global_set = _function("wasmtime_global_set", _P, _P, _S, _S)
 _memory_data = _function("wasmtime_memory_data", _P, _P, _S)
 _memory_size = _function("wasmtime_memory_data_size", c_size_t, _P, _S)
+_memory_type = _function("wasmtime_memory_type", _P, _P, _S)
+_memorytype_maximum = _function("wasmtime_memorytype_maximum", c_bool, _P, _S)
+_memorytype_delete = _function("wasm_memorytype_delete", None, _P)
 _caller_export = _function("wasmtime_caller_export_get", c_bool, _P, c_char_p, c_size_t, _S)
 _trap_message = _function("wasm_trap_message", None, _P, _S)
 _trap_code = _function("wasmtime_trap_code", c_bool, _P, _S)
@@ -192,8 +202,13 @@ _new_trap = _function("wasmtime_trap_new_code", _P, c_uint8)
 
 
 def new_trap(code: int) -> int:
-    """A trap for a callback to return, which takes it over."""
+    """A trap for a callback to return; the engine takes it over then."""
     return int(_new_trap(code))
+
+
+def delete_trap(trap: int) -> None:
+    """Free a trap that the engine has not got."""
+    _trap_delete(trap)
 
 
 # --- errors -----------------------------------------------------------------------------------------
@@ -310,6 +325,12 @@ class Module:
     def validate(engine: Engine, wasm: bytes) -> None:
         """:raises WasmtimeError: the module is not valid."""
         _check(_module_validate(engine.pointer, wasm, len(wasm)))
+
+    def image_bytes(self) -> int:
+        """Memory that its code and data take, mapped from a file or not."""
+        start, end = c_void_p(), c_void_p()
+        _module_image_range(self.pointer, byref(start), byref(end))
+        return (end.value or 0) - (start.value or 0)
 
     def serialize(self) -> bytes:
         """The artefact."""
@@ -432,6 +453,14 @@ class Memory:
         """Bytes."""
         return int(_memory_size(self._context, self._reference))
 
+    def maximum_pages(self) -> int:
+        """Pages that it may have, as far as its type says."""
+        type_ = _memory_type(self._context, self._reference)
+        pages = c_uint64()
+        declared = _memorytype_maximum(type_, byref(pages))
+        _memorytype_delete(type_)
+        return pages.value if declared else WASM_PAGES_MAX
+
 
 class FunctionType:
     """Type of a host function; kept as long as linkers that know it."""
@@ -474,6 +503,21 @@ class Linker:
         extern = Extern(EXTERN_GLOBAL)
         extern.of.global_ = item.struct
         _check(_linker_define(self._pointer, store.context, a, len(a), b, len(b), byref(extern)))
+
+    def redefine_global(self, store: Store, module: str, name: str, item: Global) -> None:
+        """Define a global, in place of one that has the name."""
+        _linker_allow_shadowing(self._pointer, True)
+        try:
+            self.define_global(store, module, name, item)
+        finally:
+            _linker_allow_shadowing(self._pointer, False)
+
+    def get(self, store: Store, module: str, name: str) -> Extern | None:
+        """What modules get who import this name."""
+        item = Extern()
+        a, b = module.encode(), name.encode()
+        found = _linker_get(self._pointer, store.context, a, len(a), b, len(b), byref(item))
+        return item if found else None
 
     def define_instance(self, store: Store, module: str, instance: Instance) -> None:
         """Define all exports of ``instance``.

@@ -142,6 +142,7 @@ class Chain:
         value: int = 0,
         salt: int = 0,
         name: str = "",
+        kept_at: str = "",
     ) -> Execution:
         """Deploys a contract; its address is ``execution.receipt.transaction.contract``.
 
@@ -149,6 +150,7 @@ class Chain:
         :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :param salt: below 2**256; not 0 makes the address depend on the sender and the salt alone.
         :param name: kept with the contract (:attr:`ContractInfo.name`).
+        :param kept_at: kept with the contract, for :meth:`kept_at`.
         :raises BadRequest: impossible code, value, sender or salt. Nothing was run.
         """
         if not 0 <= salt < 1 << 256:
@@ -159,7 +161,9 @@ class Chain:
             address = accounts.contract_address(sender, salt=salt, nonce=state.nonce(sender))
             if state.contract(address):
                 raise BadRequest(f"{sender!s} has already used salt {salt}, for the contract {address!s}")
-            return Transaction(Kind.DEPLOY, sender, origin or sender, address, value, data, code=code, name=name)
+            return Transaction(
+                Kind.DEPLOY, sender, origin or sender, address, value, data, code=code, name=name, kept_at=kept_at
+            )
 
         return await self._write(transaction)
 
@@ -288,6 +292,11 @@ class Chain:
     async def code(self, contract: Address) -> bytes:
         """The code of a contract; empty where there is none."""
         return await self._ask_long(lambda store: Overlay(store).code(contract))
+
+    @_command
+    async def kept_at(self, contract: Address) -> str:
+        """What :meth:`deploy` was told of where the contract's author keeps its file."""
+        return await self._ask(lambda store: store.kept_at(contract))
 
     @_command
     async def balance(self, address: Address) -> int:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pygenvm import schemas
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
+from pygenvm.localnet.chain.hints import Explanation, is_own_decision, python_hint
 from pygenvm.localnet.shorten import shorten
+from pygenvm.localnet.tracebacks import take_apart
 
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """``meaning`` says what happened, ``advice`` what to do."""
-
-    meaning: str
-    advice: str
-
-
+_UNKNOWN = Explanation("The VM stopped the contract.", "Please report this error, it should be explained.")
 _USER_ERROR = Explanation(
     "The contract itself refused, with a text of its own choice.",
     "Look for the condition that raises gl.vm.UserError with this text.",
@@ -27,6 +21,13 @@ _USER_ERROR = Explanation(
 
 #: The newest published runner for contracts of one file.
 _RUNNER = f"py-genlayer:{schemas.load('runner-aliases')['py-genlayer'][-1]}"
+
+#: An exception of Python that nobody caught.
+UNCAUGHT = "exit_code 1"
+#: Code without a header, or none at all.
+ABSENT = "invalid_contract absent_runner_comment"
+#: How the SDK's errors begin that tell of the VM error of another contract or a sandbox.
+INNER = "vm error: "
 
 # Exact strings first, then what a string may start with.
 _VM_ERRORS: dict[str, Explanation] = {
@@ -44,10 +45,9 @@ _VM_ERRORS: dict[str, Explanation] = {
         "The first line of the contract asks for a version that does not exist yet, or did not at the message's date.",
         "Lower the number in the line that looks like `# v0.2.16`, or leave the line out.",
     ),
-    "exit_code 1": Explanation(
-        "Python stopped with an exception that nobody caught. The traceback is above.",
-        "The last line of the traceback names the exception. For a failure that callers should see, raise"
-        " gl.vm.UserError(text): no other exception passes its text on.",
+    UNCAUGHT: Explanation(
+        "Python stopped with an exception that nobody caught.",
+        "If callers should see this failure, raise gl.vm.UserError(text): no other exception passes its text on.",
     ),
     "absent": Explanation(
         "The node has nothing for this request, for example no result of a leader.",
@@ -63,7 +63,7 @@ _VM_ERRORS: dict[str, Explanation] = {
         "Split the work into several calls.",
     ),
     "i_am_leader": Explanation("A nondet block asked for a leader that there is not.", "Please report it."),
-    "invalid_contract absent_runner_comment": Explanation(
+    ABSENT: Explanation(
         "There is no contract at the address, or the code does not start with the comment that names its runner.",
         f'Start the file, at its very first byte, with:  # {{ "Depends": "{_RUNNER}" }}  Nothing may stand above it'
         " but a version line such as `# v0.2.16`.",
@@ -83,9 +83,14 @@ _VM_ERRORS: dict[str, Explanation] = {
     ),
     "wasm_trap UnreachableCodeReached": Explanation(
         "The program aborted itself: a failed assertion in compiled code, or Python's fatal error.",
-        "The lines above usually say why.",
+        "What it printed usually says why.",
     ),
 }
+#: Where it is known that the contract itself has a header.
+NO_CONTRACT = Explanation(
+    "An address was called at which there is no contract.",
+    "Look where the address comes from: `genvm local accounts` lists the contracts there are.",
+)
 _VM_ERROR_STARTS: dict[str, Explanation] = {
     "exit_code ": Explanation(
         "The program ended itself with this exit code.",
@@ -93,7 +98,7 @@ _VM_ERROR_STARTS: dict[str, Explanation] = {
     ),
     "invalid_contract": Explanation(
         "The contract could not be set up.",
-        "The cause is above. Usual ones: the comment at the start is not valid JSON, it names a runner that is not"
+        "Usual causes: the comment at the start is not valid JSON, it names a runner that is not"
         " installed (see `genvm runners list`), a comment line directly below it (leave one line empty), or a version"
         " line that is none.",
     ),
@@ -105,53 +110,48 @@ _VM_ERROR_STARTS: dict[str, Explanation] = {
 
 _FORBIDDEN = r"SystemError: 6: forbidden"
 _NOT_PUBLIC = r"call to private method|starts? with __ is forbidden|unknown special method"
-
-# The last line of a traceback, and what it usually means.
-_PYTHON_HINTS: tuple[tuple[str, str], ...] = (
-    (_FORBIDDEN, "Not allowed here: a view that writes or sends, storage inside a nondet block or"
-     " sandbox, a slot that is locked, web and LLM calls outside of a nondet block, or, with strict views, sending and"
-     " events in a contract that is called."),
-    (r"SystemError: 7: inbalance", "The contract tried to send more than it has. Give it value with --value, in a"
-     " payable method."),
-    (r"SystemError: 2: inval", "A call to the VM with arguments it does not take: more than 3 indexed fields in an"
-     " event, events without `# v0.1.5` or gl.trace without `# v0.1.10` in the first line, or a wrong `on`."),
-    (r"called non-payable method", "The method must be marked @gl.public.write.payable to take value."),
-    (r"__handle_undefined_method__|__receive__", "There is no such method. `genvm local schema` lists what there is."),
-    (r"call to private method", "Only methods marked @gl.public.view or @gl.public.write can be called."),
-    (r"starts? with __ is forbidden", "Methods that start with __ cannot be called."),
-    (r"TypeError: .*\(\) (missing|takes|got)", "The arguments do not fit the method. `genvm local schema` shows its"
-     " parameters."),
-    (r"no contract defined", "The file must define a class that derives from gl.Contract."),
-    (r"__init__ must be private", "Take the decorator off __init__."),
-    (r"not calldata encodable", "The returned or sent value has a type that calldata does not know, such as a float."),
-    (r"OverflowError: ", "A number is too large, or negative, for the type of the field."),
-    (r"use `bigint` or one of sized integers", "Storage needs sized types: u256, i64 … or bigint."),
-    (r"MemoryError", "Python could not get more memory."),
-    (r"RecursionError", "Look for a recursion that never ends."),
-)  # fmt: skip
+#: What may come of other arguments than the method wants.
+_OF_ARGUMENTS = r"(TypeError|AttributeError|AssertionError|Exception: invalid address)"
+#: A method that is there, in the words of the SDK.
+_EXISTING = re.compile(r"call to private method `<function \w+\.(\w+) at ")
 
 
 def explain(outcome: Outcome, stderr: str = "") -> Explanation | None:
     """Explanation of an error; None for a Return. ``stderr`` is what the run wrote there."""
     match outcome:
-        case UserError():
-            return _USER_ERROR
-        case VMError(message=message):
-            found = _VM_ERRORS.get(message) or next(
-                (item for start, item in _VM_ERROR_STARTS.items() if message.startswith(start)), None
-            )
+        case UserError(message=message):
+            inner = message.removeprefix(INNER)
+            found = _of_vm(inner, stderr) if inner != message else None
             if found is None:
-                return Explanation("The VM stopped the contract.", "Please report this error, it should be explained.")
-            hint = _python_hint(stderr) if message == "exit_code 1" else None
-            return Explanation(found.meaning, hint or found.advice)
+                return _USER_ERROR
+            return Explanation(f"A sandbox or another contract failed with `{inner}`. {found.meaning}", found.advice)
+        case VMError(message=message):
+            return _of_vm(message, stderr) or _UNKNOWN
         case InternalError(message=message):
             return _internal(message)
     return None
 
 
+def _of_vm(message: str, stderr: str) -> Explanation | None:
+    known = _VM_ERRORS.get(message) or next(
+        (item for start, item in _VM_ERROR_STARTS.items() if message.startswith(start)), None
+    )
+    return (python_hint(stderr) or known) if message == UNCAUGHT else known
+
+
 def may_be_wrong_method(outcome: Outcome | None, stderr: str) -> bool:
     """Whether it is worth asking :func:`explain_method`, for which the schema of the contract is needed."""
-    return outcome == VMError("exit_code 1") and _ends_with(stderr, f"{_NOT_PUBLIC}|{_FORBIDDEN}")
+    return outcome == VMError(UNCAUGHT) and _ends_with(stderr, f"{_NOT_PUBLIC}|{_FORBIDDEN}")
+
+
+def may_be_wrong_arguments(outcome: Outcome | None, stderr: str) -> bool:
+    """Whether the arguments of the call may be to blame."""
+    if outcome != VMError(UNCAUGHT):
+        return False
+    _, traceback = take_apart(stderr)
+    if traceback is None or is_own_decision(traceback):
+        return False
+    return re.match(_OF_ARGUMENTS, traceback.exception) is not None
 
 
 def explain_method(
@@ -159,6 +159,12 @@ def explain_method(
 ) -> Explanation | None:
     """The explanation where the contract cannot be called like that, as its ``methods`` say (spec sdk/03 §4)."""
     if method not in methods and _ends_with(stderr, _NOT_PUBLIC):
+        existing = _EXISTING.search(stderr)
+        if existing and existing[1] == method:
+            return Explanation(
+                f"`{method}` exists in {contract}, but has no @gl.public, so nobody can call it.",
+                f"Put `@gl.public.view` or `@gl.public.write` above `def {method}`, and deploy it again.",
+            )
         if method:
             missing = f"There is no public method `{method}` in {contract}"
         else:
@@ -170,13 +176,11 @@ def explain_method(
         )
     else:
         return None
+    close = difflib.get_close_matches(method, methods, 1)
     return Explanation(
-        f"{missing}; it has {shorten(methods) or 'none'}.", "`genvm local schema` shows what parameters they take."
+        f"{missing}; it has {shorten(methods) or 'none'}.",
+        f"Did you mean `{close[0]}`?" if close else "`genvm local schema` shows what parameters they take.",
     )
-
-
-def _python_hint(stderr: str) -> str | None:
-    return next((hint for pattern, hint in _PYTHON_HINTS if _ends_with(stderr, pattern)), None)
 
 
 def _ends_with(stderr: str, pattern: str) -> bool:

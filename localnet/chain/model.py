@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet.chain.explain import Explanation, explain
+from pygenvm.localnet.chain.explain import explain
+from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.executors.output import Captured
 
-_TRACEBACK = "Traceback (most recent call last):\n"
+if TYPE_CHECKING:
+    from pygenvm.localnet.sources import Source
+
 #: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
 _NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
 
@@ -92,6 +95,8 @@ class Transaction:
     calldata: bytes
     code: bytes = b""
     name: str = ""
+    kept_at: str = ""
+    """Of a deployment: the author's file or folder, from the folder of the database; empty where it is not known."""
     parent: int | None = None
     """Number of the transaction that posted it; None for a command of the user."""
     on: str = ""
@@ -120,6 +125,8 @@ class Receipt:
     seconds: float = 0.0
     cause: Explanation | None = None
     """Of a failure: what the local network knows better than :func:`localnet.chain.explain.explain`."""
+    source: Source | None = field(default=None, compare=False, repr=False)
+    """Of a failure: the code that failed, if that is known (:mod:`localnet.failure`)."""
 
     @property
     def ok(self) -> bool:
@@ -135,12 +142,6 @@ class Receipt:
     def explanation(self) -> Explanation | None:
         """What a failure means; None for a success."""
         return self.cause or (explain(self.outcome, self.stderr.text()) if self.outcome else None)
-
-    @property
-    def shown_stderr(self) -> str:
-        """What people need of stderr: a traceback through the SDK adds nothing to a ``cause``."""
-        text = self.stderr.text()
-        return text.partition(_TRACEBACK)[0] if self.cause else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,17 @@ class Store:
         row = self._one("SELECT address, name, number, top_level FROM contracts WHERE address = ?", address.as_bytes)
         return _contract(row) if row else None
 
+    def kept_at(self, address: Address) -> str:
+        """Where the author of a contract keeps its file (:attr:`localnet.chain.model.Transaction.kept_at`)."""
+        row = self._one(
+            "SELECT details FROM transactions WHERE contract = ? AND kind = ? AND status = ?",
+            address.as_bytes,
+            Kind.DEPLOY,
+            Status.OK,
+        )
+        details: Any = calldata.decode(row[0]) if row else {}
+        return str(details.get("kept_at", ""))
+
     def contracts(self) -> list[ContractInfo]:
         """All contracts in order of deployment."""
         rows = self._all("SELECT address, name, number, top_level FROM contracts ORDER BY number")
@@ -435,7 +446,7 @@ def _queued(row: tuple[Any, ...]) -> Transaction:
 
 def _receipt(row: tuple[Any, ...]) -> Receipt:
     number, tx_id, parent, kind, status, sender, origin, contract, name, value, data, on, *rest = row
-    datetime, outcome, details = rest
+    datetime, outcome, details = rest[0], rest[1], _details_from_bytes(rest[2])
     return Receipt(
         Transaction(
             Kind(kind),
@@ -445,6 +456,7 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
             int(value),
             data,
             name=name,
+            kept_at=details.pop("kept_at", ""),
             parent=parent,
             on=on,
         ),
@@ -453,13 +465,15 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
         tx_id,
         datetime,
         number=number,
-        **_details_from_bytes(details),
+        **details,
     )
 
 
 def _details_to_bytes(receipt: Receipt) -> bytes:
+    kept_at = {"kept_at": receipt.transaction.kept_at} if receipt.transaction.kept_at else {}
     return calldata.encode(
         {
+            **kept_at,
             "events": [[list(event.topics), event.blob] for event in receipt.events],
             "messages": [
                 [str(post.kind), post.receiver, post.value, post.calldata, post.on, post.code, post.salt]

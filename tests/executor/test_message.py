@@ -42,7 +42,7 @@ def parse(**changes: Any) -> Message:
 def test_first_vector() -> None:
     data = calldata.encode({"method": "foo"})
     assert data.hex() == "0e066d6574686f641c666f6f"
-    encoded = ExtendedMessage.main(parse(), data).encode()
+    encoded = ExtendedMessage.main(parse()).encode(EntryKind.MAIN, data)
     assert encoded.hex() == (
         "5e08636861696e5f69640110636f6e74726163745f6164647265737318010000000000000000000000000000"
         "0000000000086461746574696d65dc01323032342d31312d32365430363a34323a34322e3432343234325a0a"
@@ -56,7 +56,7 @@ def test_first_vector() -> None:
 
 def test_second_vector() -> None:
     message = parse(chain_id="61999", value=7, datetime="2025-01-02T03:04:05Z")
-    assert ExtendedMessage.main(message, calldata.encode({"method": "f"})).encode().hex() == (
+    assert ExtendedMessage.main(message).encode(EntryKind.MAIN, calldata.encode({"method": "f"})).hex() == (
         "5e08636861696e5f6964f9a21e10636f6e74726163745f616464726573731801000000000000000000000000"
         "00000000000000086461746574696d65a401323032352d30312d30325430333a30343a30355a0a656e747279"
         "5f64617461530e066d6574686f640c660a656e7472795f6b696e640110656e7472795f73746167655f646174"
@@ -67,24 +67,24 @@ def test_second_vector() -> None:
 
 
 def test_entry_data_is_not_looked_at() -> None:
-    assert calldata.decode(ExtendedMessage.main(parse(), b"\xff\xff").encode())["entry_data"] == b"\xff\xff"
+    encoded = ExtendedMessage.main(parse()).encode(EntryKind.MAIN, b"\xff\xff")
+    assert calldata.decode(encoded)["entry_data"] == b"\xff\xff"
 
 
 def test_contract_call() -> None:
-    main = ExtendedMessage.main(parse(value=9, is_init=True), b"main")
+    main = ExtendedMessage.main(parse(value=9, is_init=True))
     callee, deeper = Address(b"\x03" + bytes(19)), Address(b"\x04" + bytes(19))
-    called = calldata.decode(main.call(callee, b"data").encode())
-    assert called == calldata.decode(main.encode()) | {
+    called = calldata.decode(main.call(callee).encode(EntryKind.MAIN, b"data"))
+    assert called == calldata.decode(main.encode(EntryKind.MAIN, b"main")) | {
         "contract_address": callee,
         "value": 0,
         "is_init": False,
         "entry_data": b"data",
         "stack": [CONTRACT],
     }
-    again = main.enter(EntryKind.SANDBOX, b"", None).call(callee, b"").call(deeper, b"x")
+    again = main.enter().call(callee).call(deeper)
     assert again.stack == (CONTRACT, callee)
     assert again.sender_address == SENDER
-    assert (again.entry_kind, again.entry_stage_data) == (EntryKind.MAIN, None)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_contract_call() -> None:
     ],
 )
 def test_other_vms_of_the_same_contract(kind: EntryKind, stage: Any) -> None:
-    main = ExtendedMessage.main(parse(value=9, is_init=True), b"main")
-    inner = main.call(SENDER, b"callee").enter(kind, b"data", stage)
-    assert calldata.decode(inner.encode()) == calldata.decode(main.encode()) | {
+    main = ExtendedMessage.main(parse(value=9, is_init=True))
+    inner = main.call(SENDER).enter().encode(kind, memoryview(b"data"), stage)
+    assert calldata.decode(inner) == calldata.decode(main.encode(EntryKind.MAIN, b"main")) | {
         "contract_address": SENDER,
         "value": 0,
         "is_init": False,
@@ -107,7 +107,7 @@ def test_other_vms_of_the_same_contract(kind: EntryKind, stage: Any) -> None:
         "entry_stage_data": stage,
         "stack": [CONTRACT],
     }
-    assert main.enter(kind, b"data", stage).value == 9
+    assert main.enter().value == 9
 
 
 def test_defaults() -> None:
@@ -115,7 +115,7 @@ def test_defaults() -> None:
     message = Message.parse(text)
     assert message == parse()
     assert (message.value, message.unix_seconds, message.nanoseconds) == (0, 1732603362, 424242000)
-    assert ExtendedMessage.main(message, b"").clock_ns == 1732603362424242000
+    assert ExtendedMessage.main(message).clock_ns == 1732603362424242000
 
 
 def test_values_at_their_ends() -> None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -92,17 +93,25 @@ def bounded_run(
     config: Path | None = None,
     result: Callable[[], bytes | None] = lambda: None,
     kill_when: Callable[[], bool] = lambda: False,
+    shortage: tuple[int, int] | None = None,
 ) -> Ended:
     """``genvm run`` against the host at ``address``; fails if it does not end.
 
-    ``result`` tells what the host consumed. SIGTERM is sent as soon as ``kill_when`` is true.
+    ``result`` tells what the host consumed. SIGTERM is sent as soon as ``kill_when`` is true. ``shortage`` is one of
+    ``resource.RLIMIT_*`` and how much the process may have of it.
     """
+
+    def run_short() -> None:
+        if shortage is not None:
+            resource.setrlimit(shortage[0], (shortage[1], shortage[1]))
+
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command(address, *arguments, config=config, global_options=("--log-level", "error")),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            preexec_fn=run_short,
         )
         deadline = time.monotonic() + HANGS_SECONDS
         signalled = False
@@ -135,12 +144,19 @@ def _peak_of(pid: int) -> int:
     return 0
 
 
-def hostile_run(code: bytes, *arguments: str, host: InMemoryHost | None = None, config: Path | None = None) -> Ended:
-    """A contract that misbehaves, and a host that does not."""
+def hostile_run(
+    code: bytes | None,
+    *arguments: str,
+    host: InMemoryHost | None = None,
+    config: Path | None = None,
+    shortage: tuple[int, int] | None = None,
+) -> Ended:
+    """A contract that misbehaves, and a host that does not; ``code`` None: the host has it."""
     host = host or InMemoryHost()
-    host.put_code(code)
+    if code is not None:
+        host.put_code(code)
     with serving(host) as node:
-        run = bounded_run(node.address, *arguments, config=config, result=lambda: host.result)
+        run = bounded_run(node.address, *arguments, config=config, result=lambda: host.result, shortage=shortage)
     run.check()
     return run
 

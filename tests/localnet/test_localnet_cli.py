@@ -167,9 +167,9 @@ def test_a_failure_for_people(deployed: Path, capsys: pytest.CaptureFixture[str]
         "stderr:",
         "  warned",
         "User error: bad \\x1b[31m luck",
-        "The contract itself refused, with a text of its own choice.",
-        "Look for the condition that raises gl.vm.UserError with this text.",
         "Nothing was changed.",
+        "cause: The contract itself refused, with a text of its own choice.",
+        "fix: Look for the condition that raises gl.vm.UserError with this text.",
     ]
     assert state_of(deployed / ".pygenvm" / "local.db") == before
 

@@ -211,7 +211,7 @@ def test_mocks_of_evm_contracts_that_do_not_work(direct_vm: DirectVM) -> None:
 
 
 def test_what_cannot_be_assigned(direct_vm: DirectVM, ledger: DirectContract) -> None:
-    with pytest.raises(AttributeError, match=r"'title' of <contract 0x.*> cannot be assigned: .* call a method"):
+    with pytest.raises(AttributeError, match=r"'title' of <contract ledger_contract 0x.*> cannot be assigned: .* call"):
         ledger.title = "mine"  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"direct_vm\.deal"):
         ledger.balance = 4  # type: ignore[misc]
@@ -258,7 +258,7 @@ def test_paths_are_found_from_both_folders(
 def test_methods_that_there_are_not(direct_vm: DirectVM, ledger: DirectContract) -> None:
     with pytest.raises(ContractReverted) as error:
         direct_vm.call(ledger, "payed")
-    assert "There is no public method `payed` in 0x" in str(error.value)
+    assert "There is no public method `payed` in ledger_contract 0x" in str(error.value)
     assert "it has called_by, name_after, paid_by, pay" in str(error.value)
     assert "Traceback" not in str(error.value.__notes__)
     with pytest.raises(ContractReverted, match=r"^`rename` is a write method, ") as error:

@@ -1,24 +1,24 @@
 """``gl_call``: one calldata request ``{Name: payload}``, dispatched by name (spec executor/04).
 
-Every handler takes the VM and the decoded payload, checks shape, mode and permission in the order
-that the specification gives, acts, and returns the content of the result file or ``None``.
+Every handler takes the VM and the payload, checks shape, mode and permission in the order that the
+specification gives, acts, and returns the content of the result file or ``None``. Only what it looks at is decoded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import GlErrno
 from pygenvm.executor.subvm.genlayer_sdk import calls, control, events, messages, modules, nondet, sandbox
-from pygenvm.executor.subvm.genlayer_sdk.request import Refused
+from pygenvm.executor.subvm.genlayer_sdk.encoded import Encoded, checked
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, only_entry
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
-Handler = Callable[["Guest", Any], bytes | None]
+Handler = Callable[["Guest", Encoded], bytes | None]
 
 #: The file number that stands for "no result".
 NO_RESULT = 0xFFFF_FFFF
@@ -49,16 +49,14 @@ def gl_call(vm: Guest, request: int, length: int, result_fd: int) -> int:
         memory.view(request, length)
         return GlErrno.INVAL
     try:
-        message = calldata.decode(memory.read(request, length))
+        message = checked(memory.slice(request, length))
     except ValueError:
         return GlErrno.INVAL
-    if type(message) is not dict or len(message) != 1:
-        return GlErrno.INVAL
-    ((name, payload),) = message.items()
-    handler = HANDLERS.get(name)
-    if handler is None:
-        return GlErrno.INVAL
     try:
+        name, payload = only_entry(message)
+        handler = HANDLERS.get(name)
+        if handler is None:
+            return GlErrno.INVAL
         content = handler(vm, payload)
     except Refused as refusal:
         return refusal.errno

@@ -17,20 +17,21 @@ from pygenvm.executor.subvm.genlayer_sdk.request import (
     invalid,
     known_fields,
     map_of,
-    mapping,
     one_of,
     optional,
+    or_else,
     text,
 )
 
 if TYPE_CHECKING:
+    from pygenvm.executor.subvm.genlayer_sdk.encoded import Encoded
     from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 MAX_IMAGES = 2
 _DURATION = re.compile(r"(\d{1,18})(s|ms)", re.ASCII)
 
 
-def _milliseconds(value: Any) -> str:
+def _milliseconds(value: Encoded | None) -> str:
     """``<n>s`` or ``<n>ms`` as ``<n>ms``."""
     match = _DURATION.fullmatch(text(value))
     if match is None:
@@ -42,19 +43,19 @@ def _milliseconds(value: Any) -> str:
 _RENDER: dict[str, Reader[Any]] = {
     "mode": one_of("text", "html", "screenshot"),
     "url": text,
-    "wait_after_loaded": _milliseconds,
+    "wait_after_loaded": or_else("0ms", _milliseconds),
 }
 _REQUEST: dict[str, Reader[Any]] = {
     "method": one_of("GET", "POST", "HEAD", "DELETE", "OPTIONS", "PATCH"),
     "url": text,
     "headers": map_of(blob),
     "body": optional(blob),
-    "sign": boolean,
+    "sign": or_else(False, boolean),
 }
 _PROMPT: dict[str, Reader[Any]] = {
     "prompt": text,
     "images": array_of(blob),
-    "response_format": one_of("text", "json"),
+    "response_format": or_else("text", one_of("text", "json")),
 }
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "EqComparative": ("leader_answer", "validator_answer", "principle"),
@@ -63,35 +64,35 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def web_render(vm: Guest, payload: Any) -> bytes:
+def web_render(vm: Guest, payload: Encoded) -> bytes:
     """What a browser of the web module shows of a page: text, HTML or an image. ``forbidden`` in a det VM."""
-    request = known_fields({"wait_after_loaded": "0ms", **mapping(payload)}, _RENDER)
+    request = known_fields(payload, _RENDER)
     _require_nondet(vm)
     return calldata.encode(vm.services.modules.ask("web", "Render", request))
 
 
-def web_request(vm: Guest, payload: Any) -> bytes:
+def web_request(vm: Guest, payload: Encoded) -> bytes:
     """The response of an HTTP server to a request of the web module. ``forbidden`` in a det VM."""
-    request = known_fields({"sign": False, **mapping(payload)}, _REQUEST)
+    request = known_fields(payload, _REQUEST)
     _require_nondet(vm)
     return calldata.encode(vm.services.modules.ask("web", "Request", request))
 
 
-def exec_prompt(vm: Guest, payload: Any) -> bytes:
+def exec_prompt(vm: Guest, payload: Encoded) -> bytes:
     """The answer of a language model to a prompt. ``forbidden`` in a det VM, then ``inval`` for more than 2 images."""
-    request = known_fields({"response_format": "text", **mapping(payload)}, _PROMPT)
+    request = known_fields(payload, _PROMPT)
     _require_nondet(vm)
     if len(request["images"]) > MAX_IMAGES:
         raise invalid()
     return calldata.encode(vm.services.modules.ask("llm", "Prompt", request))
 
 
-def exec_prompt_template(vm: Guest, payload: Any) -> bytes:
+def exec_prompt_template(vm: Guest, payload: Encoded) -> bytes:
     """The answer of a language model to one of the prompts of the equivalence principle. ``forbidden`` in a det VM.
 
     A judge's answer is a bool, a leader's a string; anything else is the module's fault.
     """
-    template = text(mapping(payload).get("template"))
+    (template,) = known_fields(payload, {"template": text}).values()
     names = _TEMPLATES.get(template)
     if names is None:
         raise invalid()

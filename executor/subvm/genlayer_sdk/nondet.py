@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pygenvm.executor.outcome import VMError, VMErrorRaised
 from pygenvm.executor.primitives.abi import GlErrno
-from pygenvm.executor.subvm.genlayer_sdk.request import Refused, blob, fields
+from pygenvm.executor.subvm.genlayer_sdk.request import Refused, big_blob, fields
 
 if TYPE_CHECKING:
+    from pygenvm.executor.subvm.genlayer_sdk.encoded import Encoded
     from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
-_RUN_NONDET = (("data_leader", blob), ("data_validator", blob))
+_RUN_NONDET = (("data_leader", big_blob), ("data_validator", big_blob))
 
 
-def run_nondet(vm: Guest, payload: Any) -> bytes:
+def run_nondet(vm: Guest, payload: Encoded) -> bytes:
     """The leader's result, in every mode; its VM error ends the calling VM. ``forbidden`` without permission."""
     data_leader, data_validator = fields(payload, _RUN_NONDET)
     if not vm.spec.permissions.spawn_nondet:

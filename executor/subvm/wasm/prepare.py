@@ -15,8 +15,6 @@ from pygenvm.executor.subvm.wasm.names import own_name
 from pygenvm.executor.subvm.wasm.values import check_values
 
 PAGE_BYTES = 65_536
-#: Modules whose functions the executor provides.
-HOST_MODULES = frozenset(("wasi_snapshot_preview1", "genlayer_sdk"))
 
 _MEMORY_EXPORT = "$memory"
 
@@ -44,7 +42,7 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
     editor = Editor(module)
     ban_function = ban_floats(editor) if deterministic and floats else None
     overflow_function = count_depth(editor) if counts_depth else None
-    grow_function = count_growth(editor)
+    growth = count_growth(editor)
     editor.move_globals()
     memory_exports = tuple(_export_memory(module, editor, index) for index in range(len(module.memories)))
     imported_memories = _imported(module, ExternKind.MEMORY)
@@ -52,11 +50,13 @@ def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool
         name=own_name(module.data, module.sections),
         ban_function=ban_function,
         overflow_function=overflow_function,
-        grow_function=grow_function,
+        grow_function=growth.grow,
+        refused_function=growth.refused,
+        grown_import=growth.grown_import,
         memory_exports=memory_exports,
         memory_bytes=PAGE_BYTES * sum(limits.minimum for limits in module.memories[imported_memories:]),
         table_elements=sum(limits.minimum for limits in module.tables[_imported(module, ExternKind.TABLE) :]),
-        imports_host=any(item.module in HOST_MODULES for item in module.imports),
+        may_call_host=_may_call_host(module),
     )
     return PreparedModule(editor.to_bytes(), facts)
 
@@ -68,6 +68,13 @@ def _check_code(module: Module) -> bool:
         check_blocks(module.data, body)
         floats |= has_floats(module, body)
     return floats
+
+
+def _may_call_host(module: Module) -> bool:
+    callable_kinds = (ExternKind.FUNCTION, ExternKind.TABLE)
+    return any(item.kind in callable_kinds for item in module.imports) or any(
+        item.kind == ExternKind.TABLE for item in module.exports
+    )
 
 
 def _imported(module: Module, kind: ExternKind) -> int:

@@ -266,9 +266,9 @@ def test_a_task_is_skipped_once_an_earlier_block_disagreed(monkeypatch: pytest.M
     started: list[int] = []
     original = Supervisor._run_block
 
-    def run_block(self: Supervisor, parent: Any, data: bytes, stage: Any) -> Any:
-        started.append(len(data))
-        return original(self, parent, data, stage)
+    def run_block(self: Supervisor, spec: Any) -> Any:
+        started.append(len(spec.input))
+        return original(self, spec)
 
     monkeypatch.setattr(Supervisor, "_run_block", run_block)
     program = Script()

@@ -40,7 +40,7 @@ def answering(outcome: ContractOutcome) -> Callable[[], ContractOutcome]:
 def test_only_true_is_agreement() -> None:
     for outcome, verdict in ((TRUE, None), (FALSE, 0), (Return(b"\x00"), 0), (UserError("no"), 0)):
         tasks = ValidatorTasks(UntilDisagreement(), Ending())
-        tasks.add(0, answering(outcome))
+        tasks.add(0, 0, answering(outcome))
         assert tasks.finish() == verdict
 
 
@@ -48,7 +48,7 @@ def test_the_gate_decides_on_the_thread_of_the_block() -> None:
     gate = Gate(1)
     tasks = ValidatorTasks(gate, Ending())
     for call_no, outcome in enumerate((TRUE, FALSE, FALSE, TRUE)):
-        tasks.add(call_no, answering(outcome))
+        tasks.add(call_no, 0, answering(outcome))
     assert tasks.finish() == 2, "nobody asked the validator of block 1"
     assert gate.asked == [(0, None), (1, None), (2, None), (3, 2)]
     assert gate.blocks == [0, 1, 2, 3]
@@ -71,8 +71,8 @@ def test_an_interruption_drops_what_has_not_begun() -> None:
         ending.signal()
         raise VMErrorRaised("timeout")
 
-    tasks.add(0, cut_off)
-    tasks.add(1, answering(FALSE))
+    tasks.add(0, 0, cut_off)
+    tasks.add(1, 0, answering(FALSE))
     assert tasks.finish() is None
     assert gate.asked == [(0, None)]
 
@@ -83,8 +83,8 @@ def test_an_internal_error_counts_unless_an_earlier_block_disagreed() -> None:
 
     for first, lost in ((TRUE, True), (FALSE, False)):
         tasks = ValidatorTasks(Gate(), Ending())
-        tasks.add(0, answering(first))
-        tasks.add(1, failing)
+        tasks.add(0, 0, answering(first))
+        tasks.add(1, 0, failing)
         if lost:
             with pytest.raises(InternalErrorRaised, match="the module is gone"):
                 tasks.finish()

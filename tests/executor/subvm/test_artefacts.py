@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, InvalidContract, Return
 from pygenvm.executor.subvm import artefacts, compiler, engine
 from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.subvm.wasmtime_c import Module
 from tests.support.archives import install, runner_tar
 from tests.support.execution import Execution, command, config_file, execute_process, wat
 from tests.support.hosts import InMemoryHost, serving
@@ -249,6 +251,31 @@ def test_modules_of_contracts_are_trimmed_and_those_of_runners_stay(
     assert {path.name for path in tmp_path.glob("*.*")} == kept
     assert load(tmp_path, contracts[-1]).compiled == 0
     assert load(tmp_path, contracts[0]).compiled == 1
+
+
+def test_few_modules_of_contracts_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a VM uses is the VM's; what nobody uses is bounded in bytes, and loaded again."""
+    others = [ANSWER + custom(str(number)) for number in range(4)]
+    size = load_module(ArtefactStore(tmp_path), ANSWER).image_bytes()
+    monkeypatch.setattr(limits, "CONTRACT_MODULES_KEPT_BYTES", 2 * size)
+    store = ArtefactStore(tmp_path)
+    first = load_module(store, ANSWER)
+    assert load_module(store, ANSWER) is first
+    dropped = [weakref.ref(load_module(store, wasm)) for wasm in others]
+    assert [reference() is None for reference in dropped] == [True, True, False, False]
+    assert load_module(store, ANSWER) is not first
+    # Those of runners stay, however many there are.
+    runners = [weakref.ref(load_module(store, wasm, origin=f"{wasm!r}")) for wasm in others]
+    assert all(reference() is not None for reference in runners)
+
+
+def load_module(store: ArtefactStore, wasm: bytes, origin: str | None = None) -> Module:
+    return store.load(wasm, deterministic=True, counts_depth=True, origin=origin).module
+
+
+def custom(name: str) -> bytes:
+    """A custom section without content."""
+    return bytes([0, len(name) + 1, len(name)]) + name.encode()
 
 
 def test_what_is_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,3 +257,80 @@ def test_memory_of_the_calling_module_is_used_when_modules_call_each_other() -> 
     actions = {"Seq": [{"LinkWasm": "library.wasm"}, {"StartWasm": "program.wasm"}]}
     code = contract_zip(actions, {"library.wasm": library, "program.wasm": program})
     assert execute(code, host=InMemoryHost(balances={CONTRACT: 7})).outcome == Return(b"\x00")
+
+
+#: Writes the balance into its own memory, and hands the function of the host on in two ways.
+PASSING_ON = """(module $library
+  (import "genlayer_sdk" "get_self_balance" (func $f (param i32) (result i32)))
+  (memory (export "memory") 1) (table (export "table") 1 funcref) (elem (i32.const 0) $f)
+  (func (export "own") (result i32) (drop (call $f (i32.const 8))) (i32.load (i32.const 8)))
+  (func (export "at") (param i32) (result i32) (i32.load (local.get 0)))
+  (export "passed on" (func $f)))"""
+
+
+@pytest.mark.parametrize("first", ["library", "program"])
+@pytest.mark.parametrize("call", ["(call $f (i32.const 16))", "(call_indirect (type $f) (i32.const 16) (i32.const 0))"])
+def test_whoever_calls_a_host_function_that_was_passed_on_gets_the_result(first: str, call: str) -> None:
+    """The program imports nothing from the host; it traps where something is wrong."""
+    library = "(if (i32.ne (call $own) (i32.const 7)) (then (unreachable)))"
+    calling = f"""(if {call} (then (unreachable)))
+      (if (i32.ne (i32.load (i32.const 16)) (i32.const 7)) (then (unreachable)))"""
+    program = wat(
+        f"""(module (type $f (func (param i32) (result i32)))
+        (import "library" "passed on" (func $f (type $f)))
+        (import "library" "own" (func $own (result i32)))
+        (import "library" "at" (func $at (param i32) (result i32)))
+        (import "library" "table" (table 1 funcref))
+        (memory (export "memory") 2)
+        (func (export "_start")
+          {library + calling if first == "library" else calling + library}
+          (if (call $at (i32.const 16)) (then (unreachable)))
+          (if (i32.load (i32.const 8)) (then (unreachable)))))"""
+    )
+    actions = {"Seq": [{"LinkWasm": "library.wasm"}, {"StartWasm": "program.wasm"}]}
+    code = contract_zip(actions, {"library.wasm": wat(PASSING_ON), "program.wasm": program})
+    assert execute(code, host=InMemoryHost(balances={CONTRACT: 7})).outcome == Return(b"\x00")
+
+
+def test_a_library_with_a_table_for_others_calls_with_its_own_memory() -> None:
+    """The library imports nothing; the program puts a function of the host into its table."""
+    library = wat(
+        """(module $library (type $f (func (param i32) (result i32)))
+        (memory (export "memory") 1) (table (export "table") 1 funcref)
+        (func (export "call") (result i32)
+          (drop (call_indirect (type $f) (i32.const 8) (i32.const 0))) (i32.load (i32.const 8))))"""
+    )
+    program = wat(
+        """(module (import "genlayer_sdk" "get_self_balance" (func $f (param i32) (result i32)))
+        (import "library" "call" (func $call (result i32)))
+        (import "library" "table" (table 1 funcref)) (elem (i32.const 0) $f)
+        (memory (export "memory") 1)
+        (func (export "_start")
+          (drop (call $f (i32.const 16)))
+          (if (i32.ne (call $call) (i32.const 7)) (then (unreachable)))
+          (if (i32.load (i32.const 8)) (then (unreachable)))))"""
+    )
+    actions = {"Seq": [{"LinkWasm": "library.wasm"}, {"StartWasm": "program.wasm"}]}
+    code = contract_zip(actions, {"library.wasm": library, "program.wasm": program})
+    assert execute(code, host=InMemoryHost(balances={CONTRACT: 7})).outcome == Return(b"\x00")
+
+
+@pytest.mark.parametrize("maximum", ["", "3"])
+def test_growth_of_an_imported_memory_ends_at_the_maximum_of_its_module(maximum: str) -> None:
+    """In the start function too, before anybody can look at the instance. The pool has room, so has the machine."""
+    library = wat(f'(module $library (memory (export "m") 1 {maximum}))')
+    program = wat(
+        """(module (import "library" "m" (memory 1))
+        (func $grow (param i32 i32) (if (i32.ne (memory.grow (local.get 0)) (local.get 1)) (then (unreachable))))
+        (func $begin (call $grow (i32.const 65536) (i32.const -1)) (call $grow (i32.const 1) (i32.const 1)))
+        (start $begin)
+        (func (export "_start")
+          (call $grow (i32.const 0) (i32.const 2))
+          (call $grow (i32.const 2) (i32.const LAST))
+          (call $grow (i32.const 1) (i32.const NEXT))))""".replace("LAST", "-1" if maximum else "2").replace(
+            "NEXT", "2" if maximum else "4"
+        )
+    )
+    actions = {"Seq": [{"LinkWasm": "library.wasm"}, {"StartWasm": "program.wasm"}]}
+    code = contract_zip(actions, {"library.wasm": library, "program.wasm": program})
+    assert execute(code).outcome == Return(b"\x00")

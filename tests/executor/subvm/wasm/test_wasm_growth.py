@@ -60,13 +60,13 @@ def test_growth_beyond_the_own_maximum_takes_nothing() -> None:
 
 def test_growth_from_nothing_that_the_pool_refuses_traps_in_the_appended_function() -> None:
     prepared = counting(GROWING.format(limits="0"))
-    assert prepared.facts.grow_function == 2
+    assert (prepared.facts.refused_function, prepared.facts.grow_function) == (2, 3)
     run = Counted(prepared, PAGE - 1)
     assert run("grow", 0) == 0
     with pytest.raises(wasmtime.Trap) as trap:
         run("grow", 1)
     assert trap.value.trap_code == wasmtime.TrapCode.UNREACHABLE
-    assert [frame.func_index for frame in trap.value.frames] == [2, 0]
+    assert [frame.func_index for frame in trap.value.frames] == [3, 0]
     run.left = PAGE
     assert [run("grow", pages) for pages in (1, 1)] == [0, -1]
     assert run.left == 0
@@ -77,13 +77,70 @@ def test_growth_from_nothing_beyond_the_own_maximum_is_no_matter_of_the_pool() -
     assert run("grow", 2) == -1
 
 
+IMPORTING = """(module (import "a" "m" (memory 1))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"""
+
+
+def importing(left: int, maximum: int | None) -> Counted:
+    """A module that grows an imported memory which may have ``maximum`` pages."""
+    prepared = counting(IMPORTING)
+    assert prepared.facts.grown_import == ("a", "m")
+    memory = wasmtime.MemoryType(wasmtime.Limits(1, maximum))
+    pages = wasmtime.GlobalType(wasmtime.ValType.i64(), True)
+    extra = {
+        ("a", "m"): lambda store: wasmtime.Memory(store, memory),
+        ("genvm counters", "maximum"): lambda store: wasmtime.Global(store, pages, wasmtime.Val.i64(maximum or 65_536)),
+    }
+    return Counted(prepared, left, extra=extra)
+
+
 def test_an_imported_memory_is_counted_by_the_module_that_grows_it() -> None:
-    prepared = counting(
-        """(module (import "a" "m" (memory 1)) (func (export "grow") (result i32) (memory.grow (i32.const 1))))"""
-    )
-    kind = wasmtime.MemoryType(wasmtime.Limits(1, None))
-    run = Counted(prepared, PAGE, extra={("a", "m"): lambda store: wasmtime.Memory(store, kind)})
-    assert [run("grow"), run("grow"), run.left] == [1, -1, 0]
+    run = importing(PAGE, None)
+    assert [run("grow", 1), run("grow", 1), run.left] == [1, -1, 0]
+
+
+def test_the_maximum_of_an_imported_memory_is_its_own_and_not_what_the_import_says() -> None:
+    run = importing(100 * PAGE, 3)
+    assert [run("grow", pages) for pages in (3, 1, 2, 1, 1)] == [-1, 1, -1, 2, -1]
+    assert run.left == 98 * PAGE
+
+
+# --- a machine without memory: an engine that is told a smaller limit refuses in the same way ----
+
+
+@pytest.mark.parametrize("limits", ["0", "1", "1 10", "1 4"])
+def test_growth_that_only_the_machine_refuses_traps_in_a_function_of_its_own(limits: str) -> None:
+    prepared = counting(GROWING.format(limits=limits))
+    run = Counted(prepared, 100 * PAGE)
+    run.store.set_limits(memory_size=3 * PAGE)
+    size = int(limits[0])
+    assert run("grow", 3 - size) == size
+    left = run.left
+    with pytest.raises(wasmtime.Trap) as trap:
+        run("grow", 1)
+    assert [frame.func_index for frame in trap.value.frames] == [
+        prepared.facts.refused_function,
+        prepared.facts.grow_function,
+        0,
+    ]
+    assert run.left == left
+    # What the pool or the memory's own maximum refuses too is no affair of the machine.
+    run.left = PAGE - 1
+    assert run("grow", 1) == -1
+
+
+def test_growth_beyond_the_maximum_of_a_machine_without_memory_is_refused_as_everywhere() -> None:
+    run = Counted(counting(GROWING.format(limits="1 4")), 100 * PAGE)
+    run.store.set_limits(memory_size=3 * PAGE)
+    assert [run("grow", pages) for pages in (2, 2, 65_536, -1)] == [1, -1, -1, -1]
+
+
+def test_growth_of_an_imported_memory_that_only_the_machine_refuses() -> None:
+    run = importing(100 * PAGE, 4)
+    run.store.set_limits(memory_size=2 * PAGE)
+    assert [run("grow", pages) for pages in (1, 3)] == [1, -1]
+    with pytest.raises(wasmtime.Trap, match="unreachable"):
+        run("grow", 2)
 
 
 @pytest.mark.parametrize("counts_depth", [False, True])

@@ -30,7 +30,7 @@ def facts(text: str, *, deterministic: bool = True) -> ModuleFacts:
 def test_nothing_to_change_gives_the_same_bytes(deterministic: bool) -> None:
     code = wat('(module $m (memory (export "memory") 1) (func (export "_start")))')
     assert prepare(code, deterministic=deterministic) == PreparedModule(
-        code, ModuleFacts("m", None, None, None, ("memory",), 65536, 0, False)
+        code, ModuleFacts("m", None, None, None, None, None, ("memory",), 65536, 0, False)
     )
 
 
@@ -41,7 +41,7 @@ def test_nondet_keeps_floats() -> None:
 
 def test_empty_module() -> None:
     assert prepare(HEADER, deterministic=True) == PreparedModule(
-        HEADER, ModuleFacts(None, None, None, None, (), 0, 0, False)
+        HEADER, ModuleFacts(None, None, None, None, None, None, (), 0, 0, False)
     )
 
 
@@ -83,15 +83,24 @@ def test_tables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "expected"), [("wasi_snapshot_preview1", True), ("genlayer_sdk", True), ("env", False)]
+    ("fields", "expected"),
+    [
+        ('(import "genlayer_sdk" "f" (func))', True),
+        ('(import "other" "passed on" (func))', True),
+        ('(import "other" "t" (table 1 funcref))', True),
+        ('(table (export "t") 1 funcref)', True),
+        ("(table 1 funcref)", False),
+        ('(import "other" "m" (memory 1)) (func (export "f"))', False),
+    ],
 )
-def test_imports_host(module: str, expected: bool) -> None:
-    assert facts(f'(module (import "{module}" "f" (func)))').imports_host is expected
+def test_which_modules_may_call_the_host(fields: str, expected: bool) -> None:
+    assert facts(f"(module {fields})").may_call_host is expected
 
 
 def test_facts_survive_json() -> None:
-    found = facts("(module $n (memory 1) (func (result f32) (f32.neg (f32.const 1))))")
-    assert found.ban_function == 1
+    fields = '(import "a" "m" (memory 1)) (func (drop (memory.grow (i32.const 1))) (drop (f32.neg (f32.const 1))))'
+    found = facts(f"(module $n {fields})")
+    assert (found.ban_function, found.grown_import) == (1, ("a", "m"))
     assert ModuleFacts.from_json(json.loads(json.dumps(found.to_json()))) == found
     with pytest.raises(KeyError):
         ModuleFacts.from_json({})
