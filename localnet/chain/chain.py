@@ -76,6 +76,7 @@ class Chain:
         node_address: str = "0x",
         eth_call: EthCall | None = None,
         durable: bool = True,
+        strict_views: bool = False,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -87,11 +88,13 @@ class Chain:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
+        :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
+            do both in the name of the caller.
         """
         self._database = Database(
             Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
         )
-        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call)
+        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call, strict_views)
         self._commands = 0
         self._idle = asyncio.Event()
         self._idle.set()

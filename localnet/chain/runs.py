@@ -23,6 +23,8 @@ from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest
 
 #: Reading, writing, sending, calling other contracts, nondet blocks (spec executor/10).
 ALL_PERMISSIONS = "rwscn"
+#: The same, but contracts that are called can neither send nor emit events.
+STRICT_PERMISSIONS = "rwScn"
 #: Neither writing nor sending, as for the manager's read-only runs (spec modules/04 §6.7).
 VIEW_PERMISSIONS = "rcn"
 READ_PERMISSIONS = "r"
@@ -43,6 +45,12 @@ class Runs:
     clock: Callable[[], datetime]
     node_address: str
     eth_call: EthCall | None
+    strict_views: bool
+
+    @property
+    def permissions(self) -> str:
+        """Those of transactions."""
+        return STRICT_PERMISSIONS if self.strict_views else ALL_PERMISSIONS
 
     def identify(self, state: StateView, transaction: Transaction, queued: int = 0) -> Identity:
         """Identity of a transaction that is about to be executed; ``queued`` is its number in the queue."""

@@ -202,7 +202,7 @@ def test_order_of_failures(tmp_path: Path) -> None:
     assert "/nowhere" in failing(config=no_registry)
 
 
-@pytest.mark.parametrize("permissions", ["x", "rr", "rwscnr", "R", " r"])
+@pytest.mark.parametrize("permissions", ["x", "rr", "rwscnr", "R", " r", "sS", "SS"])
 def test_invalid_permissions(permissions: str) -> None:
     assert failing("--permissions", permissions) == f"Error: Invalid permissions {permissions}"
 
