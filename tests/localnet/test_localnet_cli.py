@@ -364,11 +364,11 @@ def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pyt
 def test_addresses_without_a_checksum(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digits = BOB.as_hex[2:]
     for word in (BOB.as_hex, "0x" + digits.lower(), "0x" + digits.upper()):
-        arguments = f'["{word}", {{"$addr": "{word}"}}]'
-        code, document = run_json(capsys, "call", "[b]pay", "--from", word, "--args", arguments)
-        assert code == 0
-        assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}] * 2
-        assert document["transaction"]["from"]["name"] == "bob"
+        for method, argument in (("[b]pay", f'["{word}"]'), ("echo", f'[{{"$addr": "{word}"}}]')):
+            code, document = run_json(capsys, "call", method, "--from", word, "--args", argument)
+            assert code == 0
+            assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}]
+            assert document["transaction"]["from"]["name"] == "bob"
 
 
 def test_the_database_of_the_nearest_project(
