@@ -62,9 +62,9 @@ class _Counter:
         self.calls.append((name, self.used(vm)))
 
 
-def _compile_here(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:
+def _compile_here(wasm: bytes, *, deterministic: bool, trusted: bool) -> tuple[bytes, ModuleFacts]:
     """In place of the child process, whose engine does not count. The modules are our own."""
-    made = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
+    made = prepare(wasm, deterministic=deterministic, trusted=trusted)
     return Module.compile(engines.engine(), made.code).serialize(), made.facts
 
 

@@ -133,8 +133,11 @@ WASM_EDITED_BYTES = 1 << 20
 WASM_DEPTH_BYTES = 7 << 20
 #: Values of instructions that the estimate of one frame assumes to be alive at once, at most.
 WASM_FRAME_VALUES_MAX = 1024
-#: Functions that call nothing are not counted up to this estimate.
+#: Functions that call nothing are not counted up to this estimate, in runners chains of functions that lead to no
+#: recursion.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
+#: Estimate of functions of a runner that call each other without being counted.
+WASM_UNCOUNTED_CHAIN_BYTES_MAX = 1000
 #: Validator tasks that may wait, and that run at once (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4

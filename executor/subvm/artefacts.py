@@ -68,7 +68,7 @@ class _Mode(NamedTuple):
     """How a module is prepared."""
 
     deterministic: bool
-    counts_depth: bool
+    trusted: bool
 
 
 class ArtefactStore:
@@ -89,7 +89,7 @@ class ArtefactStore:
         self.compile_time_ns = 0
 
     def load(
-        self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool, origin: str | None = None
+        self, wasm: bytes | memoryview, *, deterministic: bool, trusted: bool, origin: str | None = None
     ) -> LoadedModule:
         """The module of ``wasm``, from memory, from disk or freshly compiled; prepared as the flags say.
 
@@ -98,7 +98,7 @@ class ArtefactStore:
         :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
         :raises InstallationFault: the compiler ran out of its limits.
         """
-        mode = _Mode(deterministic, counts_depth)
+        mode = _Mode(deterministic, trusted)
         if origin is None:
             return self._load(wasm, mode)
         place = _digest_of(origin.encode(), mode, "place")
@@ -177,7 +177,7 @@ class ArtefactStore:
 
         begun = time.perf_counter_ns()
         self.compiled += 1
-        code, facts = compile_module(wasm, deterministic=mode.deterministic, counts_depth=mode.counts_depth)
+        code, facts = compile_module(wasm, deterministic=mode.deterministic, trusted=mode.trusted)
         self.compile_time_ns += time.perf_counter_ns() - begun
         digest = blake3(code).hexdigest()
         if folder is self.contracts and len(code) > _room(len(wasm)):
@@ -241,7 +241,7 @@ def _digest_of(content: bytes | memoryview, mode: _Mode, kind: str) -> str:
     digest.update(kind.encode())
     digest.update(fingerprint())
     digest.update(_changes())
-    digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())
+    digest.update(f"deterministic={mode.deterministic} trusted={mode.trusted}".encode())
     return digest.hexdigest()
 
 

@@ -15,13 +15,13 @@ from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasm.prepare import prepare
 
 
-def compile_module(wasm: bytes, *, deterministic: bool, counts_depth: bool) -> tuple[bytes, ModuleFacts]:
+def compile_module(wasm: bytes, *, deterministic: bool, trusted: bool) -> tuple[bytes, ModuleFacts]:
     """The artefact of ``wasm``, prepared as the flags say, and what is known of the module.
 
     :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
     :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
-    prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
+    prepared = prepare(wasm, deterministic=deterministic, trusted=trusted)
     return compile_in_child(wasm, prepared.code), prepared.facts
 
 
