@@ -11,12 +11,20 @@ Functions that lead to no recursion end a stack, once; they are not counted eith
 WASM_UNCOUNTED_FRAME_BYTES_MAX for a chain of them.
 
 The estimate of a frame follows what the compiler makes of the functions of C programs: it is at least their real frame,
-which a test compares for CPython, but no bound for code that is made to exceed it. Runners are not.
+which a test compares for CPython, but no bound for code that is made to exceed it. Runners are not. Estimate and chains
+are three to ten times what a recursion really takes, and that would end recursions of CPython before its own limit
+does. So the native stack is made larger, and of the counter a function takes one part of WASM_RUNNER_FRAME_PARTS.
 """
 
 from __future__ import annotations
 
-from pygenvm.executor.limits import WASM_UNCOUNTED_CHAIN_BYTES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
+from math import isqrt
+
+from pygenvm.executor.limits import (
+    WASM_RUNNER_FRAME_PARTS,
+    WASM_UNCOUNTED_CHAIN_BYTES_MAX,
+    WASM_UNCOUNTED_FRAME_BYTES_MAX,
+)
 from pygenvm.executor.subvm.wasm.binary import Reader
 from pygenvm.executor.subvm.wasm.instructions import CALLS, INDIRECT_CALLS, Body, bodies, scanner, walk
 from pygenvm.executor.subvm.wasm.module import HOST_MODULES, ExternKind, Module
@@ -24,12 +32,11 @@ from pygenvm.executor.subvm.wasm.module import HOST_MODULES, ExternKind, Module
 _SCANNER = scanner(CALLS, INDIRECT_CALLS)
 _CALL, _CALL_INDIRECT = 0x10, 0x11
 
-# Return address, frame pointer, saved registers, and a few values that no local shows.
-_FRAME_BASE = 96
+# Return address, frame pointer, and the registers that x86-64 makes functions save. Where a function saves more of them,
+# it keeps there what it would otherwise keep in its frame.
+_FRAME_BASE = 56
 _VALUE_BYTES = 8
-# The larger a function, the more of its values have a place of their own.
-_CODE_BYTES_PER_BYTE = 4
-_CODE_FRAME_BYTES_MAX = 1024
+_VALUES_OF_CODE_MAX = 128
 
 
 def counted_functions(module: Module) -> dict[int, int] | None:
@@ -90,7 +97,7 @@ class _Calls:
         for function in counted:
             chain = max((below[node] for node in self.callees[function] if node in below), default=0)
             chosen[function] = self.frames[function] + chain
-        return chosen
+        return {function: -(-size // WASM_RUNNER_FRAME_PARTS) for function, size in chosen.items()}
 
     def _ends(self) -> tuple[dict[int, int], set[int]]:
         """The nodes that lead to no recursion; and those of them that count, because they begin too long a chain."""
@@ -168,6 +175,7 @@ def _read_calls(module: Module) -> _Calls | None:
 
 def _frame(module: Module, body: Body) -> int:
     kind = module.function_type(body.function)
-    values = len(kind.params) + len(kind.results) + body.locals
-    of_code = min((body.last - body.first) // _CODE_BYTES_PER_BYTE, _CODE_FRAME_BYTES_MAX)
-    return _FRAME_BASE + _VALUE_BYTES * values + of_code
+    # What is on the operand stack, and has a place of its own because places are not shared well: few values more in
+    # large functions than in small ones.
+    of_code = min(isqrt(body.last - body.first), _VALUES_OF_CODE_MAX)
+    return _FRAME_BASE + _VALUE_BYTES * (len(kind.params) + len(kind.results) + body.locals + of_code)
