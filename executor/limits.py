@@ -128,8 +128,8 @@ WASM_BLOCK_VALUES_MAX = 20_000
 #: Size of the code with what we write into it: so many bytes for each byte of the module, and so many more.
 WASM_EDITED_BYTES_PER_BYTE = 8
 WASM_EDITED_BYTES = 1 << 20
-#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together; those of runners take
-#: one part of so many of their estimate. CPython's own recursion limits are reached first. The function that exceeds the
+#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together; a runner's take one
+#: part of so many of their estimate. CPython's own recursion limits are reached first. The function that exceeds the
 #: sum has its frame already: all parts of the sum and the largest frames fit into WASM_STACK_BYTES.
 WASM_DEPTH_BYTES = 7 << 20
 WASM_RUNNER_FRAME_PARTS = 3

@@ -32,8 +32,8 @@ from pygenvm.executor.subvm.wasm.module import HOST_MODULES, ExternKind, Module
 _SCANNER = scanner(CALLS, INDIRECT_CALLS)
 _CALL, _CALL_INDIRECT = 0x10, 0x11
 
-# Return address, frame pointer, and the registers that x86-64 makes functions save. Where a function saves more of them,
-# it keeps there what it would otherwise keep in its frame.
+# Return address, frame pointer, and the registers that x86-64 makes functions save. Where there are more, they hold what
+# would otherwise be in the frame.
 _FRAME_BASE = 56
 _VALUE_BYTES = 8
 _VALUES_OF_CODE_MAX = 128
@@ -58,7 +58,8 @@ class _Calls:
         #: The node of each type; equal ones are the same.
         self.types = [types[kind] for kind in module.types]
         self.defined = range(module.imported_functions, functions)
-        self.exported = {item.index for item in module.exports if item.kind == ExternKind.FUNCTION}
+        #: Functions that other modules may call while they are called from here.
+        self.entered: set[int] = set()
         nodes = functions + len(module.types)
         self.callees: list[dict[int, None]] = [{} for _ in range(nodes)]
         self.callers: list[list[int]] = [[] for _ in range(nodes)]
@@ -84,7 +85,7 @@ class _Calls:
             longest_above = max((above[node] for node in self.callers[function] if node in above), default=0)
             if (
                 # Nobody else answers for what is below a function that another module calls.
-                function in self.exported
+                function in self.entered
                 or longest_above + frame + longest_below > WASM_UNCOUNTED_CHAIN_BYTES_MAX
                 or self._comes_back(function, below)
             ):
@@ -164,12 +165,15 @@ def _read_calls(module: Module) -> _Calls | None:
             index = reader.u32()
             if index in functions:
                 calls.add(calls.types[module.functions[index]], index)
-    # Another module may call what this one exports; the executor's own functions do not.
-    others = [item.module not in HOST_MODULES for item in module.imports if item.kind == ExternKind.FUNCTION]
-    for imported, of_other in enumerate(others):
-        for exported in calls.exported if of_other else ():
-            if exported in calls.defined:
-                calls.add(imported, exported)
+    # Functions of other modules may call what this one exports; the executor's own do not.
+    imports = [item.module for item in module.imports if item.kind == ExternKind.FUNCTION]
+    of_others = [index for index, name in enumerate(imports) if name not in HOST_MODULES]
+    exported = {item.index for item in module.exports if item.kind == ExternKind.FUNCTION}
+    if of_others:
+        calls.entered = exported.intersection(calls.defined)
+    for imported in of_others:
+        for entered in calls.entered:
+            calls.add(imported, entered)
     return calls
 
 
