@@ -32,8 +32,8 @@ from pygenvm.executor.subvm.wasm.module import HOST_MODULES, ExternKind, Module
 _SCANNER = scanner(CALLS, INDIRECT_CALLS)
 _CALL, _CALL_INDIRECT = 0x10, 0x11
 
-# Return address, frame pointer, and the registers that x86-64 makes functions save. Where there are more, they hold what
-# would otherwise be in the frame.
+# Return address, frame pointer, and the registers that functions save on x86-64. Where there are more of them, they
+# hold what would otherwise be in the frame.
 _FRAME_BASE = 56
 _VALUE_BYTES = 8
 _VALUES_OF_CODE_MAX = 128
