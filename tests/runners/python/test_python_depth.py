@@ -82,7 +82,7 @@ UNCHECKED = {
     "death of class methods": ("len", "classmethod(value)", "value = None"),
     "death of generators": ("1", "held(value)", "value = None"),
 }
-TOO_DEEP = 40_000
+TOO_DEEP = 60_000
 
 
 @pytest.fixture(scope="module")
