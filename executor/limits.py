@@ -15,8 +15,8 @@ EXIT_STATUS_MAX = 125
 INSTANCES_PER_VM = 1000
 TABLES_PER_VM = 100
 MEMORIES_PER_VM = 100
-#: Native stack of one VM. CPython's own recursion limits are reached first.
-WASM_STACK_BYTES = 8 << 20
+#: Native stack of one VM: address space, of which code touches far less (see WASM_DEPTH_BYTES).
+WASM_STACK_BYTES = 24 << 20
 #: Sub-VMs inside each other. RAM ends a Python contract's nesting earlier; this bounds the native stack.
 VM_DEPTH = 64
 #: Native stack that the host side of one nesting level may use.
@@ -142,13 +142,18 @@ WASM_BLOCK_VALUES_MAX = 20_000
 #: Size of the code with what we write into it: so many bytes for each byte of the module, and so many more.
 WASM_EDITED_BYTES_PER_BYTE = 8
 WASM_EDITED_BYTES = 1 << 20
-#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. The function that
-#: exceeds the sum has its frame already: the sum and the largest frames fit into WASM_STACK_BYTES.
+#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together; a runner's take one
+#: part of so many of their estimate. CPython's own recursion limits are reached first. The function that exceeds the
+#: sum has its frame already: all parts of the sum and the largest frames fit into WASM_STACK_BYTES.
 WASM_DEPTH_BYTES = 7 << 20
+WASM_RUNNER_FRAME_PARTS = 3
 #: Values of instructions that the estimate of one frame assumes to be alive at once, at most.
 WASM_FRAME_VALUES_MAX = 1024
-#: Functions that call nothing are not counted up to this estimate.
+#: Functions that call nothing are not counted up to this estimate, in runners chains of functions that lead to no
+#: recursion.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
+#: Estimate of functions of a runner that call each other without being counted between two that are.
+WASM_UNCOUNTED_CHAIN_BYTES_MAX = 1000
 #: Validator tasks that may wait, and that have begun (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4

@@ -216,10 +216,9 @@ class SubVM:
     # --- loading -----------------------------------------------------------------------------------
 
     def _load(self, archive: Archive, name: str) -> LoadedModule:
-        # Runners are trusted with the native stack: CPython has limits of its own, and pays for no counter.
-        own = archive.id == on_chain_id(self.spec.message.contract_address.as_bytes)
+        trusted = archive.id != on_chain_id(self.spec.message.contract_address.as_bytes)
         return self.services.artefacts.load(
-            archive.file(name), deterministic=self.deterministic, counts_depth=own, origin=archive.origin(name)
+            archive.file(name), deterministic=self.deterministic, trusted=trusted, origin=archive.origin(name)
         )
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:

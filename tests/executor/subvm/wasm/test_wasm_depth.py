@@ -23,7 +23,7 @@ from tests.support.package_engine import engine, view_of
 
 def counting(wasm: bytes, *, deterministic: bool = False) -> PreparedModule:
     assert is_valid(wasm)
-    return prepare(wasm, deterministic=deterministic, counts_depth=True)
+    return prepare(wasm, deterministic=deterministic, trusted=False)
 
 
 class Vm:
