@@ -46,7 +46,10 @@ def add_parser(commands: Any) -> None:
         help="write this to stdout at the end; repeatable",
     )
     parser.add_argument(
-        "--permissions", default="rwscn", metavar="S", help="subset of r(ead) w(rite) s(end) c(all) n(ondet)"
+        "--permissions",
+        default="rwscn",
+        metavar="S",
+        help="subset of r(ead) w(rite) s(end) c(all) n(ondet); S: s, but not for contracts that are called",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the host and module traffic to FILE")
     parser.add_argument(

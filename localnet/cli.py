@@ -365,7 +365,8 @@ def _net(options: argparse.Namespace) -> LocalNet:
         print(f"waiting for another genvm local command on {path} (at most {seconds})", file=sys.stderr)
 
     timeout = getattr(options, "timeout", limits.RUN_SECONDS)
-    return LocalNet(path, executor=options.executor, timeout=timeout, on_wait=on_wait)
+    strict_views = getattr(options, "strict_views", False)
+    return LocalNet(path, executor=options.executor, timeout=timeout, on_wait=on_wait, strict_views=strict_views)
 
 
 def _names(net: LocalNet) -> Any:
@@ -466,6 +467,11 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
     if value:
         parser.add_argument(
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
+        )
+        parser.add_argument(
+            "--strict-views",
+            action="store_true",
+            help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
     _timeout_option(parser)
     _traceback_option(parser)

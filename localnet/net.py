@@ -57,6 +57,7 @@ class LocalNet:
         node_address: str = "0x",
         eth_call: EthCall | None = None,
         durable: bool = True,
+        strict_views: bool = False,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -66,6 +67,8 @@ class LocalNet:
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
+        :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
+            do both in the name of the caller.
         """
         #: Where the paths of the authors' files in the database begin.
         self._folder = Path(db_path).absolute().parent
@@ -79,6 +82,7 @@ class LocalNet:
             node_address=node_address,
             eth_call=eth_call,
             durable=durable,
+            strict_views=strict_views,
         )
 
     # --- commands that write ----------------------------------------------------------------------

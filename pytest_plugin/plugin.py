@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pygenvm.pytest_plugin import served, times
+from pygenvm.pytest_plugin import served, times, views
 
 _NAME = "pygenvm.pytest_plugin.plugin"
 _FIXTURES = "pygenvm.pytest_plugin.fixtures"
@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     when = "time at which tests of contracts start: ISO 8601, or `now`"
     parser.getgroup("genvm").addoption("--genvm-time", metavar="TIME", default=None, help=when)
     parser.addini("genvm_time", f"{when} (default: 2026-01-01T00:00:00Z)", default="")
+    parser.addini("genvm_strict_views", "contracts that are called can neither send nor emit events", type="bool")
     parser.addini("genvm_direct", "take the direct_* fixtures also where genlayer-test is installed", type="bool")
 
 
@@ -48,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Last of all plugins, or else fixtures of the same names would be the other's.
     config.pluginmanager.register(importlib.import_module(_FIXTURES), _FIXTURES)
     times.configured = config.getoption("genvm_time") or config.getini("genvm_time")
+    views.strict = config.getini("genvm_strict_views")
     try:
         times.start_time()
     except ValueError as error:

@@ -19,6 +19,7 @@ from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.module_server import Call, ModuleServer, Reply, serving_module
 from pygenvm.localnet.net import LocalNet
 from pygenvm.localnet.schema import NoSchema
+from pygenvm.pytest_plugin import views
 from pygenvm.pytest_plugin.addresses import OWNER, create_address, create_test_addresses, plain
 from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
@@ -56,6 +57,7 @@ class Bench:
             node_address=str(number),
             eth_call=mocks.eth_call,
             durable=False,
+            strict_views=views.strict,
         )
 
 

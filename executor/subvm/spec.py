@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import frozen, replaced
 
 if TYPE_CHECKING:
     from pygenvm.executor.message import ExtendedMessage
@@ -20,16 +20,36 @@ class Permissions:
     send_messages: bool = False
     call_others: bool = False
     spawn_nondet: bool = False
+    emit_events: bool = False
+    """No letter stands for it."""
+    strict_views: bool = False
+    """What is called may neither send nor emit events. Ours; by the specification it does that for the caller."""
 
     @classmethod
     def parse(cls, text: str) -> Permissions:
-        """Any subset of ``rwscn``, each letter at most once.
+        """Any subset of ``rwscn``, each letter at most once. In place of ``s``, ``S`` is sending with strict views.
 
         :raises ValueError: another letter, or one given twice.
         """
-        if len(set(text)) != len(text) or set(text) - set("rwscn"):
+        if len(set(text.lower())) != len(text) or set(text) - set("rwsScn"):
             raise ValueError(f"Invalid permissions {text}")
-        return cls("r" in text, "w" in text, "s" in text, "c" in text, "n" in text)
+        read, write, call, nondet = (letter in text for letter in "rwcn")
+        send, strict = "s" in text.lower(), "S" in text
+        return cls(read, write, send, call, nondet, emit_events=True, strict_views=strict)
+
+    def of_callee(self) -> Permissions:
+        """Those of a contract that is called (spec executor/03 "Permissions")."""
+        if self.strict_views:
+            return replaced(self, write_storage=False, send_messages=False, emit_events=False)
+        return replaced(self, write_storage=False)
+
+    def of_sandbox(self, allow_write_ops: bool) -> Permissions:
+        """Those of a sandbox (spec executor/03 "Permissions")."""
+        return Permissions(
+            write_storage=self.write_storage and allow_write_ops,
+            send_messages=self.send_messages and allow_write_ops,
+            emit_events=self.emit_events,
+        )
 
 
 @frozen

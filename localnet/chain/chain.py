@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
@@ -76,6 +76,7 @@ class Chain:
         node_address: str = "0x",
         eth_call: EthCall | None = None,
         durable: bool = True,
+        strict_views: bool = False,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -87,11 +88,13 @@ class Chain:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
+        :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
+            do both in the name of the caller.
         """
         self._database = Database(
             Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
         )
-        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call)
+        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call, strict_views)
         self._commands = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -153,6 +156,7 @@ class Chain:
         if not 0 <= salt < 1 << 256:
             raise BadValue("the salt must be from 0 to 2^256 - 1")
         _check_code(code)
+        _check_calldata(data)
 
         def transaction(state: StateView) -> Transaction:
             address = accounts.contract_address(sender, salt=salt, nonce=state.nonce(sender))
@@ -174,6 +178,7 @@ class Chain:
         :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :raises BadRequest: impossible value or sender, or no such contract. Nothing was run.
         """
+        _check_calldata(data)
 
         def transaction(state: StateView) -> Transaction:
             _existing(state, contract)
@@ -226,6 +231,7 @@ class Chain:
         :param sync: without nondet blocks.
         :raises BadRequest: impossible sender, or no such contract.
         """
+        _check_calldata(data)
         transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, data)
         async with self._database.reading() as session, session.view() as state:
             async with state.reading:
@@ -239,6 +245,7 @@ class Chain:
     ) -> Receipt:
         """Calls a contract that is not deployed, on a network without any; the database is not used."""
         _check_code(code)
+        _check_calldata(data)
         contract = accounts.contract_address(sender, salt=0, nonce=0)
         with contextlib.closing(Store(None)) as store:
             state = StateView(store, asyncio.Lock())
@@ -389,6 +396,11 @@ def _check_sender(state: StateView | Store, sender: Address, origin: Address, va
 def _check_code(code: bytes) -> None:
     if len(code) > CONTRACT_FILE_BYTES:
         raise BadValue(f"the contract has {len(code)} bytes, the limit is {CONTRACT_FILE_BYTES}")
+
+
+def _check_calldata(data: bytes) -> None:
+    if len(data) > HOST_REPLY_SLICE_BYTES:
+        raise BadValue(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
 
 
 def _existing(state: StateView, contract: Address) -> ContractInfo:

@@ -60,7 +60,8 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         _FORBIDDEN,
         "{expr} is not allowed here.",
         "Not allowed are: a view that writes or sends, storage inside a nondet block or sandbox, a slot that is locked,"
-        " web and LLM calls outside of a nondet block.",
+        " web and LLM calls outside of a nondet block, and with strict views sending and events in a contract that is"
+        " called.",
     ),
     _Hint(
         r"SystemError: 7: inbalance",

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.host_protocol.server import LEFT
 from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.run.printing import result_line
 from pygenvm.localnet.chain import accounts
@@ -22,6 +23,8 @@ from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest
 
 #: Reading, writing, sending, calling other contracts, nondet blocks (spec executor/10).
 ALL_PERMISSIONS = "rwscn"
+#: The same, but contracts that are called can neither send nor emit events.
+STRICT_PERMISSIONS = "rwScn"
 #: Neither writing nor sending, as for the manager's read-only runs (spec modules/04 §6.7).
 VIEW_PERMISSIONS = "rcn"
 READ_PERMISSIONS = "r"
@@ -42,6 +45,12 @@ class Runs:
     clock: Callable[[], datetime]
     node_address: str
     eth_call: EthCall | None
+    strict_views: bool
+
+    @property
+    def permissions(self) -> str:
+        """Those of transactions."""
+        return STRICT_PERMISSIONS if self.strict_views else ALL_PERMISSIONS
 
     def identify(self, state: StateView, transaction: Transaction, queued: int = 0) -> Identity:
         """Identity of a transaction that is about to be executed; ``queued`` is its number in the queue."""
@@ -69,7 +78,7 @@ class Runs:
         }
         request = RunRequest(message, "0x" + tx_id.hex(), permissions, self.timeout, sync, self.node_address)
         report = await self.executor(host, request)
-        if host.result is None or not report.consumed:
+        if host.result is None or report.failure is not None:
             return InternalError(_crash_text(report)), report
         try:
             return decode_result(host.result).outcome, report
@@ -103,6 +112,9 @@ def _crash_text(report: RunReport) -> str:
         return "the executor did not end after its time was over and was killed"
     if report.exit_status < 0:
         return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
+    if report.failure is not None and report.failure != LEFT:
+        # The executor only knows that its host is gone.
+        return f"the connection to the executor broke: {report.failure[:500]}"
     lines = report.stderr.text().strip().splitlines()
     if report.exit_status == 1 and lines and lines[-1].startswith(_START_ERROR):
         return f"the executor cannot start: {lines[-1].removeprefix(_START_ERROR)[:500]}"

@@ -27,7 +27,7 @@ from pygenvm.localnet.chain.model import (
 )
 from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.run_host import RunHost
-from pygenvm.localnet.chain.runs import ALL_PERMISSIONS, Identity, Runs, streams
+from pygenvm.localnet.chain.runs import Identity, Runs, streams
 from pygenvm.localnet.chain.store import Changes
 from pygenvm.localnet.executors.base import RunReport
 
@@ -125,7 +125,7 @@ async def _outcome(
             return VMError("forbidden", "there is already a contract at this address"), None
         case Kind.CALL | Kind.ERROR, True:
             return VMError(_ABSENT_CONTRACT, "there is no contract at this address"), None
-    return await runs.run(host, transaction, identity, permissions=ALL_PERMISSIONS)
+    return await runs.run(host, transaction, identity, permissions=runs.permissions)
 
 
 def _effects(

@@ -500,6 +500,72 @@ def test_views_cannot_write(net: LocalNet) -> None:
     assert "SystemError: 6: forbidden" in receipt.stderr.text()
 
 
+#: An oracle that sends the money of whoever asks it, of which it must have as much, and says something in their name.
+THIEF = (
+    HEADER
+    + """
+from genlayer import *
+
+class Thief(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.view
+    def price(self, effect: str, to: Address) -> int:
+        if effect == 'send':
+            gl.get_contract_at(to).emit_transfer(value=u256(9))
+        elif effect == 'emit':
+            Sold(to).emit()
+        return 5
+
+    @gl.public.write.payable
+    def __receive__(self) -> None:
+        pass
+
+class Sold(gl.Event):
+    def __init__(self, to: Address, /): ...
+"""
+)
+TRUSTING = (
+    HEADER
+    + """
+from genlayer import *
+
+class Trusting(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write.payable
+    def buy(self, oracle: Address, effect: str, to: Address) -> int:
+        return gl.get_contract_at(oracle).view().price(effect, to)
+"""
+)
+
+
+def test_strict_views(tmp_path: Path) -> None:
+    """What is called in a view acts for the caller, as on nodes, unless the network is strict about views."""
+    for name, code in (("thief", THIEF), ("trusting", TRUSTING)):
+        (tmp_path / f"{name}.py").write_text(code)
+        assert genvm(tmp_path, "deploy", f"{name}.py").returncode == 0
+    assert genvm(tmp_path, "call", "thief", "", "--value", "9").returncode == 0
+
+    def buy(effect: str, *options: str) -> dict[str, Any]:
+        args = json.dumps([{"$addr": "thief"}, effect, {"$addr": "bob"}])
+        done = genvm(tmp_path, "call", "trusting", "buy", "--args", args, "--value", "9", "--json", *options)
+        document: dict[str, Any] = json.loads(done.stdout)
+        assert document["ok"] == (done.returncode == 0), done.stderr
+        return document
+
+    (stolen,) = buy("send")["transaction"]["messages"]
+    assert (stolen["value"], stolen["to"]["address"]) == (9, BOB.as_hex)
+    assert len(buy("emit")["transaction"]["events"]) == 1
+    for effect in ("send", "emit"):
+        refused = buy(effect, "--strict-views")
+        assert refused["error"]["message"] == "exit_code 1"
+        assert "strict views" in refused["error"]["advice"]
+    assert buy("nothing", "--strict-views")["result"] == 5
+
+
 def test_schema_turns_hex_strings_into_addresses(net: LocalNet) -> None:
     contract = deploy(net, (EXAMPLES / "token.py").read_text(), 1000)
     assert net.schema(contract) == net.schema_of_code((EXAMPLES / "token.py").read_bytes())

@@ -52,6 +52,28 @@ class Echo(gl.Contract):
 """
 )
 
+#: Asks another contract in a view, which takes the value that came with the question if it has as much itself.
+CALLER = (
+    HEADER
+    + """
+class Caller(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write.payable
+    def ask(self, other: Address) -> None:
+        gl.get_contract_at(other).view().answer(other)
+
+    @gl.public.view
+    def answer(self, to: Address) -> None:
+        gl.get_contract_at(to).emit_transfer(value=u256(7))
+
+    @gl.public.write.payable
+    def __receive__(self) -> None:
+        pass
+"""
+)
+
 #: Asks the web and language models.
 ASKING = (
     HEADER

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pytest_plugin.contracts import ECHO
+from tests.pytest_plugin.contracts import CALLER, ECHO
 
 pytestmark = pytest.mark.usefixtures("built_runners")
 
@@ -166,6 +166,22 @@ def test_marked(direct_vm):
     (project / "pytest.ini").write_text("[pytest]\ngenvm_time = now\n")
     assert f"NOW {datetime.now(UTC).year}-" in run_pytest(project, "-s")
     assert "ERROR: genvm_time: Invalid isoformat string: 'noon'" in run_pytest(project, "--genvm-time", "noon")
+
+
+def test_strict_views(project: Path) -> None:
+    (project / "contracts" / "caller.py").write_text(CALLER)
+    (project / "test_it.py").write_text(
+        """
+def test_vm(direct_vm, direct_deploy):
+    thief, caller = direct_deploy("caller.py"), direct_deploy("caller.py")
+    direct_vm.transfer(thief, 7)
+    direct_vm.value = 7
+    caller.ask(thief)
+    assert thief.balance == 14
+"""
+    )
+    assert "1 passed" in run_pytest(project)
+    assert "SystemError: 6: forbidden" in run_pytest(project, "-o", "genvm_strict_views=true")
 
 
 def test_strict_mocks_warn_at_the_end(project: Path) -> None:

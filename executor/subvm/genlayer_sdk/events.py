@@ -21,13 +21,13 @@ _EMIT_EVENT = (("topics", array_of(blob)), ("blob", mapping))
 def emit_event(vm: Guest, payload: Encoded) -> None:
     """Posted to the host at once, from sandboxes and called contracts too; needs no permission letter.
 
-    ``inval`` for contracts that declare a version before v0.1.5, then ``forbidden`` in a nondet VM, then ``inval`` for
-    more than 4 topics or one that has not 32 bytes.
+    ``inval`` for contracts that declare a version before v0.1.5, then ``forbidden`` in a nondet VM (with strict views
+    in a contract that is called, too), then ``inval`` for more than 4 topics or one that has not 32 bytes.
     """
     if vm.version is None or vm.version < EVENTS_SINCE:
         raise invalid()
     topics, content = fields(payload, _EMIT_EVENT)
-    if not vm.deterministic:
+    if not vm.deterministic or not vm.spec.permissions.emit_events:
         raise Refused(GlErrno.FORBIDDEN)
     if len(topics) > EVENT_MAX_TOPICS or any(len(topic) != TOPIC_BYTES for topic in topics):
         raise invalid()

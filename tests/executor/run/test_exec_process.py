@@ -155,7 +155,7 @@ def without(key: str) -> str:
         message_json(chain_id="0x1"),
         message_json(chain_id=1),
         message_json(value=-1),
-        message_json(value=2**64),
+        message_json(value=2**256),
         message_json(value="1"),
         message_json(is_init=1),
         message_json(datetime="yesterday"),
@@ -202,7 +202,7 @@ def test_order_of_failures(tmp_path: Path) -> None:
     assert "/nowhere" in failing(config=no_registry)
 
 
-@pytest.mark.parametrize("permissions", ["x", "rr", "rwscnr", "R", " r"])
+@pytest.mark.parametrize("permissions", ["x", "rr", "rwscnr", "R", " r", "sS", "SS"])
 def test_invalid_permissions(permissions: str) -> None:
     assert failing("--permissions", permissions) == f"Error: Invalid permissions {permissions}"
 

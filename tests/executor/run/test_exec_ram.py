@@ -17,7 +17,7 @@ from pygenvm.executor.primitives.address import Address
 from tests.support.archives import contract_zip, install, runner_tar
 from tests.support.execution import Execution, execute, wat
 from tests.support.hosts import InMemoryHost
-from tests.support.machine import Answer, Script, custom_section
+from tests.support.machine import Answer, Script, custom_section, machine
 
 PAGE = 65_536
 PAGES = RAM_POOL_BYTES // PAGE
@@ -26,6 +26,8 @@ CALLEE = Address(bytes([3]) + bytes(19))
 EMPTY: dict[str, Any] = {"frames": [], "module_instances": {}}
 OOM = VMError("OOM")
 FITS = Return(b"\x00")
+#: -1, as the machine puts it out.
+NO_GROWTH = (1 << 32) - 1
 
 
 def padded(code: bytes, size: int) -> bytes:
@@ -300,6 +302,20 @@ def test_a_called_contract_draws_on_the_same_pool_and_gives_everything_back(inne
       (drop (memory.grow (i32.const -1))) (drop (call $close (call $ask)))"""
     code = calling(CALLER_VALUE, body, PAGES - 65_000 - 2)
     assert execute(code, host=host).outcome == outcome
+
+
+def test_code_of_a_called_contract_stays_charged_to_the_end_of_the_run() -> None:
+    """It stays in memory, as every later call runs what the first one has loaded. Everything else is given back."""
+    host = InMemoryHost()
+    host.put_code(padded(machine(), 10 * PAGE), CALLEE)
+    left = PAGES - 64
+    assert Script().grow(left).run(host=host).answers == [64]
+    for calls in (1, 3):
+        program = Script()
+        for _ in range(calls):
+            program.call(CALLEE, Script().grow(100))
+        run = program.grow(left - 9).grow(left - 10).run(host=host)
+        assert run.answers[calls:] == [NO_GROWTH, 64]
 
 
 def test_out_of_memory_in_a_sandbox_is_data_and_its_ram_is_freed() -> None:

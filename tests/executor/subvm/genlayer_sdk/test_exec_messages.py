@@ -253,6 +253,29 @@ def test_inheritance(enter: Any, own: str, expected: str) -> None:
     assert inherited(enter, own) == expected
 
 
+EMITTING = Script().gl_call({"EmitEvent": {"topics": [], "blob": {}}})
+
+
+@pytest.mark.parametrize("ways", [(), ("sandbox",), ("call",), ("sandbox", "call"), ("call", "call")])
+@pytest.mark.parametrize("effect", [*GATED["s"], EMITTING])
+def test_strict_views(effect: Script, ways: tuple[str, ...]) -> None:
+    """What is called, at any depth, has no effects in the caller's name; the caller and its sandboxes have."""
+    programs = [effect]
+    for way in ways:
+        inner = programs[0]
+        programs.insert(0, Script().call(TO, inner) if way == "call" else Script().sandbox(inner, True))
+    for permissions in ("rwscn", "rwScn"):
+        host = InMemoryHost()
+        host.put_code(machine(), TO)
+        (answer,) = programs[0].run(host=host, permissions=permissions).answers
+        for program in programs[1:]:
+            (answer,) = program.inside(answer)
+        refused = "call" in ways and permissions == "rwScn"
+        assert answer == (FORBIDDEN if refused else OK)
+        effects = {method for _, method in SENDING} | {HostMethod.POST_EVENT}
+        assert effects.isdisjoint(host.methods) == refused
+
+
 def test_a_sandbox_in_a_sandbox_cannot_get_more_than_its_parent() -> None:
     innermost = Script().storage_write(bytes(32), 0, b"x")
     middle = Script().sandbox(innermost, True)
