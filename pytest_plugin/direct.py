@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
@@ -20,7 +21,9 @@ from pygenvm.executor.runner.contract_file import ContractNotFound, read_contrac
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
 from pygenvm.localnet.chain.state import StateDump
-from pygenvm.localnet.errors import BadValue
+from pygenvm.localnet.errors import BadValue, LocalNetError
+from pygenvm.localnet.failure import full_traceback, own_output
+from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 from pygenvm.pytest_plugin import sdk
@@ -42,6 +45,12 @@ from pygenvm.pytest_plugin.record import with_records
 from pygenvm.pytest_plugin.times import start_time, time_of
 from pygenvm.pytest_plugin.workbench import FUNDED, Bench, Clock, shared
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 #: What names an account or a contract: the contract as it was deployed, an address, its hex text or its 20 bytes, or
 #: any other text, which is the name of an account of its own.
 Account: TypeAlias = DirectContract | Address | str | bytes
@@ -54,6 +63,19 @@ _CONTRACT_FOLDERS: Final = ("", "contracts", "intelligent-contracts")
 _CHANGE_COUNTER: Final = slice(24, 28)
 
 _UNCHANGED: Final[Any] = object()
+
+
+def _without_inner_calls(command: Callable[P, T]) -> Callable[P, T]:
+    """What the network refuses is no matter of the calls inside it."""
+
+    @functools.wraps(command)
+    def outer(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except LocalNetError as error:
+            raise error.with_traceback(None) from None
+
+    return outer
 
 
 class ContractMissing(ContractNotFound, FileNotFoundError):
@@ -96,9 +118,27 @@ class _Past:
 
 @dataclass(slots=True)
 class Reverted:
-    """Given by :meth:`DirectVM.expect_revert`; ``error`` is there after the block."""
+    """A block in which something must fail (:meth:`DirectVM.expect_revert`); ``error`` is there after it."""
 
+    message: str | None = None
     error: Exception | None = None
+
+    def __enter__(self) -> Reverted:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is None:
+            asked = f" with message: {self.message}" if self.message else ""
+            raise AssertionError(f"Expected revert{asked}, but call succeeded")
+        # An assertion that fails in the contract is no assertion of the test.
+        is_of_the_test = isinstance(error, AssertionError | ExecutorFailed) and not isinstance(error, ContractReverted)
+        if not isinstance(error, Exception) or is_of_the_test:
+            return False
+        self.error = error
+        says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
+        if self.message is not None and not says(self.message):
+            raise AssertionError(f"Expected revert with message '{self.message}', got '{error}'") from error
+        return True
 
 
 class DirectVM:
@@ -109,11 +149,15 @@ class DirectVM:
     whatever ``check_pickling`` is, because contracts run where it takes place.
     """
 
-    def __init__(self, *, test_folder: Path | None = None, start: datetime | None = None) -> None:
+    def __init__(
+        self, *, test_folder: Path | None = None, start: datetime | None = None, full_trace: bool = False
+    ) -> None:
         """
         :param test_folder: where contracts are looked for besides the working directory.
         :param start: the time at first; the configured one if there is none.
+        :param full_trace: whole tracebacks of contracts, with the calls in the SDK, are a part of what they print.
         """
+        self._own_full_trace = full_trace
         self._own_test_folder = test_folder
         self._own_clock = Clock(start or start_time())
         self._own_mocks = Mocks()
@@ -176,20 +220,34 @@ class DirectVM:
 
         :param sdk_version: changes nothing. The contract's header says which SDK it runs with.
         """
-        return self.deploy_code(read_contract(self._find(path)), *args, **kwargs)
+        found = self._find(path)
+        return self._deploy(read_contract(found), args, kwargs, found)
 
     def deploy_code(self, code: bytes | str, /, *args: Any, **kwargs: Any) -> DirectContract:
         """Deploys a contract that the test has as text or bytes."""
-        code = code.encode() if isinstance(code, str) else code
+        return self._deploy(code.encode() if isinstance(code, str) else code, args, kwargs)
+
+    @_without_inner_calls
+    def _deploy(
+        self, code: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], path: Path | None = None
+    ) -> DirectContract:
         schema = shared.get().schema(self.net, code) if holds_account((args, kwargs)) else None
         arguments = prepare(args, kwargs, (schema or {}).get("ctor", {}))
         before = self._prepare()
+        name = name_from_file(path.stem) if path else ""
         execution = self.net.deploy(
-            code, *arguments, value=self.value, sender=plain(self.sender), origin=self._origin_of_call()
+            code,
+            *arguments,
+            value=self.value,
+            sender=plain(self.sender),
+            origin=self._origin_of_call(),
+            name=name,
+            path=path,
         )
         self._transaction(execution, before, code)
-        return self._known(execution.receipt.transaction.contract, code)
+        return self._known(execution.receipt.transaction.contract, code, name)
 
+    @_without_inner_calls
     def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A transaction, whatever the schema says of the method; None calls ``__receive__``.
 
@@ -209,6 +267,7 @@ class DirectVM:
         )
         return self._transaction(execution, before)
 
+    @_without_inner_calls
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
 
@@ -233,32 +292,16 @@ class DirectVM:
     def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
         address = plain(_address(address))
-        return self._known(address, self.net.code(address))
+        return self._known(address, self.net.code(address), self.net.contract(address).name)
 
-    @contextlib.contextmanager
-    def expect_revert(self, message: str | None = None) -> Iterator[Reverted]:
+    def expect_revert(self, message: str | None = None) -> Reverted:
         """Something in the block must fail: the contract, or a call that cannot even be sent.
 
         :param message: a part of the contract's text, of the VM error, of the traceback behind ``exit_code 1``, or of
             the exception's own text.
         :raises AssertionError: nothing failed, or not like that.
         """
-        result = Reverted()
-        try:
-            yield result
-        except ContractReverted as failed:
-            result.error = failed
-        except (AssertionError, ExecutorFailed):
-            raise
-        except Exception as failed:
-            result.error = failed
-        error = result.error
-        if error is None:
-            asked = f" with message: {message}" if message else ""
-            raise AssertionError(f"Expected revert{asked}, but call succeeded")
-        says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
-        if message is not None and not says(message):
-            raise AssertionError(f"Expected revert with message '{message}', got '{error}'") from error
+        return Reverted(message)
 
     def _find(self, path: str | Path) -> Path:
         """Where the file or folder of a contract is (:meth:`deploy`).
@@ -505,9 +548,9 @@ class DirectVM:
             origin = create_address(OWNER)
         return None if origin is None else plain(origin)
 
-    def _known(self, address: Address, code: bytes) -> DirectContract:
+    def _known(self, address: Address, code: bytes, name: str) -> DirectContract:
         schema = shared.get().schema(self.net, code)
-        contract = DirectContract(self, address, None if schema is None else schema["methods"])
+        contract = DirectContract(self, address, None if schema is None else schema["methods"], name)
         self._own_contracts.append(contract)
         return contract
 
@@ -572,9 +615,9 @@ class DirectVM:
             raise ExecutorFailed(receipt, receipt.outcome)
 
     def _echo(self, receipt: Receipt) -> None:
-        """Lets pytest show what the contract printed."""
+        """Lets pytest show what the contract printed, and the calls in the SDK if it is to show all calls."""
         sys.stdout.write(receipt.stdout.text())
-        sys.stderr.write(receipt.stderr.text())
+        sys.stderr.write(full_traceback(receipt) if self._own_full_trace else own_output(receipt))
 
 
 def _signature(contract: Account, method: str | None) -> Mapping[str, Any]:

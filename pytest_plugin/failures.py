@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import builtins
 import re
-from functools import cache
+from dataclasses import replace
+from functools import cache, cached_property
 from typing import Any
 
-from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
+from pygenvm.executor.outcome import InternalError, UserError, VMError
+from pygenvm.localnet.chain.explain import UNCAUGHT
 from pygenvm.localnet.chain.model import Receipt
 from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
 from pygenvm.pytest_plugin import sdk
 
-_UNCAUGHT = "exit_code 1"
+#: Lines of notes, however long the text is.
+_LEAST_LINES = 6
+#: Exceptions by which the SDK refuses a call.
+_OF_THE_SDK = frozenset({"SystemError", "ValueError"})
 _TRACEBACK = "Traceback (most recent call last):\n"
 #: The end of a traceback: the exception's class and text, which may have several lines.
 _LAST_LINE = re.compile(r"^(?!\s)(?P<name>[\w.<>]+)(?:: (?P<text>.*))?\s*\Z", re.MULTILINE | re.DOTALL)
@@ -51,6 +56,11 @@ class ContractReverted(Exception):
     def __str__(self) -> str:
         return self._text
 
+    @cached_property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        """Where it failed, why, and what to do. Only found out when somebody reads it: the linter is asked."""
+        return _notes(self)
+
 
 class ContractRollback(Exception):
     """The contract refused with a text of its own."""
@@ -73,7 +83,8 @@ class ExecutorFailed(Exception):
     def __init__(self, receipt: Receipt, outcome: InternalError) -> None:
         self.receipt = receipt
         self.message = outcome.message
-        super().__init__("\n".join([f"InternalError: {outcome.message}", *_details(receipt)]))
+        details = [text for _, text in lines(explain_failure(receipt))]
+        super().__init__("\n".join([f"InternalError: {outcome.message}", *details]))
 
 
 class UnansweredRequest(Exception):
@@ -90,26 +101,35 @@ class UnusedMockWarning(RuntimeWarning):
 
 def reverted(receipt: Receipt, outcome: UserError | VMError) -> ContractReverted:
     """The exception for a contract that failed."""
-    error: ContractReverted
     if isinstance(outcome, UserError):
-        error = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
-        error.args = (outcome.message,)
-    else:
-        name, text = "", receipt.cause.meaning if receipt.cause else outcome.message
-        if text == _UNCAUGHT:
-            name, text = _uncaught(receipt.stderr.text())
-        error = _class_of(name)(receipt, outcome, text)
-        error.add_note(f"VMError: {outcome.message}")
-    for line in _details(receipt, outcome):
-        error.add_note(line)
-    return error
+        refused = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
+        refused.args = (outcome.message,)
+        return refused
+    name, text = _uncaught(receipt.stderr.text()) if outcome.message == UNCAUGHT else ("", outcome.message)
+    if receipt.cause and name in _OF_THE_SDK:
+        name, text = "", receipt.cause.meaning
+    return _class_of(name)(receipt, outcome, text)
+
+
+def _notes(error: ContractReverted) -> list[str]:
+    """What is known besides the class and the text."""
+    failure = explain_failure(error.receipt)
+    if isinstance(error.outcome, UserError):
+        # Its text says why.
+        failure = replace(failure, exception="", causes=())
+    elif type(error) is not ContractReverted:
+        failure = replace(failure, exception="")
+    causes = tuple(replace(cause, text="") if cause.text == error._text else cause for cause in failure.causes)
+    said = [] if isinstance(error.outcome, UserError) or error._text == error.message else [f"VMError: {error.message}"]
+    room = FAILURE_LINES - len(error._text.splitlines()) - len(said)
+    return said + [text for _, text in lines(replace(failure, causes=causes), room=max(room, _LEAST_LINES))]
 
 
 def _uncaught(stderr: str) -> tuple[str, str]:
     """Class and text of the exception that a traceback ends with."""
     _, found, traceback = stderr.rpartition(_TRACEBACK)
     match = _LAST_LINE.search(traceback) if found else None
-    return (match["name"], (match["text"] or "").rstrip()) if match else ("", _UNCAUGHT)
+    return (match["name"], (match["text"] or "").rstrip()) if match else ("", UNCAUGHT)
 
 
 @cache
@@ -120,9 +140,3 @@ def _class_of(name: str) -> type[ContractReverted]:
     if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, BaseExceptionGroup):
         return ContractReverted
     return type(f"Contract{simple}", (ContractReverted, kind), {"__module__": __name__})
-
-
-def _details(receipt: Receipt, outcome: Outcome | None = None) -> list[str]:
-    if isinstance(outcome, UserError):
-        return []
-    return [text for _, text in lines(explain_failure(receipt), room=FAILURE_LINES - 1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pygenvm.executor.outcome import UserError, VMError
@@ -50,7 +52,15 @@ def test_exceptions_of_python(failing: DirectContract, how: str, kind: type[Exce
     assert str(error.value) == text
     assert error.value.outcome == VMError("exit_code 1")
     assert error.value.message == "exit_code 1"
-    assert any("Traceback" in note for note in error.value.__notes__)
+    notes = error.value.__notes__
+    assert notes[0] == "VMError: exit_code 1"
+    assert re.fullmatch(r"contract\.py:\d+, in \S+", notes[1])
+    assert [note.partition(":")[0] for note in notes[-2:]] == ["cause", "fix"]
+    assert len(notes) < 12
+    # What the class and the text say already.
+    assert not any(note.startswith(f"{kind.__name__}: {text}") for note in notes)
+    error.value.add_note("more")
+    assert error.value.__notes__[-1] == "more"
 
 
 @pytest.mark.parametrize(("how", "text"), [("mine", "of my own"), ("exit", "exit_code 3")])
