@@ -137,7 +137,8 @@ class Reverted:
         self.error = error
         says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
         if self.message is not None and not says(self.message):
-            raise AssertionError(f"Expected revert with message '{self.message}', got '{error}'") from error
+            got = str(error) or type(error).__name__
+            raise AssertionError(f"Expected revert with message '{self.message}', got '{got}'") from error
         return True
 
 

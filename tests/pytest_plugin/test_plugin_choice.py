@@ -201,5 +201,5 @@ def test_a_failure_shows_what_the_contract_said(project: Path) -> None:
     assert "ContractAttributeError: 'int' object has no attribute 'as_bytes'" in said, said
     assert re.search(r"^E +\S*echo\.py:\d+, in __init__\n", said, re.MULTILINE)
     assert len(re.findall(r"^E +(?:cause|fix): ", said, re.MULTILINE)) == 2
-    assert said.count("has no attribute 'as_bytes'") == 2, "with the summary"
+    assert said.count("has no attribute 'as_bytes'") == 1
     assert "/py/libs" not in said
