@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pygenvm.executor.outcome import UserError, VMError
@@ -50,7 +52,11 @@ def test_exceptions_of_python(failing: DirectContract, how: str, kind: type[Exce
     assert str(error.value) == text
     assert error.value.outcome == VMError("exit_code 1")
     assert error.value.message == "exit_code 1"
-    assert any("Traceback" in note for note in error.value.__notes__)
+    assert error.value.details[0] == "VMError: exit_code 1"
+    assert any(re.match(r"contract\.py:\d+, in ", line) for line in error.value.details)
+    assert not any(text and text in line for line in error.value.details if not line.startswith(" "))
+    # They would be searched by `pytest.raises(match=…)`.
+    assert not hasattr(error.value, "__notes__")
 
 
 @pytest.mark.parametrize(("how", "text"), [("mine", "of my own"), ("exit", "exit_code 3")])

@@ -182,5 +182,7 @@ def test_a_failure_shows_what_the_contract_said(project: Path) -> None:
     (project / "test_it.py").write_text("def test(direct_deploy):\n    direct_deploy('echo.py', 5)\n")
     said = run_pytest(project)
     assert "ContractAttributeError: 'int' object has no attribute 'as_bytes'" in said, said
-    assert "E           Traceback (most recent call last):" in said
-    assert "Python stopped with an exception that nobody caught" in said
+    assert "E       echo.py:13, in __init__" in said
+    assert "E       cause: `who` of `__init__` wants `address`, and was given the integer 5." in said
+    assert "/py/libs" not in said
+    assert "/py/libs" in run_pytest(project, "--full-trace")
