@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -218,7 +218,7 @@ class DirectVM:
         return self._deploy(code.encode() if isinstance(code, str) else code, args, kwargs)
 
     def _deploy(
-        self, code: bytes, args: Sequence[Any], kwargs: Mapping[str, Any], path: Path | None = None
+        self, code: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: Path | None = None
     ) -> DirectContract:
         name = name_from_file(path.stem) if path else ""
         schema = shared.get().schema(self.net, code) if holds_account((args, kwargs)) else None
