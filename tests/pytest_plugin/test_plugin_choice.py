@@ -183,7 +183,7 @@ def test_a_failure_shows_what_the_contract_said(project: Path) -> None:
     (project / "test_it.py").write_text("def test(direct_deploy):\n    direct_deploy('echo.py', 5)\n")
     said = run_pytest(project)
     assert "ContractAttributeError: 'int' object has no attribute 'as_bytes'" in said, said
-    assert re.search(r"^E +echo\.py:13, in __init__$", said, re.MULTILINE)
+    assert re.search(r"^E +contracts/echo\.py:13, in __init__$", said, re.MULTILINE)
     assert len(re.findall("cause: `who` of `__init__` wants `address`, and was given the integer 5", said)) == 1
     assert "/py/libs" not in said
     assert "/py/libs" in run_pytest(project, "--full-trace")
@@ -233,7 +233,7 @@ def test_twice_2(broken):
 def test_warnings_name_the_line_of_the_test(project: Path) -> None:
     (project / "contracts" / "asking.py").write_text(ASKING)
     (project / "test_it.py").write_text(
-        "def test(direct_deploy):\n    asking = direct_deploy('asking.py')\n    asking.caught('http://x')\n"
+        "def test(direct_deploy):\n    asking = direct_deploy('asking.py')\n    asking.careful('http://x')\n"
     )
     said = run_pytest(project)
     assert re.search(r"test_it\.py:3: UnansweredRequestWarning", said), said
