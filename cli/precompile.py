@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
                     title, begun = f"{place} ({mode})", time.monotonic()
                     progress.begin(title)
                     try:
-                        store.load(content, deterministic=deterministic, counts_depth=False)
+                        store.load(content, deterministic=deterministic, trusted=True)
                     except InvalidContract as error:
                         raise InstallationFault(f"{place}: {error}") from error
                     progress.end(title, time.monotonic() - begun)

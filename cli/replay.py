@@ -6,8 +6,11 @@ import argparse
 import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pygenvm.executor.terminal_text import one_line
 
 if TYPE_CHECKING:
     from pygenvm.executor.replay.player import Verdict
@@ -46,12 +49,16 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.config import ConfigError
     from pygenvm.executor.record.format import RecordError
+    from pygenvm.executor.replay.player import ReplayError
 
     try:
         return _diff(*options.diff) if options.diff else _replay(options)
-    except (ConfigError, RecordError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return _UNUSABLE
+    except (ConfigError, RecordError, ReplayError) as error:
+        print(f"Error: {one_line(str(error))}", file=sys.stderr)
+    except Exception:
+        # A bug of ours. Exit code 1 would be a verdict.
+        traceback.print_exc()
+    return _UNUSABLE
 
 
 def _diff(a: Path, b: Path) -> int:
@@ -59,7 +66,7 @@ def _diff(a: Path, b: Path) -> int:
     from pygenvm.executor.replay.compare import first_difference
 
     difference = first_difference(read_record(a), read_record(b))
-    print(difference or "the same")
+    print(one_line(difference or "the same"))
     return 1 if difference else 0
 
 
@@ -97,9 +104,11 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _tell(verdict: Verdict) -> int:
     for remark in verdict.remarks:
-        print(f"note: {remark}", file=sys.stderr)
+        print(f"note: {one_line(remark)}", file=sys.stderr)
     exchanges = f"{verdict.exchanges} exchange{'' if verdict.exchanges == 1 else 's'}"
-    print(f"same: {verdict.text} ({exchanges})" if verdict.same else f"DIFFERENT after {exchanges}: {verdict.text}")
+    # Much of it stands in the record, which may be a stranger's.
+    text = one_line(verdict.text)
+    print(f"same: {text} ({exchanges})" if verdict.same else f"DIFFERENT after {exchanges}: {text}")
     return 0 if verdict.same else 1
 
 

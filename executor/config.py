@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pygenvm.executor.frozen import frozen
-from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX
+from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
+from pygenvm.executor.terminal_text import one_line
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 
@@ -87,7 +88,8 @@ def load_config(path: str | None = None) -> Config:
     try:
         return _config(_expand(_parse_yaml(data)))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        # YAML's own texts have several lines, and pieces of the file.
+        raise ConfigError(f"{path}: {one_line(' '.join(str(error).split()))}") from error
 
 
 def _parse_yaml(data: bytes) -> Any:
@@ -107,6 +109,17 @@ def _parse_yaml(data: bytes) -> Any:
             node = super().compose_node(parent, index)
             self.depth -= 1
             return node
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            kind = node.tag.rpartition(":")[2]
+            if isinstance(node, yaml.ScalarNode) and kind != "str" and len(node.value) > CONFIG_NUMBER_CHARS_MAX:
+                raise ConfigError(f"a value of {len(node.value)} characters for a {kind},{node.start_mark}")
+            try:
+                return super().construct_object(node, deep)
+            except ConfigError:
+                raise
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise ConfigError(f"a value that is no {kind},{node.start_mark}") from error
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             found = super().construct_mapping(node, deep)
@@ -153,9 +166,9 @@ def _config(items: Any) -> Config:
     if level not in LOG_LEVELS:
         raise ConfigError(f"log_level {level!r} is none of {', '.join(LOG_LEVELS)}")
     return Config(
-        runners_dir=Path(_optional(items, "runners_dir", str, _expand(_RUNNERS_DIR))),
-        registry_dir=Path(_optional(items, "registry_dir", str, _expand(_REGISTRY_DIR))),
-        cache_dir=Path(_optional(items, "cache_dir", str, _expand(_CACHE_DIR))),
+        runners_dir=_folder(items, "runners_dir", _RUNNERS_DIR),
+        registry_dir=_folder(items, "registry_dir", _REGISTRY_DIR),
+        cache_dir=_folder(items, "cache_dir", _CACHE_DIR),
         llm_address=_module(modules, "llm", _LLM_ADDRESS),
         web_address=_module(modules, "web", _WEB_ADDRESS),
         threads=_thread_count(items, "threads"),
@@ -172,6 +185,16 @@ def _optional(items: dict[Any, Any], key: str, kind: type, default: Any) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ConfigError(f"{key} must be a {_KIND_NAMES[kind]}")
     return value
+
+
+def _folder(items: dict[Any, Any], key: str, default: str) -> Path:
+    name: str = _optional(items, key, str, _expand(default))
+    try:
+        if b"\0" not in os.fsencode(name):
+            return Path(name)
+    except UnicodeEncodeError:
+        pass
+    raise ConfigError(f"{key} cannot be the name of a folder")
 
 
 def _required(items: dict[Any, Any], key: str, kind: type) -> Any:

@@ -15,8 +15,8 @@ EXIT_STATUS_MAX = 125
 INSTANCES_PER_VM = 1000
 TABLES_PER_VM = 100
 MEMORIES_PER_VM = 100
-#: Native stack of one VM. CPython's own recursion limits are reached first.
-WASM_STACK_BYTES = 8 << 20
+#: Native stack of one VM: address space, of which code touches far less (see WASM_DEPTH_BYTES).
+WASM_STACK_BYTES = 24 << 20
 #: Sub-VMs inside each other. RAM ends a Python contract's nesting earlier; this bounds the native stack.
 VM_DEPTH = 64
 #: Native stack that the host side of one nesting level may use.
@@ -59,8 +59,11 @@ CLOSED_OUTPUT_BYTES = 2000
 #: Largest module that is handed to the compiler.
 WASM_MODULE_BYTES = 64 << 20
 
-#: Largest request of gl_call; a host takes no larger one either.
+#: Upgraders of a contract that are looked at when a run begins, each with a request to the host.
+UPGRADERS_MAX = 10_000
+#: Largest request of gl_call, and data of one storage_write: what a contract can give us at once for the host.
 GL_CALL_REQUEST_BYTES = 256 << 20
+STORAGE_WRITE_BYTES = 256 << 20
 #: Copies out of a guest from this size on let other threads run.
 GUEST_COPY_BYTES = 1 << 20
 
@@ -68,8 +71,11 @@ GUEST_COPY_BYTES = 1 << 20
 
 #: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
 HOST_REPLY_SLICE_BYTES = 256 << 20
-#: Largest request that a node accepts from an executor, all fields together.
-HOST_REQUEST_BYTES = 256 << 20
+#: Characters of an internal error that are sent.
+INTERNAL_ERROR_CHARS = 4 << 20
+#: Largest request that a node accepts from an executor, all fields together. None that we send is larger: beside what a
+#: contract gave, the longest is a fingerprint, which has the names of all modules of a VM.
+HOST_REQUEST_BYTES = max(GL_CALL_REQUEST_BYTES, STORAGE_WRITE_BYTES) + (128 << 20)
 #: What one read of a socket may bring; a buffer never grows by more at a time, whatever the other side announces.
 HOST_READ_BYTES = 256 << 10
 #: Longer data goes to the host from where it lies: a copy takes time in which the process cannot do anything else.
@@ -136,13 +142,18 @@ WASM_BLOCK_VALUES_MAX = 20_000
 #: Size of the code with what we write into it: so many bytes for each byte of the module, and so many more.
 WASM_EDITED_BYTES_PER_BYTE = 8
 WASM_EDITED_BYTES = 1 << 20
-#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together. The function that
-#: exceeds the sum has its frame already: the sum and the largest frames fit into WASM_STACK_BYTES.
+#: Estimated stack bytes of the functions that may be active at once, all modules of a VM together; a runner's take one
+#: part of so many of their estimate. CPython's own recursion limits are reached first. The function that exceeds the
+#: sum has its frame already: all parts of the sum and the largest frames fit into WASM_STACK_BYTES.
 WASM_DEPTH_BYTES = 7 << 20
+WASM_RUNNER_FRAME_PARTS = 3
 #: Values of instructions that the estimate of one frame assumes to be alive at once, at most.
 WASM_FRAME_VALUES_MAX = 1024
-#: Functions that call nothing are not counted up to this estimate.
+#: Functions that call nothing are not counted up to this estimate, in runners chains of functions that lead to no
+#: recursion.
 WASM_UNCOUNTED_FRAME_BYTES_MAX = 64 << 10
+#: Estimate of functions of a runner that call each other without being counted between two that are.
+WASM_UNCOUNTED_CHAIN_BYTES_MAX = 1000
 #: Validator tasks that may wait, and that have begun (spec executor/04 names the first).
 VALIDATOR_QUEUE = 100
 VALIDATOR_WORKERS = 4
@@ -184,6 +195,8 @@ HOST_DATA_JSON_DEPTH_MAX = 64
 #: The configuration file; aliases cannot make it bigger, they are refused.
 CONFIG_BYTES_MAX = 1 << 20
 CONFIG_DEPTH_MAX = 32
+#: Characters of a value in it that is no text: numbers take time with the square of their length.
+CONFIG_NUMBER_CHARS_MAX = 64
 #: Bytes of a byte string in a log record that are shown (spec executor/10 "Log").
 LOG_BYTES_SHOWN = 128
 #: Characters of one log line's text values, and containers inside each other in one record.
@@ -191,6 +204,11 @@ LOG_TEXT_CHARS_MAX = 1 << 16
 LOG_DEPTH_MAX = 16
 #: Elements of one container in a log record.
 LOG_ITEMS_MAX = 1000
+#: Bytes of the log of one run: for what its contracts trace and for their output that is lost, for `--trace`, and for
+#: what libraries and the parts below the supervisor remark.
+LOG_CONTRACT_BYTES = 16 << 20
+LOG_TRACING_BYTES = 64 << 20
+LOG_LIBRARY_BYTES = 16 << 20
 
 # --- modules (LLM and web services) ---------------------------------------------------------------
 
@@ -216,6 +234,8 @@ TERMINATION_SECONDS = 1.0
 #: How long the result waits until what `--print` asked for has been read, normally and after a termination signal.
 PRINT_SECONDS = 0.5
 LAST_PRINT_SECONDS = 0.05
+#: Bytes or characters of a result that are made printable at a time.
+PRINT_PIECE = 1 << 18
 #: What `--print stderr-full` can show.
 STDERR_KEPT_BYTES = 1 << 20
 
@@ -244,5 +264,12 @@ POOL_IDLE_SECONDS_MIN = 1.0
 
 RECORD_BYTES = 256 << 20
 RECORD_EVENTS = 1_000_000
-#: Elements of one array or map in a record; the topics of an event are the most.
+#: Streams: the VM thread, and each nondet block with a validator.
+RECORD_STREAMS = 10_000
+#: References to runners.
+RECORD_RUNNERS = 10_000
+#: Elements of one array or map in a record, the topics of an event are the most; and of all those of one object.
 RECORD_ELEMENTS = 255
+RECORD_OBJECT_ELEMENTS = 1000
+#: A text. Those of the command line are the longest.
+RECORD_TEXT_BYTES = 16 << 20

@@ -1,4 +1,8 @@
-"""JSON lines for operators (spec executor/10 "Log")."""
+"""JSON lines for operators (spec executor/10 "Log").
+
+Whoever can make a run log as often as he likes gets a rationed logger (:meth:`Logger.rationed`). Records that every
+run has once, its metrics and its failure, are no part of any ration, so that nobody can hide them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,13 @@ from types import FrameType
 from typing import Any
 
 from pygenvm.executor.config import LOG_LEVELS, Config
-from pygenvm.executor.limits import LOG_BYTES_SHOWN, LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
+from pygenvm.executor.limits import (
+    LOG_BYTES_SHOWN,
+    LOG_DEPTH_MAX,
+    LOG_ITEMS_MAX,
+    LOG_LIBRARY_BYTES,
+    LOG_TEXT_CHARS_MAX,
+)
 from pygenvm.executor.primitives.address import Address
 
 _SOURCES = str(Path(__file__).parent.parent) + os.sep
@@ -38,15 +48,26 @@ class Logger:
         self._disabled = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
         self._disabled_trees = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
         self._lock = threading.Lock()
+        #: Bytes that may still be written; None: as many as one likes.
+        self._ration: int | None = None
 
     @classmethod
     def from_config(cls, config: Config, *, fd: int, level: str | None = None) -> Logger:
-        """Logger of a process; records of the ``logging`` package from ``executor`` take the same way."""
+        """Logger of a process; records of the ``logging`` package from ``executor`` take the same way, rationed."""
         logger = cls(fd=fd, level=level or config.log_level, disabled=config.log_disable)
         library = logging.getLogger("executor")
-        library.handlers = [_Forward(logger)]
+        library.handlers = [_Forward(logger.rationed(LOG_LIBRARY_BYTES))]
         library.setLevel(_LOGGING_LEVELS[logger._lowest])
         library.propagate = False
+        return logger
+
+    def rationed(self, size: int) -> Logger:
+        """The same, for at most ``size`` bytes of records; instead of the first that exceeds them stands ``left out``.
+
+        That one has the level and target of what it stands for, and nothing comes behind it.
+        """
+        logger = object.__new__(Logger)
+        logger.__dict__.update(self.__dict__, _ration=size)
         return logger
 
     def trace(self, message: str, /, **extras: object) -> None:
@@ -66,15 +87,18 @@ class Logger:
 
     def write(self, level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> None:
         """Write a record unless its level (index in ``LOG_LEVELS``) or target is switched off."""
-        if level < self._lowest or self._is_disabled(target):
+        if level < self._lowest or self._is_disabled(target) or self._ration == 0:
             return
-        pairs: list[tuple[str, object]] = [("level", LOG_LEVELS[level]), ("target", target), ("message", message)]
-        pairs += extras.items()
-        pairs += (("file", file), ("ts", str(time.time_ns() // 1_000_000)))
-        # Not a dict: a record may have a `message` of its own.
-        body = ",".join(f"{json.dumps(key)}:{_json(value)}" for key, value in pairs)
-        data = memoryview(f"{{{body}}}\n".encode("utf-8", "backslashreplace"))
+        data = memoryview(_line(level, target, message, extras, file))
         with self._lock:
+            if self._ration is not None:
+                if not self._ration:
+                    return
+                if len(data) > self._ration:
+                    data = memoryview(_line(level, target, "left out", {}, file))
+                    self._ration = 0
+                else:
+                    self._ration -= len(data)
             try:
                 while data:
                     data = data[os.write(self._fd, data) :]
@@ -110,6 +134,15 @@ class _Forward(logging.Handler):
         extras = {} if error is None else {"error": error}
         file = f"{_relative(record.pathname)}:{record.lineno}"
         self._logger.write(level, record.name.replace(".", "::"), record.getMessage(), extras, file)
+
+
+def _line(level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> bytes:
+    pairs: list[tuple[str, object]] = [("level", LOG_LEVELS[level]), ("target", target), ("message", message)]
+    pairs += extras.items()
+    pairs += (("file", file), ("ts", str(time.time_ns() // 1_000_000)))
+    # Not a dict: a record may have a `message` of its own.
+    body = ",".join(f"{json.dumps(key)}:{_json(value)}" for key, value in pairs)
+    return f"{{{body}}}\n".encode("utf-8", "backslashreplace")
 
 
 def _relative(path: str) -> str:

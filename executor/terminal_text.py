@@ -26,3 +26,8 @@ def visible(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def one_line(text: str) -> str:
+    """:func:`visible`, with newlines and tabs as ``\\xNN`` too: for what must not look like several messages."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")

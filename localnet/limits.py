@@ -51,6 +51,13 @@ LOCK_SECONDS = 120.0
 LOCK_POLL_SECONDS = 0.1
 #: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
 INLINE_BYTES = 1 << 20
+#: Time of one statement, and after how many steps of SQLite's machine that is looked at. A damaged file can be endless.
+STATEMENT_SECONDS = 30.0
+STATEMENT_STEPS = 100_000
+#: Rows, and bytes of them all, that one question brings; and bytes of one value.
+ANSWER_ROWS = 1 << 20
+ANSWER_BYTES = 1 << 30
+DATABASE_VALUE_BYTES = 1 << 29
 
 #: So many of the last contracts are searched for the one whose traceback is shown.
 SEARCHED_CONTRACTS = 50

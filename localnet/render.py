@@ -17,7 +17,7 @@ from rich.text import Text
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.terminal_text import visible
+from pygenvm.executor.terminal_text import one_line, visible
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
 from pygenvm.localnet.chain.state import StateDump
@@ -137,7 +137,7 @@ class Printer:
         rows = [("name", "address", "balance", "nonce", "")]
         for info in infos:
             kind = "contract" if info.is_contract else ""
-            rows.append((info.name, info.address.as_hex, f"{info.balance}", f"{info.nonce}", kind))
+            rows.append((one_line(info.name), info.address.as_hex, f"{info.balance}", f"{info.nonce}", kind))
         _table(self._out, rows)
 
     def log(self, receipts: list[Receipt]) -> None:
@@ -195,7 +195,7 @@ class Printer:
 
     def _party(self, address: Address) -> str:
         name = accounts.names().get(address) or self._names.get(address, "")
-        return f"{name} {address.as_hex}".strip()
+        return f"{one_line(name)} {address.as_hex}".strip()
 
     def _short(self, address: Address, name: str | None = None) -> str:
         """The name of an account; name and start of address of a contract, as the command line takes it.
@@ -205,7 +205,7 @@ class Printer:
         if address in accounts.names():
             return accounts.names()[address]
         name = self._names.get(address, "") if name is None else name
-        return f"{name} {address.as_hex[:10]}" if name else address.as_hex
+        return f"{one_line(name)} {address.as_hex[:10]}" if name else address.as_hex
 
     def _line(self, label: str, text: Text, indent: str = "  ") -> None:
         self._out.print(Text(f"{indent}{label:<12}", "dim").append_text(text), soft_wrap=True)
@@ -251,11 +251,16 @@ def _json(document: Any, *, indent: int | None = None) -> str:
 def _call(data: bytes) -> str:
     document = call_document(data)
     method = document.get("method", "")
-    name = visible(str(method)) if method else "(no method)"
+    name = one_line(str(method)) if method else "(no method)"
     if method == SpecialMethod.ERRORED_MESSAGE or not (method or "args" in document or "kwargs" in document):
         return name
-    arguments = [shown(item) for item in document.get("args", [])]
-    arguments += [f"{key}={shown(item)}" for key, item in document.get("kwargs", {}).items()]
+    # Whoever makes calldata need not keep to the usual form.
+    args, kwargs = document.get("args", []), document.get("kwargs", {})
+    arguments = [shown(item) for item in args] if isinstance(args, list) else [f"*{shown(args)}"]
+    if isinstance(kwargs, dict):
+        arguments += [f"{one_line(str(key))}={shown(item)}" for key, item in kwargs.items()]
+    else:
+        arguments.append(f"**{shown(kwargs)}")
     return f"{name}({', '.join(arguments)})"
 
 

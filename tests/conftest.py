@@ -26,9 +26,9 @@ def built_runners() -> BuiltRunners:
 def _library_log() -> Iterator[None]:
     """A test that sends the executor's log somewhere leaves it as it was for the next one."""
     library = logging.getLogger("executor")
-    before = list(library.handlers), library.level, library.propagate
+    library.handlers, library.level, library.propagate = [], logging.NOTSET, True
     yield
-    library.handlers, library.level, library.propagate = before
+    library.handlers, library.level, library.propagate = [], logging.NOTSET, True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

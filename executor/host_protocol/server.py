@@ -17,6 +17,9 @@ from pygenvm.executor.primitives.abi import HostMethod
 
 logger = logging.getLogger("executor.host_protocol.server")
 
+#: The executor has closed the connection between two requests.
+LEFT = "executor closed the connection"
+
 HostT = TypeVar("HostT", bound=Host)
 
 
@@ -39,27 +42,29 @@ async def serve(
     writer: asyncio.StreamWriter,
     *,
     request_limit: int = HOST_REQUEST_BYTES,
-) -> bool:
+) -> str | None:
     """Serves one executor until its result has been consumed and acknowledged, or the connection ends.
 
-    True: the result was consumed. False: the executor is gone or misbehaved, or ``host`` raised something else
-    than :class:`HostErrorReply` (logged; the executor sees a dead host). A run without a consumed result counts as
-    crashed and all its effects are discarded. The writer is closed in every case.
+    None: the result was consumed. Otherwise why not: the executor is gone or misbehaved, or ``host`` raised something
+    else than :class:`HostErrorReply` (logged; the executor sees a dead host). A run without a consumed result counts
+    as crashed and all its effects are discarded. The writer is closed in every case.
     """
-    consumed = False
+    failure: str | None = "the host was stopped"
     try:
-        consumed = await _converse(host, reader, writer, request_limit)
+        failure = await _converse(host, reader, writer, request_limit)
     finally:
-        if not consumed:
+        if failure is not None:
             # Nobody waits for what is still in the buffer, and an executor that does not read must not hold us up.
             writer.transport.abort()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
-    return consumed
+    return failure
 
 
-async def _converse(host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request_limit: int) -> bool:
+async def _converse(
+    host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request_limit: int
+) -> str | None:
     decoder = RequestDecoder(request_limit)
     try:
         while data := await reader.read(HOST_READ_BYTES):
@@ -70,24 +75,32 @@ async def _converse(host: Host, reader: asyncio.StreamReader, writer: asyncio.St
                     writer.write(reply)
                     await writer.drain()
                 if request.method is HostMethod.CONSUME_RESULT:
-                    return True
-        if not decoder.idle:
-            logger.warning("executor closed the connection in the middle of a request")
+                    return None
+        if decoder.idle:
+            return LEFT
+        failure = "executor closed the connection in the middle of a request"
     except ProtocolViolation as violation:
-        logger.warning("executor violates the protocol: %s", violation)
+        failure = f"executor violates the protocol: {violation}"
     except ConnectionError as error:
-        logger.warning("connection to executor lost: %s", error)
-    except Exception:
+        failure = f"connection to executor lost: {error}"
+    except Exception as error:
         logger.exception("host failed; the connection to the executor is closed")
-    return False
+        return f"host failed: {type(error).__name__}: {error}"
+    logger.warning("%s", failure)
+    return failure
 
 
 class Session(NamedTuple, Generic[HostT]):
     """One executor that has been served."""
 
     host: HostT
-    consumed: bool
-    """What :func:`serve` gave: False means that the run crashed."""
+    failure: str | None
+    """What :func:`serve` gave."""
+
+    @property
+    def consumed(self) -> bool:
+        """False means that the run crashed."""
+        return self.failure is None
 
 
 class Listener(Generic[HostT]):

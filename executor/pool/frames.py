@@ -181,7 +181,7 @@ def _decode(data: bytes) -> Frame:
                 return kind(_typed(number, int), _typed(value, int))
         raise ValueError(f"{len(values)} fields")
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-        raise FrameError(f"not a frame: {type(error).__name__}: {error}") from error
+        raise FrameError(f"not a frame: {type(error).__name__}: {error!s:.200}") from error
 
 
 def _pack_arguments(arguments: RunArguments) -> dict[str, Any]:

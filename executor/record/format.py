@@ -33,6 +33,7 @@ A run that crashed has no last object. :mod:`executor.record.recorder` writes a 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -108,8 +109,10 @@ class Record:
     """A record that was read. ``runners``: what references meant; ``ended`` is None after a crash."""
 
     header: Header
-    streams: dict[Stream, list[Event]]
-    runners: dict[str, str]
+    streams: Mapping[Stream, Sequence[Event]]
+    balances: Mapping[bytes, HostExchange]
+    """The first exchange about the balance of each address, which is among the events of some stream too."""
+    runners: Mapping[str, str]
     ended: str | None
     intact: bool
     """The checksum is right; meaningless after a crash."""
@@ -143,7 +146,9 @@ def _unpack_field(kind: FieldKind, value: Any) -> Any:
         case FieldKind.U32 | FieldKind.U64:
             return typed(value, int)
         case FieldKind.ADDR:
-            return Address(typed(value, bytes))
+            if len(typed(value, bytes)) != Address.SIZE:
+                raise ValueError(f"an address of {len(value)} bytes")
+            return Address(value)
         case FieldKind.U256LE:
             if len(typed(value, bytes)) != 32:
                 raise ValueError("a number of 256 bits has 32 bytes")

@@ -39,6 +39,7 @@ class Recorder(Observer):
         self._hash = blake3()
         self._events = 0
         self._bytes = 0
+        self._streams: set[Stream] = set()
         self._open = True
         #: By thread, the request that the host has not answered yet.
         self._pending: dict[int, tuple[Stream, bytes]] = {}
@@ -97,6 +98,7 @@ class Recorder(Observer):
     def _append(self, stream: Stream, kind: str, *rest: Any) -> None:
         with self._lock:
             self._events += 1
+            self._streams.add(stream)
             self._write([stream, kind, *rest])
 
     def _write(self, value: Any) -> None:
@@ -106,8 +108,13 @@ class Recorder(Observer):
         self._bytes += len(data)
         self._hash.update(data)
         try:
-            if self._bytes > limits.RECORD_BYTES or self._events > limits.RECORD_EVENTS:
-                raise OSError(f"a record has at most {limits.RECORD_BYTES} bytes and {limits.RECORD_EVENTS} events")
+            for what, count, limit in (
+                ("bytes", self._bytes, limits.RECORD_BYTES),
+                ("events", self._events, limits.RECORD_EVENTS),
+                ("streams", len(self._streams), limits.RECORD_STREAMS),
+            ):
+                if count > limit:
+                    raise OSError(f"a record has at most {limit} {what}")
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
@@ -121,7 +128,7 @@ class Recorder(Observer):
 
 
 def _decoded(request: bytes) -> Request:
-    decoder = RequestDecoder(limits.RECORD_BYTES)
+    decoder = RequestDecoder()
     decoder.feed(request)
     decoded = decoder.next_request()
     assert decoded is not None

@@ -9,19 +9,26 @@ process, by whichever thread needs one first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.codec import Reply, Request, RequestDecoder, encode_error, encode_reply
-from pygenvm.executor.limits import RECORD_BYTES
 from pygenvm.executor.message import Message
 from pygenvm.executor.module_protocol.codec import Ok, UserError, decode_answer
 from pygenvm.executor.module_protocol.codec import Request as ModuleRequest
 from pygenvm.executor.module_protocol.codec import encode_request as encode_module_request
-from pygenvm.executor.outcome import HostFault, InternalErrorRaised, ModuleFault, VMErrorRaised
+from pygenvm.executor.outcome import (
+    Blame,
+    HostFault,
+    InternalError,
+    InternalErrorRaised,
+    ModuleFault,
+    VMErrorRaised,
+    blame_of,
+)
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.record.format import (
     ENDED_BY_SIGNAL,
@@ -59,6 +66,10 @@ class Deviation(HostFault):
     """The run did something else than the recorded one. It ends the run, as a host would that breaks off."""
 
 
+class ReplayError(Exception):
+    """This installation cannot replay anything; the text says why."""
+
+
 class EndOfRecord(HostFault):
     """An interrupted run has been replayed up to its interruption."""
 
@@ -80,6 +91,7 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
     """Run the recorded execution again. On a thread with a big stack (:func:`executor.run.process.start_vm_thread`).
 
     :raises RecordError: the recorded options cannot be used.
+    :raises ReplayError: something is missing here, which says nothing about the record.
     """
     record = player.record
     from pygenvm.executor.run.console import ProcessConsole
@@ -110,18 +122,26 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         gate=_ReplayedGate(player),
     )
     supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
+    lacking: str | None = None
     try:
         supervisor.start_up()
     except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
         player.not_started(str(error))
+        if isinstance(error, RegistryError) or blame_of(error) is Blame.INSTALLATION:
+            lacking = str(error)
     else:
-        payload = supervisor.run().payload()
+        result = supervisor.run()
+        if isinstance(result.outcome, InternalError) and result.outcome.blame is Blame.INSTALLATION:
+            lacking = result.outcome.message
         if player.deviation is None and not player.at_end and ending.vm_delivers():
             try:
-                host.consume_result(payload)
+                host.consume_result(result.payload())
             except InternalErrorRaised as error:
                 player.not_delivered(str(error))
-    return player.verdict()
+    verdict = player.verdict()
+    if lacking is not None and not verdict.same:
+        raise ReplayError(lacking)
+    return verdict
 
 
 def _remarks(record: Record) -> Iterator[str]:
@@ -143,16 +163,9 @@ class Player:
     def __init__(self, record: Record) -> None:
         self.record = record
         self._lock = threading.Lock()
-        self._events: dict[Stream, list[Event]] = {}
-        self._balances: dict[bytes, HostExchange] = {}
-        for stream, events in record.streams.items():
-            self._events[stream] = []
-            for event in events:
-                if isinstance(event, HostExchange) and event.request.method is HostMethod.GET_BALANCE:
-                    self._balances.setdefault(event.request.fields["address"].as_bytes, event)
-                else:
-                    self._events[stream].append(event)
-        self._positions: dict[Stream, int] = dict.fromkeys(self._events, 0)
+        #: By stream, how many events are behind us, and how many of them were taken: all but balances.
+        self._positions: dict[Stream, int] = {}
+        self._taken: dict[Stream, int] = {}
         self._exchanges = 0
         #: The first one.
         self.deviation: Deviation | None = None
@@ -169,7 +182,7 @@ class Player:
         :raises ConnectionError: the recorded run did not get one either.
         """
         if request.method is HostMethod.GET_BALANCE:
-            event = self._balances.get(request.fields["address"].as_bytes)
+            event = self.record.balances.get(request.fields["address"].as_bytes)
             if event is None:
                 self._end_if_interrupted()
                 raise self._deviates(f"now {describe(request)}, which the recorded run did not do")
@@ -201,7 +214,7 @@ class Player:
 
     def validates(self, call_no: int) -> bool:
         """Whether the recorded run ran the validator of a block."""
-        if call_no not in self._events:
+        if call_no not in self.record.streams:
             return False
         self._take(ValidatorRun, lambda: "a validator is run")
         return True
@@ -209,12 +222,11 @@ class Player:
     def _take(self, kind: type[E], now: Callable[[], str]) -> E:
         stream = validated_block.get()
         with self._lock:
-            position = self._positions.get(stream, 0)
-            events = self._events.get(stream, [])
-            event = events[position] if position < len(events) else None
+            event = self._next(stream)
             if event is None or _is_result(event):
                 self._end_if_interrupted()
-            self._positions[stream] = position + 1
+            self._positions[stream] = self._positions.get(stream, 0) + 1
+            self._taken[stream] = self._taken.get(stream, 0) + 1
             self._note_exhaustion()
         if event is None:
             end = "ends here" if self.record.ended else "breaks off here"
@@ -223,19 +235,30 @@ class Player:
             raise self._deviates(f"recorded {describe(event)}, now {now()}")
         return event
 
+    def _next(self, stream: Stream) -> Event | None:
+        """The next event of a stream that is to be taken."""
+        events = self.record.streams.get(stream, ())
+        for position in range(self._positions.get(stream, 0), len(events)):
+            event = events[position]
+            if not _is_balance(event):
+                self._positions[stream] = position
+                return event
+        return None
+
     def _end_if_interrupted(self) -> None:
         if self.record.ended == ENDED_BY_SIGNAL:
             self.at_end = True
             raise EndOfRecord("the recorded run was interrupted here")
 
     def _note_exhaustion(self) -> None:
-        rest = self._events.get(None, [])[self._positions.get(None, 0) :][:1]
-        if self.record.ended == ENDED_BY_SIGNAL and all(map(_is_result, rest)):
-            self.exhausted.set()
+        if self.record.ended == ENDED_BY_SIGNAL:
+            event = self._next(None)
+            if event is None or _is_result(event):
+                self.exhausted.set()
 
     def _deviates(self, text: str) -> Deviation:
         stream = validated_block.get()
-        deviation = Deviation(f"{place(stream, self._positions.get(stream, 0))}: {text}")
+        deviation = Deviation(f"{place(stream, self._taken.get(stream, 0))}: {text}")
         with self._lock:
             self.deviation = self.deviation or deviation
         return deviation
@@ -259,10 +282,11 @@ class Player:
             return False, str(self.deviation)
         if self.at_end or self.exhausted.is_set():
             return self.record.intact, "the same up to the signal that ended the recorded run"
-        for stream, events in self._events.items():
-            position = self._positions[stream]
-            if position < len(events):
-                return False, f"{place(stream, position + 1)}: recorded {describe(events[position])}, now nothing"
+        for stream in self.record.streams:
+            event = self._next(stream)
+            if event is not None:
+                number = self._taken.get(stream, 0) + 1
+                return False, f"{place(stream, number)}: recorded {describe(event)}, now nothing"
         if self.record.ended is None:
             return False, "the same as far as the record goes"
         return self.record.intact, "requests, result and fingerprint are the same"
@@ -273,7 +297,7 @@ class _Connection:
 
     def __init__(self, player: Player) -> None:
         self._player = player
-        self._requests = RequestDecoder(RECORD_BYTES)
+        self._requests = RequestDecoder()
         self._reply = memoryview(b"")
 
     def sendall(self, data: bytes | memoryview) -> None:
@@ -347,7 +371,7 @@ class _ReplayedGate:
 class _ReplayedRunners:
     """Another source of runners; references mean what they meant when the run was recorded."""
 
-    def __init__(self, real: RunnerSource, recorded: dict[str, str]) -> None:
+    def __init__(self, real: RunnerSource, recorded: Mapping[str, str]) -> None:
         self._real = real
         self._recorded = recorded
 
@@ -366,3 +390,7 @@ def _encode(request: Request, reply: Reply) -> bytes:
 
 def _is_result(event: Event) -> bool:
     return isinstance(event, HostExchange) and event.request.method is HostMethod.CONSUME_RESULT
+
+
+def _is_balance(event: Event) -> bool:
+    return isinstance(event, HostExchange) and event.request.method is HostMethod.GET_BALANCE

@@ -17,7 +17,8 @@ class ProcessConsole:
     """The streams of this process, and its log (:class:`executor.subvm.services.Console`). From any thread."""
 
     def __init__(self, log: Logger, *, keeps_stderr: bool = False) -> None:
-        self._log = log
+        # Contracts can fill it as fast as it takes them.
+        self._log = log.rationed(limits.LOG_CONTRACT_BYTES)
         #: What contracts wrote to stderr, if somebody wants it at the end.
         self.kept_stderr: bytearray | None = bytearray() if keeps_stderr else None
 

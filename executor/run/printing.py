@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import codecs
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
 
+from pygenvm.executor import limits
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.fingerprint import Fingerprint
 
-_RUST_ESCAPES = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\0": "\\0",
+Text = TypeVar("Text", str, bytes)
+
+# Results may have hundreds of megabytes. So texts are translated by tables, since a list of their characters would take
+# a hundred times that; and in pieces, since other threads wait meanwhile.
+_PAYLOAD_ESCAPES = {
+    ord("\\"): "\\\\",
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
+    # Bytes that are no UTF-8.
+    **{0xDC00 + byte: f"\\{byte:02x}" for byte in range(0x80, 0x100)},
 }
+
+
+class _RustEscapes(dict[int, str]):
+    """Rust's debug form of each character (``'`` is left alone)."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        shown = character if character.isprintable() else f"\\u{{{code:x}}}"
+        self[code] = shown
+        return shown
+
+
+_RUST_ESCAPES = _RustEscapes(
+    {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0: "\\0"}
+)
 
 
 def result_line(outcome: Outcome) -> str:
@@ -35,31 +55,18 @@ def result_line(outcome: Outcome) -> str:
 
 def escape_payload(payload: bytes) -> str:
     r"""Calldata bytes read as UTF-8: ``\\``, ``\xNN`` for control characters, ``\NN`` for invalid bytes."""
-    parts: list[str] = []
-    for character in payload.decode("utf-8", "surrogateescape"):
-        code = ord(character)
-        if 0xDC80 <= code <= 0xDCFF:
-            parts.append(f"\\{code - 0xDC00:02x}")
-        elif character == "\\":
-            parts.append("\\\\")
-        elif code < 0x20 or 0x7F <= code <= 0x9F:
-            parts.append(f"\\x{code:02x}")
-        else:
-            parts.append(character)
-    return "".join(parts)
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    texts = [decoder.decode(piece).translate(_PAYLOAD_ESCAPES) for piece in _pieces(payload)]
+    return "".join((*texts, decoder.decode(b"", True).translate(_PAYLOAD_ESCAPES)))
 
 
 def quote(text: str) -> str:
     """A string in double quotes with Rust's debug escapes (``'`` is left alone)."""
-    parts: list[str] = []
-    for character in text:
-        if character in _RUST_ESCAPES:
-            parts.append(_RUST_ESCAPES[character])
-        elif character.isprintable() or character == " ":
-            parts.append(character)
-        else:
-            parts.append(f"\\u{{{ord(character):x}}}")
-    return f'"{"".join(parts)}"'
+    return f'"{"".join(piece.translate(_RUST_ESCAPES) for piece in _pieces(text))}"'
+
+
+def _pieces(whole: Text) -> Iterable[Text]:
+    return (whole[at : at + limits.PRINT_PIECE] for at in range(0, len(whole), limits.PRINT_PIECE))
 
 
 def fingerprint_text(fingerprint: Fingerprint | None) -> str:

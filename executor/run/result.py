@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.result import INTERNAL_ERROR_PREFIX
 from pygenvm.executor.outcome import InternalError, Outcome, Return, VMError
@@ -29,7 +30,8 @@ class RunResult:
                 return self.outcome.to_bytes()
             case InternalError(message=message):
                 # Its 'i' announces an integer, so a host can never mistake the text for the map below.
-                return bytes([ResultCode.VM_ERROR]) + (INTERNAL_ERROR_PREFIX + message).encode("utf-8", "replace")
+                text = INTERNAL_ERROR_PREFIX + message[: limits.INTERNAL_ERROR_CHARS]
+                return bytes([ResultCode.VM_ERROR]) + text.encode("utf-8", "replace")
         fingerprint = None if self.fingerprint is None else self.fingerprint.to_value()
         message = self.outcome.message
         return self.outcome.to_bytes()[:1] + calldata.encode({"fingerprint": fingerprint, "message": message})

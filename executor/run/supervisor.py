@@ -137,7 +137,7 @@ class Supervisor:
 
         :raises VMErrorRaised: the host refuses, or the list does not fit the RAM pool.
         :raises HostFault: the host is gone or misbehaves.
-        :raises GuestFault: the list of upgraders is longer than a slot.
+        :raises GuestFault: the contract names more upgraders than can be looked at.
         :raises RegistryError: there is no usable registry.
         """
         self.locked_slots = self._read_locked_slots()
@@ -153,11 +153,12 @@ class Supervisor:
 
         sender = self._message.sender_address.as_bytes
         (count,) = _U32.unpack(read(UPGRADERS_SLOT, 0, 4))
-        for position in range(count):
-            if 4 + 20 * (position + 1) > 0xFFFF_FFFF:
-                raise GuestFault(f"{count} upgraders do not fit a slot")
+        for position in range(min(count, limits.UPGRADERS_MAX)):
             if read(UPGRADERS_SLOT, 4 + 20 * position, 20) == sender:
                 return frozenset()
+        if count > limits.UPGRADERS_MAX:
+            # Each is a request, and whether the sender is one decides what he may change.
+            raise GuestFault(f"the contract has {count} upgraders, at most {limits.UPGRADERS_MAX} are looked at")
         (count,) = _U32.unpack(read(LOCKED_SLOTS_SLOT, 0, 4))
         self._pools.det.charge(32 * count)
         content = read(LOCKED_SLOTS_SLOT, 4, 32 * count)

@@ -151,7 +151,7 @@ def _read_lists(path: Path) -> dict[str, list[str]]:
     lists = _read_object(path)
     for name, hashes in lists.items():
         if not isinstance(hashes, list):
-            raise RegistryError(f"{path}: {name!r} is not an array of hashes")
+            raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
         for text in hashes:
             _check_entry(path, name, text)
     return lists
@@ -188,4 +188,4 @@ def _check_entry(path: Path, name: str, text: object) -> None:
     except InvalidContract as error:
         raise RegistryError(f"{path}: {error.error.cause}") from error
     if not isinstance(text, str) or text in LATEST:
-        raise RegistryError(f"{path}: {text!r} is not a hash")
+        raise RegistryError(f"{path}: {text!r:.80} is not a hash")

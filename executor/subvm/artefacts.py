@@ -69,7 +69,7 @@ class _Mode(NamedTuple):
     """How a module is prepared."""
 
     deterministic: bool
-    counts_depth: bool
+    trusted: bool
 
 
 class ArtefactStore:
@@ -99,7 +99,7 @@ class ArtefactStore:
         return self._engine or engines.engine()
 
     def load(
-        self, wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool, origin: str | None = None
+        self, wasm: bytes | memoryview, *, deterministic: bool, trusted: bool, origin: str | None = None
     ) -> LoadedModule:
         """The module of ``wasm``, from memory, from disk or freshly compiled; prepared as the flags say.
 
@@ -108,7 +108,7 @@ class ArtefactStore:
         :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
         :raises InstallationFault: the compiler ran out of its limits.
         """
-        mode = _Mode(deterministic, counts_depth)
+        mode = _Mode(deterministic, trusted)
         if origin is None:
             return self._load(wasm, mode)
         place = self._digest_of(origin.encode(), mode, "place")
@@ -191,10 +191,7 @@ class ArtefactStore:
         begun = time.perf_counter_ns()
         self.compiled += 1
         code, facts = compile_module(
-            wasm,
-            deterministic=mode.deterministic,
-            counts_depth=mode.counts_depth,
-            settings=self.engine.settings,
+            wasm, deterministic=mode.deterministic, trusted=mode.trusted, settings=self.engine.settings
         )
         self.compile_time_ns += time.perf_counter_ns() - begun
         digest = blake3(code).hexdigest()
@@ -229,7 +226,7 @@ class ArtefactStore:
         digest.update(kind.encode())
         digest.update(engines.fingerprint(self.engine))
         digest.update(_changes())
-        digest.update(f"deterministic={mode.deterministic} counts_depth={mode.counts_depth}".encode())
+        digest.update(f"deterministic={mode.deterministic} trusted={mode.trusted}".encode())
         return digest.hexdigest()
 
 

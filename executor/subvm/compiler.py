@@ -20,15 +20,13 @@ from pygenvm.executor.subvm.wasm.prepare import prepare
 Settings: TypeAlias = Mapping[str, bool | int]
 
 
-def compile_module(
-    wasm: bytes, *, deterministic: bool, counts_depth: bool, settings: Settings
-) -> tuple[bytes, ModuleFacts]:
+def compile_module(wasm: bytes, *, deterministic: bool, trusted: bool, settings: Settings) -> tuple[bytes, ModuleFacts]:
     """The artefact of ``wasm`` for an engine of ``settings``, prepared as the flags say, and what is known of it.
 
     :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
     :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
-    prepared = prepare(wasm, deterministic=deterministic, counts_depth=counts_depth)
+    prepared = prepare(wasm, deterministic=deterministic, trusted=trusted)
     return compile_in_child(wasm, prepared.code, settings), prepared.facts
 
 

@@ -216,10 +216,9 @@ class SubVM:
     # --- loading -----------------------------------------------------------------------------------
 
     def _load(self, archive: Archive, name: str) -> LoadedModule:
-        # Runners are trusted with the native stack: CPython has limits of its own, and pays for no counter.
-        own = archive.id == on_chain_id(self.spec.message.contract_address.as_bytes)
+        trusted = archive.id != on_chain_id(self.spec.message.contract_address.as_bytes)
         return self.services.artefacts.load(
-            archive.file(name), deterministic=self.deterministic, counts_depth=own, origin=archive.origin(name)
+            archive.file(name), deterministic=self.deterministic, trusted=trusted, origin=archive.origin(name)
         )
 
     def _instantiate(self, loaded: LoadedModule) -> _Instance:
@@ -302,7 +301,9 @@ class SubVM:
         pending, self.pending = self.pending, None
         if pending is not None:
             self.outcome = self._outcome_of_pending(pending)
-            _forgetful(pending)
+            if not isinstance(self.outcome, InternalError):
+                # One that ends the run may hold what it likes, and its traceback belongs to the log.
+                _forgetful(pending)
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
@@ -156,6 +156,7 @@ class Chain:
         if not 0 <= salt < 1 << 256:
             raise BadValue("the salt must be from 0 to 2^256 - 1")
         _check_code(code)
+        _check_calldata(data)
 
         def transaction(state: StateView) -> Transaction:
             address = accounts.contract_address(sender, salt=salt, nonce=state.nonce(sender))
@@ -177,6 +178,7 @@ class Chain:
         :param origin: the account that started it all, if that is not ``sender``, which may be a contract then.
         :raises BadRequest: impossible value or sender, or no such contract. Nothing was run.
         """
+        _check_calldata(data)
 
         def transaction(state: StateView) -> Transaction:
             _existing(state, contract)
@@ -229,6 +231,7 @@ class Chain:
         :param sync: without nondet blocks.
         :raises BadRequest: impossible sender, or no such contract.
         """
+        _check_calldata(data)
         transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, data)
         async with self._database.reading() as session, session.view() as state:
             async with state.reading:
@@ -242,6 +245,7 @@ class Chain:
     ) -> Receipt:
         """Calls a contract that is not deployed, on a network without any; the database is not used."""
         _check_code(code)
+        _check_calldata(data)
         contract = accounts.contract_address(sender, salt=0, nonce=0)
         with contextlib.closing(Store(None)) as store:
             state = StateView(store, asyncio.Lock())
@@ -392,6 +396,11 @@ def _check_sender(state: StateView | Store, sender: Address, origin: Address, va
 def _check_code(code: bytes) -> None:
     if len(code) > CONTRACT_FILE_BYTES:
         raise BadValue(f"the contract has {len(code)} bytes, the limit is {CONTRACT_FILE_BYTES}")
+
+
+def _check_calldata(data: bytes) -> None:
+    if len(data) > HOST_REPLY_SLICE_BYTES:
+        raise BadValue(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
 
 
 def _existing(state: StateView, contract: Address) -> ContractInfo:

@@ -125,17 +125,17 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
     ),
     # --- storage ---
     _Hint(
-        r"'to_bytes' for 'int' objects doesn't apply to an? 'float'",
+        r"/(set|_encode) .*'float' object has no attribute '(to_bytes|bit_length)'",
         "{expr} stores an integer, and was given a `float`.",
         "Use an integer of a small unit, such as cents; `a // b` divides without fractions.",
     ),
     _Hint(
-        r"'to_bytes' for 'int' objects doesn't apply to an? '(?P<given>\w+)'",
+        r"/(set|_encode) .*'(?P<given>\w+)' object has no attribute '(to_bytes|bit_length)'",
         "{expr} stores an integer, and was given a `{given}`.",
         "Convert it: `int(…)`.",
     ),
     _Hint(
-        r"'encode' for 'str' objects doesn't apply to an? '(?P<given>\w+)'",
+        r"/_encode .*'(?P<given>\w+)' object has no attribute 'encode'",
         "{expr} stores a text, and was given a `{given}`.",
         "Convert it: `str(…)`; of an address: `.as_hex`.",
     ),
@@ -145,7 +145,7 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         "Convert it: `Address(…)`.",
     ),
     _Hint(
-        r"a bytes-like object is required, not `(?P<given>\w+)`",
+        r"/_encode .*(a bytes-like object is required, not|object of type) '(?P<given>\w+)'",
         "{expr} stores bytes, and was given a `{given}`.",
         "Convert it: of a text `.encode()`, of an address `.as_bytes`.",
     ),
@@ -269,7 +269,8 @@ def python_hint(stderr: str) -> Explanation | None:
             own = next((frame for frame in reversed(traceback.frames) if is_own(frame)), None) if traceback else None
             texts = {name: text or "" for name, text in match.groupdict().items()}
             texts["expr"] = f"`{_cut(own.marked)}`" if own and own.marked else "This"
-            return Explanation(hint.meaning.format(**texts), hint.advice.format(**texts))
+            meaning = re.sub(r"\ba `(?=[aeiou])", "an `", hint.meaning.format(**texts))
+            return Explanation(meaning, hint.advice.format(**texts))
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.host_protocol.server import LEFT
 from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.run.printing import result_line
 from pygenvm.localnet.chain import accounts
@@ -77,7 +78,7 @@ class Runs:
         }
         request = RunRequest(message, "0x" + tx_id.hex(), permissions, self.timeout, sync, self.node_address)
         report = await self.executor(host, request)
-        if host.result is None or not report.consumed:
+        if host.result is None or report.failure is not None:
             return InternalError(_crash_text(report)), report
         try:
             return decode_result(host.result).outcome, report
@@ -111,6 +112,9 @@ def _crash_text(report: RunReport) -> str:
         return "the executor did not end after its time was over and was killed"
     if report.exit_status < 0:
         return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
+    if report.failure is not None and report.failure != LEFT:
+        # The executor only knows that its host is gone.
+        return f"the connection to the executor broke: {report.failure[:500]}"
     lines = report.stderr.text().strip().splitlines()
     if report.exit_status == 1 and lines and lines[-1].startswith(_START_ERROR):
         return f"the executor cannot start: {lines[-1].removeprefix(_START_ERROR)[:500]}"

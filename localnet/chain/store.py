@@ -5,6 +5,10 @@ journal and no write-ahead log: between commands there is exactly one file, and 
 open it when is up to :mod:`localnet.chain.database`. Nothing is written while a contract runs; :meth:`Store.commit`
 writes all effects of a transaction or none.
 
+The file may be a stranger's, and so hold anything. It must have exactly our tables, without views, triggers and other
+things of a schema that run when it is read; no question takes, or brings, more than :mod:`localnet.limits` allow; every
+value is checked when it is read.
+
 Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
 their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance). Besides
 the state there is ``failures``, for the log too: commands that failed and changed nothing, each with the number of the
@@ -16,13 +20,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import math
 import os
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from pygenvm.executor.host_protocol.codec import SLOT_BYTES
+from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
@@ -41,6 +51,7 @@ from pygenvm.localnet.chain.model import (
     outcome_from_bytes,
     outcome_to_bytes,
 )
+from pygenvm.localnet.chain.overlay import PAGE_BYTES
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.localnet.executors.output import Captured
 
@@ -68,6 +79,23 @@ _RECORDED = (
     " details"
 )
 _FAILURES = f"CREATE TABLE IF NOT EXISTS failures (number INTEGER PRIMARY KEY, after, {_RECORDED})"
+_LAYOUT = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name, type"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _checked(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Store, P], T]:
+    """A question to which the file may have answers that none of ours has."""
+
+    @functools.wraps(method)
+    def ask(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(store, *args, **kwargs)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise DatabaseError(f"database {store._path} is damaged: {error!s:.200}") from error
+
+    return ask
 
 
 @dataclass(slots=True)
@@ -124,16 +152,19 @@ class Store:
 
     # --- reading ----------------------------------------------------------------------------------
 
+    @_checked
     def balance(self, address: Address) -> int:
         """Balance of any address; 0 for one that never had any."""
         row = self._one("SELECT balance FROM accounts WHERE address = ?", address.as_bytes)
-        return int(row[0]) if row else 0
+        return _amount(row[0]) if row else 0
 
+    @_checked
     def nonce(self, address: Address) -> int:
         """Recorded transactions of an account, or deployments without salt of a contract."""
         row = self._one("SELECT nonce FROM accounts WHERE address = ?", address.as_bytes)
-        return int(row[0]) if row else 0
+        return _count(row[0]) if row else 0
 
+    @_checked
     def pages(self, address: Address, slot: bytes, first: int, last: int) -> dict[int, bytes]:
         """Pages ``first`` to ``last`` of a slot that were ever written, without their trailing zeros."""
         rows = self._all(
@@ -143,26 +174,31 @@ class Store:
             first,
             last,
         )
-        return dict(rows)
+        return {_count(page): _page(data) for page, data in rows}
 
+    @_checked
     def slots(self, address: Address, count: int) -> list[tuple[bytes, int]]:
         """The first ``count`` written slots of a contract, and the number of the last page of each."""
-        return self._all(
+        rows = self._all(
             "SELECT slot, MAX(page) FROM pages WHERE address = ? GROUP BY slot ORDER BY slot LIMIT ?",
             address.as_bytes,
             count,
         )
+        return [(_bytes(slot, SLOT_BYTES), _count(page)) for slot, page in rows]
 
+    @_checked
     def slot_count(self, address: Address) -> int:
         """How many slots of a contract were ever written."""
         row = self._one("SELECT COUNT(DISTINCT slot) FROM pages WHERE address = ?", address.as_bytes)
         return int(row[0]) if row else 0
 
+    @_checked
     def contract(self, address: Address) -> ContractInfo | None:
         """The contract at an address."""
         row = self._one("SELECT address, name, number, top_level FROM contracts WHERE address = ?", address.as_bytes)
         return _contract(row) if row else None
 
+    @_checked
     def kept_at(self, address: Address) -> str:
         """Where the author of a contract keeps its file (:attr:`localnet.chain.model.Transaction.kept_at`)."""
         row = self._one(
@@ -171,17 +207,19 @@ class Store:
             Kind.DEPLOY,
             Status.OK,
         )
-        details: Any = calldata.decode(row[0]) if row else {}
-        return str(details.get("kept_at", ""))
+        return str(_details_from_bytes(_of(row[0], bytes))["kept_at"]) if row else ""
 
+    @_checked
     def contracts(self) -> list[ContractInfo]:
         """All contracts in order of deployment."""
         rows = self._all("SELECT address, name, number, top_level FROM contracts ORDER BY number")
         return [_contract(row) for row in rows]
 
+    @_checked
     def accounts(self) -> list[AccountInfo]:
         """The named accounts, then every other address with a balance or a contract."""
-        known = {Address(row[0]): (int(row[1]), int(row[2])) for row in self._all("SELECT * FROM accounts")}
+        rows = self._all("SELECT address, balance, nonce FROM accounts")
+        known = {_address(address): (_amount(balance), _count(nonce)) for address, balance, nonce in rows}
         contracts = {info.address: info.name for info in self.contracts()}
         order = [*accounts.names(), *contracts, *sorted(known.keys() - accounts.names().keys() - contracts.keys())]
         return [
@@ -194,11 +232,13 @@ class Store:
             for address in order
         ]
 
+    @_checked
     def transaction_count(self) -> int:
         """Number of the last recorded transaction."""
         row = self._one("SELECT COALESCE(MAX(number), 0) FROM transactions")
-        return int(row[0]) if row else 0
+        return _count(row[0]) if row else 0
 
+    @_checked
     def log(self, count: int) -> list[Receipt]:
         """The last ``count`` recorded transactions and failed commands, oldest first."""
         query = "SELECT {} FROM {} ORDER BY number DESC LIMIT ?"
@@ -208,6 +248,7 @@ class Store:
         rows.sort(key=lambda row: row[:2])
         return [_receipt(row[2:]) for row in rows[-count:]]
 
+    @_checked
     def failed_deployment(self) -> Receipt | None:
         """The deployment that the user tried last, if it failed."""
         if not self._has_failures():
@@ -222,6 +263,7 @@ class Store:
     def _has_failures(self) -> bool:
         return self._one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'failures'") is not None
 
+    @_checked
     def queued(self, count: int) -> list[tuple[int, Transaction]]:
         """The next ``count`` messages under way, in order of posting, with their queue numbers."""
         rows = self._all(
@@ -231,10 +273,11 @@ class Store:
         )
         return [(row[0], _queued(row)) for row in rows]
 
+    @_checked
     def total_value(self) -> int:
         """All value of the network: balances and messages under way. Never changes."""
         amounts = self._all("SELECT balance FROM accounts UNION ALL SELECT value FROM queue")
-        return sum(int(row[0]) for row in amounts)
+        return sum(_amount(row[0]) for row in amounts)
 
     def snapshot(self) -> bytes:
         """The whole state."""
@@ -396,6 +439,8 @@ class Store:
             raise DatabaseError(
                 f"{self._path} has version {version[0]} of the database layout, this release reads {SCHEMA_VERSION}"
             )
+        if _layout(self._all(_LAYOUT)) not in _own_layouts():
+            raise DatabaseError(f"{self._path} has not the tables of a local network")
 
     def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
         with _sqlite_errors(self._path):
@@ -403,70 +448,188 @@ class Store:
             return row
 
     def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        size = 0
         with _sqlite_errors(self._path):
-            return self._connection.execute(query, parameters).fetchall()
+            for row in self._connection.execute(query, parameters):
+                # Pages of a damaged file may be part of several rows, so its size is no bound.
+                size += sum(len(value) for value in row if isinstance(value, bytes | str))
+                if len(rows) == limits.ANSWER_ROWS or size > limits.ANSWER_BYTES:
+                    raise DatabaseError(f"database {self._path}: more than can be held in memory is asked for")
+                rows.append(row)
+        return rows
+
+
+class _Connection(sqlite3.Connection):
+    """Gives up a statement that takes too long."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline = math.inf
+        self.set_progress_handler(lambda: time.monotonic() > self._deadline, limits.STATEMENT_STEPS)
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        self._deadline = time.monotonic() + limits.STATEMENT_SECONDS
+        return super().execute(*args)
+
+    def executemany(self, *args: Any) -> sqlite3.Cursor:
+        self._deadline = time.monotonic() + limits.STATEMENT_SECONDS
+        return super().executemany(*args)
 
 
 def _connect(path: Path, durable: bool) -> sqlite3.Connection:
     # Explicit BEGIN and COMMIT; the module's own transactions would begin at the first write. Several threads, but
     # only one at a time: see localnet.chain.database.
-    connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(os.fspath(path), isolation_level=None, check_same_thread=False, factory=_Connection)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.DATABASE_VALUE_BYTES)
+    # Nothing of the file's schema may call functions, and its cells are looked at before they are used.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     if not durable:
         connection.execute("PRAGMA journal_mode = MEMORY")
     return connection
 
 
+def _layout(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [tuple(" ".join(str(value).split()) for value in row) for row in rows]
+
+
+@functools.cache
+def _own_layouts() -> list[list[tuple[Any, ...]]]:
+    """Without failures and with them."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        layouts = []
+        for script in (_SCHEMA, _FAILURES):
+            connection.executescript(script)
+            layouts.append(_layout(connection.execute(_LAYOUT)))
+        return layouts
+
+
 @contextlib.contextmanager
 def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        raise DatabaseError(f"database {path}: {error}") from error
+    # SQLite puts pieces of the file into its texts, and Python expects UTF-8 there.
+    except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
+        late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        why = f"no answer within {limits.STATEMENT_SECONDS:g} seconds" if late else error
+        raise DatabaseError(f"database {path}: {why}") from error
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+_AMOUNT = re.compile(r"[0-9]{1,78}")
+
+
+def _of(value: Any, kind: type[T]) -> T:
+    """:raises ValueError: it is of another type."""
+    if type(value) is not kind:
+        raise ValueError(f"a {type(value).__name__} instead of a {kind.__name__}")
+    return value
+
+
+def _bytes(value: Any, size: int) -> bytes:
+    if len(_of(value, bytes)) != size:
+        raise ValueError(f"{len(value)} bytes instead of {size}")
+    return bytes(value)
+
+
+def _address(value: Any) -> Address:
+    return Address(_bytes(value, Address.SIZE))
+
+
+def _number(value: Any) -> int:
+    """What a balance or an amount may be."""
+    if not 0 <= _of(value, int) < 1 << 256:
+        raise ValueError("a number that does not fit 256 bits")
+    return int(value)
+
+
+def _amount(value: Any) -> int:
+    if not _AMOUNT.fullmatch(_of(value, str)):
+        raise ValueError(f"{value[:80]!r} is not an amount")
+    return _number(int(value))
+
+
+def _count(value: Any) -> int:
+    if not 0 <= _of(value, int) < 1 << 63:
+        raise ValueError("a count that is negative or too large")
+    return int(value)
+
+
+def _page(value: Any) -> bytes:
+    if len(_of(value, bytes)) > PAGE_BYTES:
+        raise ValueError(f"a page of {len(value)} bytes")
+    return bytes(value)
+
+
+def _released_on(value: Any) -> str:
+    if value not in ("", "accepted", "finalized"):
+        raise ValueError(f"{value!r:.80} is not a release condition")
+    return str(value)
+
+
+def _parent(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
+def _encoded(value: Any) -> bytes:
+    """:raises ValueError: not calldata."""
+    calldata.decode(_of(value, bytes))
+    return bytes(value)
 
 
 def _contract(row: tuple[Any, ...]) -> ContractInfo:
-    return ContractInfo(Address(row[0]), row[1], row[2], bool(row[3]))
+    address, name, number, top_level = row
+    return ContractInfo(_address(address), _of(name, str), _of(number, int), bool(_count(top_level)))
 
 
 def _queued(row: tuple[Any, ...]) -> Transaction:
     _, parent, kind, sender, origin, contract, value, data, code, on = row
     return Transaction(
         Kind(kind),
-        Address(sender),
-        Address(origin),
-        Address(contract),
-        int(value),
-        data,
-        code=code,
-        parent=parent,
-        on=on,
+        _address(sender),
+        _address(origin),
+        _address(contract),
+        _amount(value),
+        _of(data, bytes),
+        code=_of(code, bytes),
+        parent=_parent(parent),
+        on=_released_on(on),
     )
 
 
 def _receipt(row: tuple[Any, ...]) -> Receipt:
     number, tx_id, parent, kind, status, sender, origin, contract, name, value, data, on, *rest = row
-    datetime, outcome, details = rest[0], rest[1], _details_from_bytes(rest[2])
+    datetime, outcome, details = rest[0], rest[1], _details_from_bytes(_of(rest[2], bytes))
     return Receipt(
         Transaction(
             Kind(kind),
-            Address(sender),
-            Address(origin),
-            Address(contract),
-            int(value),
-            data,
-            name=name,
-            kept_at=details.pop("kept_at", ""),
-            parent=parent,
-            on=on,
+            _address(sender),
+            _address(origin),
+            _address(contract),
+            _amount(value),
+            _of(data, bytes),
+            name=_of(name, str),
+            kept_at=details.pop("kept_at"),
+            parent=_parent(parent),
+            on=_released_on(on),
         ),
         Status(status),
-        None if outcome is None else outcome_from_bytes(outcome),
-        tx_id,
-        datetime,
-        number=number,
+        None if outcome is None else _outcome(outcome),
+        _of(tx_id, bytes),
+        _of(datetime, str),
+        number=None if number is None else _of(number, int),
         **details,
     )
+
+
+def _outcome(value: Any) -> Outcome:
+    outcome = outcome_from_bytes(_of(value, bytes))
+    if isinstance(outcome, Return):
+        _encoded(outcome.calldata)
+    return outcome
 
 
 def _details_to_bytes(receipt: Receipt) -> bytes:
@@ -491,12 +654,39 @@ def _details_to_bytes(receipt: Receipt) -> bytes:
 
 
 def _details_from_bytes(data: bytes) -> dict[str, Any]:
-    details: dict[str, Any] = calldata.decode(data)
-    details["events"] = tuple(Event(tuple(topics), blob) for topics, blob in details["events"])
-    details["messages"] = tuple(Posted(PostedKind(kind), *rest) for kind, *rest in details["messages"])
-    details["balances"] = tuple(BalanceChange(*change) for change in details["balances"])
-    details["nondet_results"] = tuple(details["nondet_results"])
-    details["stdout"] = Captured(*details["stdout"])
-    details["stderr"] = Captured(*details["stderr"])
-    details["seconds"] = details.pop("microseconds") / 1e6
-    return details
+    details: dict[str, Any] = _of(calldata.decode(data), dict)
+    return {
+        "kept_at": _of(details.get("kept_at", ""), str),
+        "events": tuple(_event(*event) for event in details["events"]),
+        "messages": tuple(_posted(*posted) for posted in details["messages"]),
+        "balances": tuple(
+            BalanceChange(_of(address, Address), _number(before), _number(after))
+            for address, before, after in details["balances"]
+        ),
+        "nondet_results": tuple(_of(result, bytes) for result in details["nondet_results"]),
+        "slots_written": _count(details["slots_written"]),
+        "bytes_written": _count(details["bytes_written"]),
+        "stdout": _captured(*details["stdout"]),
+        "stderr": _captured(*details["stderr"]),
+        "seconds": _count(details["microseconds"]) / 1e6,
+    }
+
+
+def _event(topics: Any, blob: Any) -> Event:
+    return Event(tuple(_of(topic, bytes) for topic in _of(topics, list)), _encoded(blob))
+
+
+def _posted(kind: Any, receiver: Any, value: Any, data: Any, on: Any, code: Any, salt: Any) -> Posted:
+    return Posted(
+        PostedKind(kind),
+        _of(receiver, Address),
+        _number(value),
+        _of(data, bytes),
+        _released_on(on),
+        _of(code, bytes),
+        _number(salt),
+    )
+
+
+def _captured(head: Any, tail: Any, dropped: Any) -> Captured:
+    return Captured(_of(head, bytes), _of(tail, bytes), _count(dropped))

@@ -17,7 +17,7 @@ from typing import Protocol
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.endpoint import UnixEndpoint
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.host_protocol.server import Listener, listen
+from pygenvm.executor.host_protocol.server import LEFT, Listener, Session, listen
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.output import Captured, capture, output_pipe
 
@@ -42,8 +42,8 @@ class RunReport:
 
     exit_status: int
     """Exit code, or minus the number of the signal that ended the process."""
-    consumed: bool
-    """The host got the result and acknowledged it."""
+    failure: str | None
+    """Why the host did not get a result, as the host saw it; None: it got one and acknowledged it."""
     timed_out: bool
     stdout: Captured
     stderr: Captured
@@ -116,7 +116,7 @@ class StartingExecutor(ABC):
                 status, timed_out = await self._wait(executor, timeout)
                 executor.kill()  # what it left behind would keep the pipes open
                 captured = await asyncio.gather(*streams)
-                consumed = await _consumed(session)
+                failure = await _failure(session)
             finally:
                 executor.kill()
                 for task in (*streams, session):
@@ -125,7 +125,7 @@ class StartingExecutor(ABC):
                 with contextlib.suppress(ExecutorError):
                     await executor.wait()
         seconds = time.monotonic() - started
-        return RunReport(status, consumed, timed_out, captured[0], captured[1], captured[2], seconds)
+        return RunReport(status, failure, timed_out, captured[0], captured[1], captured[2], seconds)
 
     async def _wait(self, executor: StartedExecutor, timeout: float) -> tuple[int, bool]:
         """Waits for the end of the executor, ending it after ``timeout``; its status, and whether that was needed."""
@@ -151,9 +151,8 @@ def _arguments(address: str, request: RunRequest) -> RunArguments:
     )
 
 
-async def _consumed(session: asyncio.Task[object]) -> bool:
-    """Whether the result was consumed, once the executor is gone and its socket with it."""
+async def _failure(session: asyncio.Task[Session[Host]]) -> str | None:
+    """Why no result was consumed, once the executor is gone and its socket with it."""
     with contextlib.suppress(TimeoutError):
-        done = await asyncio.wait_for(asyncio.shield(session), 1.0)
-        return bool(getattr(done, "consumed", False))
-    return False
+        return (await asyncio.wait_for(asyncio.shield(session), 1.0)).failure
+    return LEFT

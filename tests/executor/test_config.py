@@ -115,6 +115,17 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (SHIPPED.replace("{address: ws://127.0.0.1:3031}", "x"), "llm must be a mapping"),
         (SHIPPED.replace("{exeDir}/../data", "{exedir}/../data"), r"unknown variable ${exedir}"),
         (SHIPPED + "x: ['${ENV[]}']", r"unknown variable ${ENV[]}"),
+        (SHIPPED + "x: !!bool abc", 'a value that is no bool, in "<byte string>", line 11, column 4'),
+        (SHIPPED + "x: 2001-13-45", "a value that is no timestamp"),
+        (SHIPPED + "x: !!timestamp abc", "a value that is no timestamp"),
+        (SHIPPED + "x: !!int ''", "a value that is no int"),
+        (SHIPPED + "x: !!float abc", "a value that is no float"),
+        (SHIPPED + "x: !!python/object:os.system y", "not YAML: could not determine a constructor"),
+        (SHIPPED + 'x: !<"%1b[31m> 1', "not YAML"),
+        (SHIPPED.replace("${exeDir}/../data", '"a\\0b"'), "registry_dir cannot be the name of a folder"),
+        (SHIPPED.replace("${exeDir}/../.cache/", '"\\ud800"'), "cache_dir cannot be the name of a folder"),
+        (SHIPPED.replace("log_level: info", 'log_level: "\\e[31m\\n"'), "is none of"),
+        (SHIPPED + 'x: "${\\e[31m\\nError: fine}"', r"unknown variable ${\x1b[31m Error: fine}"),
     ],
 )
 def test_refusals(root: Path, text: str, message: str) -> None:
@@ -122,6 +133,14 @@ def test_refusals(root: Path, text: str, message: str) -> None:
         load(root, text)
     assert str(caught.value).startswith(f"{root / 'genvm.yaml'}: ")
     assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_numbers_that_take_a_minute(root: Path) -> None:
+    """YAML counts in sixties too, in time that grows with the square of the length."""
+    for number in ("9" * 5000, "1" + ":00" * 300_000):
+        with pytest.raises(ConfigError, match=f"a value of {len(number)} characters for a int"):
+            load(root, f"{SHIPPED}x: {number}")
 
 
 def test_absent_and_oversized_files(root: Path) -> None:

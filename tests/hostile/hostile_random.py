@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
+from tests.hostile.hostile_files import READERS, file_run
 from tests.hostile.hostile_programs import CALLEE, Program, program
 from tests.hostile.hostile_runs import (
     BELIEVABLE,
@@ -111,5 +112,16 @@ def _label(outcome: Outcome) -> str:
     return f"VMError {outcome.message}" if isinstance(outcome, VMError) else type(outcome).__name__
 
 
-RUNS: dict[str, Callable[[random.Random], str]] = {"blameless": blameless_run, "wild": wild_run, "lying": lying_run}
-"""The three sorts; each gives a label of how the run ended."""
+def reading_run(chance: random.Random) -> str:
+    """Something that a stranger gave us to read."""
+    name = chance.choice(list(READERS))
+    return f"{name}: {file_run(READERS[name], chance)}"
+
+
+RUNS: dict[str, Callable[[random.Random], str]] = {
+    "blameless": blameless_run,
+    "wild": wild_run,
+    "lying": lying_run,
+    "reading": reading_run,
+}
+"""The four sorts; each gives a label of how the run ended."""

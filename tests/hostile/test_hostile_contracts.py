@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pygenvm.executor.limits import VM_DEPTH
+from pygenvm.executor.limits import STORAGE_WRITE_BYTES, VM_DEPTH
 from pygenvm.executor.outcome import InternalError, Return, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
@@ -122,6 +122,20 @@ def test_huge_writes_reach_the_host_whole() -> None:
     assert run.outcome == Return(b"\x00")
     assert sizes == [HUGE]
     assert run.peak_bytes < HUGE_RUN_BYTES
+
+
+def test_a_write_above_the_limit_of_every_host() -> None:
+    """A host would have to hang up, and nobody would know whose fault it was."""
+    size = STORAGE_WRITE_BYTES + 1
+    code = wat(
+        f"""(module {IMPORTS} (memory (export "memory") {(size >> 16) + 1}) (func (export "_start")
+          (drop (call $write (i32.const 0) (i32.const 0) (i32.const 0) (i32.const {size})))))"""
+    )
+    host = InMemoryHost()
+    run = hostile_run(code, host=host)
+    assert run.outcome == VMError("out_of_storage_gas")
+    assert HostMethod.STORAGE_WRITE not in host.methods
+    assert run.peak_bytes < SMALL_RUN_BYTES
 
 
 # --- nesting ----

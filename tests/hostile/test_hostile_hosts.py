@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor.limits import UPGRADERS_MAX
 from pygenvm.executor.outcome import InternalError
-from pygenvm.executor.primitives.abi import HostMethod
+from pygenvm.executor.primitives.abi import UPGRADERS_SLOT, HostMethod
 from tests.hostile.hostile_runs import SMALL_RUN_BYTES, VIOLATIONS, Lie, LyingHost, bounded_run, raw_host
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import Script, machine
@@ -128,3 +129,14 @@ def test_a_host_that_never_answers_ends_with_the_signal() -> None:
             over.set()
     run.check()
     assert run.exit_code == 1
+
+
+def test_a_count_of_upgraders_that_nobody_can_read() -> None:
+    """Issue: four billion requests (seeds 7000216 and 7000267 of the campaign). The host does tell the truth here."""
+    host = honest()
+    host.slot(UPGRADERS_SLOT)[:] = b"\xff" * 4
+    with LyingHost(host) as lying:
+        run = lying.run()
+    assert (run.exit_code, run.payload) == (1, None)
+    assert "the contract has 4294967295 upgraders" in run.stderr
+    assert len(host.methods) == 1 + UPGRADERS_MAX

@@ -60,6 +60,9 @@ def main() -> None:
         case "garbage":
             host._socket.sendall(b"\xff" * 100)
             time.sleep(600)
+        case "oversized":
+            host._socket.sendall(b"\3" + b"\xff" * 4)
+            sys.exit("Error: the host did not take the result: closed by the host")
         case "leave_child":
             finish(host, subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
         case "hold":

@@ -106,4 +106,4 @@ class FakeExecutor:
         except HostErrorReply as error:
             outcome = VMError(error.code.name.lower())
         await host.consume_result(encode_result(outcome))
-        return RunReport(0, True, False, Captured(), Captured(), Captured(), 0.0)
+        return RunReport(0, None, False, Captured(), Captured(), Captured(), 0.0)

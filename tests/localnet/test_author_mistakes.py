@@ -79,10 +79,16 @@ MISTAKES = (
         "there is no `requests` in a sandbox",
         r"gl\.nondet\.web",
     ),
-    deployment(
+    Mistake(
         "a module for the web",
-        contract(write("urllib.request.urlopen('http://x')"), above=f"import urllib.request {HERE}"),
-        r"no `urllib\.request`",
+        contract(write(f"urllib.request.urlopen('http://x') {HERE}"), above="import urllib.request"),
+        r"`urllib\.request\.urlopen` fails: there is no network",
+        r"gl\.nondet\.web",
+    ),
+    Mistake(
+        "the web by a name that is not known before",
+        contract(write(f"getattr(urllib.request, 'url' + 'open')('http://x') {HERE}"), above="import urllib.request"),
+        "A contract has no network of its own",
         r"gl\.nondet\.web",
     ),
     Mistake(

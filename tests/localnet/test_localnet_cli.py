@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Executor(FakeExecutor):
 
     async def __call__(self, host: Any, request: RunRequest) -> RunReport:
         await super().__call__(host, request)
-        return RunReport(0, True, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
+        return RunReport(0, None, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
 
 
 @pytest.fixture
@@ -363,11 +364,11 @@ def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pyt
 def test_addresses_without_a_checksum(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digits = BOB.as_hex[2:]
     for word in (BOB.as_hex, "0x" + digits.lower(), "0x" + digits.upper()):
-        arguments = f'["{word}", {{"$addr": "{word}"}}]'
-        code, document = run_json(capsys, "call", "[b]pay", "--from", word, "--args", arguments)
-        assert code == 0
-        assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}] * 2
-        assert document["transaction"]["from"]["name"] == "bob"
+        for method, argument in (("[b]pay", f'["{word}"]'), ("echo", f'[{{"$addr": "{word}"}}]')):
+            code, document = run_json(capsys, "call", method, "--from", word, "--args", argument)
+            assert code == 0
+            assert document["transaction"]["args"] == [{"$addr": BOB.as_hex}]
+            assert document["transaction"]["from"]["name"] == "bob"
 
 
 def test_the_database_of_the_nearest_project(
@@ -485,3 +486,47 @@ def test_a_return_needs_no_explanation() -> None:
     from pygenvm.executor.outcome import Return
 
     assert explain.explain(Return(b"\x00")) is None
+
+
+def test_a_strangers_names_and_calls(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names go to the terminal in words only, and calldata need not look like a call of ours."""
+    database = deployed / ".pygenvm" / "local.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE contracts SET name = ?", ("\x1b[2J\nbob",))
+        for number, call in enumerate(
+            [
+                {"method": "\x1b[2J\nx", "kwargs": {"\x1b[2J\n": 1}},
+                {"method": 5, "args": 5, "kwargs": [1]},
+                {"args": None},
+                [1],
+            ],
+            start=2,
+        ):
+            connection.execute(
+                "INSERT INTO transactions SELECT ?, tx_id, parent, 'call', status, sender, origin, contract, name,"
+                " value, ?, released_on, datetime, outcome, details FROM transactions WHERE number = 1",
+                (number, calldata.encode(call)),
+            )
+        connection.commit()
+    for command in ("accounts", "log", "state"):
+        code, out, _ = run_text(capsys, command)
+        assert code == 0
+        assert "\\x1b[2J\\x0abob" in out
+        assert run_json(capsys, command)[0] == 0
+    assert "\\x1b[2J\\x0ax(\\x1b[2J\\x0a=1)" in run_text(capsys, "log")[1]
+    assert "5(*5, **[1])" in run_text(capsys, "log")[1]
+    assert "(no method)(*null)" in run_text(capsys, "log")[1]
+
+
+def test_a_database_that_would_never_answer(deployed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(sqlite3.connect(deployed / ".pygenvm" / "local.db")) as connection:
+        connection.executescript(
+            "DROP TABLE accounts; CREATE VIEW accounts AS"
+            " WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n)"
+            " SELECT x address, '1' balance, 1 nonce FROM n"
+        )
+    assert run_text(capsys, "accounts") == (
+        3,
+        "",
+        f"genvm local: {deployed}/.pygenvm/local.db has not the tables of a local network\n",
+    )

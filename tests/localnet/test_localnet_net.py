@@ -124,6 +124,16 @@ def snapshot(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+def test_arguments_that_no_executor_takes(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(net, "store")
+    monkeypatch.setattr("pygenvm.localnet.chain.chain.HOST_REPLY_SLICE_BYTES", 1000)
+    for command in (net.call, net.view):
+        with pytest.raises(BadValue, match=r"the calldata has 10\d\d bytes, executors take 1000"):
+            command("store", "set", [bytes(1000)])
+    with pytest.raises(BadValue, match="the calldata has"):
+        net.deploy(b"store", [bytes(1000)])
+
+
 def total_value(path: Path) -> int:
     with closing(Store(path)) as store:
         return store.total_value()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor.limits import HOST_REQUEST_BYTES
 from pygenvm.executor.outcome import InternalError, Return, VMError
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
@@ -127,6 +128,14 @@ def test_an_executor_that_breaks_the_protocol(tmp_path: Path) -> None:
     make_net(tmp_path)
     receipt = make_net(tmp_path, timeout=1.0).call("fake", "garbage").receipt
     assert isinstance(receipt.outcome, InternalError)
+
+
+def test_requests_that_the_host_refuses_are_told_as_such(net: LocalNet) -> None:
+    """Not as an executor that cannot start, though that looks the same from outside."""
+    limit = HOST_REQUEST_BYTES
+    assert net.call("fake", "oversized").receipt.outcome == InternalError(
+        f"the connection to the executor broke: executor violates the protocol: message of more than {limit} bytes"
+    )
 
 
 def test_children_of_an_executor_do_not_outlive_it(net: LocalNet) -> None:

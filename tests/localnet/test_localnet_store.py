@@ -21,6 +21,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import (
+    ContractInfo,
     Kind,
     Receipt,
     Status,
@@ -164,6 +165,146 @@ def test_other_versions_are_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 2")
     with pytest.raises(DatabaseError, match="version 2 of the database layout, this release reads 1"):
         Store(path)
+
+
+# --- files of strangers -----------------------------------------------------------------------------
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n)"
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """A database with a contract, a transaction and a message under way, to be spoiled."""
+    path = tmp_path / "strange.db"
+    changes = transfer(5)
+    changes.balances[ALICE] -= 7
+    changes.queue.append(Transaction(Kind.CALL, ALICE, ALICE, CONTRACT, 7, b"\x06"))
+    changes.contract = ContractInfo(CONTRACT, "thing", 0, True)
+    changes.pages[CONTRACT.as_bytes, SLOT, 3] = b"page"
+    with closing(Store(path)) as store:
+        store.commit([changes])
+        store.record_failure(receipt())
+    return path
+
+
+def spoil(path: Path, script: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"DROP TABLE accounts; CREATE VIEW accounts AS {ENDLESS} SELECT x address, '1' balance, 1 nonce FROM n",
+        f"CREATE TRIGGER t AFTER INSERT ON pages BEGIN INSERT INTO queue {ENDLESS} SELECT x, * FROM n; END",
+        "CREATE TABLE more (x)",
+        "CREATE INDEX more ON accounts (hex(balance))",
+        "DROP TABLE queue",
+        "ALTER TABLE accounts ADD COLUMN more AS (hex(balance))",
+        "DROP TABLE contracts; CREATE TABLE contracts (number, address, name, top_level)",
+    ],
+    ids=["view", "trigger", "table", "index", "none", "generated", "other types"],
+)
+def test_tables_are_ours(strange: Path, script: str) -> None:
+    """Issue: a recursive view hung `genvm local accounts`."""
+    spoil(strange, script)
+    with pytest.raises(DatabaseError, match="has not the tables of a local network"):
+        Store(strange)
+
+
+def test_vacuum_and_whitespace_do_no_harm(strange: Path) -> None:
+    spoil(strange, "VACUUM; PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, ', ', ',\n   ')")
+    with closing(Store(strange)) as store:
+        assert store.total_value() == accounts.START_BALANCE * len(accounts.NAMES)
+
+
+def test_statements_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STATEMENT_SECONDS", 0.1)
+    with closing(Store(strange)) as store, pytest.raises(DatabaseError, match=r"no answer within 0\.1 seconds"):
+        store._one(f"{ENDLESS} SELECT count(*) FROM n")
+
+
+def test_answers_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Store(strange)) as store:
+        with pytest.raises(DatabaseError, match="more than can be held in memory"):
+            store._all(f"{ENDLESS} SELECT 1 FROM n")
+        monkeypatch.setattr(limits, "ANSWER_BYTES", 1 << 20)
+        with pytest.raises(DatabaseError, match="more than can be held in memory"):
+            store._all(f"{ENDLESS} SELECT zeroblob(1 << 19) FROM n")
+        with pytest.raises(DatabaseError, match="too big"):
+            store._all(f"SELECT zeroblob({limits.DATABASE_VALUE_BYTES + 1})")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "UPDATE accounts SET balance = 'many'",
+        "UPDATE accounts SET balance = '-1'",
+        f"UPDATE accounts SET balance = '{10**78}'",
+        "UPDATE accounts SET balance = hex(zeroblob(10000))",
+        "UPDATE accounts SET balance = x'31'",
+        "UPDATE accounts SET nonce = 'many'",
+        "UPDATE accounts SET nonce = -1",
+        "UPDATE accounts SET address = substr(address, 2)",
+        "UPDATE accounts SET address = hex(address)",
+        "UPDATE contracts SET address = x''",
+        "UPDATE contracts SET name = x'61'",
+        "UPDATE contracts SET name = CAST(x'ff' AS TEXT)",
+        "UPDATE contracts SET top_level = 'x'",
+        "UPDATE pages SET data = zeroblob(4097)",
+        "UPDATE pages SET data = 'text'",
+        "UPDATE pages SET page = 'x'",
+        "UPDATE pages SET slot = x''",
+        "UPDATE queue SET kind = 'joke'",
+        "UPDATE queue SET value = '1.5'",
+        "UPDATE queue SET released_on = char(27)",
+        "UPDATE transactions SET number = -1",
+        "UPDATE transactions SET kind = 'joke'",
+        "UPDATE transactions SET status = 'joke'",
+        "UPDATE transactions SET sender = x''",
+        "UPDATE transactions SET parent = 'x'",
+        "UPDATE transactions SET tx_id = 1",
+        "UPDATE transactions SET outcome = x''",
+        "UPDATE transactions SET outcome = x'09'",
+        "UPDATE transactions SET outcome = x'00ff'",
+        "UPDATE transactions SET outcome = x'01ff'",
+        "UPDATE transactions SET details = x''",
+        "UPDATE transactions SET details = x'06'",
+        "UPDATE transactions SET details = x'00'",
+        "UPDATE failures SET after = 'x'",
+        "UPDATE failures SET details = 1",
+    ],
+)
+def test_values_are_checked(strange: Path, script: str) -> None:
+    spoil(strange, script)
+    with closing(Store(strange)) as store, pytest.raises(DatabaseError, match=r"database .*strange\.db"):
+        everything(store)
+
+
+def everything(store: Store) -> None:
+    """Asks all that can be asked."""
+    store.accounts()
+    store.total_value()
+    store.log(100)
+    store.failed_deployment()
+    store.transaction_count()
+    store.queued(100)
+    for info in store.contracts():
+        store.contract(info.address)
+        store.nonce(info.address)
+        store.balance(info.address)
+        store.kept_at(info.address)
+        store.slot_count(info.address)
+        for slot, last in store.slots(info.address, 100):
+            store.pages(info.address, slot, 0, last)
+
+
+def test_a_transaction_number_that_has_no_next(strange: Path) -> None:
+    spoil(strange, "UPDATE transactions SET number = 9223372036854775807")
+    with closing(Store(strange)) as store, pytest.raises(DatabaseError, match="too large"):
+        store.commit([transfer(1)])
 
 
 @pytest.mark.parametrize("outcome", [Return(b"\x10"), UserError("é"), VMError("OOM"), InternalError("x")])

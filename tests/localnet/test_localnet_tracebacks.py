@@ -124,7 +124,7 @@ def test_anything_may_be_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ["block do_read " * 9_000, ".go() missing " * 9_000, "'to_bytes' for 'int' " * 9_000, "a" * 120_000]
+    "end", ["block do_read " * 9_000, ".go() missing " * 9_000, "x/set 'int' " * 9_000, "a" * 120_000]
 )
 def test_much_of_it_takes_no_time(end: str) -> None:
     text = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.primitives.abi import GlErrno
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import VMErrorRaised
+from pygenvm.executor.primitives.abi import GlErrno, HostErrorCode
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
@@ -36,6 +38,8 @@ def storage_write(vm: Guest, slot: int, index: int, buffer: int, length: int) ->
     """Write ``length`` bytes from ``buffer`` at ``index`` of the slot (32 bytes at ``slot``).
 
     ``forbidden``: nondet VM, no write permission, or the slot is locked. ``inval``: the range does not fit u32.
+
+    :raises VMErrorRaised: ``out_of_storage_gas`` for more than any host takes at once, or whatever the host answers.
     """
     memory = vm.memory
     spec = vm.spec
@@ -46,5 +50,9 @@ def storage_write(vm: Guest, slot: int, index: int, buffer: int, length: int) ->
     slot_id = memory.read_slot(slot)
     if slot_id in vm.services.locked_slots:
         return GlErrno.FORBIDDEN
-    vm.services.host.storage_write(slot_id, index, memory.view(buffer, length))
+    data = memory.view(buffer, length)
+    if length > limits.STORAGE_WRITE_BYTES:
+        cause = f"a write of {length} bytes, at most {limits.STORAGE_WRITE_BYTES} are sent at once"
+        raise VMErrorRaised(HostErrorCode.OUT_OF_STORAGE_GAS.name.lower(), cause)
+    vm.services.host.storage_write(slot_id, index, data)
     return GlErrno.SUCCESS

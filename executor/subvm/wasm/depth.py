@@ -5,13 +5,14 @@ an estimate of its stack frame from a global of the VM when it is entered and gi
 ``$overflow``, which traps, when not enough is left. A trap with ``$overflow`` as innermost frame is ``wasm_trap
 StackOverflow``.
 
-The estimate counts every parameter, result, local and value of any instruction at once. No instruction that makes a
-value is shorter than two bytes, and a further byte is needed to use it, so 3 bytes of code are at most one value;
-operands and results of calls and of typed blocks are many values at once and come on top. That is an upper bound, but
-far above what real code keeps, so the values of instructions count up to WASM_FRAME_VALUES_MAX only, and interpreter
-loops of 50 kB stay cheap. A contract that is made to keep more than that alive in one large function can still reach
-the engine's own limit first, which has the same name. Functions that call nothing, or only in tail position, are not
-counted unless their frame is large.
+The estimate of a contract's function counts every parameter, result, local and value of any instruction at once. No
+instruction that makes a value is shorter than two bytes, and a further byte is needed to use it, so 3 bytes of code are
+at most one value; operands and results of calls and of typed blocks are many values at once and come on top. That is an
+upper bound, but far above what real code keeps, so the values of instructions count up to WASM_FRAME_VALUES_MAX only,
+and interpreter loops of 50 kB stay cheap. A contract that is made to keep more than that alive in one large function
+can still reach the engine's own limit first, which has the same name. Functions that call nothing, or only in tail
+position, are not counted unless their frame is large. In runners, which are trusted, far fewer functions count, with
+tighter estimates: :mod:`executor.subvm.wasm.recursion`.
 
 The counter is imported by each module that counts, as global (mut i32) ``DEPTH_GLOBAL`` of ``COUNTERS_MODULE``. The VM
 defines it once, with ``WASM_DEPTH_BYTES``, so that modules calling each other share it.
@@ -19,8 +20,7 @@ defines it once, with ``WASM_DEPTH_BYTES``, so that modules calling each other s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 from pygenvm.executor.limits import WASM_FRAME_VALUES_MAX, WASM_UNCOUNTED_FRAME_BYTES_MAX
 from pygenvm.executor.subvm.wasm.ban import UNREACHABLE_BODY
@@ -38,6 +38,7 @@ from pygenvm.executor.subvm.wasm.instructions import (
     walk,
 )
 from pygenvm.executor.subvm.wasm.module import FuncType, GlobalType, Module
+from pygenvm.executor.subvm.wasm.recursion import counted_functions
 from pygenvm.executor.subvm.wasm.values import arity
 
 _SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS)
@@ -53,36 +54,34 @@ _VALUE_BYTES = 8
 _CODE_BYTES_PER_VALUE = 3
 
 
-class _Function(NamedTuple):
-    """What counting has to know of a function; ``frame`` is the estimate in bytes."""
-
-    frame: int
-    calls: bool
-
-    @property
-    def counted(self) -> bool:
-        return self.calls or self.frame > WASM_UNCOUNTED_FRAME_BYTES_MAX
-
-
-def count_depth(editor: Editor) -> int | None:
+def count_depth(editor: Editor, *, trusted: bool) -> int | None:
     """Makes a module's functions count; returns the index of ``$overflow``, None if no function needs to count."""
     module = editor.module
-    if not any(_read(module, body).counted for body in bodies(module)):
+    taken = _taken(module, trusted)
+    if not any(taken(body) for body in bodies(module)):
         return None
     counter = encode_u32(editor.add_global_import(COUNTERS_MODULE, DEPTH_GLOBAL, GlobalType(_I32, True)))
     overflow = editor.add_function(FuncType(b"", b""), UNREACHABLE_BODY)
     call_overflow = b"\x10" + encode_u32(overflow)
 
     def edits(body: Body) -> Iterator[Edit]:
-        function = _read(module, body)
-        if function.counted:
-            yield from _counting(editor, body, function.frame, counter, call_overflow)
+        if size := taken(body):
+            yield from _counting(editor, body, size, counter, call_overflow)
 
     editor.edit_bodies(edits)
     return overflow
 
 
-def _read(module: Module, body: Body) -> _Function:
+def _taken(module: Module, trusted: bool) -> Callable[[Body], int]:
+    """How many bytes a function takes from the counter; 0 if it does not count."""
+    chosen = counted_functions(module) if trusted else None
+    if chosen is None:
+        return lambda body: _frame(module, body)
+    return lambda body: chosen.get(body.function, 0)
+
+
+def _frame(module: Module, body: Body) -> int:
+    """Upper bound of a function's frame; 0 if it need not count."""
     data = module.data
     kind = module.function_type(body.function)
     passed = len(kind.params) + len(kind.results)
@@ -95,7 +94,8 @@ def _read(module: Module, body: Body) -> _Function:
         passed = max(passed, taken)
         calls = calls or opcode in (_CALL, _CALL_INDIRECT)
     values = 2 * passed + body.locals + 1 + min(made, WASM_FRAME_VALUES_MAX)
-    return _Function(_FRAME_BASE + _VALUE_BYTES * values, calls)
+    frame = _FRAME_BASE + _VALUE_BYTES * values
+    return frame if calls or frame > WASM_UNCOUNTED_FRAME_BYTES_MAX else 0
 
 
 def _counting(editor: Editor, body: Body, size: int, counter: bytes, call_overflow: bytes) -> Iterator[Edit]:

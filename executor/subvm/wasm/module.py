@@ -27,6 +27,9 @@ from pygenvm.executor.subvm.wasm.binary import (
     read_sections,
 )
 
+#: Modules whose functions the executor provides.
+HOST_MODULES = frozenset(("wasi_snapshot_preview1", "genlayer_sdk"))
+
 
 class ExternKind(IntEnum):
     FUNCTION = 0

@@ -27,21 +27,21 @@ class PreparedModule:
     facts: ModuleFacts
 
 
-def prepare(wasm: bytes | memoryview, *, deterministic: bool, counts_depth: bool = False) -> PreparedModule:
+def prepare(wasm: bytes | memoryview, *, deterministic: bool, trusted: bool = True) -> PreparedModule:
     """Checks a module and changes what the mode wants changed; the bytes stay the same if that is nothing.
 
-    ``counts_depth`` is for modules of contracts: functions count how deep calls go (:mod:`executor.subvm.wasm.depth`),
-    and what they make the compiler keep is bounded (:mod:`executor.subvm.wasm.values`). The result may import counters
-    of the VM. Both modes refuse the same modules. The changes may hide type errors, so the engine has to
-    validate the original as well. Raises InvalidContract with a cause that names rule and place.
+    Functions count how deep calls go (:mod:`executor.subvm.wasm.depth`); those of runners, which are ``trusted``, are
+    chosen and estimated for speed. What others make the compiler keep is bounded (:mod:`executor.subvm.wasm.values`).
+    The result may import counters of the VM. Both modes refuse the same modules. The changes may hide type errors, so
+    the engine has to validate the original as well. Raises InvalidContract with a cause that names rule and place.
     """
     module = read_module(bytes(wasm))
     floats = _check_code(module)
-    if counts_depth:
+    if not trusted:
         check_values(module)
     editor = Editor(module)
     ban_function = ban_floats(editor) if deterministic and floats else None
-    overflow_function = count_depth(editor) if counts_depth else None
+    overflow_function = count_depth(editor, trusted=trusted)
     growth = count_growth(editor)
     editor.move_globals()
     memory_exports = tuple(_export_memory(module, editor, index) for index in range(len(module.memories)))

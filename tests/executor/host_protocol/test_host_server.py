@@ -122,9 +122,11 @@ async def test_bad_executors_end_the_session(
         writer.write(data)
         writer.write_eof()
         assert await reader.read() == b""
-        assert not (await listener.session()).consumed
+        session = await listener.session()
         writer.close()
         await writer.wait_closed()
+    assert not session.consumed
+    assert record in (session.failure or "")
     assert record in caplog.text
     assert host.requests == []
 
@@ -201,8 +203,8 @@ def test_garbage_never_raises(garbage: bytes) -> None:
         reader.feed_eof()
         writer = Writer()
         host = InMemoryHost()
-        consumed = await serve(host, reader, writer, request_limit=256)  # type: ignore[arg-type]
-        assert consumed == (host.result is not None)
+        failure = await serve(host, reader, writer, request_limit=256)  # type: ignore[arg-type]
+        assert (failure is None) == (host.result is not None)
         assert writer.closed
 
     logging.disable(logging.CRITICAL)
@@ -249,9 +251,11 @@ async def test_a_failing_host_looks_dead_to_the_executor(
         reader, writer = await connect(listener.address)
         writer.write(requests[method])
         assert await reader.read() == b""
-        assert not (await listener.session()).consumed
+        session = await listener.session()
         writer.close()
         await writer.wait_closed()
+    assert not session.consumed
+    assert record in (session.failure or "")
     assert record in caplog.text
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pygenvm.cli.main import main
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.host_protocol.codec import Request
+from pygenvm.executor.host_protocol.codec import Request, encode_request
 from pygenvm.executor.module_protocol.codec import Ok, UserError
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
@@ -83,7 +87,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Exec
     )
     with serving_module(answers) as server:
         config = config_file(folder, modules={"llm": {"address": server.address}})
-        run = execute_process(machine(), "--record", str(folder / "record"), host=host, config=config)
+        # The last byte of the code matters: another digit would be a version too.
+        code = machine("v0.2.16 ")
+        run = execute_process(code, "--record", str(folder / "record"), host=host, config=config)
     assert isinstance(run.outcome, Return), run.stderr
     return folder / "record", config, run
 
@@ -325,6 +331,157 @@ def test_bounds(recorded: tuple[Path, Path, Execution], tmp_path: Path, monkeypa
         read_record(path)
 
 
+HEADER = {
+    **{"format": "pygenvm record", "version": 1, "executor": "", "engine": "", "machine": "", "message": ""},
+    **{"permissions": "", "host_data": "", "cookie": "", "sync": False, "debug_mode": False, "seed": bytes(32)},
+}
+BALANCE = [None, "host", "get_balance", [bytes(20)], "ok", bytes(32)]
+
+
+def balances(count: int) -> bytes:
+    """Events about as many addresses."""
+    head, _, tail = msgpack.packb(BALANCE).partition(bytes(20))
+    return b"".join(head + number.to_bytes(20, "big") + tail for number in range(count))
+
+
+def empty_ones(one: bytes) -> bytes:
+    """One array of arrays of arrays: none has more elements than one may have, all together four million."""
+    many = b"\xdc\x00\xff"
+    return many + (many + (many + one * 255) * 255) * 64 + one * (255 - 64)
+
+
+CONTENTS = {
+    "small events": msgpack.packb([None, "runtime", 1]) * 300_000,
+    "requests": msgpack.packb([None, "host", "consume_fuel", [1], "ok", None]) * 100_000,
+    "balances": balances(50_000),
+    "one long request": msgpack.packb([None, "host", "storage_write", [SLOT, 0, bytes(4 << 20)], "ok", None]),
+    "many topics": msgpack.packb([None, "host", "post_event", [[SLOT] * 255, b""], "ok", None]) * 400,
+    "runners": b"".join(msgpack.packb([None, "runner", str(n), "y"]) for n in range(9_000)) * 30,
+    "streams": b"".join(msgpack.packb([n, "validator"]) for n in range(9_000)) * 30,
+    "empty arrays": empty_ones(b"\x90"),
+    "empty maps": empty_ones(b"\x80"),
+    "texts": msgpack.packb([None, "module", "web", b"\4", None, "a" * (100 << 10)]) * 40,
+}
+READING = """
+import re, sys
+from pathlib import Path
+from pygenvm.executor.record.reading import read_record
+from pygenvm.executor.record.format import RecordError
+
+def peak():
+    return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
+
+before = peak()
+try:
+    record = read_record(Path(sys.argv[1]))
+    # As whoever looks at it does.
+    for events in record.streams.values():
+        for event in events:
+            pass
+except RecordError as error:
+    print(error, file=sys.stderr)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured with /proc")
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_record_in_memory_is_as_big_as_its_file(name: str, tmp_path: Path) -> None:
+    """Issue: 19.6 MB took 1.3 GB, and 256 MiB are accepted."""
+    path = tmp_path / "record"
+    path.write_bytes(msgpack.packb(HEADER) + CONTENTS[name])
+    run = subprocess.run([sys.executable, "-c", READING, str(path)], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 5 * path.stat().st_size + (4 << 20), run.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (empty_ones(b"\x90"), "more than 1000 elements"),
+        (b"".join(msgpack.packb([n, "validator"]) for n in range(limits.RECORD_STREAMS + 1)), "at most 10000 streams"),
+        (b"".join(msgpack.packb([None, "runner", str(n), ""]) for n in range(10_001)), "at most 10000 runners"),
+        (msgpack.packb([None, "lost", "x" * 5000, []]), "object 1 at byte 157: 'X"),
+        (msgpack.packb([None, "host", "get_balance", [bytes(19)], "ok", bytes(32)]), "an address of 19 bytes"),
+        (msgpack.packb([None, "lost", "eth_send", [bytes(21), b"", b""]]), "an address of 21 bytes"),
+        (msgpack.packb([None, "lost", "storage_read", [9, bytes(20), SLOT, 0, 0]]), "9 is not a valid StorageType"),
+    ],
+    ids=["elements", "streams", "runners", "method", "short address", "long address", "storage type"],
+)
+def test_objects_that_no_run_makes(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(msgpack.packb(HEADER) + content)
+    with pytest.raises(RecordError, match=re.escape(why)) as caught:
+        read_record(tmp_path / "record")
+    assert len(str(caught.value)) < 500
+
+
+def test_what_is_wrong_with_a_record_is_no_difference(
+    recorded: tuple[Path, Path, Execution], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Issue: an address of the wrong length ended with exit code 1, which means that the runs differ."""
+    path, config, _ = recorded
+    parts = objects(path)
+    event = next(part for part in parts if isinstance(part, list) and part[2] == "get_balance")
+    event[3][0] += b"\0"
+    write(tmp_path / "tampered", parts)
+    for arguments in ([tmp_path / "tampered"], ["--diff", path, tmp_path / "tampered"]):
+        done = genvm(config, "replay", *arguments)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.endswith(": an address of 21 bytes\n")
+        assert done.stderr.count("\n") == 1
+
+
+def test_what_is_wrong_with_the_installation_is_no_difference(
+    recorded: tuple[Path, Path, Execution], tmp_path: Path
+) -> None:
+    config = config_file(tmp_path, runners_dir=str(tmp_path / "nothing"))
+    done = genvm(config, "replay", recorded[0])
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"Error: the folder of runners {tmp_path}/nothing does not exist; `genvm runners build` makes it\n"
+    )
+
+
+def test_a_run_that_no_installation_could_start(tmp_path: Path) -> None:
+    """It is replayed where the same is missing."""
+    config = config_file(tmp_path, runners_dir=str(tmp_path / "nothing"))
+    run = execute_process(machine(), "--record", str(tmp_path / "record"), host=InMemoryHost(), config=config)
+    assert run.exit_code == 1
+    assert replayed(tmp_path / "record", config).same
+
+
+def test_a_bug_is_no_difference(
+    recorded: tuple[Path, Path, Execution], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: Path) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr("pygenvm.executor.record.reading.read_record", broken)
+    assert main(["replay", str(recorded[0])]) == 3
+    assert "AssertionError: a bug" in capsys.readouterr().err
+
+
+def test_no_text_of_a_record_drives_the_terminal(recorded: tuple[Path, Path, Execution], tmp_path: Path) -> None:
+    path, config, _ = recorded
+    header, *events, end = objects(path)
+    clear = "\x1b[2Jsame\nsame"
+    write(tmp_path / "tampered", [{**header, "executor": clear}, *events, {**end, "ended": clear}])
+    write(tmp_path / "header", [{**header, "permissions": clear}, *events, end])
+    write(tmp_path / "runner", [header, [None, "runner", clear, "a"], *events, end])
+    write(tmp_path / "other", [header, [None, "runner", clear, clear], *events, end])
+    for arguments in (
+        [tmp_path / "tampered"],
+        [tmp_path / "header"],
+        ["--diff", path, tmp_path / "tampered"],
+        ["--diff", path, tmp_path / "header"],
+        ["--diff", tmp_path / "runner", tmp_path / "other"],
+    ):
+        done = genvm(config, "replay", *arguments)
+        printed = done.stdout + done.stderr
+        assert "x1b[2Jsame" in printed
+        assert "\x1b" not in printed
+        assert "same" not in printed.splitlines()
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_are_an_error_or_a_record(
@@ -359,6 +516,19 @@ def test_a_full_disk_ends_the_record_and_not_the_run() -> None:
     assert b"the record ends here" in run.stderr
 
 
+def test_requests_longer_than_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that made one, whose host took it, must not notice."""
+    monkeypatch.setattr(limits, "RECORD_BYTES", 1000)
+    recorder = Recorder(tmp_path / "record")
+    recorder.started(RunArguments(message="", host=""))
+    request = encode_request(HostMethod.STORAGE_WRITE, SLOT, 0, bytes(2000))
+    recorder.host_requested(HostMethod.STORAGE_WRITE, request)
+    recorder.host_replied(HostMethod.STORAGE_WRITE, request, HostErrorCode.OK, None, 0, 0)
+    recorder.ended("result")
+    record = read_record(tmp_path / "record")
+    assert (record.streams, record.ended) == ({}, None)
+
+
 class _Gone(InMemoryHost):
     """Hangs up instead of answering one request."""
 
@@ -389,8 +559,22 @@ def test_a_request_under_way_when_the_run_ends(tmp_path: Path) -> None:
     recorder.host_replied(HostMethod.REMAINING_FUEL_AS_GEN, b"\x0d", HostErrorCode.OK, 1, 0, 0)
     record = read_record(tmp_path / "record")
     request = Request(HostMethod.REMAINING_FUEL_AS_GEN, {})
-    assert record.streams == {None: [HostExchange(request, None)]}
+    assert {stream: list(events) for stream, events in record.streams.items()} == {None: [HostExchange(request, None)]}
     assert (record.ended, record.intact) == ("signal", True)
+
+
+def test_more_streams_than_a_record_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written can be read."""
+    monkeypatch.setattr(limits, "RECORD_STREAMS", 3)
+    recorder = Recorder(tmp_path / "record")
+    recorder.started(RunArguments(message="", host=""))
+    for call_no in range(5):
+        token = validated_block.set(call_no)
+        recorder.note("validator")
+        validated_block.reset(token)
+    recorder.ended("result")
+    record = read_record(tmp_path / "record")
+    assert (list(record.streams), record.ended) == ([0, 1, 2], None)
 
 
 def test_random_bytes_come_again() -> None:

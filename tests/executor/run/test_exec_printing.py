@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 import pytest
 
+from pygenvm.executor import limits
 from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
@@ -64,6 +68,27 @@ def test_escapes_of_a_payload(payload: bytes, text: str) -> None:
 def test_user_errors_are_quoted(message: str, text: str) -> None:
     assert quote(message) == text
     assert result_line(UserError(message)) == f"executed with `UserError({text})`"
+
+
+def test_long_results_are_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pieces do not show, wherever they end."""
+    payload = "a\\é\n\U0001f600".encode() + b"\xe2\x82"
+    whole, quoted = escape_payload(payload), quote("a\\é\n\U0001f600\u200b")
+    for size in range(1, 12):
+        monkeypatch.setattr(limits, "PRINT_PIECE", size)
+        assert (escape_payload(payload), quote("a\\é\n\U0001f600\u200b")) == (whole, quoted)
+
+
+def test_long_results_take_little_memory() -> None:
+    """A list of their characters would take ten to a hundred times as much."""
+    size = 1 << 20
+    shown: tuple[Callable[[], str], ...] = (lambda: escape_payload(bytes(size)), lambda: quote("\1" * size))
+    for show in shown:
+        tracemalloc.start()
+        length = len(show())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2 * length + 4 * size
 
 
 def test_other_kinds() -> None:

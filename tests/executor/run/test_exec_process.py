@@ -155,7 +155,7 @@ def without(key: str) -> str:
         message_json(chain_id="0x1"),
         message_json(chain_id=1),
         message_json(value=-1),
-        message_json(value=2**64),
+        message_json(value=2**256),
         message_json(value="1"),
         message_json(is_init=1),
         message_json(datetime="yesterday"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pygenvm.executor.outcome import VMErrorRaised
+from pygenvm.executor import limits
+from pygenvm.executor.outcome import GuestFault, Return, VMErrorRaised
 from pygenvm.executor.primitives.abi import (
     CODE_SLOT,
     LOCKED_SLOTS_SLOT,
@@ -129,6 +130,19 @@ def test_locked_slots_are_read_when_the_sender_is_no_upgrader() -> None:
         (LOCKED_SLOTS_SLOT, 4, 64),
     ]
     assert HostMethod.STORAGE_WRITE not in host.methods
+
+
+def test_more_upgraders_than_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract is to blame, unless the sender is one of those that are looked at."""
+    monkeypatch.setattr(limits, "UPGRADERS_MAX", 2)
+    host = InMemoryHost()
+    host.put_upgraders([OTHER, CALLEE, SENDER])
+    with pytest.raises(GuestFault, match="the contract has 3 upgraders, at most 2 are looked at"):
+        execute(NOTHING, host=host)
+    assert reads(host) == [(UPGRADERS_SLOT, 0, 4), (UPGRADERS_SLOT, 4, 20), (UPGRADERS_SLOT, 24, 20)]
+    for upgraders in ([OTHER, SENDER, CALLEE], [OTHER, CALLEE]):
+        host.put_upgraders(upgraders)
+        assert execute(NOTHING, host=host).outcome == Return(b"\0")
 
 
 def test_the_origin_is_no_upgrader() -> None:

@@ -48,7 +48,7 @@ ANSWERED = Return(bytes([0xD1, 0x02]))
 def load(folder: Path, wasm: bytes = ANSWER) -> ArtefactStore:
     """A store as a new process has it, after loading one module."""
     store = ArtefactStore(folder)
-    store.load(wasm, deterministic=True, counts_depth=True)
+    store.load(wasm, deterministic=True, trusted=False)
     return store
 
 
@@ -74,15 +74,15 @@ def test_content_of_a_store(tmp_path: Path) -> None:
 def test_what_is_made_differently_is_not_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     floats = wat('(module (func (export "_start") (drop (f64.add (f64.const 1) (f64.const 2)))))')
     for deterministic in (True, False):
-        for counts_depth in (True, False):
+        for trusted in (True, False):
             store = ArtefactStore(tmp_path)
-            store.load(floats, deterministic=deterministic, counts_depth=counts_depth)
+            store.load(floats, deterministic=deterministic, trusted=trusted)
             assert store.compiled == 1
     for place, name in ((engine, "fingerprint"), (artefacts, "_changes")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, lambda *_: b"another")
             store = ArtefactStore(tmp_path)
-            store.load(floats, deterministic=True, counts_depth=True)
+            store.load(floats, deterministic=True, trusted=False)
             assert store.compiled == 1
 
 
@@ -174,7 +174,7 @@ def test_threads_compile_once(tmp_path: Path) -> None:
     modules: list[Any] = []
 
     def work() -> None:
-        modules.append(store.load(ANSWER, deterministic=True, counts_depth=True))
+        modules.append(store.load(ANSWER, deterministic=True, trusted=False))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -199,7 +199,7 @@ def test_a_lock_that_nobody_gives_back(tmp_path: Path, monkeypatch: pytest.Monke
     with (store.contracts.path / f"{key}.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InvalidContract, match="compiled"):
-            store.load(ANSWER, deterministic=True, counts_depth=True)
+            store.load(ANSWER, deterministic=True, trusted=False)
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_modules_of_contracts_are_trimmed_and_those_of_runners_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ArtefactStore(tmp_path)
-    store.load(ANSWER, deterministic=True, counts_depth=True, origin="a file of a runner")
+    store.load(ANSWER, deterministic=True, trusted=False, origin="a file of a runner")
     kept = {path.name for path in tmp_path.glob("*.*")}
     contracts = [slow_module(1, number) for number in range(1, 8)]
     load(tmp_path, contracts[0])
@@ -270,7 +270,7 @@ def test_few_modules_of_contracts_stay_in_memory(tmp_path: Path, monkeypatch: py
 
 
 def load_module(store: ArtefactStore, wasm: bytes, origin: str | None = None) -> Module:
-    return store.load(wasm, deterministic=True, counts_depth=True, origin=origin).module
+    return store.load(wasm, deterministic=True, trusted=False, origin=origin).module
 
 
 def custom(name: str) -> bytes:
@@ -295,7 +295,7 @@ def test_an_artefact_out_of_proportion_is_not_kept(tmp_path: Path, monkeypatch: 
     assert load(tmp_path).compiled == load(tmp_path).compiled == 1
     assert names(tmp_path / "contracts") == []
     store = ArtefactStore(tmp_path)
-    store.load(ANSWER, deterministic=True, counts_depth=True, origin="a file of a runner")
+    store.load(ANSWER, deterministic=True, trusted=False, origin="a file of a runner")
     assert names(tmp_path) == [".cwasm", ".json", "contracts"]
 
 
@@ -359,7 +359,7 @@ def test_the_compiler_takes_nothing_from_where_it_is_started(tmp_path: Path) -> 
         "import os, sys; from pathlib import Path; from pygenvm.executor.subvm.artefacts import ArtefactStore;"
         "os.chdir(sys.argv[1]); os.environ.update(PYTHONPATH=sys.argv[1], PYTHONUSERBASE=sys.argv[1]);"
         "store = ArtefactStore(Path(sys.argv[2]));"
-        "store.load(sys.stdin.buffer.read(), deterministic=True, counts_depth=True); print(store.compiled)"
+        "store.load(sys.stdin.buffer.read(), deterministic=True, trusted=False); print(store.compiled)"
     )
     arguments = [sys.executable, "-P", "-c", script, str(planted), str(tmp_path / "store")]
     done = subprocess.run(arguments, input=ANSWER, capture_output=True, check=True, env={"PYTHONPATH": str(ROOT)})

@@ -18,7 +18,6 @@ from tests.support.execution import Execution, command, config_file, execute, ex
 from tests.support.hosts import PATIENCE_SECONDS, InMemoryHost, serving
 
 NULL = Return(b"\x00")
-STACK_OVERFLOW = VMError("wasm_trap StackOverflow")
 
 
 def run_process(text: str, *arguments: Any) -> Execution:
@@ -67,55 +66,6 @@ def test_recursion_is_an_exception_without_a_limit_too() -> None:
     chosen = [name for name in names if name not in ON_THE_HEAP]
     run = run_process(script("sandboxed/recursion_bombs.py"), chosen, 10**9)
     assert run.outcome == Return(calldata.encode({name: OTHER_ENDS.get(name, "RecursionError") for name in chosen}))
-
-
-#: C code of CPython that recurses without a check; natively these are crashes.
-UNCHECKED = {
-    "hash of tuples": """
-        value = ()
-        for _ in range(500_000):
-            value = (value,)
-        hash(value)
-        """,
-    "iterators": """
-        import itertools
-        value = iter([1])
-        for _ in range(300_000):
-            value = itertools.chain(value)
-        next(value)
-        """,
-    "maps": """
-        value = iter([1])
-        for _ in range(300_000):
-            value = map(abs, value)
-        next(value)
-        """,
-}
-
-
-@pytest.mark.parametrize("name", UNCHECKED)
-def test_recursion_of_c_code_without_a_check_is_a_stack_overflow(name: str) -> None:
-    text = main(UNCHECKED[name])
-    run = run_process(text)
-    assert run.outcome == STACK_OVERFLOW
-    assert {frame["module_name"] for frame in run.fingerprint["frames"]} == {"cpython"}
-    assert run_script(text).payload == run.payload
-
-
-def test_the_contract_lives_on_after_an_overflow_in_a_sandbox() -> None:
-    text = main("""
-        from genlayer import gl
-
-        def overflow():
-            value = ()
-            for _ in range(500_000):
-                value = (value,)
-            return hash(value)
-
-        return [repr(gl.vm.spawn_sandbox(overflow)) for _ in range(2)]
-        """)
-    expected = "VMError(message='wasm_trap StackOverflow')"
-    assert run_process(text).outcome == Return(calldata.encode([expected, expected]))
 
 
 # --- memory -----------------------------------------------------------------------------------------

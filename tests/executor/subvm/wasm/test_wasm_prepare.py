@@ -198,7 +198,7 @@ SEEDS = [
 
 def _assert_only_invalid_contract(wasm: bytes) -> None:
     ways: tuple[Callable[[], bytes], ...] = (
-        lambda: prepare(wasm, deterministic=True, counts_depth=True).code,
+        lambda: prepare(wasm, deterministic=True, trusted=False).code,
         lambda: rewrite(wasm),
         lambda: set_module_name(wasm, "n"),
     )
@@ -229,8 +229,8 @@ def test_mutations_are_refused_cleanly_or_stay_as_valid_as_they_were(data: st.Da
     _assert_only_invalid_contract(mutant)
     if is_valid(mutant):
         # The engine knows no mutant that our reader does not: the seeds have no features that are refused here only.
-        for deterministic, counts_depth in itertools.product((True, False), repeat=2):
-            assert is_valid(prepare(mutant, deterministic=deterministic, counts_depth=counts_depth).code)
+        for deterministic, trusted in itertools.product((True, False), repeat=2):
+            assert is_valid(prepare(mutant, deterministic=deterministic, trusted=trusted).code)
         assert is_valid(rewrite(mutant))
 
 

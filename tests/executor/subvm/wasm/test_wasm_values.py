@@ -60,12 +60,12 @@ def branches(code: bytes) -> bytes:
 def refused(wasm: bytes, rule: str) -> None:
     for deterministic in (True, False):
         with pytest.raises(InvalidContract, match=rule):
-            prepare(wasm, deterministic=deterministic, counts_depth=True)
+            prepare(wasm, deterministic=deterministic, trusted=False)
 
 
 def accepted(wasm: bytes) -> None:
     for deterministic in (True, False):
-        prepare(wasm, deterministic=deterministic, counts_depth=True)
+        prepare(wasm, deterministic=deterministic, trusted=False)
 
 
 def test_loops_of_many_values() -> None:
@@ -125,7 +125,7 @@ section = lambda number, items: bytes((number,)) + encode_sized(encode_vector(it
 wasm = b"\\0asm\\1\\0\\0\\0" + section(1, [b"\\x60\\0\\0"]) + section(3, [b"\\0"] * count) + section(10, [body] * count)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    prepare(wasm, deterministic=True, counts_depth=True)
+    prepare(wasm, deterministic=True, trusted=False)
 except Exception as error:
     print(error, file=sys.stderr)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / len(wasm))
