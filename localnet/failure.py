@@ -149,8 +149,7 @@ def lines(
     end += before_cause
     for cause in failure.causes:
         known = ", ".join(filter(None, [cause.rule, cause.place]))
-        text = f"cause: {cause.text}{f' ({known})' if known else ''}"
-        end += [(Style.CAUSE, _one_line(text, _CAUSE_CHARACTERS))] if cause.text else []
+        end.append((Style.CAUSE, _one_line(f"cause: {cause.text}{f' ({known})' if known else ''}", _CAUSE_CHARACTERS)))
         end.append((Style.FIX, _one_line(f"fix: {cause.fix}", _CAUSE_CHARACTERS)))
     yield from _of_places(failure.places, room - len(end))
     yield from end

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
@@ -22,11 +21,10 @@ from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.errors import BadValue, LocalNetError
-from pygenvm.localnet.failure import full_traceback, own_output
 from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
-from pygenvm.pytest_plugin import sdk
+from pygenvm.pytest_plugin import output, sdk
 from pygenvm.pytest_plugin.addresses import OWNER, DirectAddress, create_address, plain
 from pygenvm.pytest_plugin.arguments import holds_account, prepare
 from pygenvm.pytest_plugin.blocks import Block, Judgement
@@ -45,9 +43,6 @@ from pygenvm.pytest_plugin.record import with_records
 from pygenvm.pytest_plugin.times import start_time, time_of
 from pygenvm.pytest_plugin.workbench import FUNDED, Bench, Clock, shared
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 #: pytest shows the line of the test, not those in here.
 __tracebackhide__ = True
 
@@ -63,19 +58,8 @@ _CONTRACT_FOLDERS: Final = ("", "contracts", "intelligent-contracts")
 _CHANGE_COUNTER: Final = slice(24, 28)
 
 _UNCHANGED: Final[Any] = object()
-
-
-def _without_inner_calls(command: Callable[P, T]) -> Callable[P, T]:
-    """What the network refuses is no matter of the calls inside it."""
-
-    @functools.wraps(command)
-    def outer(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except LocalNetError as error:
-            raise error.with_traceback(None) from None
-
-    return outer
+#: The modules whose calls are not those of a test.
+_OURS: Final = __name__.rpartition(".")[0] + "."
 
 
 class ContractMissing(ContractNotFound, FileNotFoundError):
@@ -118,7 +102,7 @@ class _Past:
 
 @dataclass(slots=True)
 class Reverted:
-    """A block in which something must fail (:meth:`DirectVM.expect_revert`); ``error`` is there after it."""
+    """Given by :meth:`DirectVM.expect_revert`; ``error`` is there after the block."""
 
     message: str | None = None
     error: Exception | None = None
@@ -130,16 +114,25 @@ class Reverted:
         if error is None:
             asked = f" with message: {self.message}" if self.message else ""
             raise AssertionError(f"Expected revert{asked}, but call succeeded")
-        # An assertion that fails in the contract is no assertion of the test.
-        is_of_the_test = isinstance(error, AssertionError | ExecutorFailed) and not isinstance(error, ContractReverted)
-        if not isinstance(error, Exception) or is_of_the_test:
+        is_assertion = isinstance(error, AssertionError) and not isinstance(error, ContractReverted)
+        if is_assertion or isinstance(error, ExecutorFailed) or not isinstance(error, Exception):
             return False
         self.error = error
         says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
         if self.message is not None and not says(self.message):
-            got = str(error) or type(error).__name__
-            raise AssertionError(f"Expected revert with message '{self.message}', got '{got}'") from error
+            raise AssertionError(f"Expected revert with message '{self.message}', got '{error}'") from error
         return True
+
+
+class _Refusals:
+    """What the network refuses is no matter of the calls inside it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, LocalNetError):
+            raise error.with_traceback(None) from None
 
 
 class DirectVM:
@@ -150,15 +143,11 @@ class DirectVM:
     whatever ``check_pickling`` is, because contracts run where it takes place.
     """
 
-    def __init__(
-        self, *, test_folder: Path | None = None, start: datetime | None = None, full_trace: bool = False
-    ) -> None:
+    def __init__(self, *, test_folder: Path | None = None, start: datetime | None = None) -> None:
         """
         :param test_folder: where contracts are looked for besides the working directory.
         :param start: the time at first; the configured one if there is none.
-        :param full_trace: whole tracebacks of contracts, with the calls in the SDK, are a part of what they print.
         """
-        self._own_full_trace = full_trace
         self._own_test_folder = test_folder
         self._own_clock = Clock(start or start_time())
         self._own_mocks = Mocks()
@@ -228,27 +217,26 @@ class DirectVM:
         """Deploys a contract that the test has as text or bytes."""
         return self._deploy(code.encode() if isinstance(code, str) else code, args, kwargs)
 
-    @_without_inner_calls
     def _deploy(
-        self, code: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], path: Path | None = None
+        self, code: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: Path | None = None
     ) -> DirectContract:
+        name = name_from_file(path.stem) if path else ""
         schema = shared.get().schema(self.net, code) if holds_account((args, kwargs)) else None
         arguments = prepare(args, kwargs, (schema or {}).get("ctor", {}))
-        before = self._prepare()
-        name = name_from_file(path.stem) if path else ""
-        execution = self.net.deploy(
-            code,
-            *arguments,
-            value=self.value,
-            sender=plain(self.sender),
-            origin=self._origin_of_call(),
-            name=name,
-            path=path,
-        )
+        with _Refusals():
+            before = self._prepare()
+            execution = self.net.deploy(
+                code,
+                *arguments,
+                value=self.value,
+                sender=plain(self.sender),
+                origin=self._origin_of_call(),
+                name=name,
+                path=path,
+            )
         self._transaction(execution, before, code)
         return self._known(execution.receipt.transaction.contract, code, name)
 
-    @_without_inner_calls
     def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A transaction, whatever the schema says of the method; None calls ``__receive__``.
 
@@ -257,27 +245,28 @@ class DirectVM:
         :raises ContractReverted: the contract failed. (That of a delivered message does not count.)
         """
         arguments = prepare(args, kwargs, _signature(contract, method))
-        before = self._prepare()
-        execution = self.net.call(
-            plain(_address(contract)),
-            method,
-            *arguments,
-            value=self.value,
-            sender=plain(self.sender),
-            origin=self._origin_of_call(),
-        )
+        with _Refusals():
+            before = self._prepare()
+            execution = self.net.call(
+                plain(_address(contract)),
+                method,
+                *arguments,
+                value=self.value,
+                sender=plain(self.sender),
+                origin=self._origin_of_call(),
+            )
         return self._transaction(execution, before)
 
-    @_without_inner_calls
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
 
         :raises ContractReverted: the contract failed.
         """
         arguments = prepare(args, kwargs, _signature(contract, method))
-        receipt = self.net.view(
-            plain(_address(contract)), method, *arguments, sender=plain(self.sender), origin=self._origin_of_call()
-        )
+        with _Refusals():
+            receipt = self.net.view(
+                plain(_address(contract)), method, *arguments, sender=plain(self.sender), origin=self._origin_of_call()
+            )
         self._capture(receipt, self.net.snapshot, b"")
         self._check(receipt)
         return with_records(receipt.value)
@@ -293,7 +282,9 @@ class DirectVM:
     def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
         address = plain(_address(address))
-        return self._known(address, self.net.code(address), self.net.contract(address).name)
+        with _Refusals():
+            code, name = self.net.code(address), self.net.contract(address).name
+        return self._known(address, code, name)
 
     def expect_revert(self, message: str | None = None) -> Reverted:
         """Something in the block must fail: the contract, or a call that cannot even be sent.
@@ -387,7 +378,8 @@ class DirectVM:
     def deal(self, address: Account, amount: int) -> None:
         """Sets the balance of an account or contract."""
         account = _address(address)
-        self.net.deal(plain(account), amount)
+        with _Refusals():
+            self.net.deal(plain(account), amount)
         self._own_cheats.funded |= {account}
 
     def balance(self, address: Account) -> int:
@@ -578,7 +570,7 @@ class DirectVM:
 
     def _validated(self, captured: _Captured, claims: list[bytes] | None) -> Verdict:
         verdict = self.net.validate(captured.receipt, captured.before, code=captured.code, leader_results=claims)
-        self._echo(verdict.receipt)
+        output.echo(verdict.receipt)
         self._warn(self._problems())
         self._check_executor(verdict.receipt)
         return verdict
@@ -586,7 +578,7 @@ class DirectVM:
     def _check(self, receipt: Receipt, *delivered: Receipt) -> None:
         """Raises what a call has to raise; ``delivered`` were executed because of it, and may fail."""
         for each in (*delivered, receipt):
-            self._echo(each)
+            output.echo(each)
         unanswered = self._problems()
         for each in (receipt, *delivered):
             self._check_executor(each)
@@ -609,16 +601,19 @@ class DirectVM:
 
     def _warn(self, unanswered: list[str]) -> None:
         if unanswered:
-            warnings.warn("\n".join(unanswered), UnansweredRequestWarning, stacklevel=5)
+            warnings.warn("\n".join(unanswered), UnansweredRequestWarning, stacklevel=_test_level())
 
     def _check_executor(self, receipt: Receipt) -> None:
         if isinstance(receipt.outcome, InternalError):
             raise ExecutorFailed(receipt, receipt.outcome)
 
-    def _echo(self, receipt: Receipt) -> None:
-        """Lets pytest show what the contract printed, and the calls in the SDK if it is to show all calls."""
-        sys.stdout.write(receipt.stdout.text())
-        sys.stderr.write(full_traceback(receipt) if self._own_full_trace else own_output(receipt))
+
+def _test_level() -> int:
+    """How many calls above the caller the test is; its line is to be named."""
+    level = 1
+    while sys._getframe(level).f_globals.get("__name__", "").startswith(_OURS):
+        level += 1
+    return level
 
 
 def _signature(contract: Account, method: str | None) -> Mapping[str, Any]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import re
-from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
 from pygenvm.executor.outcome import InternalError, UserError, VMError
-from pygenvm.localnet.chain.explain import UNCAUGHT
+from pygenvm.localnet.chain.explain import may_be_wrong_method
 from pygenvm.localnet.chain.model import Receipt
-from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
+from pygenvm.localnet.failure import FAILURE_LINES, Style, explain_failure, lines
 from pygenvm.pytest_plugin import sdk
 
-#: Lines of notes, however long the text is.
-_LEAST_LINES = 6
-#: Exceptions by which the SDK refuses a call.
-_OF_THE_SDK = frozenset({"SystemError", "ValueError"})
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
+_UNCAUGHT = "exit_code 1"
 _TRACEBACK = "Traceback (most recent call last):\n"
 #: The end of a traceback: the exception's class and text, which may have several lines.
 _LAST_LINE = re.compile(r"^(?!\s)(?P<name>[\w.<>]+)(?:: (?P<text>.*))?\s*\Z", re.MULTILINE | re.DOTALL)
@@ -29,8 +29,9 @@ class ContractReverted(Exception):
     """The contract failed, and nothing of the transaction was kept.
 
     What is raised is a subclass that also is what the contract raised: ``gl.vm.UserError``, or the exception of Python
-    that nobody caught, such as ``ValueError``. Its text is that of the contract's exception; what else is known
-    follows as notes.
+    that nobody caught, such as ``ValueError``. Its text is that of the contract's exception; what else is known is in
+    :attr:`details`. A test that fails shows them as notes; there are none before, or else ``pytest.raises(match=…)``
+    would search them as well.
     """
 
     def __init__(self, receipt: Receipt, outcome: UserError | VMError, text: str) -> None:
@@ -53,13 +54,27 @@ class ContractReverted(Exception):
             said.append("\n".join(line for line in self.stderr.splitlines() if not line.startswith(" ")))
         return any(text in each for each in said)
 
+    @cached_property
+    def details(self) -> list[str]:
+        """Where it was, in the author's files, the cause and what to do; only where somebody reads it, the linter is
+        asked."""
+        failure = explain_failure(self.receipt)
+        told = []
+        if isinstance(self.outcome, UserError):
+            if not failure.exception:
+                # Its text says all that there is to say.
+                failure = dataclasses.replace(failure, causes=())
+        else:
+            told += [f"VMError: {self.message}"] if self._text != self.message else []
+            if type(self) is not ContractReverted:
+                # Class and text are those of this exception.
+                failure = dataclasses.replace(failure, exception="")
+        is_cause = any(cause.text == self._text for cause in failure.causes)
+        room = FAILURE_LINES - 1 - self._text.count("\n") - len(told)
+        return told + [text for style, text in lines(failure, room=room) if not (is_cause and style is Style.CAUSE)]
+
     def __str__(self) -> str:
         return self._text
-
-    @cached_property
-    def __notes__(self) -> list[str]:  # type: ignore[override]
-        """Where it failed, why, and what to do. Only found out when somebody reads it: the linter is asked."""
-        return _notes(self)
 
 
 class ContractRollback(Exception):
@@ -83,8 +98,9 @@ class ExecutorFailed(Exception):
     def __init__(self, receipt: Receipt, outcome: InternalError) -> None:
         self.receipt = receipt
         self.message = outcome.message
-        details = [text for _, text in lines(explain_failure(receipt))]
-        super().__init__("\n".join([f"InternalError: {outcome.message}", *details]))
+        super().__init__(
+            "\n".join([f"InternalError: {outcome.message}", *(text for _, text in lines(explain_failure(receipt)))])
+        )
 
 
 class UnansweredRequest(Exception):
@@ -101,35 +117,45 @@ class UnusedMockWarning(RuntimeWarning):
 
 def reverted(receipt: Receipt, outcome: UserError | VMError) -> ContractReverted:
     """The exception for a contract that failed."""
+    error: ContractReverted
     if isinstance(outcome, UserError):
-        refused = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
-        refused.args = (outcome.message,)
-        return refused
-    name, text = _uncaught(receipt.stderr.text()) if outcome.message == UNCAUGHT else ("", outcome.message)
-    if receipt.cause and name in _OF_THE_SDK:
-        name, text = "", receipt.cause.meaning
-    return _class_of(name)(receipt, outcome, text)
+        error = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
+        error.args = (outcome.message,)
+    else:
+        name, text, stderr = "", outcome.message, receipt.stderr.text()
+        if receipt.cause and may_be_wrong_method(outcome, stderr):
+            # What the SDK says of it is of the SDK.
+            text = receipt.cause.meaning
+        elif text == _UNCAUGHT:
+            name, text = _uncaught(stderr)
+        error = _class_of(name)(receipt, outcome, text)
+    return error
 
 
-def _notes(error: ContractReverted) -> list[str]:
-    """What is known besides the class and the text."""
-    failure = explain_failure(error.receipt)
-    if isinstance(error.outcome, UserError):
-        # Its text says why.
-        failure = replace(failure, exception="", causes=())
-    elif type(error) is not ContractReverted:
-        failure = replace(failure, exception="")
-    causes = tuple(replace(cause, text="") if cause.text == error._text else cause for cause in failure.causes)
-    said = [] if isinstance(error.outcome, UserError) or error._text == error.message else [f"VMError: {error.message}"]
-    room = FAILURE_LINES - len(error._text.splitlines()) - len(said)
-    return said + [text for _, text in lines(replace(failure, causes=causes), room=max(room, _LEAST_LINES))]
+def add_details(error: BaseException) -> None:
+    """Gives an exception that is going to be shown, and those that it came of, their details as notes."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+        if isinstance(each, ContractReverted):
+            # That of a fixture is shown by every test that wants the fixture.
+            known = getattr(each, "__notes__", [])
+            for line in each.details if not set(each.details) <= set(known) else []:
+                each.add_note(line)
 
 
 def _uncaught(stderr: str) -> tuple[str, str]:
     """Class and text of the exception that a traceback ends with."""
     _, found, traceback = stderr.rpartition(_TRACEBACK)
     match = _LAST_LINE.search(traceback) if found else None
-    return (match["name"], (match["text"] or "").rstrip()) if match else ("", UNCAUGHT)
+    return (match["name"], (match["text"] or "").rstrip()) if match else ("", _UNCAUGHT)
 
 
 @cache

@@ -22,8 +22,7 @@ def direct_vm(request: pytest.FixtureRequest) -> Iterator[DirectVM]:
 
     marker = request.node.get_closest_marker("genvm_time")
     start = time_of(str(marker.args[0])) if marker else None
-    full_trace: bool = request.config.getoption("fulltrace")
-    vm = DirectVM(test_folder=request.path.parent, start=start, full_trace=full_trace)
+    vm = DirectVM(test_folder=request.path.parent, start=start)
     with vm.activate():
         yield vm
     vm._close()

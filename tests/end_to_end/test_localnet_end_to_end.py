@@ -562,7 +562,7 @@ def test_strict_views(tmp_path: Path) -> None:
     for effect in ("send", "emit"):
         refused = buy(effect, "--strict-views")
         assert refused["error"]["message"] == "exit_code 1"
-        assert "strict views" in refused["error"]["advice"]
+        assert "SystemError: 6: forbidden" in refused["transaction"]["stderr"]
     assert buy("nothing", "--strict-views")["result"] == 5
 
 
