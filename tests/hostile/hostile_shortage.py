@@ -53,7 +53,7 @@ _EFFECTS = frozenset(
     )
 )
 #: A failure that nobody has foreseen. (That of a compiler is part of a text.)
-_UNFORESEEN = re.compile(r"^(Traceback|Fatal Python error|Exception ignored|thread .* panicked)", re.MULTILINE)
+_UNFORESEEN = re.compile(r"^(Traceback|Fatal Python error|Exception ignored in(?! thread started by)|thread .* panicked)", re.MULTILINE)
 #: Users from this number on are nobody.
 _NOBODY = 2_000_000
 
