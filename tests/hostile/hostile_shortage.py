@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import random
 import re
@@ -30,17 +29,15 @@ from pygenvm.executor.config import cache_root
 from pygenvm.executor.host_protocol.result import decode_result
 from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.primitives.abi import HostMethod
+from tests.hostile import shortage_start
 from tests.hostile.hostile_runs import HANGS_SECONDS, check_payload
 from tests.hostile.kernel_calls import FailingCalls, numbers, possible
-from tests.hostile.shortage_start import NOT_SHORT
 from tests.hostile.shortage_subjects import Subject, example, hostile
 from tests.support.example_runs import answers
 from tests.support.execution import Execution, artefacts, command, config_file
 from tests.support.hosts import InMemoryHost, serving
 from tests.support.module_server import serving_module
-from tests.support.paths import ROOT
 
-_START = ROOT / "tests" / "hostile" / "shortage_start.py"
 _EFFECTS = frozenset(
     (
         HostMethod.STORAGE_WRITE,
@@ -53,7 +50,9 @@ _EFFECTS = frozenset(
     )
 )
 #: A failure that nobody has foreseen. (That of a compiler is part of a text.)
-_UNFORESEEN = re.compile(r"^(Traceback|Fatal Python error|Exception ignored in(?! thread started by)|thread .* panicked)", re.MULTILINE)
+_UNFORESEEN = re.compile(
+    r"^(Traceback|Fatal Python error|Exception ignored in(?! thread started by)|thread .* panicked)", re.MULTILINE
+)
 #: Users from this number on are nobody.
 _NOBODY = 2_000_000
 
@@ -143,8 +142,8 @@ def calls_of_python(kind: str) -> int:
     with FailingCalls(errno.ENOMEM, after=0, times=0) as calls:
         start = {"calls": [numbers(kind), calls.theirs.fileno()]}
         calls.begin()
-        command = [sys.executable, "-I", "-S", str(_START), json.dumps(start), sys.executable, "-c", "pass"]
-        with subprocess.Popen(command, pass_fds=(calls.theirs.fileno(),)):
+        python = shortage_start.command(start, sys.executable, "-c", "pass")
+        with subprocess.Popen(python, pass_fds=(calls.theirs.fileno(),)):
             calls.listen()
     return calls.seen
 
@@ -217,7 +216,7 @@ class _Run:
             status = self._execute(stack, node.address, stderr)
             stderr.seek(0)
             text = stderr.read().decode("utf-8", "replace")
-        assert status != NOT_SHORT, text
+        assert status != shortage_start.NOT_SHORT, text
         return _compare(reference, status, host, text)
 
     def _execute(self, stack: contextlib.ExitStack, address: str, stderr: Any) -> int:
@@ -257,7 +256,7 @@ class _Run:
             global_options=("--log-level", "error", "--log-fd", str(descriptors["log"])),
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_START), json.dumps(start), *whole],
+            shortage_start.command(start, *whole),
             stdin=subprocess.DEVNULL,
             stdout=descriptors["stdout"],
             stderr=stderr,
