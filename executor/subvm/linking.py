@@ -78,7 +78,7 @@ class _Running(threading.local):
     def __init__(self) -> None:
         self.stack: list[SubVM] = []
         self.vm: SubVM | None = None
-        self.signal_stack = SignalStack()
+        self.signal_stack: SignalStack | None = None
 
 
 running = _Running()
@@ -86,6 +86,8 @@ running = _Running()
 
 def enter(vm: SubVM, call: Callable[[], object]) -> None:
     """Run code of the guest ``vm``, which may call the host."""
+    if running.signal_stack is None:
+        running.signal_stack = SignalStack()
     running.stack.append(vm)
     running.vm = vm
     try:

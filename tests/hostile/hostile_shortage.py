@@ -49,12 +49,15 @@ _EFFECTS = frozenset(
         HostMethod.NOTIFY_NONDET_DISAGREEMENT,
     )
 )
-#: A failure that nobody has foreseen. (That of a compiler is part of a text.)
+#: A failure that nobody has foreseen. (That of a compiler is part of a text; destructors may find no memory.)
 _UNFORESEEN = re.compile(
-    r"^(Traceback|Fatal Python error|Exception ignored in(?! thread started by)|thread .* panicked)", re.MULTILINE
+    r"^(Traceback|Fatal Python error|thread .* panicked)", re.MULTILINE
 )
 #: Users from this number on are nobody.
 _NOBODY = 2_000_000
+
+#: How a run "ends" that this machine cannot make.
+NOT_POSSIBLE = "not possible here"
 
 MIB = 1 << 20
 
@@ -187,7 +190,7 @@ class Machine:
         short = shortage(chance, len(reference.host.requests))
         reason = why_not(short.kind)
         if reason is not None:
-            return End(subject.name, short, f"not possible here: {reason}")
+            return End(subject.name, short, f"{NOT_POSSIBLE}: {reason}")
         try:
             how = _Run(subject, short, self._configs[subject.built], self._folder).against(reference)
         except AssertionError as error:

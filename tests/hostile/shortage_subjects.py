@@ -61,7 +61,7 @@ def example(chance: random.Random, services: str) -> Subject:
     role = LEADER
     if number >= 0 and steps[number].blocks:
         role = chance.choice((LEADER, VALIDATOR, VALIDATOR, DISAGREEING))
-    subject = _call(name, number, services)
+    subject = example_call(name, number, services)
     if role != LEADER:
         posted = _posted(name, number, services)
         wrong = [b"\x01the leader was wrong"] * len(posted)
@@ -69,7 +69,7 @@ def example(chance: random.Random, services: str) -> Subject:
     return subject if role == LEADER else Subject(f"{subject.name}, {role}", subject.host, True, subject.message)
 
 
-def _call(name: str, number: int, services: str) -> Subject:
+def example_call(name: str, number: int, services: str) -> Subject:
     """Call ``number`` of an example, -1 for its constructor, in the state that the calls before it leave."""
     args, steps = EXAMPLE_RUNS[name]
     if number < 0:
@@ -91,7 +91,7 @@ def _calldata(step: Step) -> bytes:
 @cache
 def _after(name: str, number: int, services: str) -> InMemoryHost:
     """The host of an example as a call leaves it."""
-    return _call(name, number, services).run(services).host
+    return example_call(name, number, services).run(services).host
 
 
 def _posted(name: str, number: int, services: str) -> list[bytes]:
@@ -193,7 +193,7 @@ def _allocating(chance: random.Random) -> InMemoryHost:
 
 
 #: How they are made, and how often they are chosen.
-_HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
+HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
     "random program": (_random_program, 8),
     "nesting": (_nesting, 4),
     "blocks": (_blocks, 5),
@@ -205,5 +205,5 @@ _HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
 
 def hostile(chance: random.Random) -> Subject:
     """Some contract that wants much."""
-    (name,) = chance.choices(list(_HOSTILE), [weight for _, weight in _HOSTILE.values()])
-    return Subject(name, _HOSTILE[name][0](chance), built=name == "allocating")
+    (name,) = chance.choices(list(HOSTILE), [weight for _, weight in HOSTILE.values()])
+    return Subject(name, HOSTILE[name][0](chance), built=name == "allocating")
