@@ -400,9 +400,9 @@ def _of_frames(source: Source, frames: Sequence[Frame]) -> list[Finding]:
         within = source.block(frame.file, frame.line)
         if frame.function == "<module>" and len(within) > 1:
             # A class that cannot be made: what is in its methods did not run.
-            lines_ = {number: _indent(source.line(frame.file, number)) for number in within}
-            inner = min((indent for indent in lines_.values() if indent), default=0)
-            return [finding for finding in here if lines_.get(finding.place.line, inner + 1) <= inner]
+            indents = {number: _indent(source.line(frame.file, number)) for number in within}
+            inner = min((indent for indent in indents.values() if indent), default=0)
+            return [finding for finding in here if indents.get(finding.place.line, inner + 1) <= inner]
     return []
 
 

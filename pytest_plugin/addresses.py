@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.primitives.address import Address
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 #: The account that sends everything until a test says otherwise.
 OWNER = "default_sender"
 _TEST_ACCOUNTS = 10

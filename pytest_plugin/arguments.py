@@ -8,6 +8,9 @@ from typing import Any
 from pygenvm.executor.primitives import calldata
 from pygenvm.pytest_plugin.addresses import DirectAddress
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 
 def prepare(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], signature: Mapping[str, Any]

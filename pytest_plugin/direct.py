@@ -20,10 +20,11 @@ from pygenvm.executor.runner.contract_file import ContractNotFound, read_contrac
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Receipt, Verdict
 from pygenvm.localnet.chain.state import StateDump
-from pygenvm.localnet.errors import BadValue
+from pygenvm.localnet.errors import BadValue, LocalNetError
+from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
-from pygenvm.pytest_plugin import sdk
+from pygenvm.pytest_plugin import output, sdk
 from pygenvm.pytest_plugin.addresses import OWNER, DirectAddress, create_address, plain
 from pygenvm.pytest_plugin.arguments import holds_account, prepare
 from pygenvm.pytest_plugin.blocks import Block, Judgement
@@ -42,6 +43,9 @@ from pygenvm.pytest_plugin.record import with_records
 from pygenvm.pytest_plugin.times import start_time, time_of
 from pygenvm.pytest_plugin.workbench import FUNDED, Bench, Clock, shared
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 #: What names an account or a contract: the contract as it was deployed, an address, its hex text or its 20 bytes, or
 #: any other text, which is the name of an account of its own.
 Account: TypeAlias = DirectContract | Address | str | bytes
@@ -54,6 +58,8 @@ _CONTRACT_FOLDERS: Final = ("", "contracts", "intelligent-contracts")
 _CHANGE_COUNTER: Final = slice(24, 28)
 
 _UNCHANGED: Final[Any] = object()
+#: The modules whose calls are not those of a test.
+_OURS: Final = __name__.rpartition(".")[0] + "."
 
 
 class ContractMissing(ContractNotFound, FileNotFoundError):
@@ -98,7 +104,35 @@ class _Past:
 class Reverted:
     """Given by :meth:`DirectVM.expect_revert`; ``error`` is there after the block."""
 
+    message: str | None = None
     error: Exception | None = None
+
+    def __enter__(self) -> Reverted:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is None:
+            asked = f" with message: {self.message}" if self.message else ""
+            raise AssertionError(f"Expected revert{asked}, but call succeeded")
+        is_assertion = isinstance(error, AssertionError) and not isinstance(error, ContractReverted)
+        if is_assertion or isinstance(error, ExecutorFailed) or not isinstance(error, Exception):
+            return False
+        self.error = error
+        says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
+        if self.message is not None and not says(self.message):
+            raise AssertionError(f"Expected revert with message '{self.message}', got '{error}'") from error
+        return True
+
+
+class _Refusals:
+    """What the network refuses is no matter of the calls inside it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, LocalNetError):
+            raise error.with_traceback(None) from None
 
 
 class DirectVM:
@@ -176,19 +210,32 @@ class DirectVM:
 
         :param sdk_version: changes nothing. The contract's header says which SDK it runs with.
         """
-        return self.deploy_code(read_contract(self._find(path)), *args, **kwargs)
+        found = self._find(path)
+        return self._deploy(read_contract(found), args, kwargs, found)
 
     def deploy_code(self, code: bytes | str, /, *args: Any, **kwargs: Any) -> DirectContract:
         """Deploys a contract that the test has as text or bytes."""
-        code = code.encode() if isinstance(code, str) else code
+        return self._deploy(code.encode() if isinstance(code, str) else code, args, kwargs)
+
+    def _deploy(
+        self, code: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: Path | None = None
+    ) -> DirectContract:
+        name = name_from_file(path.stem) if path else ""
         schema = shared.get().schema(self.net, code) if holds_account((args, kwargs)) else None
         arguments = prepare(args, kwargs, (schema or {}).get("ctor", {}))
-        before = self._prepare()
-        execution = self.net.deploy(
-            code, *arguments, value=self.value, sender=plain(self.sender), origin=self._origin_of_call()
-        )
+        with _Refusals():
+            before = self._prepare()
+            execution = self.net.deploy(
+                code,
+                *arguments,
+                value=self.value,
+                sender=plain(self.sender),
+                origin=self._origin_of_call(),
+                name=name,
+                path=path,
+            )
         self._transaction(execution, before, code)
-        return self._known(execution.receipt.transaction.contract, code)
+        return self._known(execution.receipt.transaction.contract, code, name)
 
     def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A transaction, whatever the schema says of the method; None calls ``__receive__``.
@@ -198,15 +245,16 @@ class DirectVM:
         :raises ContractReverted: the contract failed. (That of a delivered message does not count.)
         """
         arguments = prepare(args, kwargs, _signature(contract, method))
-        before = self._prepare()
-        execution = self.net.call(
-            plain(_address(contract)),
-            method,
-            *arguments,
-            value=self.value,
-            sender=plain(self.sender),
-            origin=self._origin_of_call(),
-        )
+        with _Refusals():
+            before = self._prepare()
+            execution = self.net.call(
+                plain(_address(contract)),
+                method,
+                *arguments,
+                value=self.value,
+                sender=plain(self.sender),
+                origin=self._origin_of_call(),
+            )
         return self._transaction(execution, before)
 
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
@@ -215,9 +263,10 @@ class DirectVM:
         :raises ContractReverted: the contract failed.
         """
         arguments = prepare(args, kwargs, _signature(contract, method))
-        receipt = self.net.view(
-            plain(_address(contract)), method, *arguments, sender=plain(self.sender), origin=self._origin_of_call()
-        )
+        with _Refusals():
+            receipt = self.net.view(
+                plain(_address(contract)), method, *arguments, sender=plain(self.sender), origin=self._origin_of_call()
+            )
         self._capture(receipt, self.net.snapshot, b"")
         self._check(receipt)
         return with_records(receipt.value)
@@ -233,32 +282,18 @@ class DirectVM:
     def contract_at(self, address: Account) -> DirectContract:
         """A contract that another one has deployed."""
         address = plain(_address(address))
-        return self._known(address, self.net.code(address))
+        with _Refusals():
+            code, name = self.net.code(address), self.net.contract(address).name
+        return self._known(address, code, name)
 
-    @contextlib.contextmanager
-    def expect_revert(self, message: str | None = None) -> Iterator[Reverted]:
+    def expect_revert(self, message: str | None = None) -> Reverted:
         """Something in the block must fail: the contract, or a call that cannot even be sent.
 
         :param message: a part of the contract's text, of the VM error, of the traceback behind ``exit_code 1``, or of
             the exception's own text.
         :raises AssertionError: nothing failed, or not like that.
         """
-        result = Reverted()
-        try:
-            yield result
-        except ContractReverted as failed:
-            result.error = failed
-        except (AssertionError, ExecutorFailed):
-            raise
-        except Exception as failed:
-            result.error = failed
-        error = result.error
-        if error is None:
-            asked = f" with message: {message}" if message else ""
-            raise AssertionError(f"Expected revert{asked}, but call succeeded")
-        says = error.says if isinstance(error, ContractReverted) else str(error).__contains__
-        if message is not None and not says(message):
-            raise AssertionError(f"Expected revert with message '{message}', got '{error}'") from error
+        return Reverted(message)
 
     def _find(self, path: str | Path) -> Path:
         """Where the file or folder of a contract is (:meth:`deploy`).
@@ -343,7 +378,8 @@ class DirectVM:
     def deal(self, address: Account, amount: int) -> None:
         """Sets the balance of an account or contract."""
         account = _address(address)
-        self.net.deal(plain(account), amount)
+        with _Refusals():
+            self.net.deal(plain(account), amount)
         self._own_cheats.funded |= {account}
 
     def balance(self, address: Account) -> int:
@@ -505,9 +541,9 @@ class DirectVM:
             origin = create_address(OWNER)
         return None if origin is None else plain(origin)
 
-    def _known(self, address: Address, code: bytes) -> DirectContract:
+    def _known(self, address: Address, code: bytes, name: str) -> DirectContract:
         schema = shared.get().schema(self.net, code)
-        contract = DirectContract(self, address, None if schema is None else schema["methods"])
+        contract = DirectContract(self, address, None if schema is None else schema["methods"], name)
         self._own_contracts.append(contract)
         return contract
 
@@ -534,7 +570,7 @@ class DirectVM:
 
     def _validated(self, captured: _Captured, claims: list[bytes] | None) -> Verdict:
         verdict = self.net.validate(captured.receipt, captured.before, code=captured.code, leader_results=claims)
-        self._echo(verdict.receipt)
+        output.echo(verdict.receipt)
         self._warn(self._problems())
         self._check_executor(verdict.receipt)
         return verdict
@@ -542,7 +578,7 @@ class DirectVM:
     def _check(self, receipt: Receipt, *delivered: Receipt) -> None:
         """Raises what a call has to raise; ``delivered`` were executed because of it, and may fail."""
         for each in (*delivered, receipt):
-            self._echo(each)
+            output.echo(each)
         unanswered = self._problems()
         for each in (receipt, *delivered):
             self._check_executor(each)
@@ -565,16 +601,19 @@ class DirectVM:
 
     def _warn(self, unanswered: list[str]) -> None:
         if unanswered:
-            warnings.warn("\n".join(unanswered), UnansweredRequestWarning, stacklevel=5)
+            warnings.warn("\n".join(unanswered), UnansweredRequestWarning, stacklevel=_test_level())
 
     def _check_executor(self, receipt: Receipt) -> None:
         if isinstance(receipt.outcome, InternalError):
             raise ExecutorFailed(receipt, receipt.outcome)
 
-    def _echo(self, receipt: Receipt) -> None:
-        """Lets pytest show what the contract printed."""
-        sys.stdout.write(receipt.stdout.text())
-        sys.stderr.write(receipt.stderr.text())
+
+def _test_level() -> int:
+    """How many calls above the caller the test is; its line is to be named."""
+    level = 1
+    while sys._getframe(level).f_globals.get("__name__", "").startswith(_OURS):
+        level += 1
+    return level
 
 
 def _signature(contract: Account, method: str | None) -> Mapping[str, Any]:

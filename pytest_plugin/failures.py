@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import re
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
-from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
+from pygenvm.executor.outcome import InternalError, UserError, VMError
+from pygenvm.localnet.chain.explain import may_be_wrong_method
 from pygenvm.localnet.chain.model import Receipt
-from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
+from pygenvm.localnet.failure import FAILURE_LINES, Style, explain_failure, lines
 from pygenvm.pytest_plugin import sdk
+
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
 
 _UNCAUGHT = "exit_code 1"
 _TRACEBACK = "Traceback (most recent call last):\n"
@@ -24,8 +29,9 @@ class ContractReverted(Exception):
     """The contract failed, and nothing of the transaction was kept.
 
     What is raised is a subclass that also is what the contract raised: ``gl.vm.UserError``, or the exception of Python
-    that nobody caught, such as ``ValueError``. Its text is that of the contract's exception; what else is known
-    follows as notes.
+    that nobody caught, such as ``ValueError``. Its text is that of the contract's exception; what else is known is in
+    :attr:`details`. A test that fails shows them as notes; there are none before, or else ``pytest.raises(match=…)``
+    would search them as well.
     """
 
     def __init__(self, receipt: Receipt, outcome: UserError | VMError, text: str) -> None:
@@ -47,6 +53,25 @@ class ContractReverted(Exception):
         if isinstance(self.outcome, VMError):
             said.append("\n".join(line for line in self.stderr.splitlines() if not line.startswith(" ")))
         return any(text in each for each in said)
+
+    @cached_property
+    def details(self) -> list[str]:
+        """Where it was, in the author's files, the cause and what to do; only where somebody reads it, the linter is
+        asked."""
+        failure = explain_failure(self.receipt)
+        told = []
+        if isinstance(self.outcome, UserError):
+            if not failure.exception:
+                # Its text says all that there is to say.
+                failure = dataclasses.replace(failure, causes=())
+        else:
+            told += [f"VMError: {self.message}"] if self._text != self.message else []
+            if type(self) is not ContractReverted:
+                # Class and text are those of this exception.
+                failure = dataclasses.replace(failure, exception="")
+        is_cause = any(cause.text == self._text for cause in failure.causes)
+        room = FAILURE_LINES - 1 - self._text.count("\n") - len(told)
+        return told + [text for style, text in lines(failure, room=room) if not (is_cause and style is Style.CAUSE)]
 
     def __str__(self) -> str:
         return self._text
@@ -73,7 +98,9 @@ class ExecutorFailed(Exception):
     def __init__(self, receipt: Receipt, outcome: InternalError) -> None:
         self.receipt = receipt
         self.message = outcome.message
-        super().__init__("\n".join([f"InternalError: {outcome.message}", *_details(receipt)]))
+        super().__init__(
+            "\n".join([f"InternalError: {outcome.message}", *(text for _, text in lines(explain_failure(receipt)))])
+        )
 
 
 class UnansweredRequest(Exception):
@@ -95,14 +122,33 @@ def reverted(receipt: Receipt, outcome: UserError | VMError) -> ContractReverted
         error = ContractUserError(receipt, outcome, str(sdk.UserError(outcome.message)))
         error.args = (outcome.message,)
     else:
-        name, text = "", receipt.cause.meaning if receipt.cause else outcome.message
-        if text == _UNCAUGHT:
-            name, text = _uncaught(receipt.stderr.text())
+        name, text, stderr = "", outcome.message, receipt.stderr.text()
+        if receipt.cause and may_be_wrong_method(outcome, stderr):
+            # What the SDK says of it is of the SDK.
+            text = receipt.cause.meaning
+        elif text == _UNCAUGHT:
+            name, text = _uncaught(stderr)
         error = _class_of(name)(receipt, outcome, text)
-        error.add_note(f"VMError: {outcome.message}")
-    for line in _details(receipt, outcome):
-        error.add_note(line)
     return error
+
+
+def add_details(error: BaseException) -> None:
+    """Gives an exception that is going to be shown, and those that it came of, their details as notes."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+        if isinstance(each, ContractReverted):
+            # That of a fixture is shown by every test that wants the fixture.
+            known = getattr(each, "__notes__", [])
+            for line in each.details if not set(each.details) <= set(known) else []:
+                each.add_note(line)
 
 
 def _uncaught(stderr: str) -> tuple[str, str]:
@@ -120,9 +166,3 @@ def _class_of(name: str) -> type[ContractReverted]:
     if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, BaseExceptionGroup):
         return ContractReverted
     return type(f"Contract{simple}", (ContractReverted, kind), {"__module__": __name__})
-
-
-def _details(receipt: Receipt, outcome: Outcome | None = None) -> list[str]:
-    if isinstance(outcome, UserError):
-        return []
-    return [text for _, text in lines(explain_failure(receipt), room=FAILURE_LINES - 1)]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 from pygenvm.executor.runner.contract_file import read_contract
+from pygenvm.localnet.failure import explain_failure, lines
 from pygenvm.localnet.schema import NoSchema
+from pygenvm.localnet.sources import Source
 from pygenvm.pytest_plugin.contract import DirectContract
 from pygenvm.pytest_plugin.direct import DirectVM
+
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
 
 
 class MockedWebResponseData(TypedDict, total=False):
@@ -67,9 +73,11 @@ def load_contract_class(contract_path: str | Path, vm: DirectVM, sdk_version: st
     :raises ImportError: the sandbox cannot load it.
     """
     path = vm._find(contract_path)
+    code = read_contract(path)
     try:
-        vm.net.schema_of_code(read_contract(path))
+        vm.net.schema_of_code(code)
     except NoSchema as error:
-        said = error.receipt.stderr.text() if error.receipt else ""
-        raise ImportError(f"Failed to load contract: {error}\n{said}".rstrip()) from error
+        said = explain_failure(replace(error.receipt, source=Source(code, path))) if error.receipt else None
+        told = [text for _, text in lines(said)] if said else []
+        raise ImportError("\n".join([f"Failed to load contract: {error}", *told])) from None
     return ContractClass(path, vm)

@@ -21,6 +21,9 @@ from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.pytest_plugin.blocks import Blocks
 from pygenvm.pytest_plugin.failures import UnusedMockWarning
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 _SELECTOR_BYTES = 4
 _ABI_WORD_BYTES = 32
 #: Characters of a prompt that a message of ours shows.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from pygenvm.pytest_plugin import served, times, views
+from pygenvm.pytest_plugin import output, served, times, views
 
 _NAME = "pygenvm.pytest_plugin.plugin"
 _FIXTURES = "pygenvm.pytest_plugin.fixtures"
@@ -48,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # Last of all plugins, or else fixtures of the same names would be the other's.
     config.pluginmanager.register(importlib.import_module(_FIXTURES), _FIXTURES)
+    output.full_trace = config.getoption("fulltrace")
     times.configured = config.getoption("genvm_time") or config.getini("genvm_time")
     views.strict = config.getini("genvm_strict_views")
     try:
@@ -66,6 +68,14 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if {"direct_vm", "direct_deploy"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("direct")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Iterator[None]:
+    failures = sys.modules.get("pygenvm.pytest_plugin.failures")
+    if failures and call.excinfo:
+        failures.add_details(call.excinfo.value)
+    return (yield)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 
 class Record(dict[str, Any]):
     """A record or a map with text keys: a dict whose entries are attributes too, ``item.title`` for ``item["title"]``.

@@ -10,6 +10,9 @@ import typing
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 #: u8 … u256, i8 … i256. Calling one is the identity, as in a contract.

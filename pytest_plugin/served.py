@@ -19,6 +19,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from pygenvm.pytest_plugin.other_tool import MODULE_ADVICE
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 Names: TypeAlias = dict[str, Any]
 
 _DIRECT = "gltest.direct"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+#: pytest shows the line of the test, not those in here.
+__tracebackhide__ = True
+
 #: The time of every test unless it, or the configuration, says otherwise.
 START_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _PRESENT: Final = "now"

@@ -83,7 +83,7 @@ class Value(ctypes.Structure):
 
 I32, I64 = 0, 1
 #: Pages of a memory that can be addressed.
-WASM_PAGES_MAX = 1 << 16
+_PAGES_MAX = 1 << 16
 EXTERN_FUNC, EXTERN_GLOBAL, EXTERN_MEMORY = 0, 1, 3
 _MUTABLE = 1
 
@@ -459,7 +459,7 @@ class Memory:
         pages = c_uint64()
         declared = _memorytype_maximum(type_, byref(pages))
         _memorytype_delete(type_)
-        return pages.value if declared else WASM_PAGES_MAX
+        return pages.value if declared else _PAGES_MAX
 
 
 class FunctionType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pygenvm.executor.outcome import UserError, VMError
@@ -27,8 +29,12 @@ def test_user_errors(failing: DirectContract) -> None:
     assert error.value.args == (error.value.message,)
     assert str(error.value) == "UserError(message='no, \"you\"\\nmay not')"
     assert error.value.outcome == UserError(error.value.message)
-    with pytest.raises(ContractRollback, match="at once"):
+    with pytest.raises(ContractRollback, match=r"at once'\)\Z") as rollback:
         failing.fail("immediate")
+    assert isinstance(rollback.value, ContractReverted)
+    place, source = rollback.value.details
+    assert re.fullmatch(r"contract\.py:\d+", place)
+    assert source == "    gl.advanced.user_error_immediate('at once')"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,11 @@ def test_exceptions_of_python(failing: DirectContract, how: str, kind: type[Exce
     assert str(error.value) == text
     assert error.value.outcome == VMError("exit_code 1")
     assert error.value.message == "exit_code 1"
-    assert any("Traceback" in note for note in error.value.__notes__)
+    assert error.value.details[0] == "VMError: exit_code 1"
+    assert any(re.match(r"contract\.py:\d+, in ", line) for line in error.value.details)
+    assert not any(text and text in line for line in error.value.details if not line.startswith((" ", "cause: ")))
+    # They would be searched by `pytest.raises(match=…)`.
+    assert not hasattr(error.value, "__notes__")
 
 
 @pytest.mark.parametrize(("how", "text"), [("mine", "of my own"), ("exit", "exit_code 3")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pytest_plugin.contracts import CALLER, ECHO
+from tests.pytest_plugin.contracts import ASKING, CALLER, ECHO
 
 pytestmark = pytest.mark.usefixtures("built_runners")
 
@@ -198,5 +199,57 @@ def test_a_failure_shows_what_the_contract_said(project: Path) -> None:
     (project / "test_it.py").write_text("def test(direct_deploy):\n    direct_deploy('echo.py', 5)\n")
     said = run_pytest(project)
     assert "ContractAttributeError: 'int' object has no attribute 'as_bytes'" in said, said
-    assert "E           Traceback (most recent call last):" in said
-    assert "Python stopped with an exception that nobody caught" in said
+    assert re.search(r"^E +contracts/echo\.py:13, in __init__$", said, re.MULTILINE)
+    assert len(re.findall("cause: `who` of `__init__` wants `address`, and was given the integer 5", said)) == 1
+    assert "/py/libs" not in said
+    assert "/py/libs" in run_pytest(project, "--full-trace")
+
+
+def test_failures_are_shown_at_the_line_of_the_test(project: Path) -> None:
+    (project / "test_it.py").write_text(
+        """
+import pytest
+
+@pytest.fixture(scope="module")
+def broken():
+    from pygenvm.pytest_plugin import DirectVM
+    vm = DirectVM()
+    vm.deploy("echo.py", 5)
+
+def test_refused_by_the_network(direct_vm, direct_deploy, direct_bob):
+    echo = direct_deploy("echo.py", direct_bob)
+    direct_vm.value = 1 << 300
+    echo.pay()
+
+def test_another_text(direct_vm, direct_deploy):
+    with direct_vm.expect_revert("no such"):
+        direct_deploy("echo.py", 5)
+
+def test_none_at_all(direct_vm):
+    with direct_vm.expect_revert():
+        pass
+
+def test_twice_1(broken):
+    pass
+
+def test_twice_2(broken):
+    pass
+"""
+    )
+    said = run_pytest(project)
+    assert "3 failed, 2 errors" in said, said
+    for inner in ("pytest_plugin/", "localnet/", "contextlib.py", "/py/libs"):
+        assert inner not in said
+    assert "test_it.py:13: BadValue" in said
+    assert "test_it.py:20: AssertionError" in said
+    # Once for each of the three tests, also where they share the exception.
+    assert said.count("fix: ") == 3
+
+
+def test_warnings_name_the_line_of_the_test(project: Path) -> None:
+    (project / "contracts" / "asking.py").write_text(ASKING)
+    (project / "test_it.py").write_text(
+        "def test(direct_deploy):\n    asking = direct_deploy('asking.py')\n    asking.careful('http://x')\n"
+    )
+    said = run_pytest(project)
+    assert re.search(r"test_it\.py:3: UnansweredRequestWarning", said), said

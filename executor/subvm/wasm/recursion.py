@@ -10,10 +10,10 @@ chain that it may call before another one counts.
 Functions that lead to no recursion end a stack, once; they are not counted either, up to
 WASM_UNCOUNTED_FRAME_BYTES_MAX for a chain of them.
 
-The estimate of a frame follows what the compiler makes of the functions of C programs: it is at least their real frame,
-which a test compares for CPython, but no bound for code that is made to exceed it. Runners are not. Estimate and chains
-are three to ten times what a recursion really takes, and that would end recursions of CPython before its own limit
-does. So the native stack is made larger, and of the counter a function takes one part of WASM_RUNNER_FRAME_PARTS.
+The estimate of a frame follows what the compiler makes of functions of C programs, with room to spare: a test compares
+what counts in CPython with the real frames. It is no bound for code that is made to exceed it; runners are not. All of
+it together is three to ten times what a recursion really takes, which would end recursions of CPython before CPython
+does. So the native stack is larger than the counter, from which a function takes one part of WASM_RUNNER_FRAME_PARTS.
 """
 
 from __future__ import annotations
@@ -61,16 +61,15 @@ class _Calls:
         #: Functions that other modules may call while they are called from here.
         self.entered: set[int] = set()
         nodes = functions + len(module.types)
-        self.callees: list[dict[int, None]] = [{} for _ in range(nodes)]
-        self.callers: list[list[int]] = [[] for _ in range(nodes)]
+        self.callees: list[set[int]] = [set() for _ in range(nodes)]
+        self.callers: list[set[int]] = [set() for _ in range(nodes)]
         #: Stack bytes of a function, and the places that call it by its index.
         self.frames = [0] * nodes
         self.places = [0] * nodes
 
     def add(self, caller: int, callee: int) -> None:
-        if callee not in self.callees[caller]:
-            self.callees[caller][callee] = None
-            self.callers[callee].append(caller)
+        self.callees[caller].add(callee)
+        self.callers[callee].add(caller)
 
     def choose(self) -> dict[int, int]:
         """Function and stack bytes of those that count."""
@@ -101,7 +100,7 @@ class _Calls:
         return {function: -(-size // WASM_RUNNER_FRAME_PARTS) for function, size in chosen.items()}
 
     def _ends(self) -> tuple[dict[int, int], set[int]]:
-        """The nodes that lead to no recursion; and those of them that count, because they begin too long a chain."""
+        """The nodes that lead to no recursion; before them those that count all the same, and what they take."""
         chosen: dict[int, int] = {}
         longest: dict[int, int] = {}
         left = [len(callees) for callees in self.callees]
@@ -130,7 +129,7 @@ class _Calls:
                     waiting.append(callee)
         return False
 
-    def _lengthen(self, longest: dict[int, int], node: int, beyond: list[list[int]] | list[dict[int, None]]) -> None:
+    def _lengthen(self, longest: dict[int, int], node: int, beyond: list[set[int]]) -> None:
         """Makes the chains that go on beyond ``node`` as long as it says."""
         waiting = [node]
         while waiting:

@@ -12,7 +12,18 @@ from wasmtime import _bindings as package
 
 from pygenvm.executor.subvm import wasmtime_c
 from pygenvm.executor.subvm.engine import SETTINGS, engine
-from pygenvm.executor.subvm.wasmtime_c import I32, I64, Global, Instance, Linker, Module, Store, Trap, WasmtimeError
+from pygenvm.executor.subvm.wasmtime_c import (
+    I32,
+    I64,
+    Global,
+    Instance,
+    Linker,
+    Memory,
+    Module,
+    Store,
+    Trap,
+    WasmtimeError,
+)
 from tests.executor.subvm.wasm.wasm_support import wat
 
 
@@ -167,3 +178,49 @@ def test_an_instance_outlives_the_module_object() -> None:
     function()
     linker.close()
     store.close()
+
+
+def test_the_maximum_of_a_memory_that_is_imported_later() -> None:
+    store, linker = Store(engine()), Linker(engine())
+    for name, limits, maximum in (("a", "1 7", 7), ("b", "1", 65_536), ("c", "0 0", 0)):
+        linker.define_instance(store, name, instance_of(f'(module (memory (export "m") {limits}))', linker, store))
+        item = linker.get(store, name, "m")
+        assert item is not None
+        assert Memory(store.context, item.of.memory).maximum_pages() == maximum
+    assert linker.get(store, "a", "n") is None
+    assert linker.get(store, "d", "m") is None
+    linker.close()
+    store.close()
+
+
+def test_a_global_may_be_defined_anew_and_nothing_else() -> None:
+    store, linker = Store(engine()), Linker(engine())
+    reading = '(module (import "a" "g" (global $g (mut i64))) (global (export "x") i64 (i64.const 0)))'
+    first, second = Global(store, I64, 1), Global(store, I64, 2)
+    linker.redefine_global(store, "a", "g", first)
+    linker.redefine_global(store, "a", "g", second)
+    instance_of(reading, linker, store)
+    with pytest.raises(WasmtimeError, match="defined twice"):
+        linker.define_global(store, "a", "g", first)
+    linker.close()
+    store.close()
+
+
+def test_memory_of_a_modules_code() -> None:
+    small = Module.compile(engine(), wat("(module)")).image_bytes()
+    body = "(drop (i32.mul (i32.load (i32.const 8)) (i32.const 3)))" * 1000
+    big = Module.compile(engine(), wat(f'(module (memory 1) (func (export "f") {body}))')).image_bytes()
+    assert 0 < small < big
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mmap failed to reserve 0x104000000 bytes\n\nCaused by:\n    Cannot allocate memory (os error 12)\n", True),
+        ("failed to create a memory\n\nCaused by:\n    out of memory (failed to allocate 4096 bytes)", True),
+        ("unknown import: `a (os error 12)::b` has not been defined", False),
+        ("import of `out of memory (failed to allocate 1 bytes)::m` defined twice", False),
+    ],
+)
+def test_refusals_of_the_machine(text: str, expected: bool) -> None:
+    assert WasmtimeError(text).is_of_the_machine is expected

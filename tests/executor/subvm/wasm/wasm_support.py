@@ -7,7 +7,7 @@ from typing import Any
 import wasmtime
 
 from pygenvm.executor.subvm.wasm.binary import encode_section, encode_sized
-from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MEMORY_GLOBAL
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MAXIMUM_GLOBAL, MEMORY_GLOBAL
 from tests.support.package_engine import engine
 
 
@@ -31,8 +31,10 @@ def is_valid(wasm: bytes) -> bool:
 
 
 def define_memory_counter(store: wasmtime.Store, linker: wasmtime.Linker, left: int = 1 << 32) -> wasmtime.Global:
-    """The counter that modules charge their growth to, holding ``left`` bytes."""
+    """The counter that modules charge their growth to, holding ``left`` bytes; imported memories have no maximum."""
     kind = wasmtime.GlobalType(wasmtime.ValType.i64(), True)
+    maximum = wasmtime.Global(store, kind, wasmtime.Val.i64(1 << 16))
+    linker.define(store, COUNTERS_MODULE, MAXIMUM_GLOBAL, maximum)
     counter = wasmtime.Global(store, kind, wasmtime.Val.i64(left))
     linker.define(store, COUNTERS_MODULE, MEMORY_GLOBAL, counter)
     return counter
@@ -45,6 +47,7 @@ class Run:
         self.store = wasmtime.Store(engine())
         linker = wasmtime.Linker(engine())
         self.memory_counter = define_memory_counter(self.store, linker)
+        linker.allow_shadowing = True
         for (module, name), make in (extra or {}).items():
             linker.define(self.store, module, name, make(self.store))
         if softfloat is not None:
