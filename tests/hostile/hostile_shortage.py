@@ -128,13 +128,17 @@ def shortage(chance: random.Random, requests: int) -> Shortage:
     return Shortage(kind, moment, amount)
 
 
+@cache
 def why_not(kind: str) -> str | None:
     """Why this machine cannot be short of that; None if it can."""
-    if kind == "threads" and os.geteuid() != 0:
-        return "only root can become somebody whose processes are counted on their own"
     if kind in ("memory calls", "starts"):
         return possible()
-    return None
+    with tempfile.TemporaryDirectory(prefix="disk-") as folder:
+        # Only root can become somebody whose processes are counted on their own.
+        start: dict[str, dict[str, object]] = {"disk": {"disk": [MIB, folder, []]}, "threads": {"user": _NOBODY}}
+        program = shortage_start.command(start.get(kind, {}), sys.executable, "-c", "pass")
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+    return done.stderr.strip() or None
 
 
 @cache
@@ -319,7 +323,7 @@ def _compare(reference: Execution, status: int, host: InMemoryHost, stderr: str)
     done, expected = _effects(host), _effects(reference.host)
     assert done == expected[: len(done)], f"other effects: {done} instead of {expected}; {ended}"
     if host.requests:
-        # Before, it may be Python that cannot start. The text of an internal error, which comes last, may be a compiler's.
+        # Before, it may be Python that cannot start. Last comes an internal error's text, perhaps a compiler's.
         found = _UNFORESEEN.findall(stderr.partition("internal error: ")[0])
         assert found == _UNFORESEEN.findall(reference.stderr.decode("utf-8", "replace"))[: len(found)], ended
     if host.result is None:
