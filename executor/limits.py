@@ -23,6 +23,10 @@ VM_DEPTH = 64
 HOST_STACK_PER_LEVEL = 256 << 10
 #: Native stack of a thread that runs VMs: one level of nesting may use the whole wasm stack.
 VM_THREAD_STACK_BYTES = (WASM_STACK_BYTES + HOST_STACK_PER_LEVEL) * (VM_DEPTH + 2)
+#: Stack for signals of such a thread; the engine wants as much.
+SIGNAL_STACK_BYTES = 256 << 10
+#: Seconds until a thread that was started must have begun.
+THREAD_BEGIN_SECONDS = 10.0
 #: Native stack of a thread that only writes something.
 SIDE_THREAD_STACK_BYTES = 1 << 20
 #: Memory that is kept back for the end of a run whose host function found none.

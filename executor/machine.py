@@ -6,11 +6,12 @@ look whether there is some before the engine, or a new thread, needs it.
 
 from __future__ import annotations
 
-import contextlib
+import _thread
+import ctypes
 import mmap
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InstallationFault
@@ -41,19 +42,57 @@ def require_memory(size: int = limits.SPARE_BYTES) -> None:
     take_memory(size).close()
 
 
-@contextlib.contextmanager
-def stacks_of(size: int) -> Iterator[None]:
-    """Threads that are started inside get stacks of that size.
+def start_thread(work: Callable[[], None], stack_bytes: int) -> None:
+    """Run ``work`` on a thread of its own, which does not keep the process from ending.
 
-    :raises InstallationFault: the machine refuses one.
+    :raises InstallationFault: the machine refuses one, or the memory with which it would begin.
     """
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def begin() -> None:
+        begun.release()
+        work()
+
     with _starting:
-        # A thread that finds no memory to begin with would be waited for in vain.
-        require_memory(size + limits.SPARE_BYTES)
-        before = threading.stack_size(size)
+        require_memory(stack_bytes + limits.SPARE_BYTES)
+        before = threading.stack_size(stack_bytes)
         try:
-            yield
+            # Not by `threading`, which waits for ever for a thread that finds no memory to begin with.
+            _thread.start_new_thread(begin, ())
         except RuntimeError as error:
             raise InstallationFault(f"the machine refuses a thread: {error}") from None
         finally:
             threading.stack_size(before)
+    if not begun.acquire(timeout=limits.THREAD_BEGIN_SECONDS):
+        raise InstallationFault(f"a thread has not begun after {limits.THREAD_BEGIN_SECONDS:g} s")
+
+
+class SignalStack:
+    """A stack for signals that arrive on the calling thread, which must be the one that lets go of it.
+
+    The engine makes one for each thread that runs a guest, and aborts the process where there is no memory for it. But
+    it takes one that is there.
+    """
+
+    def __init__(self) -> None:
+        """:raises InstallationFault: the machine has no memory for it."""
+        if sys.platform != "linux":
+            return
+        self._memory = take_memory(limits.SIGNAL_STACK_BYTES)
+        first = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        _sigaltstack(ctypes.byref(_Stack(first, 0, limits.SIGNAL_STACK_BYTES)), None)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_memory"):
+            _sigaltstack(ctypes.byref(_Stack(None, _SS_DISABLE, 0)), None)
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("first", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+_SS_DISABLE = 2
+_sigaltstack = ctypes.CDLL(None).sigaltstack

@@ -23,7 +23,7 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.machine import stacks_of
+from pygenvm.executor.machine import start_thread
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import Observer, combined
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
@@ -148,8 +148,8 @@ def start_vm_thread(work: Callable[[], None]) -> None:
     :raises InternalErrorRaised: the machine has no such thread.
     """
     sys.setrecursionlimit(1_000_000)
-    with termination.held_back(), stacks_of(limits.VM_THREAD_STACK_BYTES):
-        threading.Thread(target=work, name="vm", daemon=True).start()
+    with termination.held_back():
+        start_thread(work, limits.VM_THREAD_STACK_BYTES)
 
 
 class _Run:
@@ -386,8 +386,8 @@ class _OutputThread:
                 self._done.set()
 
         try:
-            with termination.held_back(), stacks_of(limits.SIDE_THREAD_STACK_BYTES):
-                threading.Thread(target=run, name="output", daemon=True).start()
+            with termination.held_back():
+                start_thread(run, limits.SIDE_THREAD_STACK_BYTES)
         except (InternalErrorRaised, MemoryError):
             # What is written for people is lost then; the host still gets the result.
             self._done.set()

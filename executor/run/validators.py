@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from queue import SimpleQueue
+from typing import Protocol
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import stacks_of
+from pygenvm.executor.machine import start_thread
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised, blame_of
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.stream import validated_block
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 #: Calldata `true`, and nothing else, is agreement.
 _AGREES = Return(b"\x10")
@@ -39,6 +37,19 @@ class UntilDisagreement:
         return lowest is None or call_no < lowest
 
 
+class _Task:
+    """A validator that waits, runs or has ended."""
+
+    def __init__(self, call_no: int, size: int, run: Callable[[], ContractOutcome]) -> None:
+        self.call_no = call_no
+        self.size = size
+        self.run = run
+        self.error: BaseException | None = None
+        #: Taken until it has ended.
+        self.unfinished = threading.Lock()
+        self.unfinished.acquire()
+
+
 class ValidatorTasks:
     """The validators of one run.
 
@@ -49,8 +60,10 @@ class ValidatorTasks:
         """Tasks whose turn comes when the run is interrupted are dropped."""
         self._gate = gate
         self._ending = ending
-        self._pool: ThreadPoolExecutor | None = None
-        self._tasks: list[tuple[int, Future[bool]]] = []
+        self._workers = 0
+        self._tasks: list[_Task] = []
+        #: None ends a worker.
+        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
         #: Tasks that have not ended, and the bytes of their messages.
         self._unfinished = 0
         self._bytes = 0
@@ -62,60 +75,68 @@ class ValidatorTasks:
 
         :raises InternalErrorRaised: the machine has no thread for it.
         """
-        if self._pool is None:
-            # Most runs have no nondet block.
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(limits.VALIDATOR_WORKERS, thread_name_prefix="validator")
         with self._ended:
             self._ended.wait_for(lambda: self._has_room(size))
             self._unfinished += 1
             self._bytes += size
-        with stacks_of(limits.VM_THREAD_STACK_BYTES):
-            self._tasks.append((call_no, self._pool.submit(self._judge, call_no, size, run)))
+            all_work = self._unfinished > self._workers
+        if all_work and self._workers < limits.VALIDATOR_WORKERS:
+            start_thread(self._work, limits.VM_THREAD_STACK_BYTES)
+            self._workers += 1
+        task = _Task(call_no, size, run)
+        self._tasks.append(task)
+        self._queue.put(task)
 
     def _has_room(self, size: int) -> bool:
         return not self._unfinished or (
             self._unfinished < limits.VALIDATOR_QUEUE and self._bytes + size <= limits.VALIDATOR_MESSAGE_BYTES
         )
 
-    def _judge(self, call_no: int, size: int, run: Callable[[], ContractOutcome]) -> bool:
-        validated_block.set(call_no)
+    def _work(self) -> None:
+        while (task := self._queue.get()) is not None:
+            try:
+                self._judge(task)
+            except BaseException as error:
+                task.error = error
+            finally:
+                task.unfinished.release()
+
+    def _judge(self, task: _Task) -> None:
+        validated_block.set(task.call_no)
         try:
             with self.turns.taken():
-                return self._verdict(call_no, run)
+                self._find_verdict(task)
         finally:
             with self._ended:
                 self._unfinished -= 1
-                self._bytes -= size
+                self._bytes -= task.size
                 self._ended.notify()
 
-    def _verdict(self, call_no: int, run: Callable[[], ContractOutcome]) -> bool:
-        if self._ending.interrupted or not self._gate.validates(call_no, self._ending.disagreement):
-            return True
+    def _find_verdict(self, task: _Task) -> None:
+        if self._ending.interrupted or not self._gate.validates(task.call_no, self._ending.disagreement):
+            return
         try:
-            agrees = run() == _AGREES
+            agrees = task.run() == _AGREES
         except VMErrorRaised:
-            return True  # Cut off by a signal: no verdict.
+            return  # Cut off by a signal: no verdict.
         if not agrees:
-            self._ending.disagreement_known(call_no)
-        return agrees
+            self._ending.disagreement_known(task.call_no)
 
     def finish(self) -> int | None:
         """Wait for all tasks; the lowest call number that disagreed, if any.
 
         :raises InternalErrorRaised: a task met an internal error, and no block before it disagreed.
         """
-        for call_no, task in self._tasks:
-            error = task.exception()
-            lowest = self._ending.disagreement
-            if lowest is not None and lowest < call_no:
+        for task in self._tasks:
+            task.unfinished.acquire()
+            error, lowest = task.error, self._ending.disagreement
+            if lowest is not None and lowest < task.call_no:
                 continue
             if isinstance(error, InternalErrorRaised):
                 raise error
             if error is not None:
                 text = f"validator task: {type(error).__name__}: {error}"
                 raise InternalErrorRaised(text, blame_of(error)) from error
-        if self._pool is not None:
-            self._pool.shutdown()
+        for _ in range(self._workers):
+            self._queue.put(None)
         return self._ending.disagreement

@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import take_memory
+from pygenvm.executor.machine import SignalStack, take_memory
 from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
 from pygenvm.executor.subvm.engine import engine
@@ -78,6 +78,7 @@ class _Running(threading.local):
     def __init__(self) -> None:
         self.stack: list[SubVM] = []
         self.vm: SubVM | None = None
+        self.signal_stack: SignalStack | None = None
 
 
 running = _Running()
@@ -85,6 +86,8 @@ running = _Running()
 
 def enter(vm: SubVM, call: Callable[[], object]) -> None:
     """Run code of the guest ``vm``, which may call the host."""
+    if running.signal_stack is None:
+        running.signal_stack = SignalStack()
     running.stack.append(vm)
     running.vm = vm
     try:

@@ -1,11 +1,13 @@
-"""Every path that a document for people names is there.
+"""Every path, test and limit that a document for people names is there.
 
 A path is what stands in backticks, or behind a link, and has a slash or the ending of a file. It is looked for from the
-root of the clone and from the document's folder; a star stands for anything.
+root of the clone and from the document's folder; a star stands for anything. A test is a path, two colons and the name
+of a function in that file. A limit is a name in capitals of `executor/limits.py` or `localnet/limits.py`.
 """
 
 from __future__ import annotations
 
+import ast
 import glob
 import re
 from collections.abc import Iterator
@@ -13,16 +15,19 @@ from pathlib import Path
 
 import pytest
 
+import pygenvm.executor.limits
+import pygenvm.localnet.limits
 from tests.support.paths import DOCS, ROOT
 
 DOCUMENTS = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "runners/README.md")),
 ]
-#: A file of authors' projects, one of archives, what `make` installs, folders and lists of the cache.
+#: Files and folders of authors' projects, one of archives, what `make` installs, folders and lists of the cache.
 ELSEWHERE = frozenset(
     {
-        *("ledger.py", "runner.json", ".venv/bin/genvm"),
+        *("ledger.py", "__init__.py", "contract/", "contract/__init__.py", "contracts/", "intelligent-contracts/"),
+        *("runner.json", ".venv/bin/genvm"),
         *("build/", "registry/", "registry/keys.json", "latest.json", "sources/"),
     }
 )
@@ -30,12 +35,19 @@ ELSEWHERE = frozenset(
 _CODE_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"(?<!`)`([^`\n]+)`(?!`)|\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"(?:[\w.*-]+/)+(?:[\w.*-]+)?|[\w.*-]+\.(?:c|json|md|py|pyi|svg|toml|ya?ml)")
+_TEST = re.compile(r"((?:[\w.-]+/)+[\w.-]+\.py)::(\w+)")
+#: `EVENTS` is one too, so a name may be a single word.
+_LIMIT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+_LIMITS = vars(pygenvm.executor.limits).keys() | vars(pygenvm.localnet.limits).keys()
+
+
+def named(text: str) -> Iterator[str]:
+    """What stands in backticks or behind links."""
+    return (code or link for code, link in _NAMED.findall(_CODE_BLOCK.sub("", text)))
 
 
 def paths(text: str) -> Iterator[str]:
-    for code, link in _NAMED.findall(_CODE_BLOCK.sub("", text)):
-        if _PATH.fullmatch(code or link):
-            yield code or link
+    return (name for name in named(text) if _PATH.fullmatch(name))
 
 
 def is_there(path: str, document: Path) -> bool:
@@ -44,5 +56,22 @@ def is_there(path: str, document: Path) -> bool:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_paths_of(document: Path) -> None:
-    named = set(paths(document.read_text(encoding="utf-8")))
-    assert {path for path in named - ELSEWHERE if not is_there(path, document)} == set()
+    found = set(paths(document.read_text(encoding="utf-8")))
+    assert {path for path in found - ELSEWHERE if not is_there(path, document)} == set()
+
+
+def test_security_names_tests_and_limits_that_there_are() -> None:
+    names = set(named((DOCS / "security.md").read_text(encoding="utf-8")))
+    tests = [test for name in names if (test := _TEST.fullmatch(name))]
+    limits = {name for name in names if _LIMIT.fullmatch(name)}
+    # Names that are written in another way would not be seen.
+    assert len(tests) > 50
+    assert len(limits) > 50
+    functions = {file: _functions(ROOT / file) for file in {test[1] for test in tests}}
+    assert {test[0] for test in tests if test[2] not in functions[test[1]]} == set()
+    assert limits - _LIMITS == {"PYTHONPATH"}
+
+
+def _functions(file: Path) -> set[str]:
+    statements = ast.parse(file.read_text(encoding="utf-8")).body
+    return {item.name for item in statements if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)}

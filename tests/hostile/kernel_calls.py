@@ -16,26 +16,29 @@ import struct
 import threading
 from pathlib import Path
 
-#: By machine: calls that take memory, and calls that start threads and processes (aarch64 has no fork and vfork).
+#: By machine. (aarch64 has no fork and vfork.)
 _NUMBERS = {
-    "x86_64": {"mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25, "clone": 56, "fork": 57, "vfork": 58, "clone3": 435},
-    "aarch64": {"mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216, "clone": 220, "clone3": 435},
+    "x86_64": {
+        **{"mmap": 9, "mprotect": 10, "brk": 12, "mremap": 25},
+        **{"clone": 56, "fork": 57, "vfork": 58, "clone3": 435},
+        **{"connect": 42, "bind": 49, "listen": 50},
+    },
+    "aarch64": {
+        **{"mmap": 222, "mprotect": 226, "brk": 214, "mremap": 216},
+        **{"clone": 220, "clone3": 435},
+        **{"connect": 203, "bind": 200, "listen": 201},
+    },
 }
-_RECEIVE, _SEND = 0xC0502100, 0xC0182101
-#: Number of the request, task, flags, call, architecture, instruction, first of six arguments.
-_REQUEST = "<QI4xI12xQ"
-_REQUEST_BYTES = 80
-#: Number of the request, value of the call, error, flags.
-_ANSWER = "<QqiI"
-_CONTINUE = 1
-_POLL_MILLISECONDS = 200
-
-
-_CALLS = {"memory calls": ("mmap", "mprotect", "brk", "mremap"), "starts": ("clone", "fork", "vfork", "clone3")}
+_CALLS = {
+    "memory calls": ("mmap", "mprotect", "brk", "mremap"),
+    "starts": ("clone", "fork", "vfork", "clone3"),
+    "connections": ("connect",),
+    "listeners": ("bind", "listen"),
+}
 
 
 def numbers(kind: str) -> list[int]:
-    """Of the calls that take memory, or start threads and processes, on this machine."""
+    """Of the calls that take memory, start threads and processes, connect to somebody, or wait for somebody to."""
     known = _NUMBERS[os.uname().machine]
     return [known[name] for name in _CALLS[kind] if name in known]
 
@@ -48,6 +51,16 @@ def possible() -> str | None:
     if not actions.exists() or "user_notif" not in actions.read_text().split():
         return "the kernel has no seccomp notifications"
     return None
+
+
+_RECEIVE, _SEND = 0xC0502100, 0xC0182101
+#: Number of the request, task, flags, call, architecture, instruction, first of six arguments.
+_REQUEST = "<QI4xI12xQ"
+_REQUEST_BYTES = 80
+#: Number of the request, value of the call, error, flags.
+_ANSWER = "<QqiI"
+_CONTINUE = 1
+_POLL_MILLISECONDS = 200
 
 
 class FailingCalls:

@@ -23,6 +23,7 @@ import resource
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 
 #: Exit code if it does not come to the program.
 NOT_SHORT = 99
@@ -39,6 +40,11 @@ _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _ASK = 0x7FFF0000, 0x7FC00000
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def command(short: Mapping[str, object], *program: str) -> list[str]:
+    """The command line of a program that lacks something."""
+    return [sys.executable, "-I", "-S", __file__, json.dumps(short), *program]
 
 
 def _check(result: int, what: str) -> int:

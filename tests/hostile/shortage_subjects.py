@@ -5,6 +5,7 @@ Every subject gives the same result whenever it is run.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.hostile.hostile_programs import CALLEE, program
 from tests.support.example_runs import EXAMPLE_RUNS, Step, example_host
 from tests.support.execution import Execution, execute, wat
 from tests.support.hosts import CONTRACT, InMemoryHost
-from tests.support.machine import Script, custom_section, machine
+from tests.support.machine import Script, machine
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Subject:
     """In the state before the run."""
     built: bool = False
     """Whether it needs the built-in runners."""
+    cold: bool = False
+    """Whether nothing is in the cache folder, so that its modules have to be compiled."""
     message: dict[str, Any] = field(default_factory=dict)
 
     def put_into(self, host: InMemoryHost) -> InMemoryHost:
@@ -61,27 +64,27 @@ def example(chance: random.Random, services: str) -> Subject:
     role = LEADER
     if number >= 0 and steps[number].blocks:
         role = chance.choice((LEADER, VALIDATOR, VALIDATOR, DISAGREEING))
-    subject = _call(name, number, services)
+    subject = example_call(name, number, services)
     if role != LEADER:
         posted = _posted(name, number, services)
         wrong = [b"\x01the leader was wrong"] * len(posted)
         subject.host.leader_results = list(posted) if role == VALIDATOR else wrong
-    return subject if role == LEADER else Subject(f"{subject.name}, {role}", subject.host, True, subject.message)
+    return subject if role == LEADER else dataclasses.replace(subject, name=f"{subject.name}, {role}")
 
 
-def _call(name: str, number: int, services: str) -> Subject:
+def example_call(name: str, number: int, services: str) -> Subject:
     """Call ``number`` of an example, -1 for its constructor, in the state that the calls before it leave."""
     args, steps = EXAMPLE_RUNS[name]
     if number < 0:
         host = example_host(name)
         host.calldata = calldata.encode({"args": args})
-        return Subject(f"{name}: constructor", host, True, {"is_init": True})
+        return Subject(f"{name}: constructor", host, built=True, message={"is_init": True})
     before = _after(name, number - 1, services)
     host = InMemoryHost(calldata=_calldata(steps[number]), balances=before.balances, eth_calls=before.eth_calls)
     host.storage = {place: bytearray(content) for place, content in before.storage.items()}
     step = steps[number]
     message = {"sender": step.sender, "value": step.value, "datetime": step.datetime}
-    return Subject(f"{name}: {step.method}", host, True, message)
+    return Subject(f"{name}: {step.method}", host, built=True, message=message)
 
 
 def _calldata(step: Step) -> bytes:
@@ -91,7 +94,7 @@ def _calldata(step: Step) -> bytes:
 @cache
 def _after(name: str, number: int, services: str) -> InMemoryHost:
     """The host of an example as a call leaves it."""
-    return _call(name, number, services).run(services).host
+    return example_call(name, number, services).run(services).host
 
 
 def _posted(name: str, number: int, services: str) -> list[bytes]:
@@ -135,19 +138,17 @@ _TOUCHING = """(module
       (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"""
 
 
-def _running(script: Script, chance: random.Random, **arguments: Any) -> InMemoryHost:
+def _running(script: Script, **arguments: Any) -> InMemoryHost:
     """A host whose contract runs ``script``."""
     host = InMemoryHost(calldata=script.code, balances={CONTRACT: 5}, eth_calls={(CALLEE, b"?"): b"!"}, **arguments)
-    # A module that no machine has seen has to be compiled.
-    seed = custom_section("seed", chance.randbytes(16)) if chance.random() < 0.3 else b""
-    host.put_code(machine() + seed)
+    host.put_code(machine())
     host.put_code(machine(), CALLEE)
     return host
 
 
 def _random_program(chance: random.Random) -> InMemoryHost:
     made = program(chance, wild=chance.random() < 0.3, depth=chance.choice((1, 2, 3)))
-    return _running(made.script, chance)
+    return _running(made.script)
 
 
 def _nesting(chance: random.Random) -> InMemoryHost:
@@ -157,7 +158,7 @@ def _nesting(chance: random.Random) -> InMemoryHost:
             inner = Script().storage_write(bytes(32), 0, b"x").sandbox(inner, True)
         else:
             inner = Script().call(CONTRACT, inner)
-    return _running(inner, chance)
+    return _running(inner)
 
 
 def _blocks(chance: random.Random) -> InMemoryHost:
@@ -167,14 +168,14 @@ def _blocks(chance: random.Random) -> InMemoryHost:
         agree = Script().grow(chance.choice((1, 1000, 20_000))).sandbox(Script().grow(10)).gl_call({"Return": True})
         blocks.nondet(Script().grow(5).gl_call({"Return": number}), agree).storage_write(bytes(32), number, b"b")
     leader_results = [b"\x00" + calldata.encode(number) for number in range(count)]
-    return _running(blocks, chance, leader_results=chance.choice((None, leader_results, leader_results)))
+    return _running(blocks, leader_results=chance.choice((None, leader_results, leader_results)))
 
 
 def _growing(chance: random.Random) -> InMemoryHost:
     script = Script()
     for _ in range(chance.randrange(1, 20)):
         script.grow(chance.choice((1, 16, 256, 4096, 16_000, 40_000))).storage_write(bytes(32), 0, b"g")
-    return _running(script, chance)
+    return _running(script)
 
 
 def _touching(chance: random.Random) -> InMemoryHost:
@@ -193,7 +194,7 @@ def _allocating(chance: random.Random) -> InMemoryHost:
 
 
 #: How they are made, and how often they are chosen.
-_HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
+HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
     "random program": (_random_program, 8),
     "nesting": (_nesting, 4),
     "blocks": (_blocks, 5),
@@ -205,5 +206,9 @@ _HOSTILE: dict[str, tuple[Callable[[random.Random], InMemoryHost], int]] = {
 
 def hostile(chance: random.Random) -> Subject:
     """Some contract that wants much."""
-    (name,) = chance.choices(list(_HOSTILE), [weight for _, weight in _HOSTILE.values()])
-    return Subject(name, _HOSTILE[name][0](chance), built=name == "allocating")
+    (name,) = chance.choices(list(HOSTILE), [weight for _, weight in HOSTILE.values()])
+    host = HOSTILE[name][0](chance)
+    if name == "allocating":
+        return Subject(name, host, built=True)
+    cold = chance.random() < 0.3
+    return Subject(f"{name}, cold" if cold else name, host, cold=cold)

@@ -1,0 +1,124 @@
+"""Threads that find no memory, and the stacks on which their signals are handled."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from pygenvm.executor import limits
+from pygenvm.executor.machine import SignalStack, start_thread
+from pygenvm.executor.outcome import InstallationFault, InternalError, Return
+from pygenvm.executor.runner.actions import run_actions
+from pygenvm.executor.runner.contract import parse_contract
+from pygenvm.executor.subvm import linking
+from pygenvm.executor.subvm.closed import ClosedWorld
+from tests.hostile.kernel_calls import FailingCalls, numbers, possible
+from tests.hostile.shortage_start import command
+from tests.support.execution import artefacts, on_big_stack, wat
+
+MIB = 1 << 20
+
+
+def test_a_thread() -> None:
+    found: list[Any] = []
+    over = threading.Event()
+
+    def work() -> None:
+        found.append(threading.get_ident())
+        over.set()
+
+    start_thread(work, MIB)
+    assert over.wait(60)
+    assert found != [threading.get_ident()]
+    with pytest.raises(InstallationFault, match="bytes of memory"):
+        start_thread(work, 1 << 50)
+
+
+#: Starts a thread when it is told to, and says how that went.
+STARTING = """
+import sys
+from pygenvm.executor import limits, machine
+from pygenvm.executor.outcome import InternalErrorRaised
+limits.THREAD_BEGIN_SECONDS = 1.0
+begun = []
+try:
+    print("now", flush=True)
+    sys.stdin.read(1)
+    machine.start_thread(lambda: begun.append(True), 1 << 20)
+    print("begun")
+except InternalErrorRaised as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(possible() is not None, reason=possible() or "")
+def test_a_thread_that_finds_no_memory_to_begin_with_is_not_waited_for() -> None:
+    said: dict[int, str] = {}
+    for after in range(12):
+        with FailingCalls(errno.ENOMEM, after=after, times=9) as calls:
+            start = {"calls": [numbers("memory calls"), calls.theirs.fileno()]}
+            with subprocess.Popen(
+                command(start, sys.executable, "-c", STARTING),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(calls.theirs.fileno(),),
+                text=True,
+            ) as process:
+                calls.listen()
+                assert process.stdout is not None
+                assert process.stdout.readline() == "now\n"
+                calls.begin()
+                said[after] = process.communicate("\n", timeout=60)[0].strip()
+    assert "has no" in said[0]
+    assert any("has not begun" in text for text in said.values()), said
+    assert said[11] == "begun"
+
+
+class Stack(ctypes.Structure):
+    _fields_ = (("first", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def signal_stack() -> tuple[Any, int]:
+    """Where that of this thread is, and its size."""
+    found = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.first, found.size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine makes its own there")
+def test_the_engine_takes_the_stack_that_is_there() -> None:
+    """Also for what it does with it: the trap of a guest is a signal."""
+    code = wat(
+        """(module (memory (export "memory") 1)
+        (func (export "_start") (drop (i32.load (i32.const 0x7fffffff)))))"""
+    )
+
+    def work() -> None:
+        vm = ClosedWorld(artefacts()).vm(b"")
+        run_actions(parse_contract(code), vm, None, lambda: None)  # type: ignore[arg-type]
+        assert not isinstance(vm.outcome, Return | InternalError)
+        vm.close()
+        stack = linking.running.signal_stack
+        assert stack is not None
+        first = ctypes.addressof(ctypes.c_char.from_buffer(stack._memory))
+        assert signal_stack() == (first, limits.SIGNAL_STACK_BYTES)
+
+    on_big_stack(work)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the engine makes its own there")
+def test_a_signal_stack_ends_with_its_object() -> None:
+    def work() -> None:
+        before = signal_stack()
+        stack = SignalStack()
+        assert signal_stack() != before
+        del stack
+        assert signal_stack() == (None, 0)
+
+    on_big_stack(work)
