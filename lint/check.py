@@ -140,6 +140,8 @@ def _contracts_in(root: Path) -> Iterator[Path]:
 
 def _is_contract(path: Path) -> bool:
     """Whether the file starts like a contract, or has a class of one; tests and the like do not."""
+    if not path.is_file():
+        return False  # A pipe would be waited for.
     try:
         text = path.read_bytes().decode("utf-8", "replace")
     except OSError:
