@@ -162,7 +162,7 @@ def test_a_validator_that_finds_no_memory_on_its_thread_has_no_verdict() -> None
             short_run(machine(), (resource.RLIMIT_DATA, 2 * VM_THREAD_STACK_BYTES + spare * MIB), validating()),
             elsewhere,
         )
-        for spare in range(16, 56, 3)
+        for spare in range(16, 112, 6)
     ]
     assert ends[0] == "internal error"
     assert ends[-1] == "as elsewhere"

@@ -463,7 +463,7 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
     [
         ("the executor cannot start: the folder of runners", "genvm runners build"),
         ("the executor cannot start: /x", "Correct"),
-        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "start those"),
+        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "`mock_llm`"),
         ("llm module at ws://x: Prompt: cannot connect: no WebSocket service answers: HTTP 404", "Correct the address"),
         ("web module at ws://x: Render: connection lost: x", "log of the module"),
         ("web module at ws://x: Render: module error: x", "log of the module"),
