@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,8 @@ def test_a_template_does_not_grow(executors: ExecutorPool) -> None:
         for _ in range(count):
             assert pooled(FAILING, data, executors)[3] == 0
         until(lambda: len(children(template)) == 2, "not two idle executors")
+        # Of the hosts here, which are in this process.
+        gc.collect()
         return open_files(template), open_files(os.getpid()), len(children(template)), resident_bytes(template)
 
     *before, memory = calls(CALLS_BEFORE)
