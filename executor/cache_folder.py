@@ -137,8 +137,7 @@ class CacheFolder:
     def _is_trusted(self) -> bool:
         if self._trusted is None:
             try:
-                for folder in _on_the_way(self.path):
-                    _check(os.lstat(folder), folder)
+                check_trusted(self.path)
             except FileNotFoundError:
                 # Not made yet, so there is nothing in it; it is looked at again when it is made.
                 return True
@@ -165,6 +164,16 @@ class _Found(tuple[int, str, int]):
     @property
     def size(self) -> int:
         return self[2]
+
+
+def check_trusted(path: Path) -> None:
+    """Looks at a file or folder, and at every folder and link on the way to it.
+
+    :raises UntrustedFolder: somebody else than this user and root could have changed one of them.
+    :raises OSError: one is not there, or cannot be looked at.
+    """
+    for place in _on_the_way(path):
+        _check(os.lstat(place), place)
 
 
 def _on_the_way(path: Path) -> list[Path]:

@@ -143,6 +143,11 @@ WASM_VALUES_PER_BYTE = 4
 WASM_FUNCTION_VALUES = 10_000
 WASM_MODULE_VALUES = 100_000
 WASM_BLOCK_VALUES_MAX = 20_000
+#: Branches of one function times its locals: so many for each byte of its code, and so many more, up to a most. A
+#: branch may bring a value for each local, of 16 bytes and half a microsecond in the compiler.
+WASM_BRANCH_LOCALS_PER_BYTE = 128
+WASM_BRANCH_LOCALS = 1_000_000
+WASM_BRANCH_LOCALS_MAX = 10_000_000
 #: Size of the code with what we write into it: so many bytes for each byte of the module, and so many more.
 WASM_EDITED_BYTES_PER_BYTE = 8
 WASM_EDITED_BYTES = 1 << 20

@@ -111,7 +111,7 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
 
 def _renamed(node: ast.AST, name: str, written: str) -> Fault | None:
     new = _RENAMED.get(name) or _RENAMED_BARE.get(name)
-    return fault(OLD, node, f"`{written}` was a name of an earlier SDK", f"Write {new}.") if new else None
+    return fault(OLD, node, f"`{written}` was a name of an earlier SDK", f"Write {_quoted(new)}.") if new else None
 
 
 def _attribute(module: Module, node: ast.Attribute) -> Fault | None:
@@ -144,12 +144,17 @@ def _import(node: ast.Import | ast.ImportFrom) -> Fault | None:
     for name in names:
         for old, new in _RENAMED_MODULES.items():
             if name == old or name.startswith(f"{old}."):
-                return fault(OLD, node, f"`{old}` was a module of an earlier SDK", f"Write {new}.")
+                return fault(OLD, node, f"`{old}` was a module of an earlier SDK", f"Write {_quoted(new)}.")
         if found := _RENAMED_BARE.get(name):
-            return fault(OLD, node, f"`{name}` was a name of an earlier SDK", f"Write {found}.")
+            return fault(OLD, node, f"`{name}` was a name of an earlier SDK", f"Write {_quoted(found)}.")
     return None
 
 
 def _emit(keyword: ast.keyword) -> Fault:
     message = f"`.emit({keyword.arg}=…)` was a parameter of an earlier SDK"
     return fault(OLD, keyword, message, "Leave it out; there are `value` and `on`.")
+
+
+def _quoted(code: str) -> str:
+    """In backticks, unless it is a sentence that has some."""
+    return code if "`" in code else f"`{code}`"

@@ -39,6 +39,9 @@ def read_contract(path: Path) -> bytes:
     :raises ContractFileError: too large, or a folder without a ``runner.json``.
     """
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            # Whoever reads a pipe waits for somebody to write.
+            raise ContractFileError(f"{path} is neither a file nor a folder")
         code = _pack(path) if path.is_dir() else _read(path)
     except OSError as error:
         raise ContractNotFound(f"cannot read {path}: {error.strerror}") from error

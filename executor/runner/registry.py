@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from pygenvm import schemas
+from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
+from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.executor.runner.ids import LATEST, RunnerId
 from pygenvm.executor.runner.ustar import read_tar
 
@@ -55,6 +57,7 @@ class InstalledRunners:
         self._archives: dict[str, Archive] = {}
         self._resolved: dict[str, str] = {}
         self._known = known or {}
+        self._warned = False
         self._lock = threading.Lock()
 
     @property
@@ -137,7 +140,22 @@ class InstalledRunners:
             ) from error
         except OSError as error:
             raise InstallationFault(f"the archive of {runner} cannot be read: {error}") from error
+        self._check(runner, path, data)
         return Archive(str(runner), read_tar(data), len(data), file_state(status))
+
+    def _check(self, runner: RunnerId, path: Path, data: memoryview) -> None:
+        """Where somebody else could have changed an archive, its bytes are compared with its hash.
+
+        :raises InstallationFault: they are not those.
+        """
+        try:
+            check_trusted(path)
+        except OSError as error:
+            if not self._warned:
+                _log.warning("archives of runners are compared with their hashes at every start: %s", error)
+                self._warned = True
+            if archive_hash(data) != runner.hash:
+                raise InstallationFault(f"{path} is not the archive of {runner}, and {error}") from None
 
 
 @cache

@@ -192,7 +192,8 @@ _MODULE_FAILURES: tuple[tuple[str, str, str], ...] = (
     (r"cannot connect: no WebSocket service", "and at the address of the module for that is something else.",
      "Correct the address in the configuration, or start the module there."),
     (r"cannot connect", "and the module for that cannot be reached.",
-     "A local network has no modules of its own: start those that the configuration names."),
+     "There are no web and LLM services here yet. Test the contract with pytest, whose `mock_web` and `mock_llm` answer"
+     " (docs/testing.md), or let the configuration name services of your own."),
     (r"connection lost", "and the module for that broke the connection.", "Look into the log of the module."),
     (r"no answer within", "and the module for that did not answer in time.", "Look into the log of the module."),
     (r"module error", "and the module for that failed, as it says itself.", "Look into the log of the module."),

@@ -194,7 +194,12 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         "The field `{given}` has no default, and stands behind `{before}`, which has one.",
         "Move it up, give it a default, or write `@dataclass(kw_only=True)`.",
     ),
-    _Hint(r"Exception: invalid address", "{expr} is no address.", "Write 0x and 40 hex digits."),
+    _Hint(r"Exception: invalid address", "{expr} was given a text that is no address.", "Write 0x and 40 hex digits."),
+    _Hint(
+        r"TypeError: address expected",
+        "{expr} takes an `Address`, and was given something else.",
+        "Write `Address(text)` for a text, or give the parameter the type `Address`.",
+    ),
     # --- what a sandbox has not ---
     _Hint(
         r"ModuleNotFoundError: No module named '(?P<given>[\w.]+)'",

@@ -94,13 +94,14 @@ class StartingExecutor(ABC):
         """
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
-        with tempfile.TemporaryDirectory(prefix="genvm-local-") as folder:
-            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
-            try:
+        try:
+            # What cannot be removed, on a machine that is short of everything, is no matter of the run.
+            with tempfile.TemporaryDirectory(prefix="genvm-local-", ignore_cleanup_errors=True) as folder:
+                address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
                 async with listen(lambda: host, address) as listener:
                     return await self._run(listener, _arguments(address, request), request.timeout)
-            except OSError as error:
-                raise ExecutorError(f"cannot listen for the executor at {address!s}: {error}") from error
+        except OSError as error:
+            raise ExecutorError(f"cannot listen for the executor: {error}") from error
 
     async def _run(self, listener: Listener[Host], arguments: RunArguments, timeout: float) -> RunReport:
         started = time.monotonic()

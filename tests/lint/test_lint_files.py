@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def test_what_is_no_python_contract(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ContractNotFound, match="no contracts"):
         find_contracts(tmp_path / "empty")
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "wallet.py").write_text(contract("x: u8"))
+    os.mkfifo(tmp_path / "pipe.py")
+    assert find_contracts(tmp_path) == [tmp_path / "wallet.py"]
+    with pytest.raises(ContractFileError, match="neither a file nor a folder"):
+        lint(tmp_path / "pipe.py", SETTINGS)
 
 
 def test_contracts_of_a_folder(tmp_path: Path, folder: Path) -> None:

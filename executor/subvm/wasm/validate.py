@@ -197,6 +197,13 @@ def check_block_values(count: int, function: int, offset: int) -> None:
         _refuse(f"blocks of more than {WASM_BLOCK_VALUES_MAX} values", f"function {function}, offset {offset:#x}")
 
 
+def check_branch_locals(count: int, limit: int, function: int, offset: int) -> None:
+    """The branches of a function do not bring more values of its locals together than the compiler can keep."""
+    if count > limit:
+        place = f"function {function}, offset {offset:#x}"
+        _refuse(f"more than {limit} branches times locals", place)
+
+
 def check_edited_size(size: int, limit: int) -> None:
     """What we add to the code to count and to ban stays in proportion to the module."""
     if size > limit:

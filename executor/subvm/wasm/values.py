@@ -1,9 +1,10 @@
 """Values that instructions pass around many at once: what a few bytes can make the compiler keep.
 
 A call, a block with a type or a branch to it can name a thousand values in two bytes, and the compiler's memory grows
-with their number, for blocks with its square. Code that makes its values one by one needs a byte or more for each. So
-there is a limit in proportion to the code: whether a module is accepted depends on its bytes, not on the compiler's
-memory or number of threads.
+with their number, for blocks with its square. And every branch may have to bring a value for each local of its
+function, where those differ. Code that makes its values one by one needs a byte or more for each. So there is a limit
+in proportion to the code: whether a module is accepted depends on its bytes, not on the compiler's memory or number of
+threads.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _CALL_OPCODES = frozenset((0x10, 0x11, 0x12, 0x13))
 _BRANCH_OPCODES = frozenset((0x0C, 0x0D))
 _LOOP, _END = 0x03, 0x0B
 _EMPTY = FuncType(b"", b"")
+_BRANCHES = scanner(BRANCHES)
 _SCANNER = scanner(CALLS, INDIRECT_CALLS, TYPED_BLOCKS, PLAIN_BLOCKS, BRANCHES, ENDS)
 
 
@@ -45,6 +47,8 @@ def check_values(module: Module) -> None:
 
     :raises InvalidContract: as said.
     """
+    for body in bodies(module):
+        _check_locals(module, body)
     # Where no type is longer, no code can exceed the limit.
     if all(len(kind.params) + len(kind.results) <= limits.WASM_VALUES_PER_BYTE for kind in module.types):
         return
@@ -53,6 +57,20 @@ def check_values(module: Module) -> None:
         total += _values(module, body)
         size += body.last - body.start
     validate.check_values("module", total, limits.WASM_VALUES_PER_BYTE * size + limits.WASM_MODULE_VALUES)
+
+
+def _check_locals(module: Module, body: Body) -> None:
+    """Refuses a function whose branches bring more values of locals than the compiler can keep."""
+    size = body.last - body.start
+    most = min(limits.WASM_BRANCH_LOCALS_PER_BYTE * size + limits.WASM_BRANCH_LOCALS, limits.WASM_BRANCH_LOCALS_MAX)
+    count = len(module.function_type(body.function).params) + body.locals
+    # A label of br_table has a byte, any other branch two.
+    if size * count <= most:
+        return
+    branches = 0
+    for start, end in walk(module.data, body, _BRANCHES, with_tables=True):
+        branches += Reader(module.data, start + 1, end).u32() + 1 if module.data[start] == BR_TABLE else 1
+        validate.check_branch_locals(branches * count, most, body.function, body.first)
 
 
 def _values(module: Module, body: Body) -> int:

@@ -145,6 +145,27 @@ def test_unreadable_archive_is_not_the_contracts_fault(installation: Installatio
 # --- latest and test --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("where", ["archive", "folder", "owner"])
+def test_what_others_may_write_to_is_compared_with_its_hash(
+    installation: Installation, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    reference = installation.add("py", tar(a=b"ours"))
+    path = installation.open().archive_path(RunnerId.parse(reference))
+    match where:
+        case "archive":
+            path.chmod(0o666)
+        case "folder":
+            installation.runners.chmod(0o777)
+        case "owner":
+            os.chown(path.parent, 54_321, -1)
+    with caplog.at_level(logging.WARNING, "executor.runner.registry"):
+        assert bytes(installation.open().load(reference).file("a")) == b"ours"
+    assert "compared with their hashes" in caplog.text
+    path.write_bytes(tar(a=b"planted"))
+    with pytest.raises(InternalErrorRaised, match="is not the archive of py:"):
+        installation.open().load(reference)
+
+
 @pytest.mark.parametrize("word", ["latest", "test"])
 def test_latest_in_debug_mode(installation: Installation, word: str) -> None:
     installation.add("lib", tar(a=b"old"))

@@ -12,7 +12,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.subvm.engine import SETTINGS
 from pygenvm.executor.subvm.wasm.binary import HEADER, encode_section, encode_sized, encode_u32, encode_vector
-from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL, MAXIMUM_GLOBAL
+from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, DEPTH_GLOBAL
 from pygenvm.executor.subvm.wasm.module import read_module
 from pygenvm.executor.subvm.wasm.prepare import PreparedModule, prepare
 from pygenvm.executor.subvm.wasmtime_c import Engine
@@ -39,10 +39,6 @@ class Vm:
         self.counter = wasmtime.Global(self.store, kind, wasmtime.Val.i32(limits.WASM_DEPTH_BYTES))
         linker.define(self.store, COUNTERS_MODULE, DEPTH_GLOBAL, self.counter)
         define_memory_counter(self.store, linker)
-        pages = wasmtime.GlobalType(wasmtime.ValType.i64(), True)
-        linker.define(
-            self.store, COUNTERS_MODULE, MAXIMUM_GLOBAL, wasmtime.Global(self.store, pages, wasmtime.Val.i64(65_536))
-        )
         for (module, name), make in (extra or {}).items():
             linker.define(self.store, module, name, make(self.store))
         for name, code in modules.items():

@@ -108,6 +108,22 @@ def test_code_that_makes_its_values_one_by_one_has_no_limit() -> None:
     accepted(module([kind(0, 0), kind(900, 0)], [(1, b""), (0, (push + b"\x10\0") * 500)]))
 
 
+def changing(count: int, code: bytes) -> bytes:
+    """A loop that changes ``count`` locals and is entered again by the branches of ``code``."""
+    changes = b"".join(b"\x20" + encode_u32(i) + b"\x41\1\x6a\x21" + encode_u32(i) for i in range(count))
+    body = b"\1" + encode_u32(count) + b"\x7f" + b"\x03\x40" + changes + code + b"\x0b\x0b"
+    return b"".join((HEADER, section(1, [kind(0, 0)]), section(3, [b"\0"]), section(10, [encode_sized(body)])))
+
+
+def test_branches_that_bring_a_value_for_each_local() -> None:
+    for code in (b"\x41\0\x0d\0" * 5_000, b"\x41\0\x0e" + encode_u32(5_000) + bytes(5_001)):
+        accepted(changing(400, code))
+        refused(changing(4_000, code), "branches times locals")
+    refused(changing(1_000, b"\x41\0\x0d\0" * 100_000), "branches times locals")
+    refused(changing(10_000, b"\x41\0\x0e" + encode_u32(30_000) + bytes(30_001)), "branches times locals")
+    accepted(changing(10_000, b""))
+
+
 def test_malformed_indices_are_left_to_the_engine() -> None:
     kinds = [kind(0, 0), kind(1000, 1000)]
     for code in (b"\x10\x20", b"\x11\x20\0", b"\x02\x20\x0b", b"\x0c\x20", b"\x0e\1\x20\x20", b"\x0b\x0b\x0b"):
