@@ -12,7 +12,7 @@ import pytest
 from pygenvm.runners.registry import BuiltRunners, ensure_built
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
-NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "genvm_workbench"}
+NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "direct_vm"}
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 

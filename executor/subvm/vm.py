@@ -301,9 +301,8 @@ class SubVM:
         pending, self.pending = self.pending, None
         if pending is not None:
             self.outcome = self._outcome_of_pending(pending)
-            if not isinstance(self.outcome, InternalError):
-                # One that ends the run may hold what it likes, and its traceback belongs to the log.
-                _forgetful(pending)
+            # The traceback of one that ends the run belongs to the log; what its frames had in hand does not.
+            (_empty_handed if isinstance(self.outcome, InternalError) else _forgetful)(pending)
         elif trap is not None:
             self.outcome, frames = self._outcome_of_trap(trap)
         elif failure is not None:
@@ -380,6 +379,15 @@ def _forgetful(error: BaseException) -> BaseException:
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _empty_handed(error: BaseException) -> BaseException:
+    """The exception with tracebacks whose frames hold nothing any more."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
     return error
 

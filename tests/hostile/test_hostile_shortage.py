@@ -129,7 +129,7 @@ def test_host_functions_that_find_no_memory_end_the_run() -> None:
     assert hostile_run(OPENING).outcome == Return(b"\x00")
     ends = [
         ends_well_or_not_at_all(short_run(OPENING, (resource.RLIMIT_DATA, STARTED + spare * 600_000)), Return(b"\0"))
-        for spare in range(0, 100, 6)
+        for spare in range(0, 120, 6)
     ]
     assert ends[0] == "not started"
     assert ends[-1] == "as elsewhere"

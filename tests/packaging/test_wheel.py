@@ -41,7 +41,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files_of_the_tree() -> dict[str, Path]:
     """Files that an installation needs, by their place in it."""
     folders = {f"pygenvm/{link.name}/": ROOT / link.name for link in (ROOT / "pygenvm").iterdir() if link.is_symlink()}
-    found = {"pygenvm/__init__.py": ROOT / "pygenvm" / "__init__.py"}
+    found = {f"pygenvm/{name}": ROOT / "pygenvm" / name for name in ("__init__.py", "py.typed")}
     for place, folder in {**folders, "": ROOT / "stubs"}.items():
         for path in folder.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -69,7 +69,10 @@ def test_a_source_distribution_has_no_links(sdist: Path) -> None:
     with tarfile.open(sdist) as tar:
         entries = {entry.name.partition("/")[2]: entry for entry in tar}
     assert [name for name, entry in entries.items() if not entry.isfile()] == []
-    assert [name for name in entries if name.startswith("pygenvm/")] == ["pygenvm/__init__.py"]
+    assert sorted(name for name in entries if name.startswith("pygenvm/")) == [
+        "pygenvm/__init__.py",
+        "pygenvm/py.typed",
+    ]
     assert {"LICENSE", "Makefile", "README.md", "PKG-INFO", "tests/run.py", "executor/limits.py"} <= entries.keys()
     assert [name for name, entry in entries.items() if entry.mode & stat.S_IXUSR] == [".ci/run"]
 
