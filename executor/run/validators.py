@@ -38,12 +38,11 @@ class UntilDisagreement:
 
 
 class _Task:
-    """A validator that waits, runs or has ended."""
+    """A validator that waits, runs or has ended; what it runs is kept elsewhere, and not for longer."""
 
-    def __init__(self, call_no: int, size: int, run: Callable[[], ContractOutcome]) -> None:
+    def __init__(self, call_no: int, size: int) -> None:
         self.call_no = call_no
         self.size = size
-        self.run = run
         self.error: BaseException | None = None
         #: Taken until it has ended.
         self.unfinished = threading.Lock()
@@ -62,8 +61,8 @@ class ValidatorTasks:
         self._ending = ending
         self._workers = 0
         self._tasks: list[_Task] = []
-        #: None ends a worker.
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        #: With what is to be run; None ends a worker.
+        self._queue: SimpleQueue[tuple[_Task, Callable[[], ContractOutcome]] | None] = SimpleQueue()
         #: Tasks that have not ended, and the bytes of their messages.
         self._unfinished = 0
         self._bytes = 0
@@ -83,9 +82,9 @@ class ValidatorTasks:
         if all_work and self._workers < limits.VALIDATOR_WORKERS:
             start_thread(self._work, limits.VM_THREAD_STACK_BYTES)
             self._workers += 1
-        task = _Task(call_no, size, run)
+        task = _Task(call_no, size)
         self._tasks.append(task)
-        self._queue.put(task)
+        self._queue.put((task, run))
 
     def _has_room(self, size: int) -> bool:
         return not self._unfinished or (
@@ -93,19 +92,21 @@ class ValidatorTasks:
         )
 
     def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None:
+            task, run = item
             try:
-                self._judge(task)
+                self._judge(task, run)
             except BaseException as error:
                 task.error = error
             finally:
+                del item, run
                 task.unfinished.release()
 
-    def _judge(self, task: _Task) -> None:
+    def _judge(self, task: _Task, run: Callable[[], ContractOutcome]) -> None:
         validated_block.set(task.call_no)
         try:
             with self.turns.taken():
-                self._find_verdict(task)
+                self._find_verdict(task.call_no, run)
         finally:
             # The task stays until the end of the run; its message does not.
             del task.run
@@ -114,15 +115,15 @@ class ValidatorTasks:
                 self._bytes -= task.size
                 self._ended.notify()
 
-    def _find_verdict(self, task: _Task) -> None:
-        if self._ending.interrupted or not self._gate.validates(task.call_no, self._ending.disagreement):
+    def _find_verdict(self, call_no: int, run: Callable[[], ContractOutcome]) -> None:
+        if self._ending.interrupted or not self._gate.validates(call_no, self._ending.disagreement):
             return
         try:
-            agrees = task.run() == _AGREES
+            agrees = run() == _AGREES
         except VMErrorRaised:
             return  # Cut off by a signal: no verdict.
         if not agrees:
-            self._ending.disagreement_known(task.call_no)
+            self._ending.disagreement_known(call_no)
 
     def finish(self) -> int | None:
         """Wait for all tasks; the lowest call number that disagreed, if any.

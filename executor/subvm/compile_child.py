@@ -24,10 +24,10 @@ REFUSED = 3
 def main(argv: list[str]) -> int:
     original, prepared, target = map(int, argv[:3])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    resource.setrlimit(resource.RLIMIT_AS, (limits.COMPILE_MEMORY_BYTES, limits.COMPILE_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.COMPILE_SECONDS * 2, limits.COMPILE_SECONDS * 2))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.COMPILED_BYTES, limits.COMPILED_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, limits.COMPILE_MEMORY_BYTES)
+    _limit(resource.RLIMIT_CPU, limits.COMPILE_SECONDS * 2)
+    _limit(resource.RLIMIT_FSIZE, limits.COMPILED_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
     from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
     engine = Engine(json.loads(argv[3]))
@@ -44,6 +44,13 @@ def main(argv: list[str]) -> int:
     with os.fdopen(target, "wb") as file:
         file.write(module.serialize())
     return 0
+
+
+def _limit(kind: int, most: int) -> None:
+    """Where the machine allows less, that is the limit."""
+    allowed = resource.getrlimit(kind)[1]
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(kind, (most, most))
 
 
 def _content(descriptor: int) -> bytes:

@@ -6,6 +6,7 @@ Never as anything that a contract could have a part in, and never by a signal.
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives import calldata
 from tests.hostile.hostile_runs import MIB, Ended, bounded_run, hostile_run
 from tests.support.archives import contract_zip
-from tests.support.execution import wat
+from tests.support.execution import config_file, wat
 from tests.support.hosts import InMemoryHost, serving
 from tests.support.machine import Script, machine
 
@@ -32,12 +33,14 @@ def returning(value: object, at: int) -> tuple[str, str]:
     return f'(data (i32.const {at}) "{text}")', call
 
 
-def short_run(code: bytes, shortage: tuple[int, int], host: InMemoryHost | None = None) -> Ended:
+def short_run(
+    code: bytes, shortage: tuple[int, int], host: InMemoryHost | None = None, config: Path | None = None
+) -> Ended:
     """A run on a machine that has so little of something; no signal ends it."""
     host = host or InMemoryHost()
     host.put_code(code)
     with serving(host) as node:
-        run = bounded_run(node.address, result=lambda: host.result, shortage=shortage)
+        run = bounded_run(node.address, config=config, result=lambda: host.result, shortage=shortage)
     assert run.exit_code in (0, 1), (run.exit_code, run.stderr)
     return run
 
@@ -177,6 +180,16 @@ def test_descriptors() -> None:
     ]
     assert ends[0] == "internal error"
     assert ends[-1] == "as elsewhere"
+
+
+def test_a_machine_that_allows_small_files_only_compiles_small_modules(tmp_path: Path) -> None:
+    """Whether one may raise that limit or not."""
+    ends = []
+    for most in (1000, MIB):
+        config = config_file(tmp_path, cache_dir=str(tmp_path / str(most)))
+        run = short_run(machine(), (resource.RLIMIT_FSIZE, most), InMemoryHost(calldata=b"!"), config)
+        ends.append(ends_well_or_not_at_all(run, Return(calldata.encode(b""))))
+    assert ends == ["internal error", "as elsewhere"]
 
 
 def test_a_machine_without_a_thread_for_the_vm_cannot_start() -> None:
