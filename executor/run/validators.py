@@ -108,8 +108,6 @@ class ValidatorTasks:
             with self.turns.taken():
                 self._find_verdict(task.call_no, run)
         finally:
-            # The task stays until the end of the run; its message does not.
-            del task.run
             with self._ended:
                 self._unfinished -= 1
                 self._bytes -= task.size
