@@ -10,7 +10,6 @@ from typing import Any
 
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
-from pygenvm.executor.terminal_text import one_line
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 
@@ -88,7 +87,9 @@ def load_config(path: str | None = None) -> Config:
     try:
         return _config(_expand(_parse_yaml(data)))
     except ConfigError as error:
-        # YAML's own texts have several lines, and pieces of the file.
+        # YAML's own texts have several lines, and pieces of the file. (Not imported before: it costs half a millisecond.)
+        from pygenvm.executor.terminal_text import one_line
+
         raise ConfigError(f"{path}: {one_line(' '.join(str(error).split()))}") from error
 
 
