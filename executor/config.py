@@ -87,9 +87,10 @@ def load_config(path: str | None = None) -> Config:
     try:
         return _config(_expand(_parse_yaml(data)))
     except ConfigError as error:
-        # YAML's own texts have several lines, and pieces of the file. (Not imported before: it costs half a millisecond.)
+        # A run with a sound configuration does not pay for this import.
         from pygenvm.executor.terminal_text import one_line
 
+        # YAML's own texts have several lines, and pieces of the file.
         raise ConfigError(f"{path}: {one_line(' '.join(str(error).split()))}") from error
 
 
