@@ -7,6 +7,7 @@ line and the pytest plugin show it alike.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -431,6 +432,7 @@ def _linted(source: Source) -> list[Finding]:
         return lint_code(source.code, source.base, settings())
     except Exception:
         # The contract has failed, and that has to be told whatever becomes of the linter.
+        logging.getLogger("localnet.failure").debug("the linter has failed", exc_info=True)
         return []
 
 
