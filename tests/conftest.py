@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,10 @@ from pygenvm.runners.registry import BuiltRunners, ensure_built
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "direct_vm"}
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+# pytest runs of a test's own look the same on every machine: in CI pytest would show the whole text of a failure twice.
+for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(scope="session")

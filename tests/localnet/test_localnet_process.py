@@ -215,7 +215,7 @@ sys.exit(main())
         command.send_signal(number)
         command.send_signal(number)
         _, err = command.communicate(timeout=60)
-    assert command.returncode == 130
+    assert command.returncode == 130, err
     assert err.startswith("genvm local: interrupted: the running transaction was dropped")
     assert list(own_temporary_folder.iterdir()) == []
     _wait_until(lambda: not _alive(int(pid_file.read_text())))

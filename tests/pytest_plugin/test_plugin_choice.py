@@ -21,7 +21,6 @@ OURS = "-ppygenvm.pytest_plugin.plugin"
 def run_pytest(project: Path, *arguments: str, path: Path | None = None) -> str:
     """What pytest says in a project; ``path`` is one more place where packages are installed."""
     environment = {**os.environ, "PYTHONPATH": str(path or ""), "PY_COLORS": "0"}
-    environment.pop("PYTEST_ADDOPTS", None)
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:faulthandler", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
