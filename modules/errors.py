@@ -19,7 +19,9 @@ class ModuleError(Exception):
     other is delivered to the contract.
     """
 
-    def __init__(self, causes: str | Sequence[str], *, fatal: bool = True, ctx: Mapping[str, Generic] | None = None) -> None:
+    def __init__(
+        self, causes: str | Sequence[str], *, fatal: bool = True, ctx: Mapping[str, Generic] | None = None
+    ) -> None:
         self.causes: list[str] = [causes] if isinstance(causes, str) else list(causes)
         self.fatal = fatal
         self.ctx: dict[str, Generic] = dict(ctx or {})
