@@ -102,3 +102,11 @@ PROXY_HEAD_BYTES = 256 << 10
 PROXY_CHUNK_BYTES = 64 << 10
 #: Request line and head of a request to the service: a URL is three times as long in a query.
 RENDER_REQUEST_HEAD_BYTES = 256 << 10
+
+# --- the door to the network (modules/web/egress.py) ----------------------------------------------
+
+#: A name that is not resolved by then does not exist for us; look-ups under way at a time.
+DNS_SECONDS = 15.0
+DNS_THREADS = 16
+#: Addresses of one name that are tried.
+ADDRESSES_TRIED = 8
