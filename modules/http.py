@@ -103,7 +103,7 @@ _HOP = frozenset(
 #: Fields that stay behind when a redirect leaves the origin they were meant for.
 _SECRET = frozenset(("authorization", "cookie", "cookie2", "x-api-key", "x-goog-api-key", "api-key", "host"))
 #: Fields that go with a body when a redirect turns the request into a GET.
-_OF_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location", "content-digest"))
+_OF_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location"))
 
 
 def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:

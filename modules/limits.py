@@ -110,3 +110,75 @@ DNS_SECONDS = 15.0
 DNS_THREADS = 16
 #: Addresses of one name that are tried.
 ADDRESSES_TRIED = 8
+
+# --- LLM module -----------------------------------------------------------------------------------
+
+#: Seconds that one call of a provider may take, and that it may wait for its turn, unless the configuration says more.
+LLM_CALL_SECONDS = 120.0
+LLM_QUEUE_SECONDS = 60.0
+#: Calls of one model at a time, and most that a configuration may allow.
+LLM_CONCURRENCY = 64
+LLM_CONCURRENCY_MAX = 10_000
+#: Requests per minute that a configuration may name: each is remembered for a minute.
+LLM_RATE = 1_000_000
+#: Attempts with one backend, and most that a configuration may ask for.
+LLM_ATTEMPTS = 3
+LLM_ATTEMPTS_MAX = 20
+LLM_WEIGHT = 1e9
+#: Largest answer of a provider.
+LLM_ANSWER_BYTES = 32 << 20
+#: Levels of lists and maps in a JSON answer.
+LLM_ANSWER_DEPTH = 64
+#: Of a prompt as scripts give it: tokens of the answer, and images.
+LLM_TOKENS = (1 << 32) - 1
+LLM_IMAGES = 64
+#: Characters of an answer or error that a log record or an error shows.
+LLM_SHOWN_CHARS = 500
+KEY_FILE_BYTES = 64 << 10
+#: Context of a local model, unless the configuration says otherwise.
+LOCAL_CONTEXT_TOKENS = 4096
+#: Prompts and configurations of one check (spec modules/04 §9).
+LLM_CHECK_PAIRS = 1000
+
+# --- scripts --------------------------------------------------------------------------------------
+
+#: Instructions of Lua that one call of a script may take, all its slices together (half a second to two).
+SCRIPT_INSTRUCTIONS = 200_000_000
+#: Memory of the values of one script VM, and what its process may use besides.
+SCRIPT_MEMORY_BYTES = 256 << 20
+SCRIPT_PROCESS_EXTRA_BYTES = 768 << 20
+#: Time between two waits of a script. Then its process is killed: functions in C cannot be stopped otherwise.
+SCRIPT_SLICE_SECONDS = 10.0
+#: Largest value, as encoded, between a script and the service; largest frame, and how deep tables may be in each other.
+SCRIPT_VALUE_BYTES = 96 << 20
+SCRIPT_FRAME_BYTES = SCRIPT_VALUE_BYTES + (1 << 20)
+SCRIPT_VALUE_DEPTH = 128
+#: Calls that one script VM has at a time, and host functions that wait which one call may use.
+SCRIPT_CALLS_MAX = 1000
+SCRIPT_HOST_CALLS_MAX = 10_000
+#: What the records of one call may have, as encoded, and each of them.
+SCRIPT_LOG_BYTES = 256 << 10
+SCRIPT_LOG_RECORD_BYTES = 32 << 10
+#: Largest source file.
+SCRIPT_SOURCE_BYTES = 4 << 20
+#: Largest range of ``table.move``, ``insert`` and ``remove``.
+SCRIPT_RANGE_MAX = 10_000_000
+#: Time in which a script must be loaded, and that a call waits for a VM which is being started anew.
+SCRIPT_LOAD_SECONDS = 30.0
+SCRIPT_READY_SECONDS = 15.0
+#: Pauses between attempts to start a VM anew.
+SCRIPT_RESTART_SECONDS_MIN = 0.1
+SCRIPT_RESTART_SECONDS_MAX = 30.0
+#: Characters of an error text of a script.
+SCRIPT_TEXT_CHARS = 4000
+#: Pixels of an image that filters of scripts take.
+FILTER_PIXELS_MAX = 16 << 20
+#: Longest ``rs.sleep_seconds``, and longest request of ``rs.request``.
+SCRIPT_SLEEP_SECONDS = 3600.0
+SCRIPT_REQUEST_SECONDS = 300.0
+SCRIPT_BODY_BYTES = 64 << 20
+
+# --- signing (modules/web/signing.py) -------------------------------------------------------------
+
+SIGNER_SECONDS = 30.0
+SIGNATURE_BYTES = 16 * 1024
