@@ -14,6 +14,10 @@ OUTPUT_TAIL_BYTES = 64 << 10
 #: What one read of an output pipe may bring.
 OUTPUT_READ_BYTES = 64 << 10
 
+#: Nodes of one transaction, the leader among them; and validators that run at the same time.
+NODES = 100
+VALIDATORS_AT_ONCE = 5
+
 # --- effects of one transaction -------------------------------------------------------------------
 
 #: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.
