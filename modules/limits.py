@@ -41,7 +41,8 @@ SESSION_IDLE_SECONDS = 3600.0
 #: Seconds for the client to take an answer, and for the farewell of a connection.
 SEND_SECONDS = 30.0
 FAREWELL_SECONDS = 1.0
-#: Seconds for a session to give back what it has.
+#: Seconds for a session to begin, and to give back what it has.
+SESSION_OPEN_SECONDS = 30.0
 SESSION_CLOSE_SECONDS = 10.0
 #: Seconds that the sessions of a service that is being stopped have to finish.
 GRACE_SECONDS = 30.0
@@ -50,6 +51,8 @@ FRAME_INLINE_BYTES = 64 << 10
 #: Characters of a FatalError that are sent, and of an error's text in a log record.
 FATAL_TEXT_CHARS = 256 << 10
 LOGGED_ERROR_CHARS = 4096
+#: Exceptions that caused each other in an error's text.
+CAUSES = 16
 #: Characters of a cookie in log records.
 COOKIE_CHARS = 256
 #: Bytes of log that a service writes per minute; what is above that is counted.

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 from pygenvm.executor import log as executor_log
 from pygenvm.executor.limits import LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
 from pygenvm.executor.log import error_record, log_line
+from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.limits import (
     COOKIE_CHARS,
     LOG_BYTES_PER_MINUTE,
@@ -69,7 +70,11 @@ class Secrets:
 
     def found_in(self, data: bytes) -> bool:
         """Whether some secret stands in ``data``."""
-        return self._data is not None and self._data.search(data) is not None
+        return any(form.encode() in data for form in self._forms)
+
+    def mask_error(self, error: ModuleError) -> ModuleError:
+        """``error`` without secrets; to be asked for before it becomes a text, which shows bytes as numbers."""
+        return ModuleError(self.mask(error.causes), fatal=error.fatal, ctx=self.mask(error.ctx))
 
 
 def _masked(value: Any, text: re.Pattern[str], data: re.Pattern[bytes]) -> Any:
