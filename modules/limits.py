@@ -61,6 +61,10 @@ LOG_BYTES_PER_MINUTE = 64 << 20
 LOG_SESSION_BYTES = 8 << 20
 #: Bytes of log that wait for a reader of stdout which is slow.
 LOG_WAITING_BYTES = 4 << 20
+#: Bytes of log that libraries may cause.
+LOG_LIBRARY_BYTES = 16 << 20
+#: Descriptors that a process of a service may have open, if the system allows it.
+DESCRIPTORS = 16384
 #: A secret is hidden wherever it stands if it has so many characters: shorter ones are `x` and `none`.
 SECRET_CHARS_MIN = 8
 #: Script VMs of one service.
@@ -132,6 +136,8 @@ LLM_WEIGHT = 1e9
 LLM_ANSWER_BYTES = 32 << 20
 #: Levels of lists and maps in a JSON answer.
 LLM_ANSWER_DEPTH = 64
+#: Digits of a whole number in one; longer ones go as text.
+LLM_NUMBER_CHARS = 1000
 #: Of a prompt as scripts give it: tokens of the answer, and images.
 LLM_TOKENS = (1 << 32) - 1
 LLM_IMAGES = 64
@@ -185,3 +191,18 @@ SCRIPT_BODY_BYTES = 64 << 20
 
 SIGNER_SECONDS = 30.0
 SIGNATURE_BYTES = 16 * 1024
+
+# --- web module -----------------------------------------------------------------------------------
+
+#: Seconds that a request of a contract may take, with its redirects.
+FETCH_SECONDS = 300.0
+#: Largest body of an answer, unless the configuration says otherwise, and at most: it must fit the executor's frames.
+RESPONSE_BYTES = 32 << 20
+RESPONSE_BYTES_MAX = 60 << 20
+#: Seconds that the rendering service has for a page, its own waiting line included.
+RENDER_SECONDS = 200.0
+#: Seconds until the module's own rendering service must be up, and that it has to end.
+WEBDRIVER_START_SECONDS = 30.0
+WEBDRIVER_STOP_SECONDS = 5.0
+#: Pause after a rendering service that did not start, before it is tried again.
+WEBDRIVER_RETRY_SECONDS = 5.0

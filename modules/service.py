@@ -158,27 +158,33 @@ class Listener:
         self.state = "running"
 
     async def stop(self, grace: float) -> None:
-        """Take no more connections, give the sessions ``grace`` seconds to finish, then break them off."""
+        """Take no more connections, give the sessions ``grace`` seconds to finish, then break them off.
+
+        A second call, while the first one waits, can be of less patience.
+        """
         server = self._server
         if server is None:
             return
-        self._server, self.state = None, "stopping"
-        server.close(close_connections=False)
-        for connection in list(server.handlers):
-            if connection.protocol.state is ConnectionState.CONNECTING:
-                connection.transport.abort()
-        for connection, handler in list(self._connections.items()):
-            if connection not in self._in_session:
-                handler.cancel()
+        if self.state == "running":
+            self.state = "stopping"
+            server.close(close_connections=False)
+            for connection in list(server.handlers):
+                if connection.protocol.state is ConnectionState.CONNECTING:
+                    connection.transport.abort()
+            for connection, handler in list(self._connections.items()):
+                if connection not in self._in_session:
+                    handler.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._wait_until_gone()
-        self._breaking_off = True
-        for handler in self._connections.values():
-            handler.cancel()
+        if not self._breaking_off:
+            self._breaking_off = True
+            for handler in self._connections.values():
+                handler.cancel()
         await self._wait_until_gone()
         await server.wait_closed()
-        self.state = "stopped"
+        if self._server is server:
+            self._server, self.state = None, "stopped"
 
     async def _wait_until_gone(self) -> None:
         while self._connections:
@@ -351,7 +357,8 @@ class Service:
         #: Result of the check at start, for ``GET /health``.
         self.check: dict[str, Any] = {}
         self._settings = settings
-        self._open_session = open_session
+        #: Looked up for each connection.
+        self.open_session = open_session
         self._log = log
         self._metrics = metrics
         metrics.count_open(lambda: self.sessions)
@@ -408,7 +415,7 @@ class Service:
         log = self._log.of_session(hello.cookie)
         try:
             async with asyncio.timeout(limits.SESSION_OPEN_SECONDS):
-                session = await self._open_session(hello)
+                session = await self.open_session(hello)
         except Exception as error:
             log.error("no session", error=error)
             raise HelloRefused(f"no session: {chain(error)}") from error
