@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -185,11 +186,10 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
     from pygenvm.localnet.executors.pooled import few_runs
 
-    global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     picture: tuple[str, ...] = ()
     fix = ""
     try:
-        with few_runs(global_options) as options.executor:
+        with _modules(options) as global_options, few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except (BadRequest, ContractFileError) as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
@@ -350,6 +350,20 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 # --- parts ------------------------------------------------------------------------------------------
 
 
+def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[list[str]]:
+    """The global options for executors, whose contracts find LLM and web services while the context lasts."""
+    config = getattr(options, "config", None)
+    if not getattr(options, "asks_modules", False):
+        return contextlib.nullcontext([f"--config={config}"] if config else [])
+    from pygenvm.localnet.modules import Choices, modules_of_author
+
+    def on_start(name: str) -> None:
+        print(f"starting the {name} module", file=sys.stderr, flush=True)
+
+    choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
+    return modules_of_author(config, choices, on_start=on_start)
+
+
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
     from pygenvm.localnet.errors import BadRequest
@@ -487,6 +501,15 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             action="store_true",
             help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
+    parser.set_defaults(asks_modules=True)
+    parser.add_argument(
+        "--mocks",
+        type=Path,
+        metavar="FILE",
+        help="answer language models and the web from a YAML file, and nobody else",
+    )
+    for name in ("llm", "web"):
+        parser.add_argument(f"--{name}-config", type=Path, metavar="FILE", help=f"configuration of the {name} module")
     _timeout_option(parser)
     _traceback_option(parser)
 

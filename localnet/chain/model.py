@@ -192,7 +192,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who executes: ``address`` is what LLM and web services are told."""
+    """Who executes. LLM and web services are told the address, and the name, if there is one, for their mocks."""
 
     name: str
     address: str
