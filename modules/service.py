@@ -15,6 +15,7 @@ import contextlib
 import hmac
 import json
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -131,15 +132,19 @@ class Listener:
         """How many sessions are open."""
         return len(self._in_session)
 
-    async def start(self) -> None:
-        """:raises OSError: the address cannot be listened on."""
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """Listens, or goes on with a socket that ``listening`` is already, whatever ``bind_address`` says.
+
+        :raises OSError: the address cannot be listened on.
+        """
         if self.state != "stopped":
             raise RuntimeError(f"the service is {self.state}")
         self._breaking_off = False
         self._server = await serve(
             self._serve,
-            self._host,
-            self._port,
+            None if listening else self._host,
+            None if listening else self._port,
+            sock=listening,
             process_request=self._admit,
             compression=None,
             server_header=None,
