@@ -123,6 +123,8 @@ ADDRESSES_TRIED = 8
 #: Seconds that one call of a provider may take, and that it may wait for its turn, unless the configuration says more.
 LLM_CALL_SECONDS = 120.0
 LLM_QUEUE_SECONDS = 60.0
+#: Seconds in which the host of a backend must answer when the service starts.
+LLM_REACH_SECONDS = 10.0
 #: Calls of one model at a time, and most that a configuration may allow.
 LLM_CONCURRENCY = 64
 LLM_CONCURRENCY_MAX = 10_000
