@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -47,7 +47,10 @@ from pygenvm.modules import limits
 from pygenvm.modules.config import CommonSettings, ConfigError, host_and_port
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.log import Logger, Secrets
-from pygenvm.modules.metrics import Metrics, Outcome, Refusal
+
+if TYPE_CHECKING:
+    # Test runners use the listener alone.
+    from pygenvm.modules.metrics import Metrics, Outcome, Refusal
 
 LOG_TARGET = "genvm_modules::service"
 
@@ -90,11 +93,11 @@ Page: TypeAlias = Callable[[], tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a listener lets its clients do."""
+    """What a listener lets its clients do; None: as long as they like."""
 
     sessions: int = limits.SESSIONS
-    hello_seconds: float = limits.HELLO_SECONDS
-    idle_seconds: float = limits.SESSION_IDLE_SECONDS
+    hello_seconds: float | None = limits.HELLO_SECONDS
+    idle_seconds: float | None = limits.SESSION_IDLE_SECONDS
 
 
 class Listener:
@@ -288,7 +291,7 @@ async def _unless(gone: asyncio.Task[None], reply: Awaitable[bytes | str | None]
             task.cancel()
             # Whatever it has to clean up is done before the session ends.
             await asyncio.wait((task,), timeout=limits.SESSION_CLOSE_SECONDS)
-    return None if task.cancelled() or not task.done() else task.result()
+    return None if gone.done() and (task.cancelled() or not task.done()) else task.result()
 
 
 def _http_response(content_type: str, body: bytes) -> HttpResponse:
