@@ -58,13 +58,13 @@ def read_settings(name: ModuleName, path: Path | None) -> Settings:
     :raises BadRequest: the file cannot be read or used.
     """
     from pygenvm.executor.config import executable_dir
-    from pygenvm.modules.config import ConfigError, expanded, read_document
+    from pygenvm.modules.config import ConfigError, read_document
 
     try:
         own = read_document(path, None, executable_dir()) if path else {}
     except ConfigError as error:
         raise BadRequest(f"--{name}-config: {error}") from error
-    document = {**expanded(_shipped(name), executable_dir()), **own}
+    document = {**read_document(_shipped(name), None, executable_dir()), **own}
     for key in _OURS:
         document.pop(key, None)
     return Settings(name, document, path.absolute().parent if path else Path.home())
@@ -82,14 +82,11 @@ def check_usable(settings: Settings) -> None:
             raise Unavailable(NO_MODEL)
 
 
-def _shipped(name: ModuleName) -> Any:
-    if name == "llm":
-        from pygenvm.modules.llm.settings import default_document as of_llm
+def _shipped(name: ModuleName) -> Path:
+    """The configuration that a service comes with."""
+    import pygenvm.modules
 
-        return of_llm()
-    from pygenvm.modules.web.module import default_document as of_web
-
-    return of_web()
+    return Path(pygenvm.modules.__path__[0]) / name / "default.yaml"
 
 
 def _state_of_code() -> int:
