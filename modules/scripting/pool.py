@@ -10,13 +10,14 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
-from pygenvm.executor.log import Logger
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.modules import limits
+from pygenvm.modules.config import CommonSettings
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient
+from pygenvm.modules.log import Logger
 from pygenvm.modules.scripting.frames import (
     LuaValue,
     ScriptError,
@@ -68,6 +69,19 @@ class ScriptSettings:
     slice_seconds: float = limits.SCRIPT_SLICE_SECONDS
     request_seconds: float = limits.SCRIPT_REQUEST_SECONDS
     body_bytes: int = limits.SCRIPT_BODY_BYTES
+
+    @classmethod
+    def of(cls, settings: CommonSettings, *, required: Sequence[str]) -> Self:
+        """What the configuration of a service says."""
+        return cls(
+            script=Path(settings.lua_script_path),
+            lua_path=settings.lua_path,
+            vm_count=settings.vm_count,
+            required=required,
+            instructions=settings.script_instructions or cls.instructions,
+            memory_bytes=settings.script_memory_bytes or cls.memory_bytes,
+            slice_seconds=settings.script_slice_seconds or cls.slice_seconds,
+        )
 
 
 class ScriptPool:
@@ -135,7 +149,8 @@ class ScriptPool:
     async def session(self, hello: Hello) -> ScriptSession:
         """A session on a VM that is picked at random."""
         context = SessionContext(hello.cookie, hello.host_data)
-        return ScriptSession(next(self._sessions), context, random.choice(self._places), self._functions, self._log)
+        log = self._log.of_session(hello.cookie)
+        return ScriptSession(next(self._sessions), context, random.choice(self._places), self._functions, log)
 
     @property
     def pids(self) -> list[int]:
@@ -166,7 +181,7 @@ class ScriptSession:
         vm = await self._place.ready()
         call = vm.new_call()
         vm.open(self._number, self._hello)
-        self._place.cookies[call] = self.context.cookie
+        self._place.logs[call] = self._log
         ended = False
         frame = pack_frame("call", call, self._number, function, frame_arguments)
         try:
@@ -178,13 +193,13 @@ class ScriptSession:
                 ended = True
                 if kind == "value":
                     return decode(answer[0])
-                self._log.debug("script failed", cookie=self.context.cookie, function=function, traceback=answer[-1])
+                self._log.debug("script failed", function=function, traceback=answer[-1])
                 if kind == "error":
                     raise decode_error(answer[0])
                 raise ScriptError(answer[0])
         finally:
             vm.forget(call, ended=ended)
-            self._place.cookies.pop(call, None)
+            self._place.logs.pop(call, None)
 
     async def close(self) -> None:
         if self._place.vm is not None:
@@ -200,7 +215,7 @@ class ScriptSession:
         except ScriptError as error:
             return "failed", str(error).encode("utf-8", "replace")
         except Exception as error:
-            self._log.error("host function failed", cookie=self.context.cookie, function=name, error=error)
+            self._log.error("host function failed", function=name, error=error)
             return "failed", f"{name}: {type(error).__name__}: {error}".encode("utf-8", "replace")
 
 
@@ -209,8 +224,8 @@ class _Place:
 
     def __init__(self, setup: Setup, slice_seconds: float, log: Logger) -> None:
         self.vm: ScriptVm | None = None
-        #: Of the calls that there are; for records.
-        self.cookies: dict[int, str] = {}
+        #: Where the records of the calls that there are go.
+        self.logs: dict[int, Logger] = {}
         self._setup = setup
         self._slice_seconds = slice_seconds
         self._log = log
@@ -270,7 +285,6 @@ class _Place:
 
     def _record(self, call: int, value: bytes) -> None:
         """A record of the script (spec modules/02 §6.2)."""
-        cookie = self.cookies.get(call, "<absent>")
         record = readable((decode(value) or [None])[0])
         if not isinstance(record, dict):
             record = {"message": record} if isinstance(record, str) else {"value": record}
@@ -280,7 +294,7 @@ class _Place:
         rest = {
             key: item for key, item in record.items() if not (isinstance(item, str) and key in ("level", "message"))
         }
-        write(self._log, f"script_log: {shown}", log=rest, cookie=cookie)
+        write(self.logs.get(call, self._log), f"script_log: {shown}", log=rest)
 
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {
