@@ -165,7 +165,7 @@ class _Visit:
         opened = await self._open()
         if isinstance(opened, Rendered):
             return opened
-        if self._request.wait_seconds and (200 <= opened < 300 or opened == 304):
+        if self._left() is None and self._request.wait_seconds and (200 <= opened < 300 or opened == 304):
             await asyncio.sleep(self._request.wait_seconds)
         return await self._read(opened)
 
@@ -193,9 +193,6 @@ class _Visit:
             return self._not_opened(error)
         if response is None:
             return failed("other")
-        mark = response.headers.get(self._place.proxy.mark)
-        if mark is not None:
-            return failed(mark)
         return response.status
 
     def _not_opened(self, error: PlaywrightError) -> Rendered:
@@ -243,9 +240,18 @@ class _Visit:
 
     # --- reading ---
 
+    def _left(self) -> Rendered | None:
+        """What to say instead of a page if that is not one of the web, or is the proxy's own by now."""
+        last = self._last_response
+        if last is not None and (mark := last.headers.get(self._place.proxy.mark)):
+            return failed(mark)
+        if self._page.url.startswith(("http://", "https://")):
+            return None
+        return failed(self._why()) if self._why() in _CAUSES else failed("other", "The page has left the web")
+
     async def _read(self, status: int) -> Rendered:
-        if not self._page.url.startswith(("http://", "https://")):
-            return failed("other", "The page has left the web")
+        if (left := self._left()) is not None:
+            return left
         session = await self._place.context.new_cdp_session(self._page)
         if self._request.mode == "screenshot":
             clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": 1}
