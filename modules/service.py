@@ -374,7 +374,7 @@ class Service:
             settings.bind_address,
             self._converse,
             log=log,
-            bounds=Bounds(sessions=settings.sessions_max, idle_seconds=settings.session_idle_seconds),
+            bounds=Bounds(settings.sessions_max, limits.HELLO_SECONDS, settings.session_idle_seconds),
             path_token=settings.path_token,
             pages={"/health": self._health, "/metrics": lambda: (metrics.content_type, metrics.text())},
             on_refusal=metrics.refused,
