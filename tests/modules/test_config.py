@@ -75,7 +75,7 @@ def read(folder: Path, text: str) -> dict[str, Any]:
 def test_a_document_is_read_with_the_specified_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "k")
     path = tmp_path / "x.yaml"
-    path.write_text("a: ${exeDir}/../x\nb: ["${genvmVersion}"]\n${ENV[SOME_KEY]}: ${ENV[NO_SUCH_KEY]}\n")
+    path.write_text("a: ${exeDir}/../x\nb: ['${genvmVersion}']\n${ENV[SOME_KEY]}: ${ENV[NO_SUCH_KEY]}\n")
     assert read_document(path, None, EXE) == {"a": "/opt/genvm/bin/../x", "b": [genvm_version()], "k": ""}
     assert read_document(None, '{"a": "${exeDir}"}', EXE) == {"a": "/opt/genvm/bin"}
     assert expanded({"a": {"b": "${exeDir}"}}, EXE) == {"a": {"b": "/opt/genvm/bin"}}
