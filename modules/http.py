@@ -133,7 +133,7 @@ def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Response:
-    """``headers``: lower-case names, of repeated fields the last one. ``url`` is that of the last hop."""
+    """``headers``: lower-case names, of repeated fields the last one. ``url``: of the last hop, without secrets."""
 
     status: int
     headers: dict[str, bytes]
@@ -244,7 +244,7 @@ class HttpClient:
             location = answer.headers.get("location")
             if answer.status in (301, 302, 303, 307, 308) and location is not None:
                 return answer.status, location
-            return await _received(answer, url, deadline, body_max)
+            return await _received(answer, url, deadline, body_max, has_body=method != "HEAD")
         finally:
             # A connection whose answer was not read to its end cannot be used again.
             if answer.content.at_eof():
@@ -274,19 +274,24 @@ def refuse_downgrade(url: Url, previous: Url | None) -> None:
         raise _not_sent("redirect from https to http is refused")
 
 
-async def _received(answer: aiohttp.ClientResponse, url: Url, deadline: float, body_max: int) -> Response:
+async def _received(
+    answer: aiohttp.ClientResponse, url: Url, deadline: float, body_max: int, *, has_body: bool
+) -> Response:
     headers = {name.decode("latin-1").lower(): value for name, value in answer.raw_headers}
     coding = headers.get("content-encoding", b"").strip().lower()
     decoder = _Inflate(coding, body_max) if coding in _CODINGS else None
     body = bytearray()
     received = 0
+    too_large = _Malformed(f"body is larger than {body_max} bytes")
     try:
+        if has_body and (answer.content_length or 0) > body_max:
+            raise too_large
         async with asyncio.timeout_at(deadline):
             async for chunk in answer.content.iter_any():
                 received += len(chunk)
                 body += chunk if decoder is None else decoder.feed(chunk)
                 if received > body_max or len(body) > body_max:
-                    raise _Malformed(f"body is larger than {body_max} bytes")
+                    raise too_large
         if decoder is not None and received:
             decoder.finish()
             # They tell of what came over the wire, which nobody sees any more.
@@ -295,7 +300,7 @@ async def _received(answer: aiohttp.ClientResponse, url: Url, deadline: float, b
     except _FAILURES as error:
         ctx = {"url": redacted_url(url.href), "status": answer.status, "headers": headers, "rust_error": _text(error)}
         raise ModuleError("READING_BODY", ctx=ctx) from None
-    return Response(answer.status, headers, bytes(body), url.href)
+    return Response(answer.status, headers, bytes(body), redacted_url(url.href))
 
 
 def _for_aiohttp(url: Url) -> URL:

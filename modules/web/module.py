@@ -43,7 +43,7 @@ class WebModule:
             ScriptSettings.of(setup.settings, required=("Render", "Request")),
             globals_={
                 "__web": {
-                    "config": _shown_to_scripts(setup.document) | {"webdriver_host": self._rendering.host},
+                    "config": self._shown_to_scripts(setup.document),
                     "allowed_tld": dict.fromkeys(settings.admission.tlds, True),
                 }
             },
@@ -72,6 +72,13 @@ class WebModule:
         self, context: SessionContext, method: str, url: str, headers: Mapping[str, str | bytes], body: bytes | None
     ) -> dict[str, str]:
         return await self._signer.sign(method, url, headers, body, context.host_data)
+
+    def _shown_to_scripts(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is configured, but what a client of this service must know to get in; hosts as in parsed URLs."""
+        return {key: value for key, value in document.items() if key != "path_token"} | {
+            "webdriver_host": self._rendering.host,
+            "always_allow_hosts": sorted(self._settings.admission.always_allow_hosts),
+        }
 
 
 class WebHttp(HttpClient):
@@ -104,8 +111,3 @@ class WebHttp(HttpClient):
         return await client.request(
             method, url, headers=headers, body=body, seconds=seconds, body_max=body_max, redirects=redirects
         )
-
-
-def _shown_to_scripts(document: Mapping[str, Any]) -> dict[str, Any]:
-    """All that is configured but what a client of this service must know to get in."""
-    return {key: value for key, value in document.items() if key != "path_token"}

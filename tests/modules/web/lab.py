@@ -147,7 +147,7 @@ async def _answer(head: str, reader: asyncio.StreamReader, writer: asyncio.Strea
     if "to" in query:
         fields["location"] = query["to"][0]
     lines = [f"HTTP/1.1 {status} Something", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    writer.write("\r\n".join(lines).encode() + b"public")
+    writer.write("\r\n".join(lines).encode() + (b"" if head.startswith("HEAD") else b"public"))
 
 
 def _in_use(error: OSError) -> bool:
