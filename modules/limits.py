@@ -71,8 +71,9 @@ SECRET_CHARS_MIN = 8
 SCRIPT_VMS = 64
 #: Seconds between two looks at whether the parent process still lives (spec modules/01 §3).
 PARENT_SECONDS = 5.0
-#: Seconds for the check at start.
+#: Seconds for the check at start, and bytes of the page that a rendering service shows for `genvm modules check`.
 CHECK_SECONDS = 30.0
+CHECK_BODY_BYTES = 1 << 20
 
 # --- rendering service (modules/webdriver) ----------------------------------------------------------
 
