@@ -10,7 +10,7 @@ from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient
-from pygenvm.modules.llm.calls import Caller, Calls
+from pygenvm.modules.llm.calls import Calls
 from pygenvm.modules.llm.session import LlmSession, host_functions
 from pygenvm.modules.llm.settings import Backend, Settings, read_settings
 from pygenvm.modules.process import Setup
@@ -51,7 +51,7 @@ class LlmModule:
         await self._scripts.start()
 
     async def open_session(self, hello: Hello) -> LlmSession:
-        return LlmSession(await self._scripts.session(hello), Caller(log=self._log.of_session(hello.cookie)))
+        return LlmSession(await self._scripts.session(hello), self._calls, hello.cookie)
 
     async def check(self) -> None:
         """Whether the hosts of the backends answer at all: no key is sent, nothing is paid.

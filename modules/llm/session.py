@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pygenvm.executor.module_protocol.codec import Request
-from pygenvm.modules.llm.calls import Caller, Calls, UnknownBackend
+from pygenvm.modules.llm.calls import Calls, UnknownBackend
 from pygenvm.modules.llm.prompt import FORMATS, BadPrompt, read_prompt
 from pygenvm.modules.llm.providers.base import Asker
 from pygenvm.modules.llm.requests import read_answer, read_request
@@ -23,9 +23,10 @@ _NODE: Final = "mock_node"
 class LlmSession:
     """What one connection is to the service."""
 
-    def __init__(self, script: ScriptSession, caller: Caller) -> None:
+    def __init__(self, script: ScriptSession, calls: Calls, cookie: str) -> None:
         self._script = script
-        self._caller = caller
+        self._calls = calls
+        self._caller = caller = calls.join(cookie)
         script.context.state[_CALLER] = caller
 
     async def ask(self, request: Request) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class LlmSession:
         )
 
     async def close(self) -> None:
+        self._calls.leave(self._caller)
         await self._script.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,6 @@ from pygenvm.modules.metrics import Metrics
 KEY = "sk-secret-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n rest"
 JPEG = b"\xff\xd8\xff\xe0 rest"
-
-Answer = web.StreamResponse | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -55,8 +53,9 @@ class Provider:
             await asyncio.sleep(self.seconds)
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             if callable(answer):
-                answer = answer(request)
-                return await answer if asyncio.iscoroutine(answer) else answer
+                made = answer(request)
+                response: web.StreamResponse = await made if asyncio.iscoroutine(made) else made
+                return response
             return web.json_response(answer)
         finally:
             self.at_once -= 1

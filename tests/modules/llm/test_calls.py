@@ -26,13 +26,15 @@ MANY = {"attempts": 4, "base_seconds": 0.02, "max_seconds": 0.05}
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 529])
 async def test_what_may_pass_is_tried_again(tmp_path: Path, code: int) -> None:
-    async with serving(status(code), raw(code, "<p>"), chat("at last")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            assert await running.ask() == "at last"
-            failed = running.records.all("provider failed")
-            answered = running.records.all("prompt answered")
-            assert running.caller.requests_count == 3
-            assert 0 < running.caller.requests_time_us < 10e6
+    async with (
+        serving(status(code), raw(code, "<p>"), chat("at last")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        assert await running.ask() == "at last"
+        failed = running.records.all("provider failed")
+        answered = running.records.all("prompt answered")
+        assert running.caller.requests_count == 3
+        assert 0 < running.caller.requests_time_us < 10e6
     assert len(server.got) == 3
     assert [record["attempt"] for record in failed] == [1, 2]
     assert [record["cause"] for record in failed] == ["STATUS_NOT_OK", "READING_BODY"]
@@ -48,30 +50,36 @@ async def test_what_may_pass_is_tried_again(tmp_path: Path, code: int) -> None:
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 413, 422])
 async def test_what_will_not_pass_is_not_tried_again(tmp_path: Path, code: int) -> None:
-    async with serving(status(code), chat("never asked")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            with pytest.raises(ModuleError, match="STATUS_NOT_OK"):
-                await running.ask()
-            assert running.records.all("provider failed")[0]["wait_seconds"] is None
+    async with (
+        serving(status(code), chat("never asked")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        with pytest.raises(ModuleError, match="STATUS_NOT_OK"):
+            await running.ask()
+        assert running.records.all("provider failed")[0]["wait_seconds"] is None
     assert len(server.got) == 1
 
 
 async def test_answers_of_no_use_are_not_asked_for_again(tmp_path: Path) -> None:
-    async with serving(chat("no JSON")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            with pytest.raises(ModuleError, match="MALFORMED_ANSWER"):
-                await running.ask(format="json")
-            (record,) = running.records.all("provider failed")
+    async with (
+        serving(chat("no JSON")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        with pytest.raises(ModuleError, match="MALFORMED_ANSWER"):
+            await running.ask(format="json")
+        (record,) = running.records.all("provider failed")
     assert len(server.got) == 1
     assert record["level"] == "error"
     assert record["detail"].startswith("problem: the answer is not JSON")
 
 
 async def test_a_server_that_never_answers_is_asked_once(tmp_path: Path) -> None:
-    async with serving(never) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY, timeout_seconds=0.1))) as running:
-            with pytest.raises(ModuleError, match="SENDING_REQUEST"):
-                await running.ask()
+    async with (
+        serving(never) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY, timeout_seconds=0.1))) as running,
+    ):
+        with pytest.raises(ModuleError, match="SENDING_REQUEST"):
+            await running.ask()
     assert len(server.got) == 1
 
 
@@ -90,28 +98,34 @@ async def test_retry_after_is_respected(tmp_path: Path, form: str) -> None:
         value = "1" if form == "seconds" else email.utils.formatdate(time.time() + 1.999, usegmt=True)
         return status(429, Retry_After=value)(_request)
 
-    async with serving(later, chat("x")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            began = time.monotonic()
-            assert await running.ask() == "x"
-            assert 0.9 < time.monotonic() - began < 4
-            assert 0.9 < running.records.all("provider failed")[0]["wait_seconds"] <= 2
+    async with (
+        serving(later, chat("x")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        began = time.monotonic()
+        assert await running.ask() == "x"
+        assert 0.9 < time.monotonic() - began < 4
+        assert 0.9 < running.records.all("provider failed")[0]["wait_seconds"] <= 2
 
 
 @pytest.mark.parametrize("value", ["31", "999999999999999999999", "Fri, 31 Dec 2999 23:59:59 GMT"])
 async def test_who_wants_to_be_left_alone_for_long_is(tmp_path: Path, value: str) -> None:
-    async with serving(status(503, Retry_After=value), chat("never asked")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            with pytest.raises(ModuleError, match="STATUS_NOT_OK"):
-                await running.ask()
+    async with (
+        serving(status(503, Retry_After=value), chat("never asked")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        with pytest.raises(ModuleError, match="STATUS_NOT_OK"):
+            await running.ask()
     assert len(server.got) == 1
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "Wed, 99 Foo"])
 async def test_a_retry_after_that_is_none(tmp_path: Path, value: str) -> None:
-    async with serving(status(503, Retry_After=value), chat("x")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running:
-            assert await running.ask() == "x"
+    async with (
+        serving(status(503, Retry_After=value), chat("x")) as server,
+        calling(tmp_path, document(a=backend(server.host, retry=MANY))) as running,
+    ):
+        assert await running.ask() == "x"
 
 
 async def test_names_that_are_not_configured(tmp_path: Path) -> None:
@@ -171,16 +185,18 @@ async def test_who_waits_too_long_for_a_turn(tmp_path: Path) -> None:
 
 async def test_requests_per_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_MINUTE", 0.5)
-    async with serving(chat("x")) as server:
-        async with calling(tmp_path, document(a=backend(server.host, model={"requests_per_minute": 4}))) as running:
-            began = time.monotonic()
-            moments: list[float] = []
+    async with (
+        serving(chat("x")) as server,
+        calling(tmp_path, document(a=backend(server.host, model={"requests_per_minute": 4}))) as running,
+    ):
+        began = time.monotonic()
+        moments: list[float] = []
 
-            async def one() -> None:
-                await running.ask(caller=running.another())
-                moments.append(time.monotonic() - began)
+        async def one() -> None:
+            await running.ask(caller=running.another())
+            moments.append(time.monotonic() - began)
 
-            await asyncio.gather(*(one() for _ in range(10)))
+        await asyncio.gather(*(one() for _ in range(10)))
     moments.sort()
     assert moments[3] < 0.4
     assert all(later - earlier > 0.4 for earlier, later in zip(moments, moments[4:], strict=False))
@@ -189,16 +205,18 @@ async def test_requests_per_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_tokens_per_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_MINUTE", 0.4)
     config_model = {"tokens_per_minute": 100}
-    async with serving(chat("x", prompt_tokens=30, completion_tokens=30)) as server:
-        async with calling(tmp_path, document(a=backend(server.host, model=config_model))) as running:
-            began = time.monotonic()
-            # 60 tokens, as it turns out; the second does not fit beside them.
-            await running.ask(max_tokens=20)
-            assert time.monotonic() - began < 0.3
-            await running.ask(max_tokens=50)
-            assert time.monotonic() - began > 0.35
-            # One that is larger than the limit waits until it is alone, and is not refused for ever.
-            await running.ask(max_tokens=500)
+    async with (
+        serving(chat("x", prompt_tokens=30, completion_tokens=30)) as server,
+        calling(tmp_path, document(a=backend(server.host, model=config_model))) as running,
+    ):
+        began = time.monotonic()
+        # 60 tokens, as it turns out; the second does not fit beside them.
+        await running.ask(max_tokens=20)
+        assert time.monotonic() - began < 0.3
+        await running.ask(max_tokens=50)
+        assert time.monotonic() - began > 0.35
+        # One that is larger than the limit waits until it is alone, and is not refused for ever.
+        await running.ask(max_tokens=500)
     assert len(server.got) == 3
 
 
@@ -264,10 +282,12 @@ async def test_answers_of_no_use_are_paid_too(tmp_path: Path) -> None:
 
 
 async def test_a_provider_that_does_not_count_is_estimated(tmp_path: Path) -> None:
-    async with serving(chat("four" * 30)) as server:
-        async with calling(tmp_path, document(a=backend(server.host, model=PRICED))) as running:
-            await running.ask(user_message="a" * 300)
-            assert 100 < running.caller.purse.spent < 250
+    async with (
+        serving(chat("four" * 30)) as server,
+        calling(tmp_path, document(a=backend(server.host, model=PRICED))) as running,
+    ):
+        await running.ask(user_message="a" * 300)
+        assert 100 < running.caller.purse.spent < 250
 
 
 async def test_the_budget_of_a_session(tmp_path: Path) -> None:
