@@ -127,6 +127,16 @@ async def opened(address: str, cookie: str = "c00k1e") -> ClientConnection:
     return connection
 
 
+@contextlib.asynccontextmanager
+async def opening(address: str, cookie: str = "c00k1e") -> AsyncIterator[ClientConnection]:
+    """The same, which closes."""
+    connection = await opened(address, cookie)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def exchange(connection: ClientConnection, frame: bytes | str) -> Answer:
     await connection.send(frame)
     answer = await connection.recv()
@@ -148,7 +158,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_session_answers_one_request_after_the_other(tmp_path: Path) -> None:
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as connection:
         assert await ask(connection, "Render", {"url": "u"}) == Ok(["Render", {"url": "u"}])
         assert await ask(connection, GET_STATS, None) == Ok({"scripting": {"requests_count": 1, "requests_time": 7}})
         assert await ask(connection, GET_STATS, "with a payload") == Ok([GET_STATS, "with a payload"])
@@ -171,7 +181,7 @@ async def test_requests_sent_at_once_are_answered_in_their_order(tmp_path: Path)
         running -= 1
         return request.payload
 
-    async with serving(tmp_path, work) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work) as bench, opening(bench.service.address) as connection:
         for number in range(5):
             await connection.send(encode_request(Request("Render", number)))
         answers = [decode_answer(await connection.recv(decode=False)) for _ in range(5)]
@@ -187,7 +197,7 @@ async def test_text_frames_hold_calldata_too_and_answers_are_binary(tmp_path: Pa
 async def test_any_path_is_served(tmp_path: Path) -> None:
     async with serving(tmp_path) as bench:
         for path in ("/", "/health", "/a/b?c=d"):
-            async with await opened(bench.service.address + path) as connection:
+            async with opening(bench.service.address + path) as connection:
                 assert await ask(connection) == Ok(["Render", "x"])
 
 
@@ -197,7 +207,7 @@ async def test_ping_is_answered_while_a_request_is_at_work(tmp_path: Path) -> No
     async def work(_request: Request) -> Any:
         await go_on.wait()
 
-    async with serving(tmp_path, work) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work) as bench, opening(bench.service.address) as connection:
         await connection.send(encode_request(Request("Render")))
         await asyncio.wait_for(await connection.ping(b"payload"), 5)
         go_on.set()
@@ -211,7 +221,7 @@ async def raised_by(tmp_path: Path, error: Exception) -> Answer:
     async def work(_request: Request) -> Any:
         raise error
 
-    async with serving(tmp_path, work) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work) as bench, opening(bench.service.address) as connection:
         answer = await ask(connection)
         # The next request finds everything as it was.
         assert await ask(connection, GET_STATS, None) == Ok({"scripting": {"requests_count": 1, "requests_time": 7}})
@@ -245,7 +255,7 @@ async def test_an_answer_without_a_calldata_form_is_a_clear_error(tmp_path: Path
     async def work(_request: Request) -> Any:
         return value
 
-    async with serving(tmp_path, work) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work) as bench, opening(bench.service.address) as connection:
         answer = await ask(connection)
         assert isinstance(answer, FatalError)
         assert answer.text.startswith("handling Render: the answer cannot be sent: ")
@@ -262,7 +272,7 @@ async def test_an_answer_that_does_not_fit_a_frame_is_a_user_error(tmp_path: Pat
     async def work(_request: Request) -> Any:
         return {"image": b"\0" * MODULE_MESSAGE_BYTES}
 
-    async with serving(tmp_path, work) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work) as bench, opening(bench.service.address) as connection:
         answer = await ask(connection)
     assert isinstance(answer, UserError)
     assert answer.value["causes"] == ["ANSWER_TOO_LARGE"]
@@ -281,7 +291,7 @@ async def test_a_request_that_takes_too_long_is_answered_and_cancelled(tmp_path:
             cancelled.set()
 
     settings = replace(SETTINGS, request_seconds=0.05)
-    async with serving(tmp_path, work, settings) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path, work, settings) as bench, opening(bench.service.address) as connection:
         assert await ask(connection) == UserError({"causes": ["TIMEOUT"], "ctx": {"seconds": "0.05"}})
         assert cancelled.is_set()
         assert await ask(connection, "Render", None) == Ok("next")
@@ -330,7 +340,7 @@ async def test_a_bad_hello_is_dropped_without_a_reply(tmp_path: Path, name: str)
             with pytest.raises(ConnectionClosedError) as raised:
                 await connection.recv()
             assert raised.value.rcvd is None
-        async with await opened(bench.service.address) as connection:
+        async with opening(bench.service.address) as connection:
             assert await ask(connection) == Ok(["Render", "x"])
         refusals = [record for record in bench.records() if record["message"] == "connection refused"]
         assert [(record["level"], record["reason"]) for record in refusals] == [("warn", "hello")]
@@ -380,7 +390,7 @@ BAD_REQUESTS = {
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
 async def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_works(tmp_path: Path, name: str) -> None:
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as connection:
         answer = await exchange(connection, BAD_REQUESTS[name])
         assert isinstance(answer, FatalError)
         assert answer.text.startswith("handling request: ")
@@ -389,7 +399,7 @@ async def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_works(
 
 
 async def test_a_frame_that_is_too_long_ends_its_connection_only(tmp_path: Path) -> None:
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as other:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as other:
         connection = await opened(bench.service.address)
         with contextlib.suppress(ConnectionClosed):
             await connection.send(b"\0" * (MODULE_MESSAGE_BYTES + 1))
@@ -400,7 +410,7 @@ async def test_a_frame_that_is_too_long_ends_its_connection_only(tmp_path: Path)
 
 async def test_broken_frames_end_their_connection_only(tmp_path: Path) -> None:
     """Half of a message, a reserved opcode, a frame that is not masked, one that promises 2^62 bytes."""
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as other:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as other:
         for raw in (b"\x82\xfe\x10", b"\x8f\x80\0\0\0\0", b"\x82\x01a", b"\x82\xff" + struct.pack(">Q", 1 << 62)):
             connection = await opened(bench.service.address)
             assert await ask(connection) == Ok(["Render", "x"])
@@ -449,8 +459,8 @@ async def test_a_big_frame_does_not_keep_the_other_sessions_waiting(tmp_path: Pa
 
     async with (
         serving(tmp_path, work) as bench,
-        await opened(bench.service.address) as big,
-        await opened(bench.service.address) as small,
+        opening(bench.service.address) as big,
+        opening(bench.service.address) as small,
     ):
         await big.send(frame)
         answered = asyncio.create_task(big.recv(decode=False))
@@ -483,7 +493,7 @@ async def test_with_a_token_only_its_path_is_served(tmp_path: Path) -> None:
     async with serving(tmp_path, settings=settings) as bench:
         address = bench.service.address
         assert address.endswith("/t0ken-t0ken")
-        async with await opened(address) as connection:
+        async with opening(address) as connection:
             assert await ask(connection) == Ok(["Render", "x"])
         base = address.removesuffix("/t0ken-t0ken")
         for path in ("", "/", "/t0ken", "/t0ken-t0ken/", "/t0ken-t0ken?x", "/T0KEN-T0KEN", "/t%30ken-t0ken"):
@@ -502,13 +512,13 @@ async def test_more_sessions_than_there_may_be_are_refused(tmp_path: Path) -> No
         assert b"sessions_max" in (raised.value.response.body or b"")
         await first.close()
         await until(lambda: bench.service.sessions == 1)
-        async with await opened(bench.service.address) as third:
+        async with opening(bench.service.address) as third:
             assert await ask(third) == Ok(["Render", "x"])
         await second.close()
 
 
 async def test_health_and_metrics_are_served_beside_the_sessions(tmp_path: Path) -> None:
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as connection:
         await ask(connection)
         await ask(connection, "no such request " * 100)
         http = bench.service.address.replace("ws://", "http://")
@@ -538,7 +548,7 @@ async def test_200_sessions_at_a_time(tmp_path: Path) -> None:
     async with serving(tmp_path, work) as bench:
 
         async def one(number: int) -> None:
-            async with await opened(bench.service.address, str(number)) as connection:
+            async with opening(bench.service.address, str(number)) as connection:
                 for turn in range(3):
                     assert await ask(connection, "Render", [number, turn]) == Ok([number, turn])
 
@@ -552,11 +562,11 @@ async def test_two_services_live_in_one_process(tmp_path: Path) -> None:
     async with serving(tmp_path, name="llm") as llm, serving(tmp_path, name="web") as web:
         for bench, times in ((llm, 1), (web, 2)):
             for _ in range(times):
-                async with await opened(bench.service.address) as connection:
+                async with opening(bench.service.address) as connection:
                     await ask(connection)
         await llm.service.stop(1)
         assert (llm.service.state, web.service.state) == ("stopped", "running")
-        async with await opened(web.service.address) as connection:
+        async with opening(web.service.address) as connection:
             assert await ask(connection) == Ok(["Render", "x"])
         assert b"genvm_module_llm_sessions_opened_total 1.0" in llm.metrics.text()
         assert b"genvm_module_web_sessions_opened_total 3.0" in web.metrics.text()
@@ -586,10 +596,11 @@ async def test_a_service_that_is_stopped_lets_its_sessions_finish(tmp_path: Path
         assert decode_answer(await connection.recv(decode=False)) == Ok("slow")
         # A run has more requests, and then its statistics.
         assert await ask(connection, "Render", "more") == Ok("more")
-        assert bench.service.state == "stopping"
+        states: list[str] = [bench.service.state]
         await connection.close()
         await asyncio.wait_for(stopping, 5)
-        assert bench.service.state == "stopped"
+        states.append(bench.service.state)
+        assert states == ["stopping", "stopped"]
 
 
 async def test_sessions_that_do_not_finish_in_time_are_broken_off(tmp_path: Path) -> None:
@@ -661,7 +672,7 @@ async def test_records_of_a_session_carry_its_cookie(tmp_path: Path) -> None:
         raise ModuleError("EMPTY_PROMPT", fatal=False)
 
     async with serving(tmp_path, work, level="debug") as bench:
-        async with await opened(bench.service.address, "one" + "x" * 1000) as connection:
+        async with opening(bench.service.address, "one" + "x" * 1000) as connection:
             await ask(connection)
         await until(lambda: bench.sessions[0].closed)
         records = bench.records()
@@ -696,7 +707,7 @@ async def test_a_key_is_found_nowhere(tmp_path: Path, work: Callable[[str], Any]
         bench.log.secrets.add(KEY)
         bench.log.info(f"starting with {KEY}", key=KEY, inside={"a": [KEY, {KEY: KEY.encode()}]}, error=OSError(KEY))
         bench.service.check = {"ok": False, "error": KEY}
-        async with await opened(bench.service.address) as connection:
+        async with opening(bench.service.address) as connection:
             await connection.send(encode_request(Request("Prompt")))
             frame = await connection.recv(decode=False)
             http = bench.service.address.replace("ws://", "http://")
@@ -711,7 +722,7 @@ async def test_a_key_is_found_nowhere(tmp_path: Path, work: Callable[[str], Any]
 
 
 async def test_short_keys_are_not_looked_for(tmp_path: Path) -> None:
-    async with serving(tmp_path) as bench, await opened(bench.service.address) as connection:
+    async with serving(tmp_path) as bench, opening(bench.service.address) as connection:
         bench.log.secrets.add("x")
         assert await ask(connection) == Ok(["Render", "x"])
 
