@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -17,9 +18,10 @@ def formatter(prog: str) -> argparse.HelpFormatter:
 
 def _columns() -> int:
     """As ``shutil.get_terminal_size``."""
-    asked_for = os.environ.get("COLUMNS", "")
-    if asked_for.isdecimal() and int(asked_for):
-        return int(asked_for)
+    with contextlib.suppress(ValueError):
+        asked_for = int(os.environ.get("COLUMNS", ""))
+        if asked_for > 0:
+            return asked_for
     try:
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or _FALLBACK  # type: ignore[union-attr]
     except (AttributeError, ValueError, OSError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple
 
@@ -60,8 +59,8 @@ def version_limit(unix_seconds: int) -> Limit:
     first, starts, limits = _table()
     if unix_seconds < 0:
         return limits[-1]
-    row = bisect_right(starts, unix_seconds)
-    return limits[row - 1] if row else first
+    begun = sum(start <= unix_seconds for start in starts)
+    return limits[begun - 1] if begun else first
 
 
 def check_version(version: Version, unix_seconds: int) -> None:
