@@ -268,6 +268,7 @@ def compile_own_packages() -> None:
     links = [path for path in (root / "pygenvm").iterdir() if path.is_symlink() and path.name != "sdk"]
     for folder in (root / "benchmarks", *links):
         compileall.compile_dir(folder, quiet=2, maxlevels=7)
+    compileall.compile_file(root / "pygenvm" / "__init__.py", quiet=2)
 
 
 def process_seconds(command: Sequence[str]) -> float:

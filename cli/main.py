@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,13 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
             raise ValueError
         return number
 
+    from pygenvm.cli.formatter import formatter
+
     parser = argparse.ArgumentParser(
         prog="genvm",
         description="Executor for intelligent contracts.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
@@ -85,7 +88,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         if name == command:
             __import__(module)
             sys.modules[module].add_parser(commands)
-        else:
+        elif command is None:
             commands.add_parser(name, help=text, add_help=False)
     return parser
 
@@ -116,6 +119,9 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
     if command == "run":
+        # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
+        # turns collections on again (executor.run.process).
+        gc.disable()
         # Before anything that takes time: a run that is told to end still has a result to deliver.
         from pygenvm.executor.run import termination
 
@@ -134,11 +140,13 @@ def _interrupting() -> contextlib.AbstractContextManager[None]:
 
 
 def _command_of(arguments: list[str]) -> str | None:
-    """The first word that is a command and not the value of a global option."""
+    """The first word that is a command and not the value of a global option; none where help for all is asked for."""
     words = iter(arguments)
     for word in words:
         if word in ("--config", "--log-fd", "--log-level"):
             next(words, None)
+        elif word in ("-h", "--help"):
+            return None
         elif not word.startswith("-"):
             return word if word in COMMANDS else None
     return None

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pygenvm.cli.formatter import formatter
+
 _EPILOG = """\
 The message is JSON text: contract_address, sender_address, origin_address (base64 of 20 bytes), chain_id (decimal
 text), value, is_init, datetime (RFC 3339). The host is the node: it owns storage, balances and the calldata.
@@ -24,7 +26,7 @@ def add_parser(commands: Any) -> None:
         help="execute one message for a host (what nodes call)",
         description="Execute one message for a host and send it the result.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
     )
     parser.usage = f"{parser.prog} --message TEXT --host ADDR --host-data TEXT [options]"

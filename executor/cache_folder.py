@@ -11,15 +11,15 @@ power over what is inside (in a folder like ``/tmp`` everybody may write, but on
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import stat
 import time
 from pathlib import Path
 
 from pygenvm.executor import limits
+from pygenvm.executor.log import Remarks
 
-_log = logging.getLogger("executor.cache_folder")
+_log = Remarks("executor.cache_folder")
 
 _UNFINISHED = "new-"
 _SECONDS_PER_LOOK = 3600

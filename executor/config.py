@@ -14,8 +14,9 @@ from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_N
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_ENVIRONMENT = re.compile(r"ENV\[([A-Za-z0-9_]+)\]")
+# Compiled by those who have a configuration file.
+_VARIABLE = r"\$\{([^}]*)\}"
+_ENVIRONMENT = r"ENV\[([A-Za-z0-9_]+)\]"
 _LLM_ADDRESS = "ws://127.0.0.1:3031"
 _WEB_ADDRESS = "ws://127.0.0.1:3032"
 _CACHE_DIR = "${exeDir}/../.cache/"
@@ -157,7 +158,7 @@ def parse_yaml(data: bytes) -> Any:
 def _expand(value: Any) -> Any:
     """``value`` with the variables in all its strings replaced."""
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda match: _variable(match[1]), value)
+        return re.sub(_VARIABLE, lambda match: _variable(match[1]), value)
     if isinstance(value, list):
         return [_expand(item) for item in value]
     if isinstance(value, dict):
@@ -166,7 +167,7 @@ def _expand(value: Any) -> Any:
 
 
 def _variable(name: str) -> str:
-    environment = _ENVIRONMENT.fullmatch(name)
+    environment = re.fullmatch(_ENVIRONMENT, name)
     if environment:
         return os.environ.get(environment[1], "")
     if name == "exeDir":

@@ -7,17 +7,15 @@ run has once, its metrics and its failure, are no part of any ration, so that no
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pygenvm.executor.config import LOG_LEVELS, Config
 from pygenvm.executor.limits import (
@@ -27,7 +25,11 @@ from pygenvm.executor.limits import (
     LOG_LIBRARY_BYTES,
     LOG_TEXT_CHARS_MAX,
 )
+from pygenvm.executor.outcome import steps_of
 from pygenvm.executor.primitives.address import Address
+
+if TYPE_CHECKING:
+    import logging
 
 _SOURCES = str(Path(__file__).parent.parent) + os.sep
 
@@ -43,7 +45,8 @@ class Logger:
 
     def __init__(self, *, fd: int, level: str = "info", disabled: Iterable[str] = ()) -> None:
         self._fd = fd
-        self._lowest = LOG_LEVELS.index(level)
+        #: Index in ``LOG_LEVELS`` of what is still written.
+        self.lowest = LOG_LEVELS.index(level)
         patterns = list(disabled)
         self._disabled = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
         self._disabled_trees = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
@@ -53,12 +56,9 @@ class Logger:
 
     @classmethod
     def from_config(cls, config: Config, *, fd: int, level: str | None = None) -> Logger:
-        """Logger of a process; records of the ``logging`` package from ``executor`` take the same way, rationed."""
+        """Logger of a process; all :class:`Remarks` take the same way, rationed."""
         logger = cls(fd=fd, level=level or config.log_level, disabled=config.log_disable)
-        library = logging.getLogger("executor")
-        library.handlers = [Forward(logger.rationed(LOG_LIBRARY_BYTES))]
-        library.setLevel(_LOGGING_LEVELS[logger._lowest])
-        library.propagate = False
+        Remarks.destination = logger.rationed(LOG_LIBRARY_BYTES)
         return logger
 
     def rationed(self, size: int) -> Self:
@@ -87,7 +87,7 @@ class Logger:
 
     def write(self, level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> None:
         """Write a record unless its level (index in ``LOG_LEVELS``) or target is switched off."""
-        if level < self._lowest or self._is_disabled(target) or self._ration == 0:
+        if level < self.lowest or self._is_disabled(target) or self._ration == 0:
             return
         data = log_line(level, target, message, extras, file)
         with self._lock:
@@ -111,7 +111,7 @@ class Logger:
             return
 
     def _log(self, level: int, message: str, extras: Mapping[str, object]) -> None:
-        if level < self._lowest:
+        if level < self.lowest:
             return
         frame = sys._getframe(2)
         target = str(frame.f_globals.get("LOG_TARGET") or frame.f_globals.get("__name__", "")).replace(".", "::")
@@ -123,22 +123,32 @@ class Logger:
         )
 
 
-_LOGGING_LEVELS = (1, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+class Remarks:
+    """Warnings of code that does not know in whose process it works, under a name like ``executor.derived``.
 
+    They go to the :class:`Logger` of the process (:meth:`Logger.from_config`), rationed. In a process that has none
+    they go to the ``logging`` package, loaded only then: it would take a twentieth of the time of a new executor.
+    """
 
-class Forward(logging.Handler):
-    """Takes records of the ``logging`` package to a :class:`Logger`."""
+    destination: ClassVar[Logger | None] = None
 
-    def __init__(self, logger: Logger) -> None:
-        super().__init__()
-        self._logger = logger
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-    def emit(self, record: logging.LogRecord) -> None:
-        level = max(index for index, number in enumerate(_LOGGING_LEVELS) if number <= max(record.levelno, 1))
-        error = record.exc_info[1] if record.exc_info else None
-        extras = {} if error is None else {"error": error}
-        file = f"{_relative(record.pathname)}:{record.lineno}"
-        self._logger.write(level, record.name.replace(".", "::"), record.getMessage(), extras, file)
+    def warning(self, message: str, *values: object) -> None:
+        """``message`` is a format for ``values``."""
+        if self.destination is None:
+            self.logger.warning(message, *values, stacklevel=2)
+            return
+        target = self._name.replace(".", "::")
+        self.destination.write(LOG_LEVELS.index("warn"), target, message % values, {}, _place(sys._getframe(1)))
+
+    @property
+    def logger(self) -> logging.Logger:
+        """One of the ``logging`` package that goes the same way, for libraries that want one."""
+        from pygenvm.executor.forward import library_logger
+
+        return library_logger(self._name, self.destination)
 
 
 def log_line(level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> bytes:
@@ -151,12 +161,13 @@ def log_line(level: int, target: str, message: str, extras: Mapping[str, object]
     return f"{{{body}}}\n".encode("utf-8", "backslashreplace")
 
 
-def _relative(path: str) -> str:
+def relative(path: str) -> str:
+    """How records name a file of ours."""
     return path.removeprefix(_SOURCES)
 
 
 def _place(frame: FrameType) -> str:
-    return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return f"{relative(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _json(value: object) -> str:
@@ -208,6 +219,6 @@ def error_record(error: BaseException) -> dict[str, Any]:
     while cause is not None and len(causes) < LOG_DEPTH_MAX:
         causes.append(_plain(f"{type(cause).__name__}: {cause}", 0))
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    frames = traceback.extract_tb(error.__traceback__, limit=-LOG_DEPTH_MAX)
-    places = [f"{_relative(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    steps = [(step.tb_frame.f_code, step.tb_lineno) for step in steps_of(error)][-LOG_DEPTH_MAX:]
+    places = [f"{relative(code.co_filename)}:{line} {code.co_name}" for code, line in steps]
     return {"causes": causes, "traceback": places}

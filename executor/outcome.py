@@ -11,7 +11,9 @@ The blame is for people: it stands in the log and in the metrics, and never reac
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
+from types import TracebackType
 from typing import TypeAlias
 
 from pygenvm.executor.frozen import frozen, uncompared
@@ -167,3 +169,14 @@ def blame_of(error: BaseException) -> Blame:
         case MemoryError() | OSError():
             return Blame.INSTALLATION
     return Blame.EXECUTOR
+
+
+def steps_of(error: BaseException) -> Iterator[TracebackType]:
+    """The functions that an exception came through, innermost last.
+
+    Not by the standard library's `traceback`: it would have to be loaded, maybe when memory or descriptors ran out.
+    """
+    step = error.__traceback__
+    while step is not None:
+        yield step
+        step = step.tb_next

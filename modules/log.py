@@ -19,8 +19,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeVar
 
 from pygenvm.executor import log as executor_log
+from pygenvm.executor.forward import Forward
 from pygenvm.executor.limits import LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
-from pygenvm.executor.log import Forward, error_record, log_line
+from pygenvm.executor.log import error_record, log_line
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.limits import (
     COOKIE_CHARS,
@@ -115,7 +116,7 @@ class Logger(executor_log.Logger):
         return self.bound(cookie=cookie[:COOKIE_CHARS]).rationed(LOG_SESSION_BYTES)
 
     def write(self, level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> None:
-        if level < self._lowest or self._is_disabled(target):
+        if level < self.lowest or self._is_disabled(target):
             return
         fields = {**extras, **{name: value for name, value in self._fields.items() if name not in extras}}
         shown = {name: self.secrets.mask(_cut(value, LOG_DEPTH_MAX)) for name, value in fields.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor.log import Remarks
 from pygenvm.runners.registry import BuiltRunners, ensure_built
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
@@ -31,9 +32,9 @@ def built_runners() -> BuiltRunners:
 def _library_log() -> Iterator[None]:
     """A test that sends the executor's log somewhere leaves it as it was for the next one."""
     library = logging.getLogger("executor")
-    library.handlers, library.level, library.propagate = [], logging.NOTSET, True
+    Remarks.destination, library.handlers, library.level, library.propagate = None, [], logging.NOTSET, True
     yield
-    library.handlers, library.level, library.propagate = [], logging.NOTSET, True
+    Remarks.destination, library.handlers, library.level, library.propagate = None, [], logging.NOTSET, True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

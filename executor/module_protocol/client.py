@@ -9,13 +9,13 @@ its session is gone.
 
 from __future__ import annotations
 
-import logging
 import struct
 import threading
 import time
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pygenvm.executor import limits
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.module_protocol.codec import (
     GET_STATS,
     AnswerReader,
@@ -33,7 +33,7 @@ from pygenvm.executor.module_protocol.codec import (
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, ModuleFault
 
-_log = logging.getLogger("executor.module_client")
+_log = Remarks("executor.module_client")
 
 
 class Service(Protocol):
@@ -246,7 +246,7 @@ class _Session:
                 # A service need not answer pings while it works on a request.
                 ping_interval=None,
                 max_size=limits.MODULE_MESSAGE_BYTES,
-                logger=_log,
+                logger=_log.logger,
             )
             _limit_sends(self._connection.socket)
             self._connection.send(hello)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
@@ -15,6 +14,7 @@ import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed
 import pygenvm.executor.subvm.compiler  # noqa: F401
 from pygenvm.executor.config import Config
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import artefacts_dir
@@ -29,7 +29,7 @@ from pygenvm.executor.subvm.linking import host_linker
 from pygenvm.executor.subvm.wasip1.fs import FileSystem
 from pygenvm.executor.subvm.wasmtime_c import Linker
 
-_log = logging.getLogger("executor.pool.prepare")
+_log = Remarks("executor.pool.prepare")
 
 #: Runners that contracts name, in the order in which they are loaded; each brings what it depends on.
 RUNNERS = ("py-genlayer", "py-genlayer-multi")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from blake3 import blake3
 
 from pygenvm.executor import limits
 from pygenvm.executor.host_protocol.codec import Reply, Request, RequestDecoder
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 from pygenvm.executor.record.format import FORMAT, VERSION, Header, Stream, pack_reply, pack_request, versions
@@ -21,7 +21,7 @@ from pygenvm.executor.stream import validated_block
 if TYPE_CHECKING:
     from pygenvm.executor.arguments import RunArguments
 
-_log = logging.getLogger("executor.record")
+_log = Remarks("executor.record")
 
 
 class Recorder(Observer):

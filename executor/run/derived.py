@@ -14,7 +14,6 @@ folder forgets its oldest files when it has too many.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from blake3 import blake3
 from pygenvm.executor import limits
 from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import (
     Blame,
     GuestFault,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
-_log = logging.getLogger("executor.derived")
+_log = Remarks("executor.derived")
 
 _FORMAT = b"derived files 1"
 _DIGEST_BYTES = 32

@@ -10,6 +10,7 @@ The main thread never does anything that can take long: a manager allows it a te
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -252,6 +253,10 @@ class _Run:
         from pygenvm.executor.subvm.artefacts import ArtefactStore
         from pygenvm.executor.subvm.spec import Permissions
 
+        if not gc.isenabled():
+            # As `genvm run` left it. All that stays is there now, and collections of the run need not look at it.
+            gc.freeze()
+            gc.enable()
         arguments, config, recorder = self._arguments, self._config, self._recorder
         try:
             permissions = Permissions.parse(arguments.permissions)

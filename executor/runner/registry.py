@@ -7,7 +7,6 @@ used; otherwise the reference means the current archive of the same id in this r
 from __future__ import annotations
 
 import contextlib
-import logging
 import mmap
 import os
 import threading
@@ -21,13 +20,14 @@ from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.executor.runner.ids import LATEST, RunnerId
 from pygenvm.executor.runner.ustar import read_tar
 
-_log = logging.getLogger("executor.runner.registry")
+_log = Remarks("executor.runner.registry")
 
 _HASH_FOLDER_CHARS = 2
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple
 
@@ -14,8 +12,6 @@ from pygenvm.executor.primitives.abi import VmError
 
 #: The characters with the Unicode property White_Space. A bare `str.strip()` removes U+001C to U+001F too.
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-# Leading zeros are not significant, so what is converted has at most five digits.
-_VERSION = re.compile(r"v?0*([0-9]{1,5})\.0*([0-9]{1,5})\.0*([0-9]{1,5})")
 _U16_MAX = 0xFFFF
 
 
@@ -35,11 +31,13 @@ class Version(NamedTuple):
 
         :raises ValueError: not three dot-separated u16.
         """
-        match = _VERSION.fullmatch(text.strip(WHITE_SPACE))
-        parts = [int(digits) for digits in match.groups()] if match else [_U16_MAX + 1]
-        if max(parts) > _U16_MAX:
-            raise ValueError(f"not a version: {text[:64]!r}")
-        return cls(*parts)
+        words = text.strip(WHITE_SPACE).removeprefix("v").split(".")
+        if len(words) == 3 and all(word.isascii() and word.isdigit() for word in words):
+            # Leading zeros are not significant, and five digits are all that a u16 has.
+            parts = [int(digits[:6] or "0") for digits in (word.lstrip("0") for word in words)]
+            if max(parts) <= _U16_MAX:
+                return cls(*parts)
+        raise ValueError(f"not a version: {text[:64]!r}")
 
 
 class Limit(NamedTuple):
@@ -61,8 +59,8 @@ def version_limit(unix_seconds: int) -> Limit:
     first, starts, limits = _table()
     if unix_seconds < 0:
         return limits[-1]
-    row = bisect_right(starts, unix_seconds)
-    return limits[row - 1] if row else first
+    begun = sum(start <= unix_seconds for start in starts)
+    return limits[begun - 1] if begun else first
 
 
 def check_version(version: Version, unix_seconds: int) -> None:

@@ -7,7 +7,7 @@ readers see two different archives (overlapping entries, repeated names, zip64) 
 from __future__ import annotations
 
 import struct
-import zlib
+from binascii import crc32
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
@@ -116,7 +116,7 @@ def read_zip(data: memoryview, directory: Directory) -> dict[str, memoryview]:
         if start + size > directory.start:
             _fail(index, f"{name!r} runs into the central directory")
         content = data[start : start + size]
-        if zlib.crc32(content) != crc:
+        if crc32(content) != crc:
             _fail(index, f"{name!r} does not have the checksum {crc:#010x}")
         files[name] = content
         ranges.append((local, start + size))

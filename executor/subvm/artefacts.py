@@ -33,7 +33,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import mmap
 import os
 import threading
@@ -49,13 +48,14 @@ from pygenvm.executor import limits
 from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
+from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.subvm import engine as engines
 from pygenvm.executor.subvm import wasm as changes
 from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
-_log = logging.getLogger("executor.subvm.artefacts")
+_log = Remarks("executor.subvm.artefacts")
 
 
 class LoadedModule(NamedTuple):
@@ -267,7 +267,7 @@ def _seen(artefact: int) -> str | None:
 @cache
 def _boot() -> str | None:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode("ascii").strip()
     except (OSError, ValueError):
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+from _random import Random  # What `random.Random` is made of: that module takes a hundredth of a cold start.
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -22,7 +22,7 @@ def det_random() -> RandomSource:
     Bytes are successive 32-bit outputs, each little-endian. A request of n bytes takes ceil(n / 4)
     outputs; what is left of the last one is discarded.
     """
-    generator = random.Random(_SEED)
+    generator = Random(_SEED)
 
     def fill(target: memoryview) -> None:
         # Many words at once are the same words: the first output becomes the least significant one.

@@ -5,8 +5,8 @@ The sub-VM is also the builder that a contract's runner.json actions work on (sp
 
 from __future__ import annotations
 
+import contextlib
 import time
-import traceback
 from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
@@ -25,6 +25,7 @@ from pygenvm.executor.outcome import (
     VMError,
     VMErrorRaised,
     blame_of,
+    steps_of,
 )
 from pygenvm.executor.primitives.abi import MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
@@ -387,13 +388,16 @@ def _empty_handed(error: BaseException) -> BaseException:
     """The exception with tracebacks whose frames hold nothing any more."""
     link: BaseException | None = error
     while link is not None:
-        traceback.clear_frames(link.__traceback__)
+        for step in steps_of(link):
+            # The frame of a function that still runs refuses.
+            with contextlib.suppress(RuntimeError):
+                step.tb_frame.clear()
         link = link.__cause__ or link.__context__
     return error
 
 
 def _describe(error: BaseException) -> str:
     """One line for the host."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" at {last[0].name}:{last[0].lineno}" if last else ""
+    last = [*steps_of(error)][-1:]
+    where = f" at {last[0].tb_frame.f_code.co_name}:{last[0].tb_lineno}" if last else ""
     return f"{type(error).__name__}: {error}{where}"

@@ -15,7 +15,7 @@ import pytest
 
 from pygenvm.executor import limits
 from pygenvm.executor.config import Config
-from pygenvm.executor.log import Logger
+from pygenvm.executor.log import Logger, Remarks
 from pygenvm.executor.primitives.address import Address
 
 
@@ -195,35 +195,36 @@ def test_lines_of_threads_do_not_mix() -> None:
     assert [len(json.loads(line)["message"]) for line in received.splitlines()] == [60_000] * 4
 
 
-@pytest.fixture
-def library_logger() -> Iterator[logging.Logger]:
-    library = logging.getLogger("executor")
-    state = (library.handlers, library.level, library.propagate)
-    yield library
-    library.handlers, library.level, library.propagate = state
-
-
-def test_from_config(sink: Sink, library_logger: logging.Logger, tmp_path: Path) -> None:
+def test_from_config(sink: Sink, tmp_path: Path) -> None:
     config = Config(tmp_path, tmp_path, tmp_path, log_level="warn", log_disable=("executor::quiet*",))
     log = Logger.from_config(config, fd=sink.fd)
     log.info("too low")
     log.warn("shown")
-    logging.getLogger("executor.runner").info("too low")
-    logging.getLogger("executor.quiet.inner").error("silenced")
-    logging.getLogger("executor.runner").warning("from %s", "library")
+    library = Remarks("executor.runner")
+    library.logger.info("too low")
+    Remarks("executor.quiet.inner").warning("silenced")
+    library.warning("from %s", "library")
     try:
         failing(0)
     except ValueError:
-        logging.getLogger("executor.runner").exception("failed")
+        library.logger.exception("failed")
     lines = sink.lines()
     assert [(line["level"], line["target"], line["message"]) for line in lines] == [
         ("warn", TARGET, "shown"),
         ("warn", "executor::runner", "from library"),
         ("error", "executor::runner", "failed"),
     ]
-    assert lines[1]["file"].startswith(f"{__file__}:")
+    assert all(line["file"].startswith(f"{__file__}:") for line in lines)
     assert lines[2]["error"]["causes"][0] == "ValueError: outer"
     Logger.from_config(config, fd=sink.fd, level="error").warn("too low now")
-    logging.getLogger("executor.runner").warning("too low now")
-    logging.getLogger("executor.runner").critical("once")
+    library.warning("too low now")
+    library.logger.critical("once")
     assert [line["message"] for line in sink.lines()[3:]] == ["once"]
+
+
+def test_remarks_in_a_process_without_a_logger(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "executor.runner"):
+        Remarks("executor.runner").warning("from %s", "library")
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.getMessage()) == ("executor.runner", "WARNING", "from library")
+    assert record.pathname == __file__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.config import Config
-from pygenvm.executor.log import Logger
+from pygenvm.executor.log import Logger, Remarks
 from pygenvm.executor.outcome import Return, UserError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
@@ -106,11 +105,9 @@ def test_tracing_without_end(log: Logger, log_path: Path, monkeypatch: pytest.Mo
     assert 50_000 < log_path.stat().st_size < 102_000
 
 
-def test_remarks_without_end(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remarks_without_end(log_path: Path) -> None:
     """For example of runners that a contract names and that do not exist, for each of its VMs."""
-    library = logging.getLogger("executor")
-    monkeypatch.setattr(library, "handlers", [])
-    monkeypatch.setattr(library, "propagate", False)
+    library = Remarks("executor.derived")
     with log_path.open("wb", buffering=0) as file:
         log = Logger.from_config(Config(Path(), Path(), Path()), fd=file.fileno())
         for _ in range(100):

@@ -35,6 +35,50 @@ def run(program: Script, *arguments: str, host: InMemoryHost | None = None, **ot
     return execute_process(machine(), *arguments, host=host, **others)
 
 
+# --- start-up time ----
+
+#: What only some runs need, or none.
+NOT_LOADED = {
+    *("asyncio", "dataclasses", "inspect", "logging", "OpenSSL", "random", "shutil", "ssl", "subprocess", "traceback"),
+    *("wasmtime", "websockets"),
+    *(f"pygenvm.executor.{name}" for name in ("forward", "pool", "record", "replay", "run.tracing", "terminal_text")),
+    *(f"pygenvm.executor.subvm.{name}" for name in ("compiler", "wasm.binary", "wasm.instructions")),
+}
+
+
+def test_a_plain_run_loads_only_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = machine()
+    assert execute_process(code).exit_code == 0  # Compiled now.
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    done = execute_process(code)
+    assert (done.exit_code, type(done.outcome)) == (0, Return)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines() if "import time:" in line}
+    assert "pygenvm.executor.run.supervisor" in loaded
+    assert loaded & NOT_LOADED == set()
+
+
+def test_garbage_is_collected_from_the_execution_on() -> None:
+    """And never looked for in what was loaded before."""
+    program = """
+import gc, os, sys
+from pygenvm.cli import main
+from pygenvm.executor.run import process
+
+def leave(status):
+    os.write(1, f"{gc.isenabled()} {gc.get_freeze_count() > 10_000}".encode())
+    os._exit(status)
+
+process.leave = leave
+main.main()
+"""
+    host = InMemoryHost()
+    host.put_code(machine())
+    with serving(host) as node:
+        words = [sys.executable, "-c", program, *command(node.address)[3:]]
+        done = subprocess.run(words, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"True True")
+
+
 # --- results and printing ----
 
 

@@ -176,13 +176,7 @@ def test_latest_in_debug_mode(installation: Installation, word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["latest", "test"])
-def test_latest_outside_debug_mode(
-    installation: Installation, word: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A logger of its own: the package's one may have been redirected in this process.
-    logger = logging.Logger("recorder")
-    logger.addHandler(caplog.handler)
-    monkeypatch.setattr(registry_module, "_log", logger)
+def test_latest_outside_debug_mode(installation: Installation, word: str, caplog: pytest.LogCaptureFixture) -> None:
     installation.add("lib", tar(a=b"1"))
     assert "debug mode" in refused(installation.open(), f"lib:{word}")
     assert [(record.levelname, f"lib:{word}" in record.getMessage()) for record in caplog.records] == [
