@@ -24,6 +24,7 @@ from pygenvm.localnet.errors import BadValue, LocalNetError
 from pygenvm.localnet.names import name_from_file
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
+from pygenvm.modules.mocks import NO_MOCK
 from pygenvm.pytest_plugin import output, sdk
 from pygenvm.pytest_plugin.addresses import OWNER, DirectAddress, create_address, plain
 from pygenvm.pytest_plugin.arguments import holds_account, prepare
@@ -37,7 +38,7 @@ from pygenvm.pytest_plugin.failures import (
     reverted,
 )
 from pygenvm.pytest_plugin.inspect import EmittedEvent, SentMessage, decode_event, decode_message, decode_storage
-from pygenvm.pytest_plugin.mocks import NO_MOCK, Mocks
+from pygenvm.pytest_plugin.mocks import Mocks
 from pygenvm.pytest_plugin.other_tool import ADVICE, ALIASES, TIMES
 from pygenvm.pytest_plugin.record import with_records
 from pygenvm.pytest_plugin.times import start_time, time_of
