@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from pygenvm.executor.config import LOG_LEVELS, Config
 from pygenvm.executor.limits import (
@@ -61,12 +61,12 @@ class Logger:
         library.propagate = False
         return logger
 
-    def rationed(self, size: int) -> Logger:
+    def rationed(self, size: int) -> Self:
         """The same, for at most ``size`` bytes of records; instead of the first that exceeds them stands ``left out``.
 
         That one has the level and target of what it stands for, and nothing comes behind it.
         """
-        logger = object.__new__(Logger)
+        logger = object.__new__(type(self))
         logger.__dict__.update(self.__dict__, _ration=size)
         return logger
 
@@ -89,21 +89,26 @@ class Logger:
         """Write a record unless its level (index in ``LOG_LEVELS``) or target is switched off."""
         if level < self._lowest or self._is_disabled(target) or self._ration == 0:
             return
-        data = memoryview(_line(level, target, message, extras, file))
+        data = log_line(level, target, message, extras, file)
         with self._lock:
             if self._ration is not None:
                 if not self._ration:
                     return
                 if len(data) > self._ration:
-                    data = memoryview(_line(level, target, "left out", {}, file))
+                    data = log_line(level, target, "left out", {}, file)
                     self._ration = 0
                 else:
                     self._ration -= len(data)
-            try:
-                while data:
-                    data = data[os.write(self._fd, data) :]
-            except OSError:
-                return
+            self._put(data)
+
+    def _put(self, line: bytes) -> None:
+        """Write a whole line; the lock is held."""
+        data = memoryview(line)
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            return
 
     def _log(self, level: int, message: str, extras: Mapping[str, object]) -> None:
         if level < self._lowest:
@@ -136,7 +141,8 @@ class _Forward(logging.Handler):
         self._logger.write(level, record.name.replace(".", "::"), record.getMessage(), extras, file)
 
 
-def _line(level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> bytes:
+def log_line(level: int, target: str, message: str, extras: Mapping[str, object], file: str) -> bytes:
+    """One record as it is written."""
     pairs: list[tuple[str, object]] = [("level", LOG_LEVELS[level]), ("target", target), ("message", message)]
     pairs += extras.items()
     pairs += (("file", file), ("ts", str(time.time_ns() // 1_000_000)))
@@ -177,7 +183,7 @@ def _plain(value: object, levels: int) -> Any:
         case Address():
             return f"$Address({value.as_bytes.hex()})"
         case BaseException():
-            return _error(value)
+            return error_record(value)
     if levels == 0:
         return "…"
     if isinstance(value, Mapping):
@@ -195,7 +201,7 @@ def _bytes_text(data: bytes) -> str:
     return f"$Bytes({data[:half].hex()}…{data[-half:].hex()}; {len(data)} bytes)"
 
 
-def _error(error: BaseException) -> dict[str, Any]:
+def error_record(error: BaseException) -> dict[str, Any]:
     """The chain of causes, outermost first, and where the error was raised, innermost frame last."""
     causes: list[str] = []
     cause: BaseException | None = error

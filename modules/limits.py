@@ -54,6 +54,8 @@ LOGGED_ERROR_CHARS = 4096
 COOKIE_CHARS = 256
 #: Bytes of log that a service writes per minute; what is above that is counted.
 LOG_BYTES_PER_MINUTE = 64 << 20
+#: Bytes of log that one session may cause.
+LOG_SESSION_BYTES = 8 << 20
 #: Bytes of log that wait for a reader of stdout which is slow.
 LOG_WAITING_BYTES = 4 << 20
 #: A secret is hidden wherever it stands if it has so many characters: shorter ones are `x` and `none`.
@@ -64,3 +66,39 @@ SCRIPT_VMS = 64
 PARENT_SECONDS = 5.0
 #: Seconds for the check at start.
 CHECK_SECONDS = 30.0
+
+# --- rendering service (modules/webdriver) ----------------------------------------------------------
+
+#: Renders at a time for each core of the machine: more only adds latency.
+RENDERS_PER_CORE = 2
+#: Renders that wait for a place, and for how long.
+RENDERS_WAITING = 64
+RENDER_QUEUE_SECONDS = 60.0
+#: Clamps of ``loadTimeout`` and ``waitAfterLoaded``.
+RENDER_LOAD_SECONDS = 60.0
+RENDER_WAIT_SECONDS = 60.0
+#: Reading what a loaded page shows.
+RENDER_EXTRACT_SECONDS = 10.0
+#: Making a fresh context, and closing it; a browser that takes longer is replaced.
+RENDER_CONTEXT_SECONDS = 15.0
+#: Bytes of text or HTML of a page, of all that a page sends and loads, and connections that it opens.
+RENDER_TEXT_BYTES = 8 << 20
+RENDER_PAGE_BYTES = 64 << 20
+RENDER_CONNECTIONS = 4096
+#: Renders of one browser before a new one takes over.
+RENDERS_PER_BROWSER = 100
+#: Seconds for a browser to start, and to go when asked kindly.
+BROWSER_START_SECONDS = 30.0
+BROWSER_CLOSE_SECONDS = 5.0
+#: Data segment of each process of the browser (RLIMIT_DATA), heap of a page's scripts, memory of all processes together.
+BROWSER_PROCESS_BYTES = 1200 << 20
+BROWSER_HEAP_MEGABYTES = 256
+BROWSER_MEMORY_BYTES = 2 << 30
+#: Seconds between two looks at the memory of the browser.
+BROWSER_WATCH_SECONDS = 1.0
+#: Head of a request of the browser and of an answer to it.
+PROXY_HEAD_BYTES = 256 << 10
+#: Buffer of one direction of a connection.
+PROXY_CHUNK_BYTES = 64 << 10
+#: Request line and head of a request to the service: a URL is three times as long in a query.
+RENDER_REQUEST_HEAD_BYTES = 256 << 10
