@@ -17,18 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pygenvm.modules.config import ConfigError, read_document
-
 from pygenvm.executor.runner.version import Version
 from pygenvm.executor.spawn.process import own_command
 from pygenvm.manager import limits
 from pygenvm.manager.errors import RequestError
+from pygenvm.modules.config import ConfigError, read_document
 
 TEST_FOLDER = "vTEST"
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def parse_time(text: str) -> datetime:
@@ -174,8 +171,8 @@ class Executors:
         :raises RequestError: there is none.
         """
         if self.reroute is not None:
-            major = max((version.major for version, after in self.manifest.versions.items() if after <= time), default=0)
-            return major, self.choose(major, time)
+            majors = [version.major for version, after in self.manifest.versions.items() if after <= time]
+            return max(majors, default=0), self.choose(0, time)
         major = self.manifest.greatest_major(time)
         return major, self.choose(major, time)
 

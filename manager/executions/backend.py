@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.manager.versions import InstalledExecutor
+
+
+@dataclass(slots=True)
+class Notes:
+    """What an executor says of itself in its log."""
+
+    blame: str | None = None
+    """Whose fault an internal error was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class Job:
     capture_output: bool
     on_log: Callable[[bytes], None]
     """Gets each line of the executor's log."""
+    notes: Notes = field(default_factory=Notes)
 
     def words(self) -> list[str]:
         """``run`` and its options as they stand on a command line."""

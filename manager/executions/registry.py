@@ -30,6 +30,8 @@ class Run:
     ended: Ended | None = None
     execution: Execution | None = None
     stopped: Stopped = ""
+    failure: str = ""
+    """Why it could not be started."""
     collected: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,11 +80,11 @@ class Executions:
                 # It may be there already, and nobody will ever ask for it.
                 (await starting).kill()
                 raise
-        except BaseException:
+        except BaseException as error:
             if permit is not None:
                 permit.release()
             run.started_at = run.ended_at = time.monotonic()
-            run.stopped = "deleted"
+            run.failure = "the client left" if isinstance(error, asyncio.CancelledError) else str(error)
             self._on_change(run)
             raise
         run.execution = execution
