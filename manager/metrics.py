@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from pygenvm.executor.outcome import Blame
 from pygenvm.manager.executions.registry import Run
 from pygenvm.manager.outcomes import outcome_of
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pygenvm.manager.core import Manager
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 60.0, 300.0, 1200.0, 3600.0)
-_BLAMED: Final = ("host", "module", "guest", "installation", "bug")
 
 
 class Metrics:
@@ -54,7 +54,8 @@ class Metrics:
         elif run.state == "ended":
             outcome, _ = outcome_of(run)
             blame = run.job.notes.blame or ""
-            self._runs.labels(outcome, blame if blame in _BLAMED or not blame else "other").inc()
+            # What an executor says is no label before it is known to be one of a few.
+            self._runs.labels(outcome, blame if blame in set(Blame) else "").inc()
             if run.ended is not None and run.started_at is not None and run.ended_at is not None:
                 self._durations.observe(run.ended_at - run.started_at)
 
