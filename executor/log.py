@@ -56,7 +56,7 @@ class Logger:
         """Logger of a process; records of the ``logging`` package from ``executor`` take the same way, rationed."""
         logger = cls(fd=fd, level=level or config.log_level, disabled=config.log_disable)
         library = logging.getLogger("executor")
-        library.handlers = [_Forward(logger.rationed(LOG_LIBRARY_BYTES))]
+        library.handlers = [Forward(logger.rationed(LOG_LIBRARY_BYTES))]
         library.setLevel(_LOGGING_LEVELS[logger._lowest])
         library.propagate = False
         return logger
@@ -126,7 +126,7 @@ class Logger:
 _LOGGING_LEVELS = (1, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 
-class _Forward(logging.Handler):
+class Forward(logging.Handler):
     """Takes records of the ``logging`` package to a :class:`Logger`."""
 
     def __init__(self, logger: Logger) -> None:

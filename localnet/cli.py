@@ -366,7 +366,14 @@ def _net(options: argparse.Namespace) -> LocalNet:
 
     timeout = getattr(options, "timeout", limits.RUN_SECONDS)
     strict_views = getattr(options, "strict_views", False)
-    return LocalNet(path, executor=options.executor, timeout=timeout, on_wait=on_wait, strict_views=strict_views)
+    return LocalNet(
+        path,
+        executor=options.executor,
+        timeout=timeout,
+        on_wait=on_wait,
+        strict_views=strict_views,
+        validators=getattr(options, "validators", 1) - 1,
+    )
 
 
 def _names(net: LocalNet) -> Any:
@@ -466,6 +473,13 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
     )
     if value:
         parser.add_argument(
+            "--validators",
+            type=_nodes,
+            default=1,
+            metavar="N",
+            help="run N nodes: a leader, and N-1 validators that judge what it found; more than half of the N decide",
+        )
+        parser.add_argument(
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
         )
         parser.add_argument(
@@ -500,6 +514,14 @@ def _amount(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,78}|0x[0-9a-fA-F]{1,64}", text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number (decimal, or 0x and hex digits)")
     return int(text, 16 if text.startswith("0x") else 10)
+
+
+def _nodes(text: str) -> int:
+    from pygenvm.localnet import limits
+
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text) or not 2 <= int(text) <= limits.NODES:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of nodes from 2 to {limits.NODES}")
+    return int(text)
 
 
 def _count(text: str) -> int:

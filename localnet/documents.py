@@ -8,8 +8,19 @@ from typing import Any, TypeAlias
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import votes
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Event, Execution, Kind, Posted, PostedKind, Receipt
+from pygenvm.localnet.chain.model import (
+    AccountInfo,
+    ContractInfo,
+    Event,
+    Execution,
+    Kind,
+    Posted,
+    PostedKind,
+    Receipt,
+    Status,
+)
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.failure import explain_failure
 from pygenvm.localnet.values import to_json
@@ -68,6 +79,7 @@ def receipt_document(receipt: Receipt, names: Names) -> Document:
         ],
         "storage": {"slots": receipt.slots_written, "bytes": receipt.bytes_written},
         "nondet_results": ["0x" + result.hex() for result in receipt.nondet_results],
+        **({"validators": votes.round_document(receipt)} if receipt.round else {}),
         **_output(receipt),
     }
 
@@ -185,6 +197,10 @@ def _outcome(outcome: Outcome) -> Document:
 def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
         return {"kind": str(receipt.status), "message": "not delivered"}
+    if receipt.status is Status.UNDETERMINED:
+        message = votes.summary(receipt.round) if receipt.round else ""
+        meaning, advice = votes.UNDETERMINED.meaning, votes.UNDETERMINED.advice
+        return {"kind": str(receipt.status), "message": message, "meaning": meaning, "advice": advice}
     failure = explain_failure(receipt)
     causes = [{"meaning": cause.text, "advice": cause.fix, "rule": cause.rule} for cause in failure.causes]
     return {

@@ -9,6 +9,10 @@ RUN_SECONDS = 60.0
 #: Seconds between that request and the kill of an executor that does not end.
 RUN_GRACE_SECONDS = 5.0
 
+#: Nodes of one transaction, the leader among them; and validators that run at the same time.
+NODES = 100
+VALIDATORS_AT_ONCE = 5
+
 # --- effects of one transaction -------------------------------------------------------------------
 
 #: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.

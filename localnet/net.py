@@ -18,7 +18,7 @@ from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import background, limits, values
 from pygenvm.localnet.arguments import check_arguments, explain_arguments, surely_fits
-from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call
+from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call, consensus
 from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
 from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind
@@ -58,6 +58,7 @@ class LocalNet:
         eth_call: EthCall | None = None,
         durable: bool = True,
         strict_views: bool = False,
+        validators: int = 0,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -69,6 +70,7 @@ class LocalNet:
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
+        :param validators: how many judge each transaction besides the leader (:mod:`localnet.chain.consensus`).
         """
         #: Where the paths of the authors' files in the database begin.
         self._folder = Path(db_path).absolute().parent
@@ -83,6 +85,7 @@ class LocalNet:
             eth_call=eth_call,
             durable=durable,
             strict_views=strict_views,
+            validators=consensus.validators(validators),
         )
 
     # --- commands that write ----------------------------------------------------------------------

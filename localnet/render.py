@@ -18,6 +18,7 @@ from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import one_line, visible
+from pygenvm.localnet import votes
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
 from pygenvm.localnet.chain.state import StateDump
@@ -38,7 +39,13 @@ _FAILURE_STYLE = {
     Style.CAUSE: "bold",
     Style.FIX: "green",
 }
-_STATUS_STYLE = {Status.OK: "green", Status.FAILED: "red", Status.UNDELIVERED: "yellow"}
+_STATUS_STYLE = {
+    Status.OK: "green",
+    Status.FAILED: "red",
+    Status.UNDELIVERED: "yellow",
+    Status.UNDETERMINED: "yellow",
+}
+_VOTE_STYLE = {votes.AGREES: ("agrees", "green"), votes.DISAGREES: ("disagrees", "red")}
 
 
 class Printer:
@@ -58,8 +65,12 @@ class Printer:
         for receipt in execution.resumed:
             self._line("resumed", self._summary(receipt))
         receipt = execution.receipt
+        if receipt.status is Status.UNDETERMINED:
+            self._undetermined(receipt)
+            return
         if not receipt.ok:
             self.failure(receipt)
+            self._votes(self._err, receipt)
             return
         self._streams(receipt)
         transaction = receipt.transaction
@@ -74,12 +85,14 @@ class Printer:
         if transaction.value:
             self._line("value", Text(f"{transaction.value}"))
         self._effects(receipt)
+        self._votes(self._out, receipt)
         self._line("transaction", Text(f"#{receipt.number}, {receipt.seconds:.2f} s", "dim"))
         if execution.delivered:
             self._out.print(Text("Delivered messages", "bold"))
             for delivered in execution.delivered:
                 self._out.print(self._summary(delivered), soft_wrap=True)
                 self._effects(delivered, indent="    ")
+                self._votes(self._out, delivered, indent="    ")
                 if delivered.source:
                     for style, text in lines(explain_failure(delivered)):
                         _print_failure(self._out, style, text, indent="      ")
@@ -101,6 +114,18 @@ class Printer:
         self._stream("stderr", full_traceback(receipt) if self._full else failure.output)
         head = [(Style.ERROR, failure.title), (Style.NOTE, "Nothing was changed.")]
         for style, text in lines(failure, head):
+            _print_failure(self._err, style, text)
+
+    def _undetermined(self, receipt: Receipt) -> None:
+        """A transaction that most nodes did not agree with."""
+        assert receipt.round is not None
+        self._streams(receipt)
+        title = f"Undetermined: {votes.summary(receipt.round)}"
+        for style, text in ((Style.ERROR, title), (Style.NOTE, "Nothing was changed.")):
+            _print_failure(self._err, style, text)
+        self._votes(self._err, receipt)
+        known = votes.UNDETERMINED
+        for style, text in ((Style.CAUSE, f"cause: {known.meaning}"), (Style.FIX, f"fix: {known.advice}")):
             _print_failure(self._err, style, text)
 
     def schema(self, schema: dict[str, Any]) -> None:
@@ -182,6 +207,16 @@ class Printer:
             self._line(
                 "storage", Text(f"{receipt.bytes_written} bytes in {_count(receipt.slots_written, 'slot')}"), indent
             )
+
+    def _votes(self, console: Console, receipt: Receipt, *, indent: str = "  ") -> None:
+        """Who agreed, if validators were asked."""
+        if receipt.round is None:
+            return
+        console.print(Text(f"{indent}{'validators':<12}", "dim").append(votes.summary(receipt.round)), soft_wrap=True)
+        for vote in votes.round_document(receipt)["votes"]:
+            word, style = _VOTE_STYLE.get(vote["vote"], ("no verdict", "yellow"))
+            line = Text(f"{indent}  {vote['node']:<14}").append(f"{word:<12}" if vote["reason"] else word, style)
+            console.print(line.append(one_line(vote["reason"])), soft_wrap=True)
 
     def _posted(self, posted: Posted) -> str:
         value = f" value {posted.value}" if posted.value else ""

@@ -95,23 +95,15 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 #: Fields about one connection and the framing of the body: they are ours, whatever the caller says.
 _HOP = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "transfer-encoding",
-        "content-length",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-    ]
+    (
+        *("connection", "keep-alive", "proxy-connection", "proxy-authorization", "transfer-encoding"),
+        *("content-length", "te", "trailer", "upgrade", "expect"),
+    )
 )
 #: Fields that stay behind when a redirect leaves the origin they were meant for.
 _SECRET = frozenset(("authorization", "cookie", "cookie2", "x-api-key", "x-goog-api-key", "api-key", "host"))
 #: Fields that go with a body when a redirect turns the request into a GET.
-_OF_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location", "content-digest"))
+_OF_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location"))
 
 
 def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:
@@ -243,6 +235,9 @@ class HttpClient:
                     ssl=self._tls,
                     skip_auto_headers=("content-type",),
                 )
+        except ModuleError as error:  # of the door, while it connects
+            error.ctx.setdefault("url", redacted_url(url.href))
+            raise
         except _FAILURES as error:
             raise _not_sent(_text(error)) from None
         try:

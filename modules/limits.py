@@ -41,7 +41,8 @@ SESSION_IDLE_SECONDS = 3600.0
 #: Seconds for the client to take an answer, and for the farewell of a connection.
 SEND_SECONDS = 30.0
 FAREWELL_SECONDS = 1.0
-#: Seconds for a session to give back what it has.
+#: Seconds for a session to begin, and to give back what it has.
+SESSION_OPEN_SECONDS = 30.0
 SESSION_CLOSE_SECONDS = 10.0
 #: Seconds that the sessions of a service that is being stopped have to finish.
 GRACE_SECONDS = 30.0
@@ -50,6 +51,8 @@ FRAME_INLINE_BYTES = 64 << 10
 #: Characters of a FatalError that are sent, and of an error's text in a log record.
 FATAL_TEXT_CHARS = 256 << 10
 LOGGED_ERROR_CHARS = 4096
+#: Exceptions that caused each other in an error's text.
+CAUSES = 16
 #: Characters of a cookie in log records.
 COOKIE_CHARS = 256
 #: Bytes of log that a service writes per minute; what is above that is counted.
@@ -58,6 +61,10 @@ LOG_BYTES_PER_MINUTE = 64 << 20
 LOG_SESSION_BYTES = 8 << 20
 #: Bytes of log that wait for a reader of stdout which is slow.
 LOG_WAITING_BYTES = 4 << 20
+#: Bytes of log that libraries may cause.
+LOG_LIBRARY_BYTES = 16 << 20
+#: Descriptors that a process of a service may have open, if the system allows it.
+DESCRIPTORS = 16384
 #: A secret is hidden wherever it stands if it has so many characters: shorter ones are `x` and `none`.
 SECRET_CHARS_MIN = 8
 #: Script VMs of one service.
@@ -102,3 +109,100 @@ PROXY_HEAD_BYTES = 256 << 10
 PROXY_CHUNK_BYTES = 64 << 10
 #: Request line and head of a request to the service: a URL is three times as long in a query.
 RENDER_REQUEST_HEAD_BYTES = 256 << 10
+
+# --- the door to the network (modules/web/egress.py) ----------------------------------------------
+
+#: A name that is not resolved by then does not exist for us; look-ups under way at a time.
+DNS_SECONDS = 15.0
+DNS_THREADS = 16
+#: Addresses of one name that are tried.
+ADDRESSES_TRIED = 8
+
+# --- LLM module -----------------------------------------------------------------------------------
+
+#: Seconds that one call of a provider may take, and that it may wait for its turn, unless the configuration says more.
+LLM_CALL_SECONDS = 120.0
+LLM_QUEUE_SECONDS = 60.0
+#: Calls of one model at a time, and most that a configuration may allow.
+LLM_CONCURRENCY = 64
+LLM_CONCURRENCY_MAX = 10_000
+#: Requests per minute that a configuration may name: each is remembered for a minute.
+LLM_RATE = 1_000_000
+#: Attempts with one backend, and most that a configuration may ask for.
+LLM_ATTEMPTS = 3
+LLM_ATTEMPTS_MAX = 20
+LLM_WEIGHT = 1e9
+#: Largest answer of a provider.
+LLM_ANSWER_BYTES = 32 << 20
+#: Levels of lists and maps in a JSON answer.
+LLM_ANSWER_DEPTH = 64
+#: Digits of a whole number in one; longer ones go as text.
+LLM_NUMBER_CHARS = 1000
+#: Of a prompt as scripts give it: tokens of the answer, and images.
+LLM_TOKENS = (1 << 32) - 1
+LLM_IMAGES = 64
+#: Characters of an answer or error that a log record or an error shows.
+LLM_SHOWN_CHARS = 500
+KEY_FILE_BYTES = 64 << 10
+#: Context of a local model, unless the configuration says otherwise.
+LOCAL_CONTEXT_TOKENS = 4096
+#: Prompts and configurations of one check (spec modules/04 §9).
+LLM_CHECK_PAIRS = 1000
+
+# --- scripts --------------------------------------------------------------------------------------
+
+#: Instructions of Lua that one call of a script may take, all its slices together (half a second to two).
+SCRIPT_INSTRUCTIONS = 200_000_000
+#: Memory of the values of one script VM, and what its process may use besides.
+SCRIPT_MEMORY_BYTES = 256 << 20
+SCRIPT_PROCESS_EXTRA_BYTES = 768 << 20
+#: Time between two waits of a script. Then its process is killed: functions in C cannot be stopped otherwise.
+SCRIPT_SLICE_SECONDS = 10.0
+#: Largest value, as encoded, between a script and the service; largest frame, and how deep tables may be in each other.
+SCRIPT_VALUE_BYTES = 96 << 20
+SCRIPT_FRAME_BYTES = SCRIPT_VALUE_BYTES + (1 << 20)
+SCRIPT_VALUE_DEPTH = 128
+#: Calls that one script VM has at a time, and host functions that wait which one call may use.
+SCRIPT_CALLS_MAX = 1000
+SCRIPT_HOST_CALLS_MAX = 10_000
+#: What the records of one call may have, as encoded, and each of them.
+SCRIPT_LOG_BYTES = 256 << 10
+SCRIPT_LOG_RECORD_BYTES = 32 << 10
+#: Largest source file.
+SCRIPT_SOURCE_BYTES = 4 << 20
+#: Largest range of ``table.move``, ``insert`` and ``remove``.
+SCRIPT_RANGE_MAX = 10_000_000
+#: Time in which a script must be loaded, and that a call waits for a VM which is being started anew.
+SCRIPT_LOAD_SECONDS = 30.0
+SCRIPT_READY_SECONDS = 15.0
+#: Pauses between attempts to start a VM anew.
+SCRIPT_RESTART_SECONDS_MIN = 0.1
+SCRIPT_RESTART_SECONDS_MAX = 30.0
+#: Characters of an error text of a script.
+SCRIPT_TEXT_CHARS = 4000
+#: Pixels of an image that filters of scripts take.
+FILTER_PIXELS_MAX = 16 << 20
+#: Longest ``rs.sleep_seconds``, and longest request of ``rs.request``.
+SCRIPT_SLEEP_SECONDS = 3600.0
+SCRIPT_REQUEST_SECONDS = 300.0
+SCRIPT_BODY_BYTES = 64 << 20
+
+# --- signing (modules/web/signing.py) -------------------------------------------------------------
+
+SIGNER_SECONDS = 30.0
+SIGNATURE_BYTES = 16 * 1024
+
+# --- web module -----------------------------------------------------------------------------------
+
+#: Seconds that a request of a contract may take, with its redirects.
+FETCH_SECONDS = 300.0
+#: Largest body of an answer, unless the configuration says otherwise, and at most: it must fit the executor's frames.
+RESPONSE_BYTES = 32 << 20
+RESPONSE_BYTES_MAX = 60 << 20
+#: Seconds that the rendering service has for a page, its own waiting line included.
+RENDER_SECONDS = 200.0
+#: Seconds until the module's own rendering service must be up, and that it has to end.
+WEBDRIVER_START_SECONDS = 30.0
+WEBDRIVER_STOP_SECONDS = 5.0
+#: Pause after a rendering service that did not start, before it is tried again.
+WEBDRIVER_RETRY_SECONDS = 5.0

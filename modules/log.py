@@ -7,6 +7,7 @@ others have ``<absent>`` there (spec modules/01 §2.2).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import stat
@@ -19,7 +20,8 @@ from typing import Any, Self, TypeVar
 
 from pygenvm.executor import log as executor_log
 from pygenvm.executor.limits import LOG_DEPTH_MAX, LOG_ITEMS_MAX, LOG_TEXT_CHARS_MAX
-from pygenvm.executor.log import error_record, log_line
+from pygenvm.executor.log import Forward, error_record, log_line
+from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.limits import (
     COOKIE_CHARS,
     LOG_BYTES_PER_MINUTE,
@@ -69,7 +71,11 @@ class Secrets:
 
     def found_in(self, data: bytes) -> bool:
         """Whether some secret stands in ``data``."""
-        return self._data is not None and self._data.search(data) is not None
+        return any(form.encode() in data for form in self._forms)
+
+    def mask_error(self, error: ModuleError) -> ModuleError:
+        """``error`` without secrets; to be asked for before it becomes a text, which shows bytes as numbers."""
+        return ModuleError(self.mask(error.causes), fatal=error.fatal, ctx=self.mask(error.ctx))
 
 
 def _masked(value: Any, text: re.Pattern[str], data: re.Pattern[bytes]) -> Any:
@@ -143,6 +149,13 @@ def _cut(value: object, levels: int) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_cut(item, levels - 1) for item in list(value)[:LOG_ITEMS_MAX]]
     return str(value)[: LOG_TEXT_CHARS_MAX * 2]
+
+
+def take_over_logging(log: Logger) -> None:
+    """Records that libraries make with the ``logging`` package, from warnings on, go to ``log``."""
+    root = logging.getLogger()
+    root.handlers = [Forward(log)]
+    root.setLevel(logging.WARNING)
 
 
 class _Outlet:

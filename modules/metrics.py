@@ -1,4 +1,4 @@
-"""What a service counts, as Prometheus reads it. Each service has a registry of its own: several live in one process."""
+"""What a service counts, as Prometheus reads it; each service has a registry, as several live in one process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 #: How a request ended: the envelope, a client that went away, or a service that was stopped.
 Outcome = Literal["ok", "user_error", "fatal_error", "abandoned"]
+#: Why a connection was not served: a web page's, another path, too many sessions, no good hello.
+Refusal = Literal["origin", "token", "busy", "hello"]
 
 #: Requests that there are. Names come from outside, and every label value stays in memory.
 _REQUESTS: Final = frozenset({"Prompt", "PromptTemplate", "Request", "Render", "GetStats"})
@@ -47,7 +49,7 @@ class Metrics:
     def session_opened(self) -> None:
         self._sessions.inc()
 
-    def refused(self, reason: Literal["origin", "token", "busy", "hello"]) -> None:
+    def refused(self, reason: Refusal) -> None:
         self._refused.labels(reason).inc()
 
     def answered(self, request: str, outcome: Outcome, seconds: float) -> None:

@@ -20,7 +20,8 @@ local network read them from a YAML file::
 
 ``llm`` and ``web`` are maps as above, or lists of entries with a ``prompt`` or ``url``, so that one pattern may stand
 in several. Other keys of an entry of ``web`` are those of a response: ``status``, ``headers``, and ``body`` (a text, or
-anything that JSON has) or ``file`` (the path of a file that holds it, seen from the mock file).
+anything that JSON has) or ``file`` (the path of a file that holds it, seen from the mock file). An entry with a
+``node`` (``leader``, ``validators``, ``validator 2``, or a list of these) is only for these nodes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ _FIRST_ERROR_STATUS = 400
 #: Up to here every whole number is a float of its own (spec modules/01 §1).
 _EXACT_FLOAT = 1 << 53
 _FENCE = re.compile(r"\A\s*```(?:json)?|```\s*\Z")
-_ENTRY_KEYS: Final = frozenset({"fail", "delay_seconds", "never", "times"})
+_ENTRY_KEYS: Final = frozenset({"fail", "delay_seconds", "never", "times", "node"})
+_NODE: Final = re.compile(r"leader|validators|validator [1-9][0-9]{0,8}")
 _LLM_KEYS: Final = _ENTRY_KEYS | {"prompt", "answer"}
 _WEB_KEYS: Final = _ENTRY_KEYS | RESPONSE_KEYS | {"url", "method", "file"}
 
@@ -89,7 +91,14 @@ class Mock:
     times: int | None = None
     delay_seconds: float = 0.0
     never: bool = False
+    nodes: frozenset[str] | None = None
     uses: int = 0
+
+    def is_for(self, node: str) -> bool:
+        """``node`` is ``leader``, ``validator`` with a number, or empty where nobody knows."""
+        if self.nodes is None:
+            return True
+        return node in self.nodes or (node.startswith("validator ") and "validators" in self.nodes)
 
     async def pause(self) -> None:
         """What the service takes to answer: until cancelled, if it never does."""
@@ -111,18 +120,22 @@ class Mock:
 
 @dataclass(slots=True)
 class MockAnswers:
-    """All that may be asked of the two services, each list in the order in which patterns are tried."""
+    """All that may be asked of the two services, each list in the order in which patterns are tried.
+
+    ``path`` is the file that they are from, if any.
+    """
 
     web: list[Mock] = field(default_factory=list)
     llm: list[Mock] = field(default_factory=list)
+    path: Path | None = None
 
 
-def find(mocks: Sequence[Mock], text: str, *more: str, method: str | None = None) -> Mock | None:
+def find(mocks: Sequence[Mock], text: str, *more: str, method: str | None = None, node: str = "") -> Mock | None:
     """The first mock for ``text`` (or ``more`` forms of it), and counts its use."""
     for mock in mocks:
         if mock.times is not None and mock.uses >= mock.times:
             continue
-        if mock.method is not None and mock.method != method:
+        if (mock.method is not None and mock.method != method) or not mock.is_for(node):
             continue
         if any(mock.pattern.search(form) for form in (text, *more)):
             mock.uses += 1
@@ -130,17 +143,24 @@ def find(mocks: Sequence[Mock], text: str, *more: str, method: str | None = None
     return None
 
 
-def find_for(request: Request, answers: MockAnswers) -> Mock:
+def find_for(request: Request, answers: MockAnswers, node: str = "") -> Mock:
     """The mock that answers a request. :raises NoMock: there is none."""
     payload = request.payload
     match request.name:
         case "Render":
-            return _found(answers.web, payload["url"], f"{_NO_WEB_MOCK} for WebRender {payload['url']}", "GET")
+            mocks, text, method = answers.web, payload["url"], "GET"
+            title = f"{_NO_WEB_MOCK} for WebRender {text}"
         case "Request":
-            method = payload["method"]
-            return _found(answers.web, payload["url"], f"{_NO_WEB_MOCK} for {method} {payload['url']}", method)
-    text = llm_text(request)
-    return _found(answers.llm, text, f"{_NO_LLM_MOCK} for prompt: {text[:_SHOWN_PROMPT]}...", None)
+            mocks, text, method = answers.web, payload["url"], payload["method"]
+            title = f"{_NO_WEB_MOCK} for {method} {text}"
+        case _:
+            mocks, text, method = answers.llm, llm_text(request), None
+            title = f"{_NO_LLM_MOCK} for prompt: {text[:_SHOWN_PROMPT]}..."
+    mock = find(mocks, text, method=method, node=node)
+    if mock is None:
+        known = [f"{mock.method or ''} {mock.pattern.pattern}".strip() for mock in mocks]
+        raise NoMock(f"{title}\n  Registered{f' in {answers.path}' if answers.path else ''}: {known or '(none)'}")
+    return mock
 
 
 def answer_with(mock: Mock, request: Request) -> Answer:
@@ -182,14 +202,6 @@ def template_text(payload: Mapping[str, Any]) -> str:
     """The text of a template: its name, then ``field: value`` lines."""
     fields = (f"{name}: {value}" for name, value in payload.items() if name != "template")
     return "\n".join([payload["template"], *fields])
-
-
-def _found(mocks: Sequence[Mock], text: str, title: str, method: str | None) -> Mock:
-    mock = find(mocks, text, method=method)
-    if mock is None:
-        known = [f"{mock.method or ''} {mock.pattern.pattern}".strip() for mock in mocks]
-        raise NoMock(f"{title}\n  Registered: {known or '(none)'}")
-    return mock
 
 
 # --- web ------------------------------------------------------------------------------------------
@@ -307,9 +319,11 @@ def read_mock_file(path: Path) -> MockAnswers:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MockFileError(f"{path}: no YAML: {error}") from None
     try:
-        return parse_mocks(document, folder=path.parent)
+        answers = parse_mocks(document, folder=path.parent)
     except MockFileError as error:
         raise MockFileError(f"{path}: {error}") from None
+    answers.path = path
+    return answers
 
 
 def parse_mocks(document: Any, *, folder: Path) -> MockAnswers:
@@ -399,7 +413,13 @@ def _entry_mock(
     if times is not None and (type(times) is not int or times < 1):
         raise MockFileError(f"{where}: times is a whole number from 1")
     response = _failure(where, entry["fail"]) if "fail" in entry else None
-    return Mock(pattern, None, response, times=times, delay_seconds=float(delay), never=bool(entry.get("never")))
+    mock = Mock(pattern, None, response, times=times, delay_seconds=float(delay), never=bool(entry.get("never")))
+    if (nodes := entry.get("node")) is not None:
+        names = nodes if isinstance(nodes, list) else [nodes]
+        if not all(isinstance(name, str) and _NODE.fullmatch(name) for name in names):
+            raise MockFileError(f"{where}: node is leader, validators or validator NUMBER, or a list of these")
+        mock.nodes = frozenset(names)
+    return mock
 
 
 def _failure(where: str, value: Any) -> ModuleError:

@@ -65,7 +65,7 @@ class _Answers(MockAnswers):
     evm: list[_EvmMock] = field(default_factory=list)
 
     def copy(self) -> _Answers:
-        return _Answers(list(self.web), list(self.llm), list(self.evm))
+        return _Answers(web=list(self.web), llm=list(self.llm), evm=list(self.evm))
 
 
 class Mocks:

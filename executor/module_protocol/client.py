@@ -132,7 +132,7 @@ class ModuleClient:
                 received, answer = self._ask(frame, read)
             except (_ModuleFailure, _RequestTooLong, ValueError) as error:
                 fault = GuestFault if isinstance(error, _RequestTooLong) else ModuleFault
-                failure = fault(f"{self._name} module at {self._address}: {request.name}: {error}")
+                failure = fault(f"{self._name} module at {_shown(self._address)}: {request.name}: {error}")
                 failure.__cause__ = error
             finally:
                 ended = time.perf_counter_ns()
@@ -209,6 +209,12 @@ class ModuleClient:
                 session.close()
             else:
                 session.abort()
+
+
+def _shown(address: str) -> str:
+    """An address without user and path, which may be secrets: `genvm local` has one in the path."""
+    scheme, mark, rest = address.partition("://")
+    return scheme + mark + rest.partition("/")[0].rpartition("@")[2]
 
 
 class _RequestTooLong(Exception):

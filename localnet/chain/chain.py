@@ -16,12 +16,14 @@ from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain.consensus import decide, judge
 from pygenvm.localnet.chain.database import Database, Session, StateView, in_thread
 from pygenvm.localnet.chain.model import (
     AccountInfo,
     ContractInfo,
     Execution,
     Kind,
+    Node,
     Receipt,
     Transaction,
     Verdict,
@@ -31,16 +33,13 @@ from pygenvm.localnet.chain.run_host import EthCall
 from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS, Runs
 from pygenvm.localnet.chain.state import StateDump, read_state
 from pygenvm.localnet.chain.store import Store
-from pygenvm.localnet.chain.transactions import EMPTY_CALL, execute, put_back
+from pygenvm.localnet.chain.transactions import EMPTY_CALL, put_back
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.process import ExecutorProcess
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: Members of a receipt that every validator finds the same, given the same results of nondet blocks.
-_DETERMINED = ("status", "outcome", "events", "messages", "balances", "slots_written", "bytes_written")
 
 
 def _command(
@@ -77,6 +76,7 @@ class Chain:
         eth_call: EthCall | None = None,
         durable: bool = True,
         strict_views: bool = False,
+        validators: Sequence[Node] = (),
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -90,11 +90,14 @@ class Chain:
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
+        :param validators: who judges each transaction besides the leader, which this node is
+            (:mod:`localnet.chain.consensus`).
         """
         self._database = Database(
             Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
         )
         self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call, strict_views)
+        self._validators = validators
         self._commands = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -273,13 +276,9 @@ class Chain:
         :param code: the contract, for a deployment.
         :param leader_results: what the leader claims instead of ``receipt.nondet_results``.
         """
-        results = receipt.nondet_results if leader_results is None else leader_results
         with contextlib.closing(await in_thread(lambda: Store.of_snapshot(before))) as store:
             transaction = dataclasses.replace(receipt.transaction, code=code)
-            state, identity = StateView(store, asyncio.Lock()), (receipt.tx_id, receipt.datetime)
-            own, disagreement, _ = await execute(self._runs, state, transaction, identity, leader_results=results)
-        same = all(getattr(own, name) == getattr(receipt, name) for name in _DETERMINED)
-        return Verdict(own, disagreement, diverged=leader_results is None and not same)
+            return await judge(self._runs, StateView(store, asyncio.Lock()), transaction, receipt, leader_results)
 
     @_command
     async def state(self, contract: Address) -> StateDump:
@@ -350,9 +349,8 @@ class Chain:
             resumed = await self._deliver(session)
             async with session.view() as state:
                 transaction = await _checked(state, make)
-                receipt, _, changes = await execute(
-                    self._runs, state, transaction, self._runs.identify(state, transaction)
-                )
+                identity = self._runs.identify(state, transaction)
+                receipt, _, changes = await decide(self._runs, self._validators, state, transaction, identity)
             if changes is None:
                 await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
@@ -367,7 +365,9 @@ class Chain:
             async with session.view() as state:
                 identity = self._runs.identify(state, transaction, number)
                 if len(receipts) < limits.DELIVERIES:
-                    *_, changes = await execute(self._runs, state, transaction, identity, queued=number)
+                    *_, changes = await decide(
+                        self._runs, self._validators, state, transaction, identity, queued=number
+                    )
                     assert changes is not None, "a queued message is always settled"
                 else:
                     changes = await put_back(state, transaction, identity, queued=number)

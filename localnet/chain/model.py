@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
 _NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
+_TIMEOUT = VMError("timeout")
 
 
 class Kind(StrEnum):
@@ -42,6 +43,8 @@ class Status(StrEnum):
     FAILED = "failed"
     UNDELIVERED = "undelivered"
     """A message over the limit of one command; its value went back to the sender, nothing was executed."""
+    UNDETERMINED = "undetermined"
+    """Most nodes did not agree with what the leader found; nothing of it took effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class Receipt:
     """Of a failure: what the local network knows better than :func:`localnet.chain.explain.explain`."""
     source: Source | None = field(default=None, compare=False, repr=False)
     """Of a failure: the code that failed, if that is known (:mod:`localnet.failure`)."""
+    round: Round | None = None
+    """What validators found, if any were asked. It is not kept in the database."""
 
     @property
     def ok(self) -> bool:
@@ -165,16 +170,63 @@ class Verdict:
     """Number of the first nondet block whose leader's result the validator rejects."""
     diverged: bool
     """With the same results of nondet blocks the validator came to another result: the rest is not deterministic."""
+    differences: tuple[str, ...] = ()
+    """Which members of the receipt are others than the leader's."""
 
     @property
     def reached(self) -> bool:
-        """Whether there is a verdict: not after an internal error, nor where the leader gave too few results."""
-        return not isinstance(self.receipt.outcome, InternalError) and self.receipt.outcome != _NO_LEADER_RESULT
+        """Whether there is a verdict.
+
+        Not after an internal error, nor where the leader gave too few results or the time of this run alone was over.
+        """
+        outcome = self.receipt.outcome
+        if isinstance(outcome, InternalError) or outcome == _NO_LEADER_RESULT:
+            return False
+        return not (self.diverged and outcome == _TIMEOUT)
 
     @property
     def agrees(self) -> bool:
         """Whether the validator votes for the transaction."""
         return self.reached and self.disagreement is None and not self.diverged
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who executes: ``address`` is what LLM and web services are told."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one validator says."""
+
+    node: Node
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A leader and its validators, each with one vote; the leader's is for what it found itself."""
+
+    leader: Node
+    votes: tuple[Vote, ...]
+
+    @property
+    def nodes(self) -> int:
+        """How many have a vote."""
+        return 1 + len(self.votes)
+
+    @property
+    def agreeing(self) -> int:
+        """How many of them agree, the leader among them."""
+        return 1 + sum(vote.verdict.agrees for vote in self.votes)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether more than half of them agree."""
+        return 2 * self.agreeing > self.nodes
 
 
 @dataclass(frozen=True, slots=True)

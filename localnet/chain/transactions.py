@@ -98,6 +98,24 @@ async def execute(
     return Executed(receipt if changes is None else changes.receipt, host.disagreement, changes)
 
 
+async def undetermined(state: StateView, executed: Executed, queued: int | None) -> Executed:
+    """What becomes of a transaction that most nodes did not agree with: as of one that failed."""
+    receipt = dataclasses.replace(
+        executed.receipt,
+        status=Status.UNDETERMINED,
+        events=(),
+        messages=(),
+        balances=(),
+        slots_written=0,
+        bytes_written=0,
+    )
+    if queued is None:
+        return Executed(receipt, None, None)
+    async with state.reading:
+        changes = _settle_failure(state, receipt, queued)
+    return Executed(changes.receipt, None, changes)
+
+
 async def put_back(state: StateView, transaction: Transaction, identity: Identity, *, queued: int) -> Changes:
     """Takes a message out of the queue without executing it; its value comes back."""
     receipt = Receipt(dataclasses.replace(transaction, code=b""), Status.UNDELIVERED, None, *identity)

@@ -38,6 +38,7 @@ class Run:
     method: str | None
     args: list[Any]
     is_init: bool
+    node_address: str
 
     async def read(self, index: int, length: int, kind: StorageType = StorageType.DEFAULT) -> bytes:
         return await self.host.storage_read(kind, self.address, DATA_SLOT, index, length)
@@ -89,6 +90,7 @@ class FakeExecutor:
             call.get("method"),
             call.get("args", []),
             message["is_init"],
+            request.node_address,
         )
         self.order.append((run.address, run.method))
         outcome: Outcome

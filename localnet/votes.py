@@ -1,0 +1,106 @@
+"""Why validators vote as they do, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pygenvm.executor.outcome import InternalError, Outcome, Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.terminal_text import one_line
+from pygenvm.localnet.chain.hints import Explanation
+from pygenvm.localnet.chain.model import Receipt, Round, Vote, outcome_from_bytes
+from pygenvm.localnet.failure import error_text
+from pygenvm.localnet.values import to_json
+
+AGREES, DISAGREES, NO_VERDICT = "agree", "disagree", "none"
+#: Characters of a value that a reason quotes.
+_VALUE_CHARACTERS = 200
+
+#: What a difference is called; slots and bytes are both of the storage.
+_NAMES = {
+    "status": "outcome",
+    "outcome": "outcome",
+    "events": "events",
+    "messages": "messages",
+    "balances": "balances",
+    "slots_written": "storage",
+    "bytes_written": "storage",
+}
+
+UNDETERMINED = Explanation(
+    "Validators ask the web and language models for themselves, and more than half of all nodes must agree.",
+    "Let nondet blocks give only what every node finds alike, or accept what is close enough: gl.vm.run_nondet with a"
+    " validator of your own, gl.eq_principle.prompt_comparative or prompt_non_comparative. Outside of nondet blocks"
+    " nothing may differ between nodes.",
+)
+
+
+def round_document(receipt: Receipt) -> dict[str, Any]:
+    """Of a transaction that validators have judged."""
+    round_ = receipt.round
+    assert round_ is not None
+    leader = {"node": round_.leader.name, "address": round_.leader.address, "vote": AGREES, "block": None, "reason": ""}
+    return {
+        "nodes": round_.nodes,
+        "agreeing": round_.agreeing,
+        "accepted": round_.accepted,
+        "votes": [
+            {**leader, "seconds": round(receipt.seconds, 3)},
+            *(
+                {
+                    "node": vote.node.name,
+                    "address": vote.node.address,
+                    "vote": word(vote),
+                    "block": vote.verdict.disagreement,
+                    "reason": reason(vote, receipt),
+                    "seconds": round(vote.verdict.receipt.seconds, 3),
+                }
+                for vote in round_.votes
+            ),
+        ],
+    }
+
+
+def word(vote: Vote) -> str:
+    """One of the three things that a validator can say."""
+    if not vote.verdict.reached:
+        return NO_VERDICT
+    return AGREES if vote.verdict.agrees else DISAGREES
+
+
+def reason(vote: Vote, receipt: Receipt) -> str:
+    """Why a validator does not agree with the leader, whose ``receipt`` it is; empty if it does."""
+    verdict = vote.verdict
+    own = verdict.receipt.outcome
+    if verdict.agrees:
+        return ""
+    if not verdict.reached:
+        return own.message if isinstance(own, InternalError) else error_text(own) if own else ""
+    if verdict.disagreement is not None:
+        number = verdict.disagreement
+        return f"nondet block {number}: it does not accept the leader's result, {_claim(receipt, number)}"
+    names = list(dict.fromkeys(_NAMES[name] for name in verdict.differences))
+    found = f": {_shown(own)}" if "outcome" in names and own is not None else ""
+    return f"outside of nondet blocks it finds another {', another '.join(names)}{found}"
+
+
+def summary(round_: Round) -> str:
+    """How many nodes agree."""
+    return f"{round_.agreeing} of {round_.nodes} nodes agree"
+
+
+def _claim(receipt: Receipt, number: int) -> str:
+    if number >= len(receipt.nondet_results):
+        return "which is not there"
+    return _shown(outcome_from_bytes(receipt.nondet_results[number]))
+
+
+def _shown(outcome: Outcome) -> str:
+    if not isinstance(outcome, Return):
+        return error_text(outcome)
+    try:
+        text = json.dumps(to_json(calldata.decode(outcome.calldata)), ensure_ascii=False)
+    except ValueError:  # a block may return any bytes
+        text = f"{len(outcome.calldata)} bytes"
+    return one_line(text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}…")

@@ -1,0 +1,1 @@
+"""The web service: requests and rendered pages for contracts, through one door (spec modules/03)."""
