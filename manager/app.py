@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from pygenvm.manager import limits
 from pygenvm.manager.core import Manager
@@ -37,14 +38,11 @@ def make_app(manager: Manager, *, token: str | None = None, loopback: bool = Tru
     return app
 
 
-def _middleware(
-    manager: Manager, token: str | None, loopback: bool
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _middleware(manager: Manager, token: str | None, loopback: bool) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = _refusal(request, token, loopback)
-        if response is None:
-            response = await _answer(manager, request, handler)
+        refusal = _refusal(request, token, loopback)
+        response = refusal if refusal is not None else await _answer(manager, request, handler)
         route = request.match_info.route.resource
         manager.metrics.answered(route.canonical if route is not None else "other", response.status)
         return response

@@ -9,17 +9,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pygenvm.manager.feed import Feed
-from pygenvm.manager.metrics import Metrics
-from pygenvm.manager.modules import MODULES, ModuleProcesses
-
 from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.manager import limits
 from pygenvm.manager.executions.backend import Backend, Notes
 from pygenvm.manager.executions.registry import Executions, Run
+from pygenvm.manager.feed import Feed
+from pygenvm.manager.log import ManagerLog
+from pygenvm.manager.metrics import Metrics
+from pygenvm.manager.modules import MODULES, ModuleProcesses
 from pygenvm.manager.permits import Permits
 from pygenvm.manager.versions import Executors
-from pygenvm.modules.log import Logger
 
 LOG_TARGET = "genvm_modules::manager"
 
@@ -28,7 +27,7 @@ class Manager:
     """Executors, permits, runs and modules. All of it belongs to one event loop."""
 
     def __init__(
-        self, *, executors: Executors, permits: Permits, backend: Backend, modules: ModuleProcesses, log: Logger
+        self, *, executors: Executors, permits: Permits, backend: Backend, modules: ModuleProcesses, log: ManagerLog
     ) -> None:
         self.executors = executors
         self.permits = permits

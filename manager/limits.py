@@ -18,6 +18,9 @@ PERMITS_MAX = 100_000
 #: Time for the head and body of a request to arrive.
 REQUEST_SECONDS = 60.0
 
+#: How long a connection is kept without a request.
+KEEP_ALIVE_SECONDS = 75.0
+
 # --- runs -----------------------------------------------------------------------------------------
 
 #: Deadline of a run that names none, and the longest that counts.
@@ -79,3 +82,8 @@ HEARTBEAT_SECONDS = 10.0
 #: What the page knows of the past.
 RECENT_RUNS = 200
 RECENT_LOG_LINES = 500
+
+# --- the process ----------------------------------------------------------------------------------
+
+#: Between two looks whether the parent process is still there.
+PARENT_SECONDS = 1.0

@@ -23,30 +23,35 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        of_this = {"registry": self.registry}
+        own = self.registry
         self._runs = Counter(
-            "genvm_manager_runs", "Runs that ended, by outcome and blame", ["outcome", "blame"], **of_this
+            "genvm_manager_runs", "Runs that ended, by outcome and blame", ["outcome", "blame"], registry=own
         )
         self._waits = Histogram(
-            "genvm_manager_wait_seconds", "From a request to the start of its executor", buckets=_SECONDS, **of_this
+            "genvm_manager_wait_seconds",
+            "From a request to the start of its executor",
+            buckets=_SECONDS,
+            registry=own,
         )
         self._durations = Histogram(
-            "genvm_manager_run_seconds", "From the start of an executor to its end", buckets=_SECONDS, **of_this
+            "genvm_manager_run_seconds", "From the start of an executor to its end", buckets=_SECONDS, registry=own
         )
         self._requests = Counter(
-            "genvm_manager_requests", "Requests by route and status", ["route", "status"], **of_this
+            "genvm_manager_requests", "Requests by route and status", ["route", "status"], registry=own
         )
-        self._running = Gauge("genvm_manager_running", "Runs that are under way", **of_this)
-        self._waiting = Gauge("genvm_manager_waiting", "Runs that wait for permits", **of_this)
-        self._permits = Gauge("genvm_manager_permits", "Permits in all", **of_this)
-        self._used = Gauge("genvm_manager_permits_used", "Permits that runs hold", **of_this)
-        self._memory = Gauge("genvm_manager_resident_bytes", "Resident memory of the manager itself", **of_this)
+        self._running = Gauge("genvm_manager_running", "Runs that are under way", registry=own)
+        self._waiting = Gauge("genvm_manager_waiting", "Runs that wait for permits", registry=own)
+        self._permits = Gauge("genvm_manager_permits", "Permits in all", registry=own)
+        self._used = Gauge("genvm_manager_permits_used", "Permits that runs hold", registry=own)
+        self._memory = Gauge("genvm_manager_resident_bytes", "Resident memory of the manager itself", registry=own)
         self._runs_memory = Gauge(
-            "genvm_manager_runs_resident_bytes", "Resident memory of running executors", **of_this
+            "genvm_manager_runs_resident_bytes", "Resident memory of running executors", registry=own
         )
-        self._modules = Gauge("genvm_manager_module_running", "1 while the module listens", ["module"], **of_this)
-        self._restarts = Gauge("genvm_manager_module_restarts", "How often it was started again", ["module"], **of_this)
-        self._uptime = Gauge("genvm_manager_uptime_seconds", "Since the manager was started", **of_this)
+        self._modules = Gauge("genvm_manager_module_running", "1 while the module listens", ["module"], registry=own)
+        self._restarts = Gauge(
+            "genvm_manager_module_restarts", "How often it was started again", ["module"], registry=own
+        )
+        self._uptime = Gauge("genvm_manager_uptime_seconds", "Since the manager was started", registry=own)
 
     def run_changed(self, run: Run) -> None:
         if run.state == "running" and run.started_at is not None:

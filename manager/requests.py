@@ -64,11 +64,11 @@ class Members:
             return default  # type: ignore[return-value]
         if type(value) is not kind:
             raise RequestError(f"{name} must be {_NAMES[kind]}, not {_kind(value)}")
-        return value  # type: ignore[no-any-return]
+        return value
 
     def number(self, name: str, low: int, high: int, default: int | None = None) -> int:
         """:raises RequestError: missing, no whole number, or out of range."""
-        value = self.get(name, int, _REQUIRED if default is None else default)
+        value: int = self.get(name, int, _REQUIRED if default is None else default)
         if not low <= value <= high:
             raise RequestError(f"{name} must be from {low} to {high}, not {value:.20g}")
         return value

@@ -64,8 +64,14 @@ class Job:
                     return None
             else:
                 return None
-        common = {"message": self.message, "host": self.host, "host_data": self.host_data, "cookie": self.cookie}
-        return RunArguments(**common, **{"sync": self.sync, **given}, printed=frozenset(printed))
+        return RunArguments(
+            message=self.message,
+            host=self.host,
+            host_data=self.host_data,
+            cookie=self.cookie,
+            printed=frozenset(printed),
+            **{"sync": self.sync, **given},
+        )
 
 
 #: What ``--print`` of an executor takes (spec executor/10 "run").

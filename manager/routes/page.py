@@ -60,7 +60,7 @@ class _Page:
     async def document(self, request: web.Request) -> web.Response:
         from pygenvm.schemas import load_yaml
 
-        return answer(load_yaml("manager-api.yaml"))
+        return answer(load_yaml("manager-api"))
 
     async def state(self, request: web.Request) -> web.Response:
         """All that the page shows; later changes come as events."""

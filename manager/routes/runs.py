@@ -161,7 +161,7 @@ def _schema_of(result: bytes | None, run: Run) -> Any:
     if not isinstance(outcome, Return):
         raise RequestError(f"the contract has no schema: {outcome}")
     try:
-        schema = calldata.decode(outcome.payload)
+        schema = calldata.decode(outcome.calldata)
     except ValueError as error:
         raise RequestError(f"the contract's schema cannot be read: {error}") from error
     if isinstance(schema, str):
