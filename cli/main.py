@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from pygenvm.executor.descriptors import take_closed
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runners": ("pygenvm.runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
     "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
+    "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
+    "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
+    "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),
+    "modules": ("pygenvm.modules.cli.modules", "try the language models and the browser that are configured"),
 }
 
 EPILOG = """\
@@ -35,7 +39,7 @@ could not be written (a full disk, a reader that is gone).
 
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
-_OWN_SIGNALS = ("run", "pool")
+_OWN_SIGNALS = ("run", "pool", "llm", "web", "webdriver")
 
 
 def program_version() -> str:
@@ -91,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
-    _take_closed((0, 1, 2))
+    take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
     from pygenvm.cli import streams
@@ -117,7 +121,7 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
 
         termination.install()
     options = _parser(command).parse_args(arguments)
-    _take_closed((options.log_fd,))
+    take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
     with contextlib.nullcontext() if command in _OWN_SIGNALS else _interrupting():
         return int(module.run(options)), getattr(options, "changes", False)
@@ -127,20 +131,6 @@ def _interrupting() -> contextlib.AbstractContextManager[None]:
     from pygenvm.cli import signals
 
     return signals.interrupting()
-
-
-def _take_closed(descriptors: Iterable[int]) -> None:
-    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written."""
-    for number in descriptors:
-        try:
-            os.fstat(number)
-        except OSError:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            if nothing != number:
-                # Above what the process may open, where no socket comes either.
-                with contextlib.suppress(OSError):
-                    os.dup2(nothing, number)
-                os.close(nothing)
 
 
 def _command_of(arguments: list[str]) -> str | None:

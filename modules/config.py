@@ -289,20 +289,14 @@ _TOKEN_CHARS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 def common_settings(document: Mapping[str, Any]) -> CommonSettings:
     """:raises ConfigError: a key is missing or has a value that will not do."""
     fields = Fields(document)
-    address = fields.text("bind_address")
-    try:
-        host_and_port(address)
-    except ValueError as error:
-        raise fields.error("bind_address", str(error), remedy="write HOST:PORT, for example 127.0.0.1:3031") from None
+    bind_address(document)
     token = fields.text("path_token", "")
     if not _TOKEN_CHARS.issuperset(token):
         raise fields.error("path_token", "may only have letters, digits, - and _")
-    level = fields.text("log_level", "info").lower()
-    level = "warn" if level == "warning" else level
-    if level not in LOG_LEVELS:
-        raise fields.error("log_level", f"{_shown(level)} is none of {', '.join(LOG_LEVELS)}")
+    fields.raw("log_disable")
+    log = log_settings(document)
     return CommonSettings(
-        bind_address=address,
+        bind_address=fields.text("bind_address"),
         lua_script_path=fields.text("lua_script_path"),
         vm_count=fields.integer("vm_count", low=1, high=limits.SCRIPT_VMS),
         lua_path=fields.text("lua_path"),
@@ -310,8 +304,8 @@ def common_settings(document: Mapping[str, Any]) -> CommonSettings:
         signer_headers=fields.text_map("signer_headers"),
         threads=fields.integer("threads", low=1),
         blocking_threads=fields.integer("blocking_threads", low=1),
-        log_disable=tuple(filter(None, (part.strip() for part in fields.text("log_disable").split(",")))),
-        log_level=level,
+        log_disable=log.disabled,
+        log_level=log.level,
         path_token=token,
         # The executor waits no longer.
         request_seconds=fields.number("request_seconds", limits.REQUEST_SECONDS, low=1, high=MODULE_ANSWER_SECONDS),
@@ -322,6 +316,39 @@ def common_settings(document: Mapping[str, Any]) -> CommonSettings:
         script_memory_bytes=fields.integer("script_memory_bytes", None, low=1 << 20),
         script_slice_seconds=fields.number("script_slice_seconds", None, low=0.01),
     )
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is logged: from which level on, and patterns of targets that are silent."""
+
+    level: str
+    disabled: tuple[str, ...]
+
+
+def log_settings(document: Mapping[str, Any]) -> LogSettings:
+    """:raises ConfigError: there is no such level."""
+    fields = Fields(document)
+    level = fields.text("log_level", "info").lower()
+    level = "warn" if level == "warning" else level
+    if level not in LOG_LEVELS:
+        raise fields.error("log_level", f"{_shown(level)} is none of {', '.join(LOG_LEVELS)}")
+    parts = fields.text("log_disable", "").split(",")
+    return LogSettings(level, tuple(filter(None, (part.strip() for part in parts))))
+
+
+def bind_address(document: Mapping[str, Any], default: Any = REQUIRED) -> tuple[str, int]:
+    """Host and port.
+
+    :raises ConfigError: they are missing, or no address.
+    """
+    fields = Fields(document)
+    try:
+        return host_and_port(fields.text("bind_address", default))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise fields.error("bind_address", str(error), remedy="write HOST:PORT, for example 127.0.0.1:3031") from None
 
 
 def host_and_port(address: str) -> tuple[str, int]:

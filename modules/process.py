@@ -76,6 +76,7 @@ class Hosted:
         self._part = make(Setup(document, settings, log, metrics, log.secrets))
         self.service = Service(name, settings, self._part.open_session, log=log, metrics=metrics)
         self.grace_seconds = settings.grace_seconds
+        self.blocking_threads = settings.blocking_threads
         self._checking: asyncio.Task[None] | None = None
         self._part_runs = False
 
@@ -137,23 +138,39 @@ class Running(Protocol):
     async def stop(self, grace: float) -> None: ...
 
 
-def run(running: Callable[[], Running], *, log: Logger, grace: float, die_with_parent: bool, threads: int = 4) -> None:
+def run(
+    running: Callable[[], Running],
+    *,
+    log: Logger,
+    grace: float,
+    die_with_parent: bool,
+    threads: int = 4,
+    on_listening: Callable[[str], None] = lambda _address: None,
+) -> None:
     """Run it until SIGTERM or SIGINT, or the end of the parent process.
 
     Sessions have ``grace`` seconds then; a second signal breaks them off.
 
+    :param on_listening: told the address as soon as it can be used.
     :raises ConfigError: it cannot start.
     """
     take_over_logging(log.rationed(limits.LOG_LIBRARY_BYTES))
     _allow_descriptors()
     parent = os.getppid() if die_with_parent else None
     try:
-        asyncio.run(_run(running, log, grace, parent, threads))
+        asyncio.run(_run(running, log, grace, parent, threads, on_listening))
     finally:
         log.flush()
 
 
-async def _run(running: Callable[[], Running], log: Logger, grace: float, parent: int | None, threads: int) -> None:
+async def _run(
+    running: Callable[[], Running],
+    log: Logger,
+    grace: float,
+    parent: int | None,
+    threads: int,
+    on_listening: Callable[[str], None],
+) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="worker"))
     told: asyncio.Queue[str] = asyncio.Queue()
@@ -172,6 +189,7 @@ async def _run(running: Callable[[], Running], log: Logger, grace: float, parent
     try:
         starting.result()
         log.info("listening", address=shown_address(this.address), pid=os.getpid())
+        on_listening(this.address)
         log.info("stopping", reason=await hearing)
     finally:
         hearing.cancel()
@@ -181,8 +199,8 @@ async def _run(running: Callable[[], Running], log: Logger, grace: float, parent
         if not stopping.done():
             log.warn("breaking off", reason=hearing.result())
             await this.stop(0)
-        await stopping
         hearing.cancel()
+        await stopping
         if watching is not None:
             watching.cancel()
     log.info("stopped")

@@ -1,0 +1,21 @@
+"""Descriptors that the process was started without."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+
+def take_closed(descriptors: Iterable[int]) -> None:
+    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written."""
+    for number in descriptors:
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                # Above what the process may open, where no socket comes either.
+                with contextlib.suppress(OSError):
+                    os.dup2(nothing, number)
+                os.close(nothing)
