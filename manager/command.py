@@ -21,10 +21,15 @@ exit codes: 0 told to end; 1 cannot listen, or the configuration cannot be used;
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Serve the operator's HTTP API: runs of executors, permits, versions, modules."
-    parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "manager",
+        help="serve the operator's API: runs, permits, versions, modules",
+        description="Serve the operator's HTTP API: runs of executors, permits, versions, modules.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="address to listen at (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=3999, metavar="N", help="TCP port, 0 for any (default: 3999)")
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen at a Unix socket instead")
