@@ -30,6 +30,20 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    actions = parser.add_subparsers(dest="action", metavar="install|list|remove", prog=parser.prog)
+    install = actions.add_parser(
+        "install", help="install a version of the executor beside this one", allow_abbrev=False
+    )
+    install.add_argument(
+        "source", metavar="WHEEL|VERSION", help="a wheel file of pygenvm, or a version such as v0.2.17"
+    )
+    install.add_argument("--replace", action="store_true", help="if it is installed already, install it anew")
+    remove = actions.add_parser("remove", help="remove an installed version", allow_abbrev=False)
+    remove.add_argument("version", metavar="VERSION", help="such as v0.2.17")
+    listing = actions.add_parser("list", help="show the versions, and from when on each is used", allow_abbrev=False)
+    listing.add_argument("--json", action="store_true", help="print one JSON document")
+    for action in (install, remove, listing):
+        action.add_argument("--root", type=Path, metavar="DIR", help="where executor/vX.Y.Z is (default: ${exeDir}/..)")
     parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="address to listen at (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=3999, metavar="N", help="TCP port, 0 for any (default: 3999)")
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen at a Unix socket instead")
@@ -69,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.manager.settings import is_loopback, read_settings
     from pygenvm.modules.config import ConfigError
 
+    if options.action is not None:
+        from pygenvm.manager import installing
+
+        return installing.run(options)
     if options.print_config:
         sys.stdout.write((files("pygenvm.manager") / "default.yaml").read_text(encoding="utf-8"))
         return 0

@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 from aiohttp import web
-from pygenvm.manager.modules import MODULES, ModuleName
 
 from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.manager import limits
 from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
+from pygenvm.manager.modules import MODULES, ModuleName
 from pygenvm.manager.requests import Members, answer, read_json
 from pygenvm.modules.config import ConfigError
 
