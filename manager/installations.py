@@ -142,7 +142,7 @@ def _seed(cache: Path) -> None:
         ours = cache_root()
     except ConfigError:
         return
-    for name in ("runners", "sources"):
+    for name in ("runners", "sources", "executor"):
         if (ours / name).is_dir():
             shutil.copytree(ours / name, cache / name, copy_function=_link, dirs_exist_ok=True)
     (cache / "registry").mkdir(exist_ok=True)
