@@ -40,10 +40,10 @@ from pygenvm.executor.run.supervisor import RunOptions
 from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
+from pygenvm.executor.spawn.process import own_command
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.spec import Permissions
 from pygenvm.executor.subvm.wasmtime_c import Linker
-from pygenvm.localnet.executors.process import own_command
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runners": ("pygenvm.runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
     "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
+    "manager": ("pygenvm.manager.command", "serve the operator's API, and install versions of the executor"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),
@@ -40,7 +41,7 @@ could not be written (a full disk, a reader that is gone).
 
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
-_OWN_SIGNALS = ("run", "pool", "llm", "web", "webdriver")
+_OWN_SIGNALS = ("run", "pool", "manager", "llm", "web", "webdriver")
 
 
 def program_version() -> str:

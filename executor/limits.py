@@ -266,6 +266,12 @@ POOL_READY_SECONDS = 4.0 * COMPILE_SECONDS
 POOL_END_SECONDS = 5.0
 #: Bytes at the end of a template's stderr that are looked at for why it has ended.
 POOL_STDERR_BYTES = 4096
+#: Bytes kept from the start and from the end of each output stream of a run, where nothing else is asked for; what is
+#: between is counted and dropped.
+OUTPUT_HEAD_BYTES = 64 << 10
+OUTPUT_TAIL_BYTES = 64 << 10
+#: What one read of an output pipe may bring.
+OUTPUT_READ_BYTES = 64 << 10
 #: An executor that dies idle at less than this age is only replaced when the next job comes.
 POOL_IDLE_SECONDS_MIN = 1.0
 

@@ -8,11 +8,6 @@ from __future__ import annotations
 RUN_SECONDS = 60.0
 #: Seconds between that request and the kill of an executor that does not end.
 RUN_GRACE_SECONDS = 5.0
-#: Bytes kept from the start and from the end of each output stream of a run; what is between is counted and dropped.
-OUTPUT_HEAD_BYTES = 64 << 10
-OUTPUT_TAIL_BYTES = 64 << 10
-#: What one read of an output pipe may bring.
-OUTPUT_READ_BYTES = 64 << 10
 
 #: Nodes of one transaction, the leader among them; and validators that run at the same time.
 NODES = 100

@@ -16,3 +16,10 @@ DIRECTORY = Path(__file__).parent
 def load(name: str) -> Any:
     """Parsed content of ``<name>.json`` of this folder, e.g. ``load("versions")``."""
     return json.loads((DIRECTORY / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def load_yaml(name: str) -> Any:
+    """The same of ``<name>.yaml``."""
+    import yaml
+
+    return yaml.safe_load((DIRECTORY / f"{name}.yaml").read_text(encoding="utf-8"))

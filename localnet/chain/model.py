@@ -11,9 +11,9 @@ from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.hints import Explanation
-from pygenvm.localnet.executors.output import Captured
 
 if TYPE_CHECKING:
     from pygenvm.localnet.sources import Source

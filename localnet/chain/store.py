@@ -35,6 +35,7 @@ from pygenvm.executor.host_protocol.codec import SLOT_BYTES
 from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import (
@@ -53,7 +54,6 @@ from pygenvm.localnet.chain.model import (
 )
 from pygenvm.localnet.chain.overlay import PAGE_BYTES
 from pygenvm.localnet.errors import DatabaseError
-from pygenvm.localnet.executors.output import Captured
 
 #: "gvmL"; tells our files from other SQLite files.
 APPLICATION_ID = 0x67766D4C

@@ -18,8 +18,9 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.endpoint import UnixEndpoint
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.server import LEFT, Listener, Session, listen
+from pygenvm.executor.spawn import SpawnError, StartedExecutor
+from pygenvm.executor.spawn.output import Captured, capture, output_pipe
 from pygenvm.localnet.errors import ExecutorError
-from pygenvm.localnet.executors.output import Captured, capture, output_pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +65,6 @@ class Executor(Protocol):
         ...
 
 
-class StartedExecutor(Protocol):
-    """An executor that has been started for one run."""
-
-    def terminate(self) -> None:
-        """Ask it to end (SIGTERM); does nothing once it has ended."""
-
-    def kill(self) -> None:
-        """End it and everything that it has started, at once."""
-
-    async def wait(self) -> int:
-        """Exit code, or minus the number of the signal that ended it.
-
-        :raises ExecutorError: nobody knows.
-        """
-        ...
-
-
 class StartingExecutor(ABC):
     """An :class:`Executor`; how one is started is left to subclasses."""
 
@@ -92,7 +76,7 @@ class StartingExecutor(ABC):
     async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:
         """An executor that writes to copies of the three descriptors.
 
-        :raises ExecutorError: it cannot be started.
+        :raises SpawnError: it cannot be started.
         """
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
@@ -102,6 +86,8 @@ class StartingExecutor(ABC):
                 address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
                 async with listen(lambda: host, address) as listener:
                     return await self._run(listener, _arguments(address, request), request.timeout)
+        except SpawnError as error:
+            raise ExecutorError(str(error)) from error
         except OSError as error:
             raise ExecutorError(f"cannot listen for the executor: {error}") from error
 
@@ -125,7 +111,7 @@ class StartingExecutor(ABC):
                 for task in (*streams, session):
                     task.cancel()
                 await asyncio.gather(*streams, session, return_exceptions=True)
-                with contextlib.suppress(ExecutorError):
+                with contextlib.suppress(SpawnError):
                     await executor.wait()
         seconds = time.monotonic() - started
         return RunReport(status, failure, timed_out, captured[0], captured[1], captured[2], seconds)

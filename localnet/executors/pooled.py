@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator, Sequence
 
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PooledRun, PoolError
+from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
+from pygenvm.executor.spawn import StartedExecutor
+from pygenvm.executor.spawn.pooled import start_pooled
+from pygenvm.executor.spawn.process import own_command
 from pygenvm.localnet import limits
-from pygenvm.localnet.errors import ExecutorError
-from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartedExecutor, StartingExecutor
-from pygenvm.localnet.executors.process import ExecutorProcess, own_command
+from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
+from pygenvm.localnet.executors.process import ExecutorProcess
 
 
 class PooledExecutor(StartingExecutor):
@@ -37,29 +38,7 @@ class PooledExecutor(StartingExecutor):
         self._pool.close()
 
     async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:
-        try:
-            return _FromPool(await self._pool.run(arguments, stdout=stdout, stderr=stderr, log=log))
-        except PoolError as error:
-            raise ExecutorError(str(error)) from error
-
-
-class _FromPool:
-    """A :class:`StartedExecutor` that belongs to a template."""
-
-    def __init__(self, run: PooledRun) -> None:
-        self._run = run
-
-    def terminate(self) -> None:
-        self._run.signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._run.kill()
-
-    async def wait(self) -> int:
-        try:
-            return await self._run.wait()
-        except PoolError as error:
-            raise ExecutorError(str(error)) from error
+        return await start_pooled(self._pool, arguments, stdout=stdout, stderr=stderr, log=log)
 
 
 @contextlib.contextmanager

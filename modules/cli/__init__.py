@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 #: Subcommand, the module that implements it and its line in ``--help``.
@@ -29,16 +30,17 @@ exit codes: 0 told to end; 1 it could not start (why is on stderr); 2 bad comman
 _INTERRUPTED = 130
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+def main(argv: list[str] | None = None, more: Mapping[str, tuple[str, str]] | None = None) -> int:
+    """Entry point; returns the exit code. ``more`` are commands of parts that stand above the services."""
     from pygenvm.executor.descriptors import take_closed
 
     take_closed((0, 1, 2))
     arguments = sys.argv[1:] if argv is None else argv
     command = next((word for word in arguments if not word.startswith("-")), None)
-    options = _parser(command).parse_args(arguments)
+    commands = {**COMMANDS, **(more or {})}
+    options = _parser(command, commands).parse_args(arguments)
     try:
-        status = int(sys.modules[COMMANDS[options.command][0]].run(options))
+        status = int(sys.modules[commands[options.command][0]].run(options))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -50,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
+def _parser(command: str | None, known: Mapping[str, tuple[str, str]]) -> argparse.ArgumentParser:
     class ShowVersion(argparse.Action):
         def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
             from importlib.metadata import version
@@ -67,7 +69,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=parser.prog)
-    for name, (module, text) in COMMANDS.items():
+    for name, (module, text) in known.items():
         if name == command:
             __import__(module)
             sys.modules[module].add_parser(commands)

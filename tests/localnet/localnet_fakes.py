@@ -12,8 +12,8 @@ from pygenvm.executor.outcome import Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, StorageType
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet.executors.base import RunReport, RunRequest
-from pygenvm.localnet.executors.output import Captured
 
 DATA_SLOT = bytes(32)
 

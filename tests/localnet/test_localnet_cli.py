@@ -14,11 +14,11 @@ import pytest
 from pygenvm.cli.main import main
 from pygenvm.executor.outcome import InternalError, VMError
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import errors, limits
 from pygenvm.localnet.chain import accounts, explain
 from pygenvm.localnet.cli import default_database
 from pygenvm.localnet.executors.base import RunReport, RunRequest
-from pygenvm.localnet.executors.output import Captured
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
 

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from pygenvm.executor.limits import HOST_REQUEST_BYTES
+from pygenvm.executor.limits import HOST_REQUEST_BYTES, OUTPUT_HEAD_BYTES
 from pygenvm.executor.outcome import InternalError, Return, VMError
-from pygenvm.localnet import limits
+from pygenvm.executor.spawn.output import Captured, Output
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.errors import ExecutorError
-from pygenvm.localnet.executors.output import Captured
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.net import LocalNet
 from tests.support.networks import state_of
@@ -70,9 +69,7 @@ def test_only_the_last_result_line_is_taken_off(net: LocalNet) -> None:
 
 @pytest.mark.parametrize("written", [0, 10, 99, 100, 101, 149, 150, 151, 1000])
 @pytest.mark.parametrize("end_length", [1, 50, 99, 400])
-def test_taking_the_end_off_a_shortened_stream(monkeypatch: pytest.MonkeyPatch, written: int, end_length: int) -> None:
-    monkeypatch.setattr(limits, "OUTPUT_HEAD_BYTES", 100)
-    monkeypatch.setattr(limits, "OUTPUT_TAIL_BYTES", 50)
+def test_taking_the_end_off_a_shortened_stream(written: int, end_length: int) -> None:
     stream = (b"0123456789" * 100)[:written]
     end = b"e" * end_length
     left = _captured(stream + end).without_end(end)
@@ -82,9 +79,7 @@ def test_taking_the_end_off_a_shortened_stream(monkeypatch: pytest.MonkeyPatch, 
 
 
 def _captured(data: bytes) -> Captured:
-    from pygenvm.localnet.executors.output import Output
-
-    output = Output()
+    output = Output(100, 50)
     for start in range(0, len(data), 7):
         output.feed(data[start : start + 7])
     return output.captured()
@@ -98,7 +93,7 @@ def test_endless_output_ends_with_timeout_and_little_memory(tmp_path: Path) -> N
     make_net(tmp_path)
     receipt = make_net(tmp_path, timeout=1.0).call("fake", "flood").receipt
     assert receipt.outcome == VMError("timeout")
-    assert receipt.stdout.head == b"x" * limits.OUTPUT_HEAD_BYTES
+    assert receipt.stdout.head == b"x" * OUTPUT_HEAD_BYTES
     assert set(receipt.stdout.tail) == {ord("x")}
     assert receipt.stdout.dropped > 0
     assert receipt.number is None

@@ -18,6 +18,7 @@ from pygenvm.executor.host_protocol.host import HostErrorReply
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives.abi import HostErrorCode
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import (
@@ -32,7 +33,6 @@ from pygenvm.localnet.chain.model import (
 from pygenvm.localnet.chain.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
-from pygenvm.localnet.executors.output import Captured
 from tests.support.paths import ROOT
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]

@@ -11,12 +11,12 @@ import pytest
 
 from pygenvm.executor.outcome import UserError, VMError
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import arguments
 from pygenvm.localnet.arguments import Signature, misfit, written_signature
 from pygenvm.localnet.chain import Receipt, calldata_of_call
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.model import Kind, Status, Transaction
-from pygenvm.localnet.executors.output import Captured
 from pygenvm.localnet.failure import FAILURE_LINES, explain_failure, lines
 from pygenvm.localnet.sources import Source
 from pygenvm.localnet.tracebacks import take_apart

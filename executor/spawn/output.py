@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from pygenvm.localnet import limits
+from pygenvm.executor import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,19 @@ class Captured:
 
 
 class Output:
-    """Keeps the start and the end of a stream."""
+    """Keeps the start and the end of a stream, at most ``head`` and ``tail`` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, head: int = limits.OUTPUT_HEAD_BYTES, tail: int = limits.OUTPUT_TAIL_BYTES) -> None:
+        self._head_max, self._tail_max = head, tail
         self._head = bytearray()
         self._tail = bytearray()
         self._dropped = 0
 
     def feed(self, data: bytes) -> None:
-        room = limits.OUTPUT_HEAD_BYTES - len(self._head)
+        room = self._head_max - len(self._head)
         self._head += data[:room]
         self._tail += data[room:]
-        surplus = len(self._tail) - limits.OUTPUT_TAIL_BYTES
+        surplus = len(self._tail) - self._tail_max
         if surplus > 0:
             del self._tail[:surplus]
             self._dropped += surplus
@@ -64,9 +65,9 @@ class Output:
         return Captured(bytes(self._head), bytes(self._tail), self._dropped)
 
 
-async def capture(stream: asyncio.StreamReader) -> Captured:
+async def capture(stream: asyncio.StreamReader, output: Output | None = None) -> Captured:
     """Reads a stream to its end."""
-    output = Output()
+    output = output or Output()
     while data := await stream.read(limits.OUTPUT_READ_BYTES):
         output.feed(data)
     return output.captured()

@@ -1,0 +1,71 @@
+"""What the manager itself knows of contract code: major version, and place in storage (spec modules/04 §8)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import signal
+from datetime import datetime
+from typing import Any
+
+from pygenvm.executor.primitives.abi import CODE_SLOT
+from pygenvm.executor.spawn.process import die_with_parent
+from pygenvm.manager import limits
+from pygenvm.manager.errors import RequestError
+from pygenvm.manager.versions import Executors
+
+_MAJOR = re.compile(rb"v?([0-9]{1,5})(?:\.|\Z)")
+
+
+async def detect_major(executors: Executors, code: bytes, time: datetime) -> int:
+    """The major version that ``code`` asks for, at most the greatest at ``time``.
+
+    :raises RequestError: there is no executor at that time.
+    """
+    greatest, executor = executors.probe(time)
+    match = _MAJOR.match(await _declared_version(executor.command, code))
+    return min(int(match[1]), greatest) if match else greatest
+
+
+async def _declared_version(command: tuple[str, ...], code: bytes) -> bytes:
+    """What ``genvm parse-version-pattern`` prints; nothing if it fails or takes too long."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            "parse-version-pattern",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    except OSError as error:
+        raise RequestError(f"cannot start {command[0]}: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(limits.PROBE_SECONDS):
+            printed, _ = await process.communicate(code)
+    except TimeoutError:
+        return b""
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    return printed[: limits.PROBE_OUTPUT_BYTES] if process.returncode == 0 else b""
+
+
+def deploy_writes(code: bytes) -> list[tuple[bytes, bytes]]:
+    """The writes into the storage of a new contract: key (slot, then offset as u32 LE), and value."""
+    return [
+        (CODE_SLOT + (0).to_bytes(4, "little"), len(code).to_bytes(4, "little")),
+        (CODE_SLOT + (4).to_bytes(4, "little"), code),
+    ]
+
+
+def as_json(writes: list[tuple[bytes, bytes]], *, arrays: bool) -> list[list[Any]]:
+    """Each byte string in standard base64, or as an array of numbers."""
+    if arrays:
+        return [[list(key), list(value)] for key, value in writes]
+    return [[base64.b64encode(part).decode("ascii") for part in write] for write in writes]

@@ -1,0 +1,103 @@
+"""Reading requests: bounded bodies, JSON with named members, and errors that say what is wrong (spec modules/04 §2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from pygenvm.executor.json_text import parse_json
+from pygenvm.manager import limits
+from pygenvm.manager.errors import RequestError
+from pygenvm.manager.versions import parse_time
+
+T = TypeVar("T")
+TIMESTAMP_HEADER: Final = "Deployment-Timestamp"
+_REQUIRED: Final[Any] = object()
+_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false", dict: "an object", list: "an array"}
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    """JSON."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """:raises RequestError: it is too big."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise RequestError(f"the body has more than {limits.BODY_BYTES} bytes") from None
+
+
+async def read_json(request: web.Request) -> Members:
+    """The body as a JSON object, whatever its content type says.
+
+    :raises RequestError: it is none.
+    """
+    body = await read_body(request)
+    try:
+        value = parse_json(body.decode("utf-8"), max_chars=limits.BODY_BYTES, max_depth=limits.JSON_DEPTH)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RequestError(f"the body must be a JSON object, not {_kind(value)}")
+    return Members(value)
+
+
+class Members:
+    """The members of a JSON object; others than are asked for are ignored."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def get(self, name: str, kind: type[T], default: T | None = _REQUIRED) -> T:
+        """:raises RequestError: it is missing, or something else."""
+        value = self._values.get(name)
+        if value is None:
+            if default is _REQUIRED:
+                raise RequestError(f"{name} is missing; it must be {_NAMES[kind]}")
+            return default  # type: ignore[return-value]
+        if type(value) is not kind:
+            raise RequestError(f"{name} must be {_NAMES[kind]}, not {_kind(value)}")
+        return value
+
+    def number(self, name: str, low: int, high: int, default: int | None = None) -> int:
+        """:raises RequestError: missing, no whole number, or out of range."""
+        value: int = self.get(name, int, _REQUIRED if default is None else default)
+        if not low <= value <= high:
+            raise RequestError(f"{name} must be from {low} to {high}, not {value:.20g}")
+        return value
+
+    def time(self, name: str, header: str | None = None) -> datetime:
+        """An RFC 3339 text; that of ``header`` where the member is missing.
+
+        :raises RequestError: it is missing, or none.
+        """
+        text = self.get(name, str) if header is None else self.get(name, str, header)
+        try:
+            return parse_time(text)
+        except ValueError as error:
+            raise RequestError(f"{name}: {error}") from error
+
+
+def deployment_time(request: web.Request) -> datetime:
+    """The time in the header of requests whose body is contract code.
+
+    :raises RequestError: it is missing or malformed.
+    """
+    text = request.headers.get(TIMESTAMP_HEADER)
+    if text is None:
+        raise RequestError(f"the header {TIMESTAMP_HEADER} is missing; it must be an RFC 3339 date and time")
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise RequestError(f"{TIMESTAMP_HEADER}: {error}") from error
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else _NAMES.get(type(value), "a number with a fraction")
