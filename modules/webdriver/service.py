@@ -199,7 +199,7 @@ class RenderingService:
     async def _answer_render(self, request: web.Request) -> web.Response:
         begun = time.monotonic()
         try:
-            wanted = self._wanted(request.query)
+            wanted = self.wanted(request.query)
         except BadQuery as error:
             return _error(400, str(error))
         try:
@@ -244,8 +244,10 @@ class RenderingService:
     async def _answer_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    def _wanted(self, query: Mapping[str, str]) -> RenderRequest:
-        """:raises BadQuery: it cannot be done."""
+    def wanted(self, query: Mapping[str, str]) -> RenderRequest:
+        """What a query asks for, within the bounds of the settings.
+
+        :raises BadQuery: it cannot be done."""
         url = query.get("url", "")
         if not url:
             raise BadQuery("Missing url parameter")
@@ -274,7 +276,7 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         number = math.nan
     if not number >= 0:
-        raise BadQuery(f"Invalid {name}. Must be a number that is not negative")
+        raise BadQuery(f"Invalid {name}. Must be a number, 0 or more")
     return number
 
 
