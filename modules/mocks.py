@@ -8,7 +8,7 @@ local network read them from a YAML file::
     llm:
       "capital of (France|Italy)": Paris         # a text, anything that JSON has, or true and false for a verdict
       "score":
-        answer: {score: 0.5}
+        answer: {score: 5}
         delay_seconds: 1.5
       "flaky":
         fail: {cause: STATUS_NOT_OK, status: 429}  # all members of the failure's context besides cause and fatal

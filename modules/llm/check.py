@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import zlib
 from collections.abc import Mapping
@@ -190,14 +189,16 @@ def _dot() -> bytes:
 # --- /llm/check -----------------------------------------------------------------------------------
 
 
-async def check_configs(request: Any, environ: Mapping[str, str] = os.environ) -> list[dict[str, Any]]:
-    """Each prompt with each configuration, in text mode (spec modules/04 §9).
+async def check_configs(configs: Any, prompts: Any, environ: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each prompt with each configuration, in text mode, in this order (spec modules/04 §9).
 
-    :param request: ``{"configs": [{host, provider, model, key}], "test_prompts": [prompt]}``.
-    :raises ConfigError: it is something else. What providers do is no exception: it stands in the answer.
+    :param configs: a list of ``{host, provider, model, key}``, in whose texts ``${ENV[NAME]}`` is replaced.
+    :param prompts: a list of internal prompts (spec modules/02 §4).
+    :raises ConfigError: they are something else. What providers do is no exception: it stands in the answer.
     """
-    fields = Fields(request)
-    configs, prompts = (_list(fields, name) for name in ("configs", "test_prompts"))
+    for name, value in (("configs", configs), ("test_prompts", prompts)):
+        if not isinstance(value, list):
+            raise ConfigError("must be a list", key=(name,))
     if len(configs) * len(prompts) > limits.LLM_CHECK_PAIRS:
         raise ConfigError(f"more than {limits.LLM_CHECK_PAIRS} pairs of configurations and prompts")
     backends = [_config(config, index, environ) for index, config in enumerate(configs)]
@@ -225,13 +226,6 @@ async def _answer(backend: Backend, prompt: Prompt, http: HttpClient) -> dict[st
     except TimeoutError:
         return {"available": False, "error": "no answer in time", "response": None}
     return {"available": True, "error": None, "response": answer}
-
-
-def _list(fields: Fields, name: str) -> list[Any]:
-    value = fields.raw(name)
-    if not isinstance(value, list):
-        raise fields.error(name, "must be a list")
-    return value
 
 
 def _config(value: Any, index: int, environ: Mapping[str, str]) -> Backend:

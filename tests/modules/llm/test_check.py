@@ -107,7 +107,7 @@ async def test_configs_of_a_manager(monkeypatch: pytest.MonkeyPatch) -> None:
                 "more": 1,
             },
         ]
-        results = await check_configs({"configs": [config, config], "test_prompts": prompts}, {"A_KEY": KEY})
+        results = await check_configs([config, config], prompts, {"A_KEY": KEY})
     assert results[:2] == [
         {"config_index": 0, "prompt_index": 0, "available": True, "error": None, "response": "first"},
         {"config_index": 0, "prompt_index": 1, "available": True, "error": None, "response": "second"},
@@ -123,19 +123,23 @@ async def test_configs_of_a_manager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("configs", "prompts", "text"),
     [
-        None,
-        [],
-        {},
-        {"configs": {}, "test_prompts": []},
-        {"configs": [{}], "test_prompts": []},
-        {"configs": [{"host": "h", "provider": "x", "model": "m", "key": "k"}], "test_prompts": []},
-        {"configs": [{"host": "${x}", "provider": "ollama", "model": "m", "key": "k"}], "test_prompts": []},
-        {"configs": [], "test_prompts": [{}]},
-        {"configs": [], "test_prompts": [{"user_message": "a", "temperature": 1, "max_tokens": 5, "images": [[256]]}]},
+        (None, [], "configs: must be a list"),
+        ([], {}, "test_prompts: must be a list"),
+        ([5], [], r"configs\[0\]: must be a mapping"),
+        ([{}], [], r"configs\[0\]\.provider: is missing"),
+        (
+            [{"host": "h", "provider": "mock", "model": "m", "key": "k"}],
+            [],
+            r"configs\[0\]\.provider: 'mock' is none of",
+        ),
+        ([{"host": "${x}", "provider": "ollama", "model": "m", "key": "k"}], [], "unknown variable"),
+        ([], [{}], r"test_prompts\[0\]: user_message"),
+        ([], [{"user_message": "a", "temperature": 1, "max_tokens": 5, "images": [[256]]}], r"test_prompts\[0\]"),
+        ([{}] * 100, [{}] * 100, "more than 1000 pairs"),
     ],
 )
-async def test_requests_of_a_manager_that_are_none(request_: Any) -> None:
-    with pytest.raises(ConfigError):
-        await check_configs(request_)
+async def test_requests_of_a_manager_that_are_none(configs: Any, prompts: Any, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        await check_configs(configs, prompts, {})
