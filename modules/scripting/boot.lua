@@ -322,12 +322,13 @@ local left, step = 0, STEP
 local current -- the call whose slice is running
 
 -- Once the instructions are used up every further one fails, so that nobody goes on by catching the error.
+local USED_UP = "the script has used up its " .. INSTRUCTIONS .. " instructions"
 local function hook()
   left = left - step
   if left <= 0 then
     step = 1
     sethook(co_running(), hook, "", 1)
-    error("the script has used up its " .. INSTRUCTIONS .. " instructions", 0)
+    error(USED_UP, 0)
   end
 end
 
@@ -512,6 +513,10 @@ local function slice(id, call, ...)
   if not ok then
     calls[id] = nil
     return failure(first, call.co)
+  end
+  if left <= 0 then -- in a coroutine whose error nobody looked at
+    calls[id] = nil
+    return "failed", USED_UP, ""
   end
   if co_status(call.co) == "dead" then
     calls[id] = nil

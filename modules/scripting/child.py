@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 from pygenvm.modules import limits
 from pygenvm.modules.scripting import surface
 from pygenvm.modules.scripting.frames import ScriptError, Setup, frame_size, pack_frame, unpack_frame
-from pygenvm.modules.scripting.machine import Machine
+from pygenvm.modules.scripting.machine import OUT_OF_MEMORY, Machine
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -66,9 +66,12 @@ def _serve(connection: socket.socket, stream: BinaryIO) -> int:
             case _:
                 machine.cancel(*arguments)
                 continue
-        send(*outcome)
-        if outcome[0] == "failed" and "out of memory" in outcome[2] and machine.is_full():
+        if outcome[0] == "failed" and OUT_OF_MEMORY in outcome[2] and machine.is_full():
+            # First, so that nothing comes here any more when the answer is seen.
+            send("broken", "the script VM was ended because the script keeps too much memory")
+            send(*outcome)
             return 1
+        send(*outcome)
     return 0
 
 
