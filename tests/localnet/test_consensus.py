@@ -168,7 +168,7 @@ async def test_why_a_validator_does_not_agree(
     found = execution_document(execution, {})["transaction"]["validators"]
     seconds = [one.pop("seconds") for one in found["votes"]]
     assert seconds == [0.0] * 5
-    agreeing = [
+    agreeing: list[dict[str, Any]] = [
         {"node": name, "address": address, "vote": "agree", "block": None, "reason": ""}
         for name, address in [("leader", LEADER), *((node.name, node.address) for node in NODES)]
     ]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -93,7 +94,7 @@ class Command:
 
 
 async def ask(session: Answering, url: str) -> Answer:
-    payload = {"method": "GET", "url": url, "headers": {}, "body": None, "sign": False}
+    payload: dict[str, Any] = {"method": "GET", "url": url, "headers": {}, "body": None, "sign": False}
     return decode_answer(await session.ask(encode_request(Request("Request", payload))))
 
 
