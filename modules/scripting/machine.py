@@ -201,13 +201,15 @@ def _source(path: str) -> bytes | None:
         return None
     except (OSError, ValueError) as error:
         raise ScriptError(f"{path}: {error}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ScriptError(f"{path}: not a file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             source = file.read(limits.SCRIPT_SOURCE_BYTES + 1)
-        except OSError as error:
-            raise ScriptError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ScriptError(f"{path}: {error}") from error
+    finally:
+        os.close(descriptor)
     if len(source) > limits.SCRIPT_SOURCE_BYTES:
         raise ScriptError(f"{path}: larger than {limits.SCRIPT_SOURCE_BYTES} bytes")
     return source

@@ -46,9 +46,9 @@ class Scripts:
         script.write_text(source)
         for name, text in (libraries or {}).items():
             (self.folder / name).write_text(text)
-        options: dict[str, Any] = {"lua_path": f"{self.folder}/?.lua", "vm_count": 1} | settings
+        options: dict[str, Any] = {"script": script, "lua_path": f"{self.folder}/?.lua", "vm_count": 1} | settings
         pool = ScriptPool(
-            ScriptSettings(script, **options),
+            ScriptSettings(**options),
             globals_=globals_ or {},
             functions=functions or {},
             pure=pure,
