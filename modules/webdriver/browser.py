@@ -266,8 +266,10 @@ class Chromium:
             else:
                 own_listener = loopback_listener()
                 own_ip, own_port = own_listener.getsockname()
+            script = self._launch_script(choices)
+            stack.callback(script.unlink)
             browser = await playwright.chromium.launch(
-                executable_path=self._launch_script(choices),
+                executable_path=script,
                 args=self._arguments(own_ip),
                 chromium_sandbox=self._sandbox,
                 env=self._environment(),
