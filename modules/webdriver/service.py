@@ -1,8 +1,7 @@
-"""``GET /render`` (spec modules/03 §10): the rendering service, and its command line."""
+"""``GET /render`` (spec modules/03 §10): the rendering service."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import math
 import time
@@ -341,21 +340,6 @@ class _Metrics:
     def loaded(self, size: int, refused: int) -> None:
         self._bytes.inc(size)
         self._refused.inc(refused)
-
-
-# --- made from a configuration ---
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command besides those that all services have."""
-    parser.add_argument("--port", type=int, help="listen on this port of 127.0.0.1; 0: any (default: 4444)")
-    parser.add_argument(
-        "--always-allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="pages may reach this host whatever its address is (repeatable)",
-    )
 
 
 def make(

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from pygenvm.executor import interpreter
 from pygenvm.modules.log import Logger
 from pygenvm.modules.webdriver import processes
 from pygenvm.modules.webdriver.browser import BrowserFailure, Chromium
+from pygenvm.modules.webdriver.folder import PrivateFolder
 from pygenvm.modules.webdriver.locate import BrowserMissing
 from pygenvm.modules.webdriver.service import RenderingService
 from tests.modules.webdriver.support import Client, Internet, Loop, Visitor, require_browser, service, url
@@ -206,57 +208,50 @@ def _counted(chromium: Chromium, loop: Loop) -> tuple[int, int, int, int]:
 
 # --- the whole service ---
 
-SERVICE = """
-import asyncio, sys
-from pygenvm.modules.log import Logger
-from pygenvm.modules.webdriver.service import make
-async def main():
-    made = make({"concurrency": 1, "namespace": sys.argv[1]}, log=Logger(level="error"), port=0)
-    await made.start()
-    print(made.address, made._folder.path, made._chromium._instances[0].pid, flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    await made.stop(5)
-asyncio.run(main())
-"""
-
 
 @contextlib.contextmanager
-def _service_process(namespace: str) -> Iterator[tuple[subprocess.Popen[str], Path, list[int]]]:
-    """Its process, folder and all processes below it."""
-    command = [sys.executable, "-c", SERVICE, namespace]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def _command_process(folder: Path, namespace: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """``genvm-modules webdriver`` with its temporary files in ``folder``, and all processes below it."""
+    configuration = folder / "webdriver.yaml"
+    configuration.write_text(f"bind_address: 127.0.0.1:0\nconcurrency: 1\nnamespace: {namespace}\nlog_level: error\n")
+    ready, theirs = os.pipe()
+    command = interpreter.command("pygenvm.modules.cli", "webdriver", "--config", str(configuration))
+    with subprocess.Popen(
+        [*command, "--ready-fd", str(theirs)], pass_fds=[theirs], env={**os.environ, "TMPDIR": str(folder)}
+    ) as process:
+        os.close(theirs)
         try:
-            assert process.stdout is not None
-            address, folder, _ = process.stdout.readline().split()
+            with open(ready) as told:
+                address = json.loads(told.readline())["listening"]
             assert Client(address).get("/health").status == 200
-            yield process, Path(folder), processes.tree(process.pid)
+            yield process, processes.tree(process.pid)
         finally:
             process.kill()
 
 
 @pytest.mark.parametrize("namespace", ["auto", "off"])
-def test_service_that_is_killed_leaves_no_browser(namespace: str) -> None:
+def test_command_that_is_killed_leaves_no_browser(namespace: str, tmp_path: Path) -> None:
     require_browser()
-    with _service_process(namespace) as (process, folder, below):
+    with _command_process(tmp_path, namespace) as (process, below):
         assert len(below) > 3
         process.kill()
         process.wait()
         _eventually(lambda: not any(map(processes.is_alive, below)))
-    if folder.exists():
-        # The next one takes the rest away.
-        with _service_process(namespace) as (_, other, _):
-            assert other != folder
-            assert not folder.exists()
+    # The next one takes the rest away, with what an earlier one has left.
+    (tmp_path / "genvm-webdriver-old").mkdir()
+    (tmp_path / "genvm-webdriver-old" / "lock").touch()
+    folder = PrivateFolder(tmp_path)
+    assert [path.name for path in tmp_path.glob("genvm-webdriver-*")] == [folder.path.name]
+    folder.close()
 
 
-def test_service_that_ends_leaves_nothing() -> None:
+def test_command_that_ends_leaves_nothing(tmp_path: Path) -> None:
     require_browser()
-    with _service_process("auto") as (process, folder, below):
-        assert folder.exists()
-        process.communicate("\n", timeout=15)
-        assert process.returncode == 0
+    with _command_process(tmp_path, "auto") as (process, below):
+        process.terminate()
+        assert process.wait(15) == 0
         assert not any(map(processes.is_alive, below))
-        assert not folder.exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["webdriver.yaml"]
 
 
 def test_stopping_lets_pages_finish(loop: Loop, internet: Internet) -> None:
