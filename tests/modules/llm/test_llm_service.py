@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from contextlib import asynccontextmanager
@@ -256,7 +257,13 @@ async def test_models_that_cannot_are_not_asked(tmp_path: Path) -> None:
     async with serving(chat("blind")) as blind, serving(chat('{"a": 1}')) as able:
         config = document(
             blind=backend(blind.host, model={"supports_json": False, "supports_image": False}),
-            able=backend(able.host, models={"no": {}, "yes": {"supports_json": True, "supports_image": True}}),
+            able=backend(
+                able.host,
+                models={
+                    "no": {},
+                    "yes": {"supports_json": True, "supports_image": True, "use_max_completion_tokens": True},
+                },
+            ),
         )
         async with service(tmp_path, config) as llm, llm.session() as client:
             assert data(await client.prompt()) == "blind"
@@ -264,6 +271,8 @@ async def test_models_that_cannot_are_not_asked(tmp_path: Path) -> None:
             assert data(await client.prompt(images=[PNG])) == '{"a": 1}'
             assert data(await client.prompt(images=[PNG], format="json")) == {"a": 1}
     assert len(blind.got) == 1
+    assert {"max_completion_tokens", "max_tokens"} & set(blind.got[0].body) == {"max_tokens"}
+    assert {"max_completion_tokens", "max_tokens"} & set(able.got[0].body) == {"max_completion_tokens"}
     assert {got.body["model"] for got in able.got} == {"yes"}
 
 
@@ -601,6 +610,32 @@ async def test_a_key_is_found_nowhere(tmp_path: Path, provider: str) -> None:
     for form in (key, json.dumps(key)[1:-1], "0123456789"):
         assert form not in seen
     assert "***" in seen
+
+
+@pytest.mark.parametrize("code", [200, 401])
+async def test_a_script_never_gets_a_key_that_a_server_says(tmp_path: Path, code: int) -> None:
+    """It could hide the key from whoever looks for it on the way out."""
+    script = """
+        local lib, llm = require("lib-genvm"), require("lib-llm")
+        local function hidden(value) return lib.rs.base64_encode(lib.rs.json_stringify(value)) end
+        function ExecPrompt(ctx, args)
+          local mapped = llm.exec_prompt_transform(args)
+          local ask = {provider = "a", model = "m", prompt = mapped.prompt, format = "text"}
+          local ok, result = pcall(llm.rs.exec_prompt_in_provider, ctx, ask)
+          if not ok then result = lib.rs.as_user_error(result) end
+          return {data = hidden(result), consumed_gen = 0}
+        end
+        function ExecPromptTemplate() end
+    """
+    said = chat(f"your key is {KEY}") | {"error": KEY}
+    async with (
+        serving(status(code, said, X_Key=KEY)) as server,
+        service(tmp_path, document(a=backend(server.host)), script=script) as llm,
+        llm.session() as client,
+    ):
+        seen = base64.b64decode(data(await client.prompt())).decode()
+    assert "***" in seen
+    assert KEY not in seen
 
 
 async def test_a_script_sees_neither_keys_nor_hosts(tmp_path: Path) -> None:
