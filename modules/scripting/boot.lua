@@ -224,7 +224,7 @@ local function put_key(out, k)
     local kind = type(k)
     add_string(out, (kind == "number" or kind == "boolean") and tostring(k) or kind)
   else
-    error("a " .. type(k) .. " cannot be a key", 0)
+    error("a key can be a string or an integer, not a " .. (mtype(k) or type(k)), 0)
   end
 end
 

@@ -26,7 +26,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 def main(argv: list[str]) -> int:
     number, parent = map(int, argv)
-    _harden(number, parent)
+    _harden(parent)
     with socket.socket(fileno=number) as connection, connection.makefile("rb") as stream:
         try:
             return _serve(connection, stream)
@@ -89,17 +89,13 @@ def _imported(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _harden(connection: int, parent: int) -> None:
-    """Keep nothing but the socket, and end with the service even while Lua does not come back."""
+def _harden(parent: int) -> None:
+    """End with the service even while Lua does not come back, and gain nothing. (Nothing was inherited but the socket.)"""
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.chdir("/")
-    # The standard three are /dev/null.
-    os.closerange(3, connection)
-    os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         _limit(kind, 0)
 
