@@ -90,7 +90,7 @@ def _imported(place: str) -> Any:
 
 
 def _harden(parent: int) -> None:
-    """End with the service even while Lua does not come back, and gain nothing. (Nothing was inherited but the socket.)"""
+    """End with the service even while Lua does not come back. (Nothing was inherited but the socket.)"""
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
