@@ -90,17 +90,17 @@ async def _check_backend(backend: Backend, http: HttpClient, secrets: Secrets, s
         return [_failed(backend, model, why, remedy) for model in backend.models.values()]
     try:
         # One after the other: limits per minute hold for whole accounts.
-        return [await _check_model(backend, provider, model, secrets, seconds) for model in backend.models.values()]
+        return [await _check_model(backend, provider, model, seconds) for model in backend.models.values()]
     finally:
         await provider.close()
 
 
-async def _check_model(backend: Backend, provider: Provider, model: Model, secrets: Secrets, seconds: float) -> Check:
+async def _check_model(backend: Backend, provider: Provider, model: Model, seconds: float) -> Check:
     began = time.monotonic()
     error = await _failure(provider, model, _TEXT, "text", seconds)
     latency = time.monotonic() - began
     if error is not None:
-        return _failed(backend, model, secrets.mask(_told(error)), _remedy(error, backend))
+        return _failed(backend, model, _told(error), _remedy(error, backend))
     json_error = await _failure(provider, model, _JSON, "json", seconds) if model.supports_json else None
     picture = Prompt(_TEXT.user_message, None, 0.0, _TOKENS, images=(_dot(),))
     image_error = await _failure(provider, model, picture, "text", seconds) if model.supports_image else None
@@ -114,7 +114,7 @@ async def _check_model(backend: Backend, provider: Provider, model: Model, secre
         json=json_error is None if model.supports_json else None,
         image=image_error is None if model.supports_image else None,
         price=_shown(model.price),
-        error=secrets.mask("; ".join(problems)),
+        error="; ".join(problems),
         remedy="set supports_json or supports_image to false where it does not work" if problems else "",
     )
 
@@ -222,7 +222,7 @@ async def _answer(backend: Backend, prompt: Prompt, http: HttpClient) -> dict[st
         async with asyncio.timeout(limits.LLM_CALL_SECONDS):
             answer = answer_of(await provider.ask(model, prompt, "text", Asker()), "text")
     except ModuleError as error:
-        return {"available": False, "error": secrets.mask(_told(error)), "response": None}
+        return {"available": False, "error": _told(error), "response": None}
     except TimeoutError:
         return {"available": False, "error": "no answer in time", "response": None}
     return {"available": True, "error": None, "response": answer}
