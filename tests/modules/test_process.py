@@ -167,7 +167,7 @@ def test_a_signal_while_it_starts_ends_it() -> None:
 
 
 def test_a_part_that_does_not_start_is_stopped() -> None:
-    with slow_service(fails="start") as process:
+    with started([sys.executable, "-c", PROGRAM, "30", "start", ""]) as process:
         status, records, stderr = process.ended()
     assert status == 1
     assert messages(records) == ["part stopped"]
@@ -324,7 +324,7 @@ def test_the_printed_configuration_explains_every_common_key(name: str) -> None:
     lines = finished(name, "--print-config").stdout.splitlines()
     for field in fields(CommonSettings):
         (at,) = [at for at, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{field.name}:")]
-        assert any(line.startswith("#") for line in lines[max(0, at - 3) : at]), field.name
+        assert any(line.startswith("#") for line in lines[max(0, at - 5) : at]), field.name
 
 
 BAD = {
