@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -411,3 +412,28 @@ def test_commands_at_the_same_time_share_one_module(
     assert [process.returncode for process in running] == [0, 0], told
     assert sorted(err for _, err in told) == ["", "starting the web module\n"]
     assert len(list(author_modules.glob("*.json"))) == 1
+
+
+def test_an_interrupt_during_a_request(headline: Local, project: Path, tmp_path: Path) -> None:
+    """Neither the command nor its executor waits for an answer, and no folder is left."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (project / "mocks.yaml").write_text("web: [{url: example.com, never: true}]")
+    words = ["call", "update", "--args", '["https://example.com/"]', "--mocks", "mocks.yaml"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pygenvm.cli.main", "local", *words],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        # The configuration of the executor, then the socket of the run.
+        while len(list(temporary.glob("*/*"))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.5)
+        command.send_signal(signal.SIGTERM)
+        _, err = command.communicate(timeout=PATIENCE_SECONDS)
+    assert command.returncode == 130
+    assert err.startswith("genvm local: interrupted: ")
+    assert list(temporary.iterdir()) == []
