@@ -146,6 +146,7 @@ def find(mocks: Sequence[Mock], text: str, *more: str, method: str | None = None
 def find_for(request: Request, answers: MockAnswers, node: str = "") -> Mock:
     """The mock that answers a request. :raises NoMock: there is none."""
     payload = request.payload
+    method: str | None
     match request.name:
         case "Render":
             mocks, text, method = answers.web, payload["url"], "GET"
