@@ -63,12 +63,27 @@ programs (--json):
   One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
-  internal_error; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor, interrupted,
-  internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances, storage, stdout,
-  stderr), delivered. view: contract, result, stdout, stderr.
+  internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
+  interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances,
+  storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
+  view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
+
+language models and the web:
+  The modules for that are started when a contract asks; they stay for the next commands, and end after ten minutes
+  without one. The web is live, under the rules of nodes: http and https at public hosts. Language models are those
+  whose key is in the environment (OPENAIKEY, ANTHROPICKEY, GEMINIKEY, XAIKEY, HEURISTKEY). --llm-config and
+  --web-config have the keys that `genvm-modules llm --print-config` (or web) explains; only those that are to be others
+  need to be there. --mocks FILE answers for both instead:
+      llm: {"capital of France": Paris}
+      web: {"example.com/price": '{"price": 42.5}'}
+
+validators:
+  --validators 5 runs a leader and four validators. Each is a node that asks the modules for itself; a validator gets
+  the leader's results of nondet blocks, judges them, and compares the rest. Every node has one vote, the leader's is
+  for itself. If no more than half of them agree, the transaction is undetermined: nothing changes, exit code 1.
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -82,9 +97,9 @@ messages:
   Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One
   that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
 
-exit codes: 0 done; 1 the contract failed, nothing changed (lint: there are errors); 2 bad command line or arguments,
-            nothing was run; 3 the executor or the database failed; 4 done, but the output could not be written
-            (genvm local log has what was done); 130 interrupted
+exit codes: 0 done; 1 the contract failed, or validators did not agree, and nothing changed (lint: there are errors);
+            2 bad command line or arguments, nothing was run; 3 the executor, a module or the database failed; 4 done,
+            but the output could not be written (genvm local log has what was done); 130 interrupted
 """
 
 

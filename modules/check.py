@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient
-from pygenvm.modules.log import Logger, Secrets
+from pygenvm.modules.log import Logger
 
 State = Literal["ok", "failed", "skipped"]
 
@@ -36,14 +36,14 @@ class Row:
     remedy: str = ""
 
 
-async def check_models(document: Mapping[str, Any], *, seconds: float, secrets: Secrets) -> list[Row]:
+async def check_models(document: Mapping[str, Any], *, seconds: float) -> list[Row]:
     """One row for each model of an LLM configuration.
 
     :raises ConfigError: the configuration will not do.
     """
     from pygenvm.modules.llm.check import check_backends
 
-    rows = [
+    return [
         Row(
             kind="model",
             name=f"{check.backend}/{check.model}" if check.model else check.backend,
@@ -53,12 +53,11 @@ async def check_models(document: Mapping[str, Any], *, seconds: float, secrets: 
             json=check.json,
             image=check.image,
             price=check.price,
-            error=secrets.mask(check.error),
+            error=check.error,
             remedy=check.remedy,
         )
         for check in await check_backends(document, seconds=seconds)
     ]
-    return rows
 
 
 async def check_browser(document: Mapping[str, Any], *, seconds: float, log: Logger) -> Row:

@@ -113,7 +113,8 @@ def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:
     """
     checked = {}
     for name, value in headers.items():
-        raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+        # White space around a value is none of it (RFC 9110 §5.5).
+        raw = (value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")).strip(b" \t")
         try:
             if not _NAME.fullmatch(name.encode("ascii")):
                 raise ValueError

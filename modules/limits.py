@@ -207,5 +207,7 @@ RENDER_SECONDS = 200.0
 #: Seconds until the module's own rendering service must be up, and that it has to end.
 WEBDRIVER_START_SECONDS = 30.0
 WEBDRIVER_STOP_SECONDS = 5.0
+#: Seconds until the end of its process is noticed.
+WEBDRIVER_NOTICE_SECONDS = 0.2
 #: Pause after a rendering service that did not start, before it is tried again.
 WEBDRIVER_RETRY_SECONDS = 5.0

@@ -15,7 +15,7 @@ from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.database import StateView
-from pygenvm.localnet.chain.model import Node, Receipt, Round, Transaction, Verdict, Vote
+from pygenvm.localnet.chain.model import TIMEOUT, Node, Receipt, Round, Transaction, Verdict, Vote
 from pygenvm.localnet.chain.runs import Identity, Runs
 from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
 
@@ -49,8 +49,8 @@ async def decide(
         runs = dataclasses.replace(runs, node=Node(LEADER, runs.node.address))
     executed = await execute(runs, state, transaction, identity, queued=queued)
     outcome = executed.receipt.outcome
-    # A transfer executes nothing, and a leader whose run broke has nothing to show.
-    if not nodes or outcome is None or isinstance(outcome, InternalError):
+    # A transfer executes nothing, and a leader whose run broke or was cut off has no results of all its blocks.
+    if not nodes or outcome is None or isinstance(outcome, InternalError) or outcome == TIMEOUT:
         return executed
     votes = await _votes(runs, nodes, state, transaction, executed.receipt, queued)
     round_ = Round(runs.node, votes)

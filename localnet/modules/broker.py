@@ -14,11 +14,13 @@ import secrets
 import socket
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pygenvm.executor.module_protocol.client import ModuleName
 from pygenvm.executor.module_protocol.codec import GET_STATS, FatalError, Ok, Request, encode_answer, encode_request
 from pygenvm.localnet import limits
+
+if TYPE_CHECKING:
+    from pygenvm.executor.module_protocol.client import ModuleName
 
 _STATISTICS = encode_request(Request(GET_STATS))
 _NO_STATISTICS = encode_answer(Ok({"scripting": {"requests_count": 0, "requests_time": 0}}))

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pygenvm.executor.config import Config, ConfigError, load_config
-from pygenvm.executor.module_protocol.client import ModuleName
 from pygenvm.localnet import background
 from pygenvm.localnet.modules.broker import Broker, Source
+
+if TYPE_CHECKING:
+    from pygenvm.executor.module_protocol.client import ModuleName
 
 #: In the order in which they are told of.
 NAMES: tuple[ModuleName, ...] = ("llm", "web")

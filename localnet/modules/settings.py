@@ -26,6 +26,8 @@ NO_MODEL = "no language model is configured"
 
 #: Keys that are not the author's to choose: others must not reach the services of a user.
 _OURS = ("bind_address", "path_token")
+#: What services take from the environment besides their configuration.
+_VARIABLES = ("GENVM_BROWSER", "PLAYWRIGHT_BROWSERS_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 #: A text of more characters is no path of a file.
 _PATH_CHARACTERS = 1_000
 
@@ -67,7 +69,7 @@ def read_settings(name: ModuleName, path: Path | None) -> Settings:
     document = {**read_document(_shipped(name), None, executable_dir()), **own}
     for key in _OURS:
         document.pop(key, None)
-    return Settings(name, document, path.absolute().parent if path else Path.home())
+    return Settings(name, document, path.absolute().parent if path else Path("/"))
 
 
 def check_usable(settings: Settings) -> None:

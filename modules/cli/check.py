@@ -99,16 +99,15 @@ async def _rows(llm: Source, web: Source, only: str | None, seconds: float) -> l
     from pygenvm.modules.log import Logger
 
     rows: list[Row] = []
-    # What goes wrong stands in the rows.
-    log = Logger(fd=2, level="error")
     if only != "browser":
         document = llm.document()
         with llm.located():
-            rows += await check_models(document, seconds=seconds, secrets=log.secrets)
+            rows += await check_models(document, seconds=seconds)
     if only != "llm":
         document = web.document()
         with web.located():
-            rows.append(await check_browser(document, seconds=seconds, log=log))
+            # What goes wrong stands in the row.
+            rows.append(await check_browser(document, seconds=seconds, log=Logger(fd=2, level="error")))
     return rows
 
 
@@ -141,16 +140,16 @@ def _print_table(rows: list[Row]) -> None:
             text(_yes_or_no(row.image)),
             text(row.price),
         )
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False)
     console.print(table)
     for row in rows:
         if row.error or row.remedy:
             console.print()
-            console.print(
-                Text.assemble(Text(row.state, _STYLES[row.state]), f" {one_line(row.name)}: {one_line(row.error)}")
-            )
+            told = Text.assemble((row.state, _STYLES[row.state]), f" {one_line(row.name)}: {one_line(row.error)}")
+            # The terminal breaks the lines, so that what is copied has none.
+            console.print(told, soft_wrap=True)
             if row.remedy:
-                console.print(Text(f"  {visible(row.remedy)}"))
+                console.print(Text(f"  {visible(row.remedy)}"), soft_wrap=True)
 
 
 def _yes_or_no(value: bool | None) -> str:

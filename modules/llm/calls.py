@@ -145,8 +145,9 @@ class Calls:
                 wait = self._wait_after(error, attempt, backend.retry)
                 self._log_failure(caller, error, attempt, backend, model, wait)
                 if wait is None:
-                    error.ctx["consumed_gen"] = gen_of(total, self._settings.gen_per_cost)
-                    raise
+                    consumed = gen_of(total, self._settings.gen_per_cost)
+                    ctx = {**error.ctx, "consumed_gen": consumed} if consumed else error.ctx
+                    raise ModuleError(error.causes, fatal=error.fatal, ctx=ctx) from None
                 await asyncio.sleep(wait)
                 continue
             seconds = time.monotonic() - began

@@ -33,8 +33,10 @@ local function run(ctx, mapped)
     first[name] = model
   end
 
+  if llm.rs.weighted then names = llm.rs.order_providers(ctx, names) end
+
   local consumed, primary = 0, nil
-  for _, name in ipairs(llm.rs.order_providers(ctx, names)) do
+  for _, name in ipairs(names) do
     local model = first[name]
     prompt.use_max_completion_tokens = model.value.use_max_completion_tokens
     local ok, result = pcall(llm.rs.exec_prompt_in_provider, ctx, {

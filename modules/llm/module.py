@@ -93,5 +93,6 @@ def shown_to_scripts(settings: Settings) -> LuaValue:
         "templates": {
             name: {"system": template.system, "user": template.user} for name, template in settings.templates.items()
         },
+        "weighted": any(backend.weight is not None for backend in backends),
         "order": [[backend.name, list(backend.models)] for backend in backends],
     }

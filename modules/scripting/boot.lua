@@ -9,7 +9,7 @@ local arm, disarm, py_read, py_sync, INSTRUCTIONS, VALUE_BYTES, LOG_BYTES, DEPTH
 local assert, error, ipairs, load, next, pairs, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable, tonumber,
   tostring, type = assert, error, ipairs, load, next, pairs, pcall, rawequal, rawget, rawlen, rawset, select, setmetatable,
   tonumber, tostring, type
-local metatable, sethook, traceback = debug.getmetatable, debug.sethook, debug.traceback
+local getinfo, metatable, sethook, traceback = debug.getinfo, debug.getmetatable, debug.sethook, debug.traceback
 local byte, char, find, gmatch, gsub, spack, sub, sunpack =
   string.byte, string.char, string.find, string.gmatch, string.gsub, string.pack, string.sub, string.unpack
 local concat, pack, unpack = table.concat, table.pack, table.unpack
@@ -34,8 +34,17 @@ local function float(value)
 end
 function Big.__tostring(value) return tostring(rawget(value, "decimal")) end
 function Big.__eq(a, b) return rawget(a, "decimal") == rawget(b, "decimal") end
-function Big.__lt(a, b) return float(a) < float(b) end
-function Big.__le(a, b) return float(a) <= float(b) end
+local function less(a, b)
+  if metatable(a) ~= Big or metatable(b) ~= Big then return float(a) < float(b) end
+  local x, y = rawget(a, "decimal"), rawget(b, "decimal")
+  local negative = byte(x) == 45
+  if negative ~= (byte(y) == 45) then return negative end
+  if negative then x, y = y, x end
+  if #x ~= #y then return #x < #y end
+  return x < y
+end
+Big.__lt = less
+function Big.__le(a, b) return not less(b, a) end
 function Big.__add(a, b) return float(a) + float(b) end
 function Big.__sub(a, b) return float(a) - float(b) end
 function Big.__mul(a, b) return float(a) * float(b) end
@@ -215,7 +224,7 @@ local function put_key(out, k)
     local kind = type(k)
     add_string(out, (kind == "number" or kind == "boolean") and tostring(k) or kind)
   else
-    error("a " .. type(k) .. " cannot be a key", 0)
+    error("a key can be a string or an integer, not a " .. (mtype(k) or type(k)), 0)
   end
 end
 
@@ -292,7 +301,7 @@ end
 -- errors -------------------------------------------------------------------------------------------------------------
 
 local function user_error(e)
-  if type(e) ~= "table" then error("user_error: a table {causes, fatal, ctx} is expected", 2) end
+  if type(e) ~= "table" then error("user_error: a table {causes, fatal, ctx} is expected", 0) end
   local causes = {}
   if type(e.causes) == "table" then
     for i, cause in ipairs(e.causes) do causes[i] = tostring(cause) end
@@ -308,11 +317,23 @@ local function as_user_error(e)
   return {causes = e.causes, fatal = e.fatal, ctx = e.ctx}
 end
 
--- What a host function came to. To be called as a tail call: other errors get the place in the script.
+-- An error in a call of ours, with the place in the script. A script's function whose last act is `return f()` is not
+-- on the stack any more.
+local function fail(text)
+  local level, info = 1, nil
+  repeat
+    level = level + 1
+    info = getinfo(level, "Sl")
+  until not info or info.source ~= "=boot"
+  if info and info.currentline > 0 then text = info.short_src .. ":" .. info.currentline .. ": " .. text end
+  error(text, 0)
+end
+
+-- What a host function came to.
 local function outcome(kind, value)
   if kind == "value" then return decode(value) end
   if kind == "error" then error(setmetatable(decode(value), Error), 0) end
-  error(value, 2)
+  fail(value)
 end
 
 -- limits -------------------------------------------------------------------------------------------------------------
@@ -322,12 +343,13 @@ local left, step = 0, STEP
 local current -- the call whose slice is running
 
 -- Once the instructions are used up every further one fails, so that nobody goes on by catching the error.
+local USED_UP = "the script has used up its " .. INSTRUCTIONS .. " instructions"
 local function hook()
   left = left - step
   if left <= 0 then
     step = 1
     sethook(co_running(), hook, "", 1)
-    error("the script has used up its " .. INSTRUCTIONS .. " instructions", 0)
+    error(USED_UP, 0)
   end
 end
 
@@ -355,7 +377,7 @@ strings.__index, strings.__metatable = G.string, false
 
 -- Finalisers would run without limits.
 function G.setmetatable(t, meta)
-  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then error("__gc is not available to scripts", 2) end
+  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then fail("__gc is not available to scripts") end
   return setmetatable(t, meta)
 end
 
@@ -377,7 +399,7 @@ function G.load(chunk, name, _, ...)
     end
     chunk, name = concat(pieces), name or "=(load)"
   end
-  if type(chunk) ~= "string" then error("bad argument #1 to 'load' (string or function expected)", 2) end
+  if type(chunk) ~= "string" then fail("bad argument #1 to 'load' (string or function expected)") end
   if select("#", ...) > 0 then return load(chunk, name, "t", (...)) end
   return load(chunk, name, "t", G)
 end
@@ -388,7 +410,7 @@ local function bounded(f)
     local meta = metatable(t)
     if type(t) == "table" and meta ~= nil and rawget(meta, "__len") ~= nil then
       local n = #t
-      if type(n) == "number" and n > RANGE then error("too many elements", 2) end
+      if type(n) == "number" and n > RANGE then fail("too many elements") end
     end
     return f(t, ...)
   end
@@ -397,7 +419,7 @@ G.table.insert, G.table.remove = bounded(table.insert), bounded(table.remove)
 local move = table.move
 function G.table.move(t, from, to, ...)
   local a, b = tonumber(from), tonumber(to)
-  if a and b and b - a > RANGE then error("too many elements", 2) end
+  if a and b and b - a > RANGE then fail("too many elements") end
   return move(t, from, to, ...)
 end
 
@@ -425,13 +447,13 @@ G.package = {loaded = loaded}
 
 function G.require(name)
   if type(name) ~= "string" or not find(name, "^[%w_.-]+$") then
-    error("a module's name has letters, digits, '_', '-' and '.'", 2)
+    fail("a module's name has letters, digits, '_', '-' and '.'")
   end
   if loaded[name] ~= nil then return loaded[name] end
-  if loading[name] then error("loop while loading module '" .. name .. "'", 2) end
+  if loading[name] then fail("loop while loading module '" .. name .. "'") end
   local path, text = py_read(name)
   arm()
-  if not path then error(text, 2) end
+  if not path then fail(text) end
   local chunk, problem = load(text, "@" .. path, "t", G)
   if not chunk then error(problem, 0) end
   loading[name] = true
@@ -451,7 +473,7 @@ end
 local function sync(name, lenient)
   return function(...)
     local ok, request = pcall(encode_arguments, lenient, ...)
-    if not ok then error(request, 2) end
+    if not ok then fail(request) end
     local kind, value = py_sync(name, request)
     arm()
     return outcome(kind, value)
@@ -461,11 +483,11 @@ end
 local function async(name)
   return function(...)
     local call = current
-    if call.loading then error(name .. " is not available while the script is loaded", 2) end
+    if call.loading then fail(name .. " is not available while the script is loaded") end
     call.waits = call.waits + 1
-    if call.waits > HOST_CALLS then error("the script has waited " .. HOST_CALLS .. " times", 2) end
+    if call.waits > HOST_CALLS then fail("the script has waited " .. HOST_CALLS .. " times") end
     local ok, request = pcall(encode_arguments, false, ...)
-    if not ok then error(request, 2) end
+    if not ok then fail(request) end
     local kind, value = co_yield(TAG, name, request)
     return outcome(kind, value)
   end
@@ -512,6 +534,10 @@ local function slice(id, call, ...)
   if not ok then
     calls[id] = nil
     return failure(first, call.co)
+  end
+  if left <= 0 then -- in a coroutine whose error nobody looked at
+    calls[id] = nil
+    return "failed", USED_UP, ""
   end
   if co_status(call.co) == "dead" then
     calls[id] = nil

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 from pygenvm.modules import limits
 from pygenvm.modules.scripting import surface
 from pygenvm.modules.scripting.frames import ScriptError, Setup, frame_size, pack_frame, unpack_frame
-from pygenvm.modules.scripting.machine import Machine
+from pygenvm.modules.scripting.machine import OUT_OF_MEMORY, Machine
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -26,7 +26,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 def main(argv: list[str]) -> int:
     number, parent = map(int, argv)
-    _harden(number, parent)
+    _harden(parent)
     with socket.socket(fileno=number) as connection, connection.makefile("rb") as stream:
         try:
             return _serve(connection, stream)
@@ -66,9 +66,12 @@ def _serve(connection: socket.socket, stream: BinaryIO) -> int:
             case _:
                 machine.cancel(*arguments)
                 continue
-        send(*outcome)
-        if outcome[0] == "failed" and "out of memory" in outcome[2] and machine.is_full():
+        if outcome[0] == "failed" and OUT_OF_MEMORY in outcome[2] and machine.is_full():
+            # First, so that nothing comes here any more when the answer is seen.
+            send("broken", "the script VM was ended because the script keeps too much memory")
+            send(*outcome)
             return 1
+        send(*outcome)
     return 0
 
 
@@ -86,17 +89,13 @@ def _imported(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _harden(connection: int, parent: int) -> None:
-    """Keep nothing but the socket, and end with the service even while Lua does not come back."""
+def _harden(parent: int) -> None:
+    """End with the service even while Lua does not come back. (Nothing was inherited but the socket.)"""
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.chdir("/")
-    # The standard three are /dev/null.
-    os.closerange(3, connection)
-    os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         _limit(kind, 0)
 

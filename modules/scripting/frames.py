@@ -20,7 +20,7 @@ cancel      call                                            nobody waits for thi
 from child  arguments                                       meaning
 ==========  ==============================================  =====================================================
 ready                                                       the script is loaded
-broken      text                                            … or not, and this process ends
+broken      text                                            … or not, or it keeps too much; this process ends
 log         call, value                                     a record of a script; call 0 while it loads
 io          call, name, values                              a host function was called, resume it
 value       call, value                                     the function has returned

@@ -22,6 +22,9 @@ _BOOT: Final = Path(__file__).with_name("boot.lua")
 #: Where our own libraries are; what stands in ``lua_path`` comes first.
 LIBRARIES: Final = str(Path(__file__).with_name("lua") / "?.lua")
 
+#: Part of the text with which a call ends for which there was no memory.
+OUT_OF_MEMORY: Final = "the script is out of memory"
+
 #: A function that scripts call and that does not wait: values in, value out.
 Pure = Callable[..., Any]
 
@@ -130,8 +133,8 @@ class Machine:
             case _:
                 text = _text(value)
         self._cancel(call)
-        if text.endswith("not enough memory"):
-            text = f"the script is out of memory (it may use {self._setup.memory_bytes >> 20} MiB)"
+        if "not enough memory" in text:
+            text = f"{text}: {OUT_OF_MEMORY} (it may use {self._setup.memory_bytes >> 20} MiB)"
         return "failed", call, text[: limits.SCRIPT_TEXT_CHARS], _text(extra)
 
     # --- what Lua calls ---------------------------------------------------------------------------
@@ -198,13 +201,15 @@ def _source(path: str) -> bytes | None:
         return None
     except (OSError, ValueError) as error:
         raise ScriptError(f"{path}: {error}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ScriptError(f"{path}: not a file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             source = file.read(limits.SCRIPT_SOURCE_BYTES + 1)
-        except OSError as error:
-            raise ScriptError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ScriptError(f"{path}: {error}") from error
+    finally:
+        os.close(descriptor)
     if len(source) > limits.SCRIPT_SOURCE_BYTES:
         raise ScriptError(f"{path}: larger than {limits.SCRIPT_SOURCE_BYTES} bytes")
     return source

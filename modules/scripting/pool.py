@@ -26,7 +26,6 @@ from pygenvm.modules.scripting.frames import (
     decode_error,
     encode,
     encode_error,
-    pack_frame,
     readable,
     text,
 )
@@ -177,29 +176,16 @@ class ScriptSession:
         :raises ModuleError: the script raised a structured error.
         :raises ScriptError: it failed otherwise.
         """
-        frame_arguments = encode(list(arguments))
+        encoded = encode(list(arguments))
         vm = await self._place.ready()
-        call = vm.new_call()
         vm.open(self._number, self._hello)
-        self._place.logs[call] = self._log
-        ended = False
-        frame = pack_frame("call", call, self._number, function, frame_arguments)
-        try:
-            while True:
-                kind, _, *answer = await vm.run(call, frame)
-                if kind == "io":
-                    frame = pack_frame("resume", call, *await self._carry_out(*answer))
-                    continue
-                ended = True
-                if kind == "value":
-                    return decode(answer[0])
-                self._log.debug("script failed", function=function, traceback=answer[-1])
-                if kind == "error":
-                    raise decode_error(answer[0])
-                raise ScriptError(answer[0])
-        finally:
-            vm.forget(call, ended=ended)
-            self._place.logs.pop(call, None)
+        kind, _, *answer = await vm.call(self._number, function, encoded, self._carry_out, self._log)
+        if kind == "value":
+            return decode(answer[0])
+        self._log.debug("script failed", function=function, traceback=answer[-1])
+        if kind == "error":
+            raise decode_error(answer[0])
+        raise ScriptError(answer[0])
 
     async def close(self) -> None:
         if self._place.vm is not None:
@@ -224,8 +210,6 @@ class _Place:
 
     def __init__(self, setup: Setup, slice_seconds: float, log: Logger) -> None:
         self.vm: ScriptVm | None = None
-        #: Where the records of the calls that there are go.
-        self.logs: dict[int, Logger] = {}
         self._setup = setup
         self._slice_seconds = slice_seconds
         self._log = log
@@ -235,7 +219,9 @@ class _Place:
         self._stopped = False
 
     async def start(self) -> None:
-        vm = await ScriptVm.start(self._setup, slice_seconds=self._slice_seconds, log=self._record, lost=self._on_lost)
+        vm = await ScriptVm.start(
+            self._setup, slice_seconds=self._slice_seconds, log=self._log, record=_record, lost=self._on_lost
+        )
         if not vm.alive:
             raise ScriptLoadError("the process of the script VM ended")
         self.vm = vm
@@ -243,6 +229,7 @@ class _Place:
 
     async def stop(self) -> None:
         self._stopped = True
+        self._change.set()
         if self._restart is not None:
             self._restart.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -258,6 +245,7 @@ class _Place:
                 while self.vm is None or not self.vm.alive:
                     if self._stopped:
                         raise ScriptError(self._problem)
+                    self._change.clear()
                     await self._change.wait()
         except TimeoutError:
             raise ScriptError(f"there is no script VM: {self._problem}") from None
@@ -265,7 +253,6 @@ class _Place:
 
     def _on_lost(self, vm: ScriptVm) -> None:
         self.vm = None
-        self._change.clear()
         if not self._stopped:
             self._restart = asyncio.get_running_loop().create_task(self._start_anew(vm))
 
@@ -283,18 +270,17 @@ class _Place:
             await asyncio.sleep(pause)
             pause = min(pause * 2, limits.SCRIPT_RESTART_SECONDS_MAX)
 
-    def _record(self, call: int, value: bytes) -> None:
-        """A record of the script (spec modules/02 §6.2)."""
-        record = readable((decode(value) or [None])[0])
-        if not isinstance(record, dict):
-            record = {"message": record} if isinstance(record, str) else {"value": record}
-        level, message = record.get("level"), record.get("message")
-        write = _WRITERS.get(level if isinstance(level, str) else "", Logger.info)
-        shown = message if isinstance(message, str) else "<none>"
-        rest = {
-            key: item for key, item in record.items() if not (isinstance(item, str) and key in ("level", "message"))
-        }
-        write(self.logs.get(call, self._log), f"script_log: {shown}", log=rest)
+
+def _record(log: Logger, value: bytes) -> None:
+    """Write a record of a script (spec modules/02 §6.2)."""
+    record = readable((decode(value) or [None])[0])
+    if not isinstance(record, dict):
+        record = {"message": record} if isinstance(record, str) else {"value": record}
+    level, message = record.get("level"), record.get("message")
+    write = _WRITERS.get(level if isinstance(level, str) else "", Logger.info)
+    shown = message if isinstance(message, str) else "<none>"
+    rest = {key: item for key, item in record.items() if not (isinstance(item, str) and key in ("level", "message"))}
+    write(log, f"script_log: {shown}", log=rest)
 
 
 _WRITERS: Final[Mapping[str, Callable[..., None]]] = {

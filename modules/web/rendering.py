@@ -69,6 +69,15 @@ class Rendering:
         """
         return url if self._configured else await self._running() + url.removeprefix(OWN_HOST)
 
+    async def has_ended(self) -> bool:
+        """Whether our own one is gone, just now or before."""
+        process = self._process
+        if process is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), limits.WEBDRIVER_NOTICE_SECONDS)
+        return process.returncode is not None
+
     async def check(self) -> None:
         """Whether the configured one answers at all.
 

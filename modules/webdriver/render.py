@@ -76,6 +76,8 @@ _NET_ERRORS: Final = (
     (re.compile(r"ERR_INTERNET_DISCONNECTED"), "offline"),
 )
 _NET_ERROR: Final = re.compile(r"net::(ERR_\w+)")
+#: Until the end of a browser or a page is known at the latest, after its tasks have failed for it.
+_CRASH_SECONDS: Final = 0.3
 #: Statuses of answers that leave the browser without a page to show.
 _BODILESS: Final = {204, 205}
 
@@ -95,31 +97,33 @@ async def render(place: Place, request: RenderRequest) -> Rendered:
     page.on("crash", lambda _: crashed.set())
     popups = _PopupCloser(place)
     work = asyncio.create_task(_Visit(place, page, request).result())
-    ends = {name: asyncio.create_task(event.wait()) for name, event in
-            (("too-large", place.proxy.ended_early), ("died", place.died), ("crashed", crashed))}  # fmt: skip
+    events = {"too-large": place.proxy.ended_early, "died": place.died, "crashed": crashed}
+    ends = {name: asyncio.create_task(event.wait()) for name, event in events.items()}
     try:
         await asyncio.wait([work, *ends.values()], timeout=request.seconds, return_when=asyncio.FIRST_COMPLETED)
         if not place.died.is_set() and not place.proxy.ended_early.is_set() and not crashed.is_set():
             if not work.done():
                 return failed("timeout")
             with contextlib.suppress(PlaywrightError):
-                return work.result()
-            # The pages of a browser end a moment before the browser is known to have ended.
-            await asyncio.wait([ends["died"], ends["crashed"]], timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+                if work.result().cause != "other":
+                    return work.result()
+            # What is at work ends a moment before it is known why.
+            await asyncio.wait(
+                [ends["died"], ends["crashed"]], timeout=_CRASH_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
         if place.died.is_set():
             raise BrowserDied
         if place.proxy.ended_early.is_set():
             return failed("too-large")
-        return failed("crashed") if crashed.is_set() else failed("other", _described(work.exception()))
+        if crashed.is_set():
+            return failed("crashed")
+        error = work.exception()
+        return work.result() if error is None else failed("other", f"Reading failed: {first_line(error)}")
     finally:
         tasks = [work, *ends.values(), *popups.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _described(error: BaseException | None) -> str:
-    return f"Reading failed: {first_line(error)}" if error else ""
 
 
 async def _new_page(place: Place) -> Page:

@@ -36,7 +36,8 @@ async def client(lab: Lab) -> AsyncIterator[HttpClient]:
 
 
 async def _ask(client: HttpClient, url: str, method: str = "GET", **options: Any) -> Response:
-    return await client.request(method, url, **({"headers": {}, "seconds": 5, "body_max": _MEGABYTE} | options))
+    defaults: dict[str, Any] = {"headers": {}, "seconds": 5, "body_max": _MEGABYTE}
+    return await client.request(method, url, **(defaults | options))
 
 
 async def _fails(client: HttpClient, url: str, **options: Any) -> ModuleError:

@@ -69,6 +69,14 @@ def test_a_secret_that_contains_another_is_masked_whole() -> None:
     assert secrets.mask("<abcdefghijkl> <abcdefgh>") == "<***> <***>"
 
 
+def test_headers_that_every_request_has_are_no_secrets() -> None:
+    secrets = Secrets()
+    secrets.add_headers(
+        {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}", "x-node": "node-number-1"}
+    )
+    assert secrets.mask(f"application/json {KEY} Bearer node-number-1") == "application/json *** Bearer ***"
+
+
 def test_a_session_can_only_write_so_much(file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pygenvm.modules.log.LOG_SESSION_BYTES", 2000)
     log = Logger(fd=file.fileno())

@@ -630,6 +630,22 @@ async def test_sessions_that_do_not_finish_in_time_are_broken_off(tmp_path: Path
             await silent.recv()
 
 
+async def test_a_stop_does_not_wait_for_those_that_are_no_session_yet(tmp_path: Path) -> None:
+    async with serving(tmp_path) as bench:
+        silent = await client(bench.service.address)
+        port = int(bench.service.address.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        # Served after the others were let in.
+        async with opening(bench.service.address) as connection:
+            await ask(connection)
+        await asyncio.wait_for(bench.service.stop(60), 5)
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionClosed):
+            await silent.recv()
+
+
 async def test_a_second_stop_can_have_less_patience(tmp_path: Path) -> None:
     async with serving(tmp_path) as bench:
         connection = await opened(bench.service.address)

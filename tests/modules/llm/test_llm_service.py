@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from contextlib import asynccontextmanager
@@ -256,7 +257,13 @@ async def test_models_that_cannot_are_not_asked(tmp_path: Path) -> None:
     async with serving(chat("blind")) as blind, serving(chat('{"a": 1}')) as able:
         config = document(
             blind=backend(blind.host, model={"supports_json": False, "supports_image": False}),
-            able=backend(able.host, models={"no": {}, "yes": {"supports_json": True, "supports_image": True}}),
+            able=backend(
+                able.host,
+                models={
+                    "no": {},
+                    "yes": {"supports_json": True, "supports_image": True, "use_max_completion_tokens": True},
+                },
+            ),
         )
         async with service(tmp_path, config) as llm, llm.session() as client:
             assert data(await client.prompt()) == "blind"
@@ -264,6 +271,8 @@ async def test_models_that_cannot_are_not_asked(tmp_path: Path) -> None:
             assert data(await client.prompt(images=[PNG])) == '{"a": 1}'
             assert data(await client.prompt(images=[PNG], format="json")) == {"a": 1}
     assert len(blind.got) == 1
+    assert {"max_completion_tokens", "max_tokens"} & set(blind.got[0].body) == {"max_tokens"}
+    assert {"max_completion_tokens", "max_tokens"} & set(able.got[0].body) == {"max_completion_tokens"}
     assert {got.body["model"] for got in able.got} == {"yes"}
 
 
@@ -296,6 +305,106 @@ async def test_sessions_of_one_run_share_their_budget(tmp_path: Path) -> None:
                 assert data(await other.prompt()) == "x"
             async with llm.session("r1") as later:
                 assert data(await later.prompt()) == "x"
+
+
+# --- scripts of deployments -----------------------------------------------------------------------
+
+GREYBOX = """
+-- Filters the prompt, takes the model that the node names, retries, and goes on to a fallback.
+local lib = require("lib-genvm")
+local llm = require("lib-llm")
+local json = require("value2json")
+
+local function attempts(ctx, mapped, wanted)
+  local view = llm.select_providers_for(mapped.prompt, mapped.format)
+  local first_error
+  for provider, data in pairs(view) do
+    local found = lib.get_first_from_table(data.models)
+    if wanted == nil or provider == wanted then
+      mapped.prompt.use_max_completion_tokens = found.value.use_max_completion_tokens
+      for try = 1, 3 do
+        local ok, result = pcall(function()
+          return llm.rs.exec_prompt_in_provider(ctx, {
+            provider = provider, model = found.key, prompt = mapped.prompt, format = mapped.format,
+          })
+        end)
+        if ok then return result end
+        local err = lib.rs.as_user_error(result)
+        if err == nil then error(result) end
+        first_error = first_error or {model = found.key, status = err.ctx.status}
+        lib.log {level = "warning", message = "attempt failed", try = try, error = json(err)}
+        if not llm.overloaded_statuses[err.ctx.status] then break end
+        lib.rs.sleep_seconds(0.01 * try)
+      end
+    end
+  end
+  return nil, first_error
+end
+
+local function run(ctx, mapped)
+  if mapped.prompt.user_message == "" and #(mapped.prompt.images or {}) == 0 then
+    lib.rs.user_error {causes = {"EMPTY_PROMPT"}, fatal = false, ctx = {}}
+  end
+  ctx.asked = (ctx.asked or 0) + 1
+  local result, first = attempts(ctx, mapped, ctx.host_data.model)
+  if result == nil then result = attempts(ctx, mapped, nil) end
+  if result == nil then
+    lib.rs.user_error {causes = {"NO_PROVIDER_FOR_PROMPT"}, fatal = true, ctx = {primary_error = first}}
+  end
+  return result
+end
+
+function ExecPrompt(ctx, args, remaining)
+  args.prompt = lib.rs.filter_text(args.prompt, {"NFKC", "RmZeroWidth", "NormalizeWS"})
+  local mapped = llm.exec_prompt_transform(args)
+  mapped.prompt.temperature = 0.25
+  return run(ctx, mapped)
+end
+
+function ExecPromptTemplate(ctx, args, remaining)
+  my_data = args.template
+  args.template = nil
+  args.template = my_data
+  return run(ctx, llm.exec_prompt_template_transform(args))
+end
+"""
+
+
+async def test_a_script_with_filters_retries_and_a_fallback(tmp_path: Path) -> None:
+    async with serving(status(503), status(503), chat("chosen")) as chosen, serving(chat("other")) as other:
+        config = document(aa=backend(other.host), chosen=backend(chosen.host))
+        async with service(tmp_path, config, script=GREYBOX) as llm:
+            async with llm.session(model="chosen") as client:
+                assert data(await client.prompt(" \ufb01ne\u200b   print \t")) == "chosen"
+                assert await client.prompt(" \t") == UserError({"causes": ["EMPTY_PROMPT"], "ctx": {}})
+                chosen.answers = [status(401)]
+                assert data(await client.prompt("question")) in ("other",)
+                chosen.answers = other.answers = [status(429)]
+                answer = await client.prompt("question")
+            assert len(llm.records.all("script_log: attempt failed")) >= 3
+    assert answer == FatalError(
+        'ModuleError { causes: ["NO_PROVIDER_FOR_PROMPT"], fatal: true, '
+        'ctx: {"primary_error": Map({"model": Str("m"), "status": Number(429.0)})} }'
+    )
+    assert len(chosen.got) >= 4
+    assert chosen.got[0].body["messages"][0]["content"][0]["text"] == "fine print"
+    assert chosen.got[0].body["temperature"] == 0.25
+
+
+async def test_many_sessions_at_a_time(tmp_path: Path) -> None:
+    async with serving(chat("x")) as server:
+        server.seconds = 0.05
+        config = document(a=backend(server.host, model={"concurrency": 500}), more={"vm_count": 2})
+        async with service(tmp_path, config) as llm:
+
+            async def one(number: int) -> None:
+                async with llm.session(f"c{number}") as client:
+                    for _ in range(2):
+                        assert data(await client.prompt()) == "x"
+
+            await asyncio.gather(*(one(number) for number in range(200)))
+    assert len(server.got) == 400
+    assert server.most_at_once > 50
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -501,6 +610,32 @@ async def test_a_key_is_found_nowhere(tmp_path: Path, provider: str) -> None:
     for form in (key, json.dumps(key)[1:-1], "0123456789"):
         assert form not in seen
     assert "***" in seen
+
+
+@pytest.mark.parametrize("code", [200, 401])
+async def test_a_script_never_gets_a_key_that_a_server_says(tmp_path: Path, code: int) -> None:
+    """It could hide the key from whoever looks for it on the way out."""
+    script = """
+        local lib, llm = require("lib-genvm"), require("lib-llm")
+        local function hidden(value) return lib.rs.base64_encode(lib.rs.json_stringify(value)) end
+        function ExecPrompt(ctx, args)
+          local mapped = llm.exec_prompt_transform(args)
+          local ask = {provider = "a", model = "m", prompt = mapped.prompt, format = "text"}
+          local ok, result = pcall(llm.rs.exec_prompt_in_provider, ctx, ask)
+          if not ok then result = lib.rs.as_user_error(result) end
+          return {data = hidden(result), consumed_gen = 0}
+        end
+        function ExecPromptTemplate() end
+    """
+    said = chat(f"your key is {KEY}") | {"error": KEY}
+    async with (
+        serving(status(code, said, X_Key=KEY)) as server,
+        service(tmp_path, document(a=backend(server.host)), script=script) as llm,
+        llm.session() as client,
+    ):
+        seen = base64.b64decode(data(await client.prompt())).decode()
+    assert "***" in seen
+    assert KEY not in seen
 
 
 async def test_a_script_sees_neither_keys_nor_hosts(tmp_path: Path) -> None:

@@ -302,6 +302,12 @@ async def test_a_status_that_is_not_200(tmp_path: Path, provider: str, code: int
     assert KEY not in repr(error.ctx)
 
 
+@pytest.mark.parametrize("answer", [status(403), raw(403, "<p>")])
+async def test_the_url_of_an_error_has_no_key_even_if_it_is_short(tmp_path: Path, answer: Any) -> None:
+    error = await failure(tmp_path, "google", answer, key="k3y")
+    assert error.ctx["url"].endswith(":generateContent?key=***")
+
+
 @pytest.mark.parametrize("provider", SAYS)
 async def test_a_page_of_html_with_503(tmp_path: Path, provider: str) -> None:
     error = await failure(tmp_path, provider, raw(503, "<html>sorry</html>"))

@@ -25,9 +25,8 @@ async def lab() -> AsyncIterator[Lab]:
         yield lab
 
 
-async def _get(client: HttpClient, url: str, **options: object) -> Response:
-    settings = {"headers": {}, "seconds": 10, "body_max": 1 << 20} | options
-    return await client.request("GET", url, **settings)  # type: ignore[arg-type]
+async def _get(client: HttpClient, url: str) -> Response:
+    return await client.request("GET", url, headers={}, seconds=10, body_max=1 << 20)
 
 
 # --- the table ---

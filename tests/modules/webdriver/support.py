@@ -127,7 +127,7 @@ class Internet(Lab):
 
     def clear(self) -> None:
         for state in (self.handlers, self.requests, self.looked_up, self.reached):
-            state.clear()  # type: ignore[attr-defined]
+            state.clear()
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -171,12 +171,13 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self.prefix = ""
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
         place = urlsplit(self.address)
         connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=SECONDS)
         try:
-            connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            connection.request(method, self.prefix + path, headers=headers)
             answer = connection.getresponse()
             fields = {name.lower(): text for name, text in answer.getheaders()}
             return Answer(answer.status, fields, answer.read())
