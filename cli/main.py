@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ could not be written (a full disk, a reader that is gone).
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
 _OWN_SIGNALS = ("run", "pool")
+#: Exit codes of commands that could not do their work, if not 1.
+_FAILED = {"local": 3, "replay": 3}
 
 
 def program_version() -> str:
@@ -94,12 +96,12 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
-    _take_closed((0, 1, 2))
+    closed = _take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
     from pygenvm.cli import streams
 
-    streams.take_over()
+    streams.take_over(closed)
     changes = False
     try:
         status, changes = _main(sys.argv[1:])
@@ -114,6 +116,27 @@ def main(argv: list[str] | None = None) -> int:
 def _main(arguments: list[str]) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
+    try:
+        if command in _OWN_SIGNALS:
+            return _run(command, arguments)
+        from pygenvm.cli import signals
+        from pygenvm.executor import shortage
+
+        shortage.keep_back()
+        with signals.interrupting() as interrupted:
+            return _run(command, arguments, interrupted)
+    except Exception as error:
+        from pygenvm.executor import shortage
+
+        if shortage.advice(error) is None:
+            raise
+        print(f"Error: {shortage.explained(error)}", file=sys.stderr)
+        return _FAILED.get(command or "", 1), False
+
+
+def _run(
+    command: str | None, arguments: list[str], interrupted: Callable[[], bool] = lambda: False
+) -> tuple[int, bool]:
     if command == "run":
         # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
         # turns collections on again (executor.run.process).
@@ -123,30 +146,30 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
 
         termination.install()
     options = _parser(command).parse_args(arguments)
+    options.interrupted = interrupted
     _take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
-    with contextlib.nullcontext() if command in _OWN_SIGNALS else _interrupting():
-        return int(module.run(options)), getattr(options, "changes", False)
+    return int(module.run(options)), getattr(options, "changes", False)
 
 
-def _interrupting() -> contextlib.AbstractContextManager[None]:
-    from pygenvm.cli import signals
+def _take_closed(descriptors: Iterable[int]) -> list[int]:
+    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written.
 
-    return signals.interrupting()
-
-
-def _take_closed(descriptors: Iterable[int]) -> None:
-    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written."""
+    The value is which they were.
+    """
+    closed = []
     for number in descriptors:
         try:
             os.fstat(number)
         except OSError:
+            closed.append(number)
             nothing = os.open(os.devnull, os.O_RDWR)
             if nothing != number:
                 # Above what the process may open, where no socket comes either.
                 with contextlib.suppress(OSError):
                     os.dup2(nothing, number)
                 os.close(nothing)
+    return closed
 
 
 def _command_of(arguments: list[str]) -> str | None:
