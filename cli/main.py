@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.descriptors import take_closed
@@ -42,6 +43,8 @@ could not be written (a full disk, a reader that is gone).
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
 _OWN_SIGNALS = ("run", "pool", "manager", "llm", "web", "webdriver")
+#: Exit codes of commands that could not do their work, if not 1.
+_FAILED = {"local": 3, "replay": 3}
 
 
 def program_version() -> str:
@@ -99,12 +102,12 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
-    take_closed((0, 1, 2))
+    closed = take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
     from pygenvm.cli import streams
 
-    streams.take_over()
+    streams.take_over(closed)
     changes = False
     try:
         status, changes = _main(sys.argv[1:])
@@ -119,6 +122,27 @@ def main(argv: list[str] | None = None) -> int:
 def _main(arguments: list[str]) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
+    try:
+        if command in _OWN_SIGNALS:
+            return _run(command, arguments)
+        from pygenvm.cli import signals
+        from pygenvm.executor import shortage
+
+        shortage.keep_back()
+        with signals.interrupting() as interrupted:
+            return _run(command, arguments, interrupted)
+    except Exception as error:
+        from pygenvm.executor import shortage
+
+        if shortage.advice(error) is None:
+            raise
+        print(f"Error: {shortage.explained(error)}", file=sys.stderr)
+        return _FAILED.get(command or "", 1), False
+
+
+def _run(
+    command: str | None, arguments: list[str], interrupted: Callable[[], bool] = lambda: False
+) -> tuple[int, bool]:
     if command == "run":
         # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
         # turns collections on again (executor.run.process).
@@ -128,16 +152,10 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
 
         termination.install()
     options = _parser(command).parse_args(arguments)
+    options.interrupted = interrupted
     take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
-    with contextlib.nullcontext() if command in _OWN_SIGNALS else _interrupting():
-        return int(module.run(options)), getattr(options, "changes", False)
-
-
-def _interrupting() -> contextlib.AbstractContextManager[None]:
-    from pygenvm.cli import signals
-
-    return signals.interrupting()
+    return int(module.run(options)), getattr(options, "changes", False)
 
 
 def _command_of(arguments: list[str]) -> str | None:

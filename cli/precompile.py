@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.outcome import InstallationFault, InternalErrorRaised, InvalidContract
     from pygenvm.executor.run.process import artefacts_dir
     from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
+    from pygenvm.executor.shortage import explained
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.runners.progress import shown_progress
 
@@ -70,7 +71,9 @@ def run(options: argparse.Namespace) -> int:
                         raise InstallationFault(f"{place}: {error}") from error
                     progress.end(title, time.monotonic() - begun)
     except (ConfigError, RegistryError, InvalidContract, InternalErrorRaised, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        if options.interrupted():
+            return 130
+        print(f"Error: {explained(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

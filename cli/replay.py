@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pygenvm.executor.terminal_text import one_line
 
 if TYPE_CHECKING:
+    from pygenvm.executor.config import Config
     from pygenvm.executor.replay.player import Verdict
 
 #: How long an interrupted run may go on behind its last recorded reply.
@@ -47,15 +48,21 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pygenvm.executor.config import ConfigError
+    from pygenvm.executor import shortage
+    from pygenvm.executor.config import ConfigError, load_config
     from pygenvm.executor.record.format import RecordError
     from pygenvm.executor.replay.player import ReplayError
 
     try:
-        return _diff(*options.diff) if options.diff else _replay(options)
+        config = load_config(options.config)
+        return _diff(*options.diff) if options.diff else _replay(options, config)
     except (ConfigError, RecordError, ReplayError) as error:
-        print(f"Error: {one_line(str(error))}", file=sys.stderr)
-    except Exception:
+        if options.interrupted():
+            return _INTERRUPTED
+        print(f"Error: {one_line(shortage.explained(error))}", file=sys.stderr)
+    except Exception as error:
+        if options.interrupted() or shortage.advice(error) is not None:
+            raise
         # A bug of ours. Exit code 1 would be a verdict.
         traceback.print_exc()
     return _UNUSABLE
@@ -70,14 +77,12 @@ def _diff(a: Path, b: Path) -> int:
     return 1 if difference else 0
 
 
-def _replay(options: argparse.Namespace) -> int:
-    from pygenvm.executor.config import load_config
+def _replay(options: argparse.Namespace, config: Config) -> int:
     from pygenvm.executor.log import Logger
     from pygenvm.executor.record.reading import read_record
     from pygenvm.executor.replay.player import Player, replay
     from pygenvm.executor.run.process import artefacts_dir, start_vm_thread
 
-    config = load_config(options.config)
     log = Logger.from_config(config, fd=options.log_fd, level=options.log_level or _LOG_LEVEL)
     player = Player(read_record(options.file))
     finished = threading.Event()

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ EXIT_UNPRINTED = 4
 
 
 class _Descriptor(io.RawIOBase):
-    """A descriptor whose errors are kept instead of raised; after one, what comes is dropped."""
+    """A descriptor whose errors are kept instead of raised; after one, what comes is dropped.
 
-    def __init__(self, number: int) -> None:
+    One that nobody opened is kept open to nowhere, and what is written to it fails.
+    """
+
+    def __init__(self, number: int, *, closed: bool) -> None:
         self._number = number
+        self._closed = closed
         self.failure: OSError | None = None
 
     def fileno(self) -> int:
@@ -38,6 +43,9 @@ class _Descriptor(io.RawIOBase):
 
     def write(self, data: ReadableBuffer, /) -> int:
         while self.failure is None:
+            if self._closed:
+                self.failure = OSError(errno.EBADF, "stdout is closed")
+                break
             try:
                 return os.write(self._number, data)
             except BlockingIOError:
@@ -53,13 +61,16 @@ class _Descriptor(io.RawIOBase):
 _descriptors: list[_Descriptor] = []
 
 
-def take_over() -> None:
-    """Replace both output streams of this process."""
-    sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
+def take_over(closed: Collection[int] = ()) -> None:
+    """Replace both output streams of this process.
+
+    :param closed: descriptors that nobody opened. Without a stderr we say nothing, and that is meant so.
+    """
+    sys.stdout, sys.stderr = _stream(1, sys.stdout, closed=1 in closed), _stream(2, sys.stderr, closed=False)
 
 
-def _stream(number: int, old: TextIO | None) -> TextIO:
-    descriptor = _Descriptor(number)
+def _stream(number: int, old: TextIO | None, *, closed: bool) -> TextIO:
+    descriptor = _Descriptor(number, closed=closed)
     _descriptors.append(descriptor)
     return io.TextIOWrapper(
         io.BufferedWriter(descriptor),

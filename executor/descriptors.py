@@ -7,15 +7,21 @@ import os
 from collections.abc import Iterable
 
 
-def take_closed(descriptors: Iterable[int]) -> None:
-    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written."""
+def take_closed(descriptors: Iterable[int]) -> list[int]:
+    """Let descriptors that nobody opened lead nowhere: the next socket would get their numbers, and what is written.
+
+    The value is which they were.
+    """
+    closed = []
     for number in descriptors:
         try:
             os.fstat(number)
         except OSError:
+            closed.append(number)
             nothing = os.open(os.devnull, os.O_RDWR)
             if nothing != number:
                 # Above what the process may open, where no socket comes either.
                 with contextlib.suppress(OSError):
                     os.dup2(nothing, number)
                 os.close(nothing)
+    return closed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -20,7 +22,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     :raises RuntimeError: called from a coroutine of that very loop, which would wait for itself.
     """
-    loop = _the_loop()
+    try:
+        loop = _the_loop()
+    except BaseException:
+        work.close()
+        raise
     if loop.is_ours():
         work.close()
         raise RuntimeError("this would wait for itself: coroutines use pygenvm.localnet.chain, not LocalNet")
@@ -29,6 +35,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 class _Loop:
     def __init__(self) -> None:
+        # What it takes: without that its own constructor leaves half a loop, which complains when it is collected.
+        for taken in (*socket.socketpair(), selectors.DefaultSelector()):
+            taken.close()
         self._loop = asyncio.new_event_loop()
         # A daemon: it is idle when the program ends, and must not keep it from ending.
         self._thread = threading.Thread(target=self._loop.run_forever, name="local network", daemon=True)

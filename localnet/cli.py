@@ -9,9 +9,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from pygenvm.localnet.chain.model import Execution, Receipt
@@ -64,7 +64,7 @@ programs (--json):
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
-  interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances,
+  shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances,
   storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
   view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
@@ -197,40 +197,60 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
-    from pygenvm.executor.runner.contract_file import ContractFileError
-    from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
     from pygenvm.localnet.executors.pooled import few_runs
 
-    picture: tuple[str, ...] = ()
-    fix = ""
     try:
+        _check_config(options)
         with _modules(options) as global_options, few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
-    except (BadRequest, ContractFileError) as error:
-        kind, message, code = error.kind, str(error), EXIT_USAGE
-        if isinstance(error, BadValue):
-            picture, fix = error.picture, error.fix
-    except LocalNetError as error:
-        kind, message, code = error.kind, str(error), EXIT_INTERNAL
     except KeyboardInterrupt:
-        kind, message, code = "interrupted", _INTERRUPTED, EXIT_INTERRUPTED
+        failure = _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
     except Exception as error:
-        # A bug of ours. Exit code 1 would blame the contract.
-        traceback.print_exc()
-        kind, message, code = "internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL
+        failure = _failure(options, error)
     done: int | None = getattr(options, "done", None)
     if done is not None:
         # Whatever keeps us from telling what has happened is no verdict on it.
-        why = kind if kind == "interrupted" else message
+        why = failure.kind if failure.kind == "interrupted" else failure.message
         _complain(f"{'' if done else 'done, but '}the output could not be written: {why}")
         return done or EXIT_UNPRINTED
     if options.json:
         from pygenvm.localnet.documents import error_document
 
-        _print_json(error_document(kind, message, fix))
+        _print_json(error_document(failure.kind, failure.message, failure.fix))
     else:
-        _complain(message, *picture, *([f"fix: {fix}"] if fix else []))
-    return code
+        _complain(failure.message, *failure.picture, *([f"fix: {failure.fix}"] if failure.fix else []))
+    return failure.code
+
+
+class _Failure(NamedTuple):
+    """Why a command could not be carried out, and the exit code."""
+
+    kind: str
+    message: str
+    code: int
+    picture: Sequence[str] = ()
+    fix: str = ""
+
+
+def _failure(options: argparse.Namespace, error: Exception) -> _Failure:
+    from pygenvm.executor import shortage
+    from pygenvm.executor.runner.contract_file import ContractFileError
+    from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
+
+    message = shortage.explained(error)
+    if options.interrupted():
+        return _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
+    if isinstance(error, BadValue):
+        return _Failure(error.kind, message, EXIT_USAGE, error.picture, error.fix)
+    if isinstance(error, BadRequest | ContractFileError):
+        return _Failure(error.kind, message, EXIT_USAGE)
+    if isinstance(error, LocalNetError):
+        return _Failure(error.kind, message, EXIT_INTERNAL)
+    if shortage.advice(error) is not None:
+        return _Failure("shortage", message, EXIT_INTERNAL)
+    # A bug of ours. Exit code 1 would blame the contract.
+    traceback.print_exc()
+    return _Failure("internal", f"{type(error).__name__}: {error}", EXIT_INTERNAL)
 
 
 # --- commands ---------------------------------------------------------------------------------------
@@ -379,15 +399,36 @@ def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[l
     return modules_of_author(config, choices, on_start=on_start)
 
 
+def _check_config(options: argparse.Namespace) -> None:
+    """The executor reads it; commands that need none must not pass over a damaged one."""
+    if options.config is None:
+        return
+    from pygenvm.executor.config import ConfigError, load_config
+    from pygenvm.localnet.errors import BadRequest
+
+    try:
+        load_config(options.config)
+    except ConfigError as error:
+        raise BadRequest(f"--config: {error}") from error
+
+
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
+    from pygenvm.localnet.chain.database import PathError, check_path
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
 
     path: Path = options.db or default_database()
-    if options.db and (path.is_dir() or not path.absolute().parent.is_dir()):
-        wrong = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}; make it first"
-        raise BadRequest(f"--db: {wrong}")
+    if options.db:
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise BadRequest(f"--db: there is no folder {path.parent}; make it first")
+        try:
+            check_path(path)
+        except PathError as error:
+            raise BadRequest(f"--db: {error}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadRequest(f"--db: {folder} cannot be written to, as a database in it has to be; choose another FILE")
 
     def on_wait() -> None:
         seconds = f"{limits.LOCK_SECONDS:g} seconds"

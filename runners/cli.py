@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pygenvm.executor.config import ConfigError, cache_root
+from pygenvm.executor.config import ConfigError, cache_root, load_config
+from pygenvm.executor.shortage import explained
 from pygenvm.runners import recipes, registry
 from pygenvm.runners.errors import BuildError
 
@@ -54,15 +55,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0, or 1 with a text on stderr."""
     try:
+        # Nothing in it is for these commands, but a damaged one is not passed over.
+        load_config(args.config)
         if args.runners_command == "build":
             return _check(args) if args.check else _build(args)
         return _list(args.json) if args.runners_command == "list" else _verify()
     except (BuildError, ConfigError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+        if not args.interrupted():
+            print(explained(error), file=sys.stderr)
+            return 1
     except KeyboardInterrupt:
-        print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
-        return 130
+        pass
+    print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
+    return 130
 
 
 def _positive(text: str) -> int:

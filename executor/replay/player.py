@@ -122,17 +122,19 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         gate=_ReplayedGate(player),
     )
     supervisor = assemble(message, RunOptions(permissions, header.sync, header.debug_mode), parts, log)
-    lacking: str | None = None
+    lacking: ReplayError | None = None
     try:
         supervisor.start_up()
     except (VMErrorRaised, InternalErrorRaised, RegistryError) as error:
         player.not_started(str(error))
         if isinstance(error, RegistryError) or blame_of(error) is Blame.INSTALLATION:
-            lacking = str(error)
+            lacking = ReplayError(str(error))
+            lacking.__cause__ = error
     else:
         result = supervisor.run()
         if isinstance(result.outcome, InternalError) and result.outcome.blame is Blame.INSTALLATION:
-            lacking = result.outcome.message
+            lacking = ReplayError(result.outcome.message)
+            lacking.__cause__ = result.outcome.cause
         if player.deviation is None and not player.at_end and ending.vm_delivers():
             try:
                 host.consume_result(result.payload())
@@ -140,7 +142,7 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
                 player.not_delivered(str(error))
     verdict = player.verdict()
     if lacking is not None and not verdict.same:
-        raise ReplayError(lacking)
+        raise lacking
     return verdict
 
 

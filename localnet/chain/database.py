@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -32,6 +34,29 @@ from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 
 T = TypeVar("T")
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class PathError(DatabaseError):
+    """There can be no database at the path."""
+
+
+def check_path(path: Path) -> None:
+    """Make sure that ``path`` is a file, or could become one.
+
+    :raises PathError: it is something else, or nobody knows what.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise PathError(f"cannot open {path}: {error.strerror}; choose another file") from error
+    if stat.S_ISDIR(mode):
+        raise PathError(f"{path} is a folder; choose a file in it")
+    if not stat.S_ISREG(mode):
+        raise PathError(f"{path} is a device, a pipe or a socket; choose a file")
 
 
 class StateView:
@@ -204,6 +229,7 @@ class Database:
         :param durable: as for :class:`localnet.chain.store.Store`.
         """
         self._path = path
+        self._lock_path = path.with_name(path.name + ".lock")
         self._lock_seconds = lock_seconds
         self._on_wait = on_wait
         self._on_commit = on_commit
@@ -251,21 +277,26 @@ class Database:
 
     async def _open(self, alone: bool, deadline: float) -> Session:
         with contextlib.ExitStack() as resources:
-            # Where there is nothing to protect, a command that reads leaves no files behind.
-            if alone or self._path.exists():
+            check_path(self._path)
+            exists = self._path.exists()
+            if exists and not self._lock_path.exists():
+                # Beside what is no database of ours no file is left behind,
+                Store(self._path).close()
+            # nor where there is nothing to protect, by a command that reads.
+            if alone or exists:
                 resources.enter_context(await self._lock(alone, deadline))
             store = resources.enter_context(contextlib.closing(Store(self._path, durable=self._durable)))
             return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
 
     async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:
         """The lock file, locked until it is closed."""
-        lock_path = self._path.with_name(self._path.name + ".lock")
         with contextlib.ExitStack() as opened:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                lock = opened.enter_context(open(lock_path, "ab"))
+                lock = opened.enter_context(open(self._lock_path, "ab"))
             except OSError as error:
-                raise DatabaseError(f"cannot open {lock_path}: {error.strerror}") from error
+                what_to_do = "; the folder of a database must be writable" if error.errno in _NOT_WRITABLE else ""
+                raise DatabaseError(f"cannot open {self._lock_path}: {error.strerror}{what_to_do}") from error
             waited = False
             while not _try_lock(lock, alone):
                 if time.monotonic() >= deadline:

@@ -123,6 +123,13 @@ class Overlay:
         """How many slots were written."""
         return len({key[:2] for key in self._pages})
 
+    def overfull(self) -> Address | None:
+        """An address to which more was moved than a balance can be.
+
+        There is one in databases that were changed by hand only, where all balances together are more.
+        """
+        return next((address for address, balance in self._balances.items() if balance > limits.VALUE_MAX), None)
+
     def changed_balances(self) -> dict[Address, int]:
         """New balances that differ from the database's."""
         return {

@@ -156,7 +156,10 @@ class RunHost:
 
     async def eth_send(self, address: Address, calldata: bytes, data: bytes) -> None:
         members = _members(data, "value")
-        await self._post(Posted(PostedKind.ETH_SEND, address, _amount(members["value"]), calldata))
+        value = _amount(members["value"])
+        if address != self._contract:
+            _within(self._value_sent + value + await self.get_balance(address), limits.VALUE_MAX)
+        await self._post(Posted(PostedKind.ETH_SEND, address, value, calldata))
 
     async def eth_call(self, address: Address, calldata: bytes) -> bytes:
         return self._eth_call(address, calldata) if self._eth_call else b""

@@ -26,7 +26,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -113,6 +113,8 @@ class Changes:
     """Messages to deliver; their value has left the sender's balance. The store fills in ``parent``."""
     delivered: int | None = None
     """Queue number of the message that this transaction delivers."""
+    destroyed: int = 0
+    """Value of that message for which there was no room in any balance."""
 
 
 class Store:
@@ -301,7 +303,7 @@ class Store:
         with _sqlite_errors(self._path), self._writing():
             self._set_account("balance", address, str(balance))
 
-    def commit(self, changes: Iterable[Changes]) -> list[Receipt]:
+    def commit(self, changes: Sequence[Changes]) -> list[Receipt]:
         """Writes transactions to the file, all or none, and gives their receipts with numbers.
 
         :raises DatabaseError: the file cannot be written, or value would appear or vanish.
@@ -309,7 +311,7 @@ class Store:
         with _sqlite_errors(self._path), self._writing():
             before = self.total_value()
             receipts = [self._apply(change) for change in changes]
-            if self.total_value() != before:
+            if self.total_value() != before - sum(change.destroyed for change in changes):
                 raise DatabaseError("a transaction would create or destroy value; nothing was written")
         return receipts
 
@@ -512,9 +514,29 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         yield
     # SQLite puts pieces of the file into its texts, and Python expects UTF-8 there.
     except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
-        late = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
-        why = f"no answer within {limits.STATEMENT_SECONDS:g} seconds" if late else error
+        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+            case sqlite3.SQLITE_INTERRUPT:
+                why: object = f"no answer within {limits.STATEMENT_SECONDS:g} seconds"
+            case sqlite3.SQLITE_CANTOPEN:
+                error = _why_not_opened(path) or error
+                why = error
+            case sqlite3.SQLITE_NOTADB:
+                why = f"{error}; choose another one"
+            case _:
+                why = error
         raise DatabaseError(f"database {path}: {why}") from error
+
+
+def _why_not_opened(path: Path) -> OSError | None:
+    """The system's error, of which SQLite tells nothing."""
+    with contextlib.ExitStack() as opened:
+        try:
+            # Besides the file it needs its journal, the folder, and random numbers.
+            for name in (path, path.parent, os.devnull, os.devnull):
+                opened.callback(os.close, os.open(name, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            return error
+    return None
 
 
 # --- values ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pygenvm.executor.outcome import Outcome, Return, VMError
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.model import (
     BalanceChange,
@@ -78,7 +79,8 @@ async def execute(
             leader_results=leader_results,
             eth_call=runs.eth_call,
         )
-    outcome, report = await _outcome(runs, host, transaction, identity, is_new=is_new)
+    full = overlay.overfull()
+    outcome, report = await _outcome(runs, host, transaction, identity, is_new=is_new, full=full)
     receipt = Receipt(
         dataclasses.replace(transaction, code=b""),  # it is in the storage of the contract
         Status.FAILED,
@@ -88,7 +90,7 @@ async def execute(
         **({} if report is None or outcome is None else streams(report, outcome)),
     )
     changes: Changes | None = None
-    if isinstance(outcome, Return) or transaction.kind is Kind.TRANSFER:
+    if outcome is None or isinstance(outcome, Return):
         pages = await state.ask(overlay.written_pages, overlay.bytes_written)
         async with state.reading:
             changes = _effects(state, overlay, host, receipt, pages, queued)
@@ -126,16 +128,23 @@ async def put_back(state: StateView, transaction: Transaction, identity: Identit
 
 
 def _refund(state: StateView, receipt: Receipt, owner: Address, queued: int) -> Changes:
-    """Puts the value of a message that is not tried any further into the balance of ``owner``."""
+    """Puts the value of a message that is not tried any further into the balance of ``owner``.
+
+    What does not fit there (:meth:`Overlay.overfull`) is destroyed: the message must not stay in the way of others.
+    """
     overlay = Overlay(state)
-    overlay.add(owner, receipt.transaction.value)
+    value = min(receipt.transaction.value, limits.VALUE_MAX - state.balance(owner))
+    overlay.add(owner, value)
     receipt = dataclasses.replace(receipt, balances=_balance_changes(state, overlay))
-    return Changes(receipt, balances=overlay.changed_balances(), delivered=queued)
+    destroyed = receipt.transaction.value - value
+    return Changes(receipt, balances=overlay.changed_balances(), delivered=queued, destroyed=destroyed)
 
 
 async def _outcome(
-    runs: Runs, host: RunHost, transaction: Transaction, identity: Identity, *, is_new: bool
+    runs: Runs, host: RunHost, transaction: Transaction, identity: Identity, *, is_new: bool, full: Address | None
 ) -> tuple[Outcome | None, RunReport | None]:
+    if full is not None:
+        return VMError("forbidden", f"the balance of {full!s} would be more than 2^256 - 1"), None
     match transaction.kind, is_new:
         case Kind.TRANSFER, _:
             return None, None

@@ -71,6 +71,9 @@ class StartingExecutor(ABC):
     def __init__(self, grace: float) -> None:
         """:param grace: seconds between SIGTERM and SIGKILL."""
         self._grace = grace
+        # Looked for now: whatever keeps it from finding one, `tempfile` says that there is none.
+        with contextlib.suppress(FileNotFoundError):
+            tempfile.gettempdir()
 
     @abstractmethod
     async def _start(self, arguments: RunArguments, stdout: int, stderr: int, log: int) -> StartedExecutor:

@@ -58,7 +58,7 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
     A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
     """
     with contextlib.ExitStack() as stack:
-        executors = _first_alone(options, stack)
+        executors = _first_alone(ExecutorProcess(options=options), options, stack)
 
         async def run(host: Host, request: RunRequest) -> RunReport:
             return await next(executors)(host, request)
@@ -66,8 +66,8 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
         yield run
 
 
-def _first_alone(options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
-    yield ExecutorProcess(options=options)
+def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
+    yield first
     pooled = stack.enter_context(many_runs(options))
     while True:
         yield pooled

@@ -143,6 +143,36 @@ def test_whatever_is_printed_may_fail(folder: Path, command: tuple[str, ...]) ->
         assert genvm(folder, *command, stdout=number)[0] == streams.EXIT_UNPRINTED
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("--version",),
+        ("local", "deploy", "--help"),
+        ("local", "accounts"),
+        ("local", "accounts", "--json"),
+        ("local", "log", "--json"),
+        ("local", "lint", "--rules"),
+        ("local", "deploy", "thing.py", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_a_stdout_that_is_closed(folder: Path, command: tuple[str, ...]) -> None:
+    code, _, err = genvm(folder, *command, stdout=None, preexec_fn=lambda: os.close(1))
+    assert (code, err) == (streams.EXIT_UNPRINTED, f"{UNPRINTED}stdout is closed\n")
+
+
+def test_who_prints_nothing_needs_no_stdout(folder: Path) -> None:
+    code, _, err = genvm(folder, "precompile", "--info", stdout=None, preexec_fn=lambda: os.close(1))
+    assert code == 0
+    assert "could not be printed" not in str(err)
+
+
+def test_a_closed_stderr_is_meant_so(folder: Path) -> None:
+    code, out, _ = genvm(folder, "local", "deploy", "thing.py", stderr=None, preexec_fn=lambda: os.close(2))
+    assert code == 0
+    assert "Deployed thing" in str(out)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_while_it_is_told(folder: Path, number: signal.Signals) -> None:
     """More than a pipe takes, and nobody reads."""

@@ -1,6 +1,7 @@
 """A longer campaign of random runs, by hand: ``python -m tests.hostile.campaign SECONDS [FIRST_SEED]``.
 
-Prints what runs ended with, and every seed that broke a rule. Exit code 1 if one did.
+Prints what runs ended with, every seed that broke a rule, and the peak resident memory of the executors that were
+processes, which has a bound too. Exit code 1 if a rule was broken.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ import time
 import traceback
 from collections import Counter
 
-from tests.hostile.hostile_random import RUNS
+from tests.hostile.hostile_random import RUNS, THROUGH_THE_COMMAND
+from tests.hostile.hostile_runs import EXECUTOR_BYTES, MIB
 
 
 def main(seconds: float, first: int) -> int:
     deadline = time.monotonic() + seconds
     ends: Counter[tuple[str, str]] = Counter()
     failures: list[tuple[str, int]] = []
+    peak, of = 0, "no run"
     for seed in itertools.count(first):
         if time.monotonic() > deadline:
             break
         for sort, run in RUNS.items():
             # Runs of the real command take ten times as long as those in this process.
-            for step in range(1 if sort == "lying" else 10):
+            for step in range(1 if sort in THROUGH_THE_COMMAND else 10):
                 try:
-                    label = run(random.Random(f"{seed} {step}"))
+                    label, bytes_ = run(random.Random(f"{seed} {step}"))
+                    if bytes_ is not None and bytes_ > peak:
+                        peak, of = bytes_, f"{sort}, seed {seed} {step}"
+                    assert (bytes_ or 0) <= EXECUTOR_BYTES, f"the executor took {bytes_} bytes"
                 except Exception:
                     failures.append((sort, seed))
                     print(f"--- {sort}, seed {seed} {step}", flush=True)
@@ -35,7 +41,8 @@ def main(seconds: float, first: int) -> int:
                     ends[sort, label] += 1
     for (sort, label), count in sorted(ends.items()):
         print(f"{count:6} {sort}: {label}")
-    print(f"{ends.total()} runs, {len(failures)} failures")
+    print(f"peak resident memory of an executor: {peak // MIB} of {EXECUTOR_BYTES // MIB} MiB ({of})")
+    print(f"{ends.total() + len(failures)} runs, {len(failures)} failures")
     return 1 if failures else 0
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pygenvm.executor import limits
 from pygenvm.executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import INTERNAL_ERROR_PREFIX, decode_result
@@ -41,6 +42,9 @@ HANGS_SECONDS = 60.0
 #: Peak resident memory of an executor that runs a small module: interpreter, engine, and nothing that a host or a
 #: contract announced but did not send.
 SMALL_RUN_BYTES = 200 * MIB
+
+#: Peak resident memory of any executor, whatever it runs: both memory pools, and what is in proportion to nothing.
+EXECUTOR_BYTES = 2 * limits.RAM_POOL_BYTES + (1 << 30)
 
 #: A lying host that announced gigabytes does not have them.
 MOST_READ_BYTES = 16 * MIB

@@ -129,13 +129,17 @@ class Allocating(gl.Contract):
 #: Grows its memory a MiB at a time and writes to all of it; exits with 100 where it gets no more.
 _TOUCHING = """(module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "genlayer_sdk" "gl_call" (func $gl_call (param i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
+  (data (i32.const 0) "{request}")
   (func (export "_start") (local $left i32) (local.set $left (i32.const {mebibytes}))
     (loop $more
       (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then (call $exit (i32.const 100))))
       (memory.fill
         (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 0x100000)) (i32.const 1) (i32.const 0x100000))
-      (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"""
+      (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (if (i32.const {length}) (then
+      (drop (call $gl_call (i32.const 0) (i32.const {length}) (i32.const 0x1000)))))))"""
 
 
 def _running(script: Script, **arguments: Any) -> InMemoryHost:
@@ -179,9 +183,21 @@ def _growing(chance: random.Random) -> InMemoryHost:
 
 
 def _touching(chance: random.Random) -> InMemoryHost:
-    host = InMemoryHost()
-    host.put_code(wat(_TOUCHING.format(mebibytes=chance.choice((1, 10, 100, 700)))))
+    return _touching_host(chance.choice((1, 10, 100, 700)))
+
+
+def _touching_host(mebibytes: int, request: bytes = b"", **arguments: Any) -> InMemoryHost:
+    host = InMemoryHost(**arguments)
+    text = "".join(f"\\{byte:02x}" for byte in request)
+    host.put_code(wat(_TOUCHING.format(mebibytes=mebibytes, request=text, length=len(request))))
     return host
+
+
+def _touching_both(chance: random.Random) -> InMemoryHost:
+    """Touches as much again of the other pool, in a nondet block: there are no blocks inside that one."""
+    block = calldata.encode({"RunNondet": {"data_leader": b"L", "data_validator": b"V"}})
+    mebibytes = chance.choice((100, 700, 700, 1500, 1500, 1500, 4000))
+    return _touching_host(mebibytes, block, leader_results=chance.choice((None, None, [b"\x00\x00"])))
 
 
 def _allocating(chance: random.Random) -> InMemoryHost:
@@ -212,3 +228,9 @@ def hostile(chance: random.Random) -> Subject:
         return Subject(name, host, built=True)
     cold = chance.random() < 0.3
     return Subject(f"{name}, cold" if cold else name, host, cold=cold)
+
+
+def greedy(chance: random.Random) -> tuple[str, InMemoryHost]:
+    """Some contract that wants as much memory as there is, without the built-in runners."""
+    name = chance.choice(("random program", "nesting", "blocks", "growing", "touching", "touching both"))
+    return name, _touching_both(chance) if name == "touching both" else HOSTILE[name][0](chance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -350,7 +351,60 @@ def test_a_file_that_is_no_database(folder: Path, capsys: pytest.CaptureFixture[
     code, document = run_json(capsys, "deploy", "thing.py", "--db", "x.db")
     assert code == 3
     assert document["error"]["kind"] == "database"
+    assert document["error"]["message"].endswith("database x.db: file is not a database; choose another one")
     assert (folder / "x.db").read_bytes() == b"something else " * 50
+    assert not (folder / "x.db.lock").exists()
+
+
+@pytest.mark.parametrize("words", [("accounts",), ("log",), ("view", "text"), ("deploy", "thing.py")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("/dev/full", "/dev/full is a device, a pipe or a socket; choose a file"),
+        ("pipe", "pipe is a device, a pipe or a socket; choose a file"),
+        ("loop", "cannot open loop: Too many levels of symbolic links; choose another file"),
+        ("folder", "folder is a folder; choose a file in it"),
+        ("thing.py/x.db", "there is no folder thing.py; make it first"),
+        ("folder/" + "x" * 300, f"cannot open folder/{'x' * 300}: File name too long; choose another file"),
+        ("closed/x.db", "closed cannot be written to, as a database in it has to be; choose another FILE"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else None,
+)
+def test_where_no_database_can_be(
+    place: str,
+    why: str,
+    words: tuple[str, ...],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    Path("folder").mkdir()
+    Path("closed").mkdir()
+    # Whoever is root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "closed")
+    before = sorted(folder.rglob("*"))
+    code, document = run_json(capsys, *words, "--db", place)
+    assert code == 2
+    assert document["error"]["kind"] == "usage"
+    assert document["error"]["message"].replace(f"{folder}/closed", "closed") == f"--db: {why}"
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_where_the_default_database_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    place = folder / ".pygenvm" / "local.db"
+    place.parent.mkdir()
+    if kind == "loop":
+        place.symlink_to("local.db")
+    else:
+        place.mkdir()
+    for words in (("accounts",), ("deploy", "thing.py")):
+        code, document = run_json(capsys, *words)
+        assert (code, document["error"]["kind"]) == (3, "database")
+        assert str(place) in document["error"]["message"]
+    assert list(place.parent.iterdir()) == [place]
 
 
 def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

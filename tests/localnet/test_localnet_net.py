@@ -20,13 +20,14 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.chain.store import Store
+from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
 
-ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
+ALICE, BOB, CAROL = accounts.named()["alice"], accounts.named()["bob"], accounts.named()["carol"]
 TOTAL = accounts.START_BALANCE * len(accounts.NAMES)
 
 
@@ -297,6 +298,46 @@ def test_all_value_fits_a_message(net: LocalNet) -> None:
     execution = net.call(contract, "send", [[["message", BOB, None, rest]]])
     assert execution.delivered[0].transaction.value == rest == net.balance(BOB) - accounts.START_BALANCE
     assert net.log(1)[0].balances[0].after == net.balance(BOB)
+
+
+def test_a_balance_without_room_is_in_nobodys_way(net: LocalNet, tmp_path: Path) -> None:
+    """In a database that somebody has changed by hand."""
+    contract = deploy(net, "sender", value=10)
+    set_balance(tmp_path, BOB, limits.VALUE_MAX - 1)
+    bob, carol, back = net.call(contract, "send", [[["message", BOB, None, 5], ["message", CAROL, None, 2]]]).delivered
+    assert (bob.status, bob.outcome) == (Status.FAILED, VMError("forbidden"))
+    assert isinstance(bob.outcome, VMError)
+    assert bob.outcome.cause == f"the balance of {BOB!s} would be more than 2^256 - 1"
+    assert (carol.status, back.transaction.kind, back.status) == (Status.OK, Kind.ERROR, Status.OK)
+    assert (net.balance(contract), net.balance(BOB)) == (8, limits.VALUE_MAX - 1)
+    assert net.call(contract, "send", [[["eth", BOB, None, 5]]]).receipt.outcome == VMError("forbidden")
+    assert net.call(contract, "send", [[["eth", BOB, None, 1]]]).receipt.ok
+    # And who calls is told.
+    set_balance(tmp_path, contract, limits.VALUE_MAX)
+    assert net.call(contract, "balance", value=1).receipt.outcome == VMError("forbidden")
+    assert net.call(contract, "balance").receipt.value == limits.VALUE_MAX
+
+
+def test_a_message_whose_value_fits_nowhere(net: LocalNet, tmp_path: Path) -> None:
+    """Neither where it goes nor where it came from."""
+    contract = deploy(net, "sender", value=10)
+    with closing(sqlite3.connect(tmp_path / "local.db")) as database, database:
+        database.execute(
+            "INSERT INTO queue (parent, kind, sender, origin, contract, value, calldata, code, released_on)"
+            " VALUES (1, 'call', ?, ?, ?, '5', ?, x'', 'finalized')",
+            (contract.as_bytes, ALICE.as_bytes, BOB.as_bytes, EMPTY_CALL),
+        )
+    set_balance(tmp_path, contract, limits.VALUE_MAX - 2)
+    set_balance(tmp_path, BOB, limits.VALUE_MAX)
+    execution = net.call(contract, "balance")
+    assert [receipt.status for receipt in execution.resumed] == [Status.FAILED, Status.FAILED]
+    assert execution.receipt.value == net.balance(contract) == limits.VALUE_MAX
+    assert net.call(contract, "balance").resumed == ()
+
+
+def set_balance(folder: Path, address: Address, balance: int) -> None:
+    with closing(Store(folder / "local.db")) as store:
+        store.set_balance(address, balance)
 
 
 def test_value_moves_with_the_call(net: LocalNet) -> None:

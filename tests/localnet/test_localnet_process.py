@@ -184,9 +184,23 @@ def test_a_killed_command_leaves_the_database_and_no_executor(
     assert net.accounts()[0].balance == accounts.START_BALANCE - 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+#: What becomes of an interrupt that arrives where a lock is being taken or released.
+TURNED = """
+from concurrent.futures import Future
+result = Future.result
+def turned(*args):
+    try:
+        return result(*args)
+    except KeyboardInterrupt:
+        raise RuntimeError("cannot release un-acquired lock") from None
+Future.result = turned
+"""
+
+
+@pytest.mark.parametrize("turned", ["", TURNED], ids=["itself", "another error"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_command_that_is_told_to_end_leaves_nothing(
-    net: LocalNet, tmp_path: Path, own_temporary_folder: Path, number: signal.Signals
+    net: LocalNet, tmp_path: Path, own_temporary_folder: Path, number: signal.Signals, turned: str
 ) -> None:
     before = (tmp_path / "local.db").read_bytes()
     pid_file = tmp_path / "pid"
@@ -197,6 +211,7 @@ from pygenvm.localnet.executors import pooled
 from pygenvm.localnet.executors.process import ExecutorProcess
 
 pooled.few_runs = lambda *_: contextlib.nullcontext(ExecutorProcess({FAKE!r}))
+{turned}
 sys.exit(main())
 """
     words = ["local", "--db", str(tmp_path / "local.db"), "call", "hold", "--args", f'["{pid_file}"]']
@@ -207,9 +222,10 @@ sys.exit(main())
         _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
         # The socket of the run, and the configuration of its executor.
         assert len(list(own_temporary_folder.iterdir())) == 2
-        # Whoever starts a group of processes may tell all of it and its members.
         command.send_signal(number)
-        command.send_signal(number)
+        if number is not signal.SIGINT:
+            # Whoever starts a group of processes may tell all of it and its members.
+            command.send_signal(number)
         _, err = command.communicate(timeout=60)
     assert command.returncode == 130, err
     assert err.startswith("genvm local: interrupted: the running transaction was dropped")
