@@ -13,6 +13,8 @@ HTTP_HEADER_BYTES = 64 * 1024
 HTTP_HEADER_FIELDS = 256
 #: Redirects followed, as of the reference (spec modules/03 §5).
 HTTP_REDIRECTS = 10
+#: Bytes of bodies that one client receives at a time, for all its requests together.
+HTTP_BODIES_BYTES = 512 << 20
 #: Parts of a gzip body; each costs time, however small it is.
 HTTP_GZIP_MEMBERS = 1024
 #: A URL that a contract or script gives; browsers stop at 2 MB, servers mostly at 8 kB.
@@ -115,7 +117,7 @@ RENDER_REQUEST_HEAD_BYTES = 256 << 10
 
 #: A name that is not resolved by then does not exist for us; look-ups under way at a time.
 DNS_SECONDS = 15.0
-DNS_THREADS = 16
+DNS_THREADS = 64
 #: Addresses of one name that are tried.
 ADDRESSES_TRIED = 8
 
@@ -189,6 +191,8 @@ FILTER_PIXELS_MAX = 16 << 20
 SCRIPT_SLEEP_SECONDS = 3600.0
 SCRIPT_REQUEST_SECONDS = 300.0
 SCRIPT_BODY_BYTES = 64 << 20
+#: How much of an answer's body an error shows.
+SCRIPT_ERROR_BODY_BYTES = 256 << 10
 
 # --- signing (modules/web/signing.py) -------------------------------------------------------------
 

@@ -236,6 +236,35 @@ async def test_a_body_that_says_it_is_too_large_is_not_read(lab: Lab, client: Ht
     assert "larger than" in (await _fails(client, URL, seconds=2)).ctx["rust_error"]
 
 
+async def test_all_bodies_together_are_bounded(lab: Lab, client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HTTP_BODIES_BYTES", 3_000_000)
+    together = asyncio.Barrier(5)
+
+    async def large(head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_OK + b"content-length: 1000000\r\n\r\n" + bytes(900_000))
+        await writer.drain()
+        await asyncio.wait_for(together.wait(), 5)
+        await asyncio.sleep(0.2)
+        writer.write(bytes(100_000))
+
+    lab.handlers["/x"] = large
+    outcomes = await asyncio.gather(*(_ask(client, URL) for _ in range(5)), return_exceptions=True)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, ModuleError)]
+    assert 2 <= len(failed) < 5
+    assert {error.ctx["rust_error"] for error in failed} == {"too many large bodies at a time"}
+    # What they had is free again.
+    lab.handlers["/x"] = _body(bytes(1_000_000))
+    for _ in range(5):
+        assert len((await _ask(client, URL)).body) == 1_000_000
+
+
+async def test_a_client_that_was_closed_opens_again(lab: Lab) -> None:
+    client = HttpClient(door=lab.egress())
+    for _ in range(2):
+        assert (await _ask(client, URL)).body == b"public"
+        await client.close()
+
+
 @pytest.mark.parametrize("part", ["head", "fields", "body", "chunks", "nothing"])
 async def test_a_slow_server_is_left_in_time(lab: Lab, client: HttpClient, part: str) -> None:
     begin = {

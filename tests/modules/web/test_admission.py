@@ -110,6 +110,10 @@ def test_what_it_does_not_add(url: str) -> None:
     _refused(OPEN, url)
 
 
+def test_an_empty_domain_adds_nothing() -> None:
+    assert _refused(Admission.of(["", " ", "."], []), "http://router.lan./")[0] == ["TLD_FORBIDDEN"]
+
+
 def test_an_allowed_host_needs_its_scheme() -> None:
     assert _refused(OPEN, "ftp://localhost/")[0] == ["SCHEMA_FORBIDDEN"]
 
