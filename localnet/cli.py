@@ -64,8 +64,8 @@ programs (--json):
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
-  shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances,
-  storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
+  shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages,
+  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
   view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).

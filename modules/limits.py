@@ -100,7 +100,7 @@ RENDERS_PER_BROWSER = 100
 #: Seconds for a browser to start, and to go when asked kindly.
 BROWSER_START_SECONDS = 30.0
 BROWSER_CLOSE_SECONDS = 5.0
-#: Data segment of each process of the browser (RLIMIT_DATA), heap of a page's scripts, memory of all processes together.
+#: Data segment of each process of the browser (RLIMIT_DATA), heap of a page's scripts, memory of all its processes.
 BROWSER_PROCESS_BYTES = 1200 << 20
 BROWSER_HEAP_MEGABYTES = 256
 BROWSER_MEMORY_BYTES = 2 << 30
