@@ -21,6 +21,8 @@ from tests.modules.web.lab import CERTIFICATE
 from tests.modules.web.ssrf import CASES, Case
 from tests.modules.webdriver.support import Client, Internet, Loop, require_browser, service, url
 
+pytestmark = pytest.mark.slow
+
 #: Spellings of forbidden places for sub-resources; a page is full of requests to each of them.
 TARGETS = (
     "http://127.0.0.1",
