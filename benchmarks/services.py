@@ -32,7 +32,7 @@ _PAGE_SECONDS, _MODEL_SECONDS = 0.02, 0.1
 
 
 @contextlib.contextmanager
-def _server(kind: str, argument: object) -> Iterator[str]:
+def server(kind: str, argument: object) -> Iterator[str]:
     """URL of one of :mod:`benchmarks.servers`."""
     command = [sys.executable, "-P", "-m", "benchmarks.servers", kind, str(argument)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=own_environment()) as process:
@@ -44,8 +44,8 @@ def _server(kind: str, argument: object) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _module(name: str, **changes: Any) -> Iterator[ModuleClient]:
-    """A service with the configuration that it comes with, but for the changes, and a session on it."""
+def service(name: str, **changes: Any) -> Iterator[str]:
+    """Address of a service with the configuration that it comes with, but for the changes."""
     shipped = read_document(default_file(name), None, executable_dir())
     document = {**shipped, "bind_address": "127.0.0.1:0", "log_level": "error", **changes}
     ready, theirs = os.pipe()
@@ -59,11 +59,20 @@ def _module(name: str, **changes: Any) -> Iterator[ModuleClient]:
             with os.fdopen(ready) as word:
                 told = json.loads(word.readline() or "{}")
             if "listening" not in told:
-                raise BenchmarkError(f"the {name} module does not start: {told.get('error')}")
-            with contextlib.closing(ModuleClient(name, told["listening"], Hello("bench", HOST_DATA))) as client:
-                yield client
+                raise BenchmarkError(f"the {name} service does not start: {told.get('error')}")
+            yield told["listening"]
         finally:
             process.terminate()
+
+
+@contextlib.contextmanager
+def _module(name: str, **changes: Any) -> Iterator[ModuleClient]:
+    """A session on such a service."""
+    with (
+        service(name, **changes) as address,
+        contextlib.closing(ModuleClient(name, address, Hello("bench", HOST_DATA))) as client,
+    ):
+        yield client
 
 
 def _timed(work: Callable[[], None]) -> Callable[[], float]:
@@ -96,8 +105,8 @@ def web_request(rounds: int) -> list[Row]:
 def _web_request(page_seconds: float, rounds: int) -> list[Row]:
     payload: dict[str, Any] = {"method": "GET", "headers": {}, "body": None, "sign": False}
     with (
-        _server("page", page_seconds) as page,
-        _server("proxy", page) as proxy,
+        server("page", page_seconds) as page,
+        server("proxy", page) as proxy,
         _module("web", always_allow_hosts=["127.0.0.1"]) as client,
         contextlib.closing(asyncio.new_event_loop()) as loop,
     ):
@@ -150,8 +159,8 @@ def _llm_prompt(model_seconds: float, rounds: int) -> list[Row]:
     prompt = {"prompt": "Is it raining?" * 20, "images": [], "response_format": "text"}
     request = Request("Prompt", {"payload": prompt, "remaining_fuel_as_gen": 1 << 50})
     with (
-        _server("model", model_seconds) as model,
-        _server("proxy", f"{model}/v1/chat/completions") as proxy,
+        server("model", model_seconds) as model,
+        server("proxy", f"{model}/v1/chat/completions") as proxy,
         _module("llm", backends={"bench": {**_BACKEND, "host": model}}) as client,
     ):
 

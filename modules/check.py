@@ -99,8 +99,11 @@ async def _check_rendering_host(host: str, seconds: float) -> Row:
 
 async def _check_own_browser(options: Mapping[str, Any], log: Logger) -> Row:
     from pygenvm.modules.webdriver.locate import BrowserMissing
-    from pygenvm.modules.webdriver.service import make
 
+    try:
+        from pygenvm.modules.webdriver.service import make
+    except BrowserMissing as error:
+        return Row("browser", "chromium", "failed", error="there is no Playwright", remedy=str(error))
     service = make({**options, "bind_address": "127.0.0.1:0"}, log=log)
     begun = time.monotonic()
     try:

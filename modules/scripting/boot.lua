@@ -58,9 +58,12 @@ local function big(digits) return setmetatable({decimal = digits}, Big) end
 -- A structured error (spec modules/02 §6.2).
 local Error = {__name = "ModuleError", __metatable = false}
 function Error.__tostring(e)
-  local causes = {}
-  if type(e.causes) == "table" then for i, cause in ipairs(e.causes) do causes[i] = tostring(cause) end end
-  return "ModuleError: " .. concat(causes, ": ")
+  local causes, text = rawget(e, "causes"), {}
+  for i = 1, type(causes) == "table" and rawlen(causes) or 0 do
+    local cause = rawget(causes, i)
+    text[i] = type(cause) == "string" and cause or type(cause)
+  end
+  return "ModuleError: " .. concat(text, ": ")
 end
 
 -- Decoding: each reader gets the text and the place behind the first byte, and returns value and place behind it.
@@ -559,6 +562,14 @@ local function entry(f)
   end
 end
 
+-- For what we have made ourselves.
+local function unlimited(f)
+  return function(...)
+    local ok, problem = pcall(f, ...)
+    if not ok then return "failed", tostring(problem), "" end
+  end
+end
+
 local function run(f, arguments)
   return encode(f(unpack(arguments, 1, arguments.n)))
 end
@@ -603,16 +614,16 @@ local function load_script(path, text, required)
   return "value", ""
 end
 
-return entry(start), entry(continue), entry(open), entry(load_script),
-  entry(function(values)
+return entry(start), entry(continue), unlimited(open), entry(load_script),
+  unlimited(function(values)
     for name, value in pairs(decode(values)) do G[name] = value end
   end),
-  entry(function(kind, name)
+  unlimited(function(kind, name)
     local f = natives[name]
     if kind == "sync" then f = sync(name, false) end
     if kind == "log" then f = sync(name, true) end
     if kind == "async" then f = async(name) end
     place(name, f)
   end),
-  entry(function(id) calls[id] = nil end),
-  entry(function(session) sessions[session] = nil end)
+  unlimited(function(id) calls[id] = nil end),
+  unlimited(function(session) sessions[session] = nil end)

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from importlib import import_module
 from typing import Any, BinaryIO, Final
 
@@ -91,11 +92,12 @@ def _imported(place: str) -> Any:
 
 def _harden(parent: int) -> None:
     """End with the service even while Lua does not come back. (Nothing was inherited but the socket.)"""
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
-    prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         _limit(kind, 0)
 

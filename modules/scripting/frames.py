@@ -96,8 +96,9 @@ def encode_error(error: ModuleError) -> bytes:
 def decode_error(data: bytes) -> ModuleError:
     """The structured error; texts are str where they can be."""
     value = readable(decode(data))
-    ctx = value["ctx"] if isinstance(value["ctx"], dict) else {}
-    return ModuleError([str(cause) for cause in value["causes"]], fatal=bool(value["fatal"]), ctx=ctx)
+    causes, ctx = value.get("causes"), value.get("ctx")
+    shown = [str(cause) for cause in causes] if isinstance(causes, list) else []
+    return ModuleError(shown or ["UNKNOWN"], fatal=value["fatal"], ctx=ctx if isinstance(ctx, dict) else {})
 
 
 def readable(value: LuaValue) -> Any:

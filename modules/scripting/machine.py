@@ -81,7 +81,7 @@ class Machine:
         source = _source(setup.script)
         if source is None:
             raise ScriptError(f"{setup.script}: no such file")
-        outcome = self._outcome(0, load(setup.script.encode(), source, "\n".join(setup.required).encode()))
+        outcome = self._outcome(0, load, setup.script.encode(), source, "\n".join(setup.required).encode())
         if outcome[0] == "error":
             raise ScriptError(f"{setup.script}: {decode_error(outcome[2])}")
         if outcome[0] != "value":
@@ -98,12 +98,12 @@ class Machine:
     def start(self, call: int, session: int, name: str, arguments: bytes) -> Outcome:
         """Run the function of the script until it waits or ends."""
         self._call, self._logged = call, 0
-        return self._outcome(call, self._start(call, session, name.encode(), arguments))
+        return self._outcome(call, self._start, call, session, name.encode(), arguments)
 
     def resume(self, call: int, kind: str, value: bytes) -> Outcome:
         """Go on with a call that waits."""
         self._call = call
-        return self._outcome(call, self._continue(call, kind.encode(), value))
+        return self._outcome(call, self._continue, call, kind.encode(), value)
 
     def cancel(self, call: int) -> None:
         self._cancel(call)
@@ -119,8 +119,14 @@ class Machine:
         finally:
             self._disarm()
 
-    def _outcome(self, call: int, result: tuple[bytes, Any, Any]) -> Outcome:
-        kind, value, extra = result
+    def _outcome(self, call: int, entry: Callable[..., tuple[bytes, Any, Any]], *arguments: Any) -> Outcome:
+        """Enter Lua, and how that ended."""
+        try:
+            kind, value, extra = entry(*arguments)
+        except lua53.LuaError as error:
+            # There was no memory to begin or to end.
+            self._disarm()
+            kind, value, extra = b"failed", str(error).encode() or b"not enough memory", b""
         match kind:
             case b"value":
                 return "value", call, value

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient, Response
 from pygenvm.modules.scripting.frames import LuaValue, ScriptError, text
@@ -76,6 +77,8 @@ class Requests:
         if request.get(b"json"):
             content = _parsed(response)
         if request.get(b"error_on_status") and response.status != 200:
+            if len(response.body) > limits.SCRIPT_ERROR_BODY_BYTES:
+                content = response.body[: limits.SCRIPT_ERROR_BODY_BYTES]
             raise ModuleError("STATUS_NOT_OK", ctx={**_facts(response), "body": content})
         return {"status": response.status, "headers": response.headers, "body": content}
 

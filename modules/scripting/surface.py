@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -112,6 +113,8 @@ def parse_json(data: bytes) -> Any:
 
 
 def _check(value: Any, levels: int) -> None:
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError("number out of range")
     if isinstance(value, str):
         if not value.isascii():
             value.encode()  # half a surrogate pair is no text

@@ -183,7 +183,7 @@ class ScriptVm(asyncio.Protocol):
 
     async def _host_function(self, number: int, call: _Call, name: str, arguments: bytes) -> None:
         kind, value = await call.carry_out(name, arguments)
-        if self._calls.get(number) is call:
+        if self.alive and self._calls.get(number) is call:
             self._run(number, pack_frame("resume", number, kind, value))
 
     def _check(self) -> None:

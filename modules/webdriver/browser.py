@@ -17,15 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Playwright, async_playwright
-from playwright.async_api import Error as PlaywrightError
-
 from pygenvm.modules import limits
 from pygenvm.modules.log import Logger
 from pygenvm.modules.webdriver import processes
-from pygenvm.modules.webdriver.locate import find_browser
+from pygenvm.modules.webdriver.locate import BrowserMissing, find_browser
 from pygenvm.modules.webdriver.proxy import PROXY_IP, ClosedDoor, Door, RenderProxy, loopback_listener
 from pygenvm.modules.webdriver.settings import Settings
+
+try:
+    from playwright.async_api import Browser, BrowserContext, Playwright, async_playwright
+    from playwright.async_api import Error as PlaywrightError
+except ImportError as error:
+    raise BrowserMissing(
+        f"pages are rendered with Playwright; this installs it: {sys.executable} -m pip install 'pygenvm[webdriver]'"
+    ) from error
 
 LOG_TARGET = "genvm_modules::webdriver"
 

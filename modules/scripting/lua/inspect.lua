@@ -26,7 +26,7 @@ local function inspect(root, options)
   local times, ids, n, out = {}, {}, 0, {}
 
   local function count(v)
-    if type(v) ~= "table" then return end
+    if type(v) ~= "table" or getmetatable(v) == false then return end
     times[v] = (times[v] or 0) + 1
     if times[v] > 1 then return end
     for k, item in next, v do
@@ -100,6 +100,8 @@ local function inspect(root, options)
     local kind = type(v)
     if kind == "string" then
       add(quoted(v))
+    elseif kind == "table" and getmetatable(v) == false then
+      add(tostring(v)) -- a structured error, or an integer above 64 bits
     elseif kind == "table" then
       write_table(v, level)
     elseif kind == "number" or kind == "boolean" or v == nil then

@@ -6,7 +6,7 @@
 return function(value)
   local seen = {}
   local function count(v)
-    if type(v) ~= "table" then return end
+    if type(v) ~= "table" or getmetatable(v) == false then return end
     seen[v] = (seen[v] or 0) + 1
     if seen[v] > 1 then return end
     for k, item in next, v do
@@ -29,6 +29,7 @@ return function(value)
     local kind = type(v)
     if kind == "userdata" or kind == "function" or kind == "thread" then return {["$" .. kind] = number(v)} end
     if kind ~= "table" then return v end
+    if getmetatable(v) == false then return tostring(v) end -- a structured error, or an integer above 64 bits
     if ids[v] then return {["$table"] = ids[v]} end
     local copy = {}
     if seen[v] > 1 then

@@ -261,6 +261,14 @@ async def test_structured_errors_pass_through_everything(scripts: Scripts) -> No
           assert(lib.rs.as_user_error(e) == nil and lib.rs.as_user_error({causes = {}}) == nil)
           lib.reraise_with_fatality(e, true)
         end
+        function Forged(ctx)
+          local _, e = pcall(raise)
+          e.causes = setmetatable({}, {__index = function() return "x" end})
+          e.ctx = print
+          assert(tostring(e) == "ModuleError: ")
+          e.ctx, e.fatal = 5, "yes"
+          error(e)
+        end
         function Default(ctx) lib.rs.user_error({causes = {"A"}}) end
         """
     )
@@ -275,6 +283,9 @@ async def test_structured_errors_pass_through_everything(scripts: Scripts) -> No
     with pytest.raises(ModuleError) as raised:
         await session.call("Fatal")
     assert raised.value.fatal
+    with pytest.raises(ModuleError) as raised:
+        await session.call("Forged")
+    assert vars(raised.value) == vars(ModuleError("UNKNOWN", fatal=False))
     with pytest.raises(ModuleError) as raised:
         await session.call("Default")
     assert (raised.value.fatal, raised.value.ctx) == (False, {})

@@ -84,14 +84,14 @@ async def test_value2json(run_lua: RunLua) -> None:
       local shared, circle = {1}, {}
       circle.me = circle
       return {v({a = shared, b = {shared}, list = {1, "x", false}}), v(circle), v("s"), v({[true] = 1}),
-        v({f = print, again = print, other = coroutine.create(print)})}
+        v(rs.json_parse("[36893488147419103232]")), v({f = print, again = print, other = coroutine.create(print)})}
     """
-    found = [json.dumps(readable(value), sort_keys=True) for value in (await run_lua(body))[:3]]
+    found = [json.dumps(readable(value), sort_keys=True) for value in (await run_lua(body))[:5]]
     # Which of two places comes first is Lua's choice.
     first = '{"a": {"$id": 1, "1": 1}, "b": [{"$table": 1}], "list": [1, "x", false]}'
     second = '{"a": {"$table": 1}, "b": [{"$id": 1, "1": 1}], "list": [1, "x", false]}'
     assert found[0] in (first, second)
-    assert found[1:] == ['{"$id": 1, "me": {"$table": 1}}', '"s"']
+    assert found[1:] == ['{"$id": 1, "me": {"$table": 1}}', '"s"', '{"true": 1}', '["36893488147419103232"]']
 
 
 async def test_inspect(run_lua: RunLua) -> None:
@@ -107,6 +107,7 @@ async def test_inspect(run_lua: RunLua) -> None:
     )
     for code, text in {
         "nil": "nil",
+        "{rs.json_parse('36893488147419103232')}": "{ 36893488147419103232 }",
         "{}": "{}",
         "{1, 2}": "{ 1, 2 }",
         "'a\\0b'": '"a\\000b"',

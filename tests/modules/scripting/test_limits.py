@@ -8,7 +8,8 @@ import time
 import pytest
 
 from pygenvm.modules import limits
-from pygenvm.modules.scripting.pool import ScriptError, ScriptSession
+from pygenvm.modules.errors import ModuleError
+from pygenvm.modules.scripting.pool import ScriptError, ScriptSession, SessionContext
 
 from .conftest import Scripts, open_session
 
@@ -112,6 +113,51 @@ async def test_memory_is_limited(scripts: Scripts) -> None:
         with pytest.raises(ScriptError, match=r"(out of|keeps too much) memory"):
             await session.call(f"F{index}")
         assert await session.call("Next") == b"works", name
+
+
+async def test_host_functions_at_the_limit_of_memory(scripts: Scripts) -> None:
+    """Whatever passes between Python and a machine without memory: an error at most, never an end or a standstill."""
+    session = await scripts.session(
+        """
+        local keep
+        local calls = {
+          function() return __dflt.base64_encode(("x"):rep(1000)) end,
+          function() return __dflt.json_parse('{"a": [1, 2, {"b": null}]}') end,
+          function() return __dflt.json_parse("{") end,
+          function() return __dflt.log_json({message = "x", y = {1}}) end,
+          function() return __test.big() end,
+          function() return __test.bad() end,
+          function() return coroutine.wrap(__test.big)() end,
+          function() return require("nothing" .. #keep) end,
+          function() return __dflt.user_error({causes = {"A"}}) end,
+          function() return load("return 1")() end,
+        }
+        function Count(ctx) return #calls end
+        function Run(ctx, which, size)
+          keep = {}
+          pcall(function() while true do keep[#keep + 1] = string.rep("x", size) .. #keep end end)
+          pcall(function() while true do keep[#keep + 1] = {} end end)
+          for _ = 1, 20 do pcall(calls[which]) end
+        end
+        function Next(ctx) keep = nil return "works" end
+        """,
+        functions={"__test.big": _big, "__test.bad": _bad},
+        memory_bytes=3 << 20,
+        slice_seconds=5.0,
+    )
+    for which in range(1, await session.call("Count") + 1):
+        for size in (10, 10_000):
+            (result,) = await asyncio.gather(session.call("Run", which, size), return_exceptions=True)
+            assert result is None or "out of memory" in str(result), which
+            await _works(session)
+
+
+async def _big(_context: SessionContext) -> list[object]:
+    return ["x" * 100_000, {"a": [1] * 1000}]
+
+
+async def _bad(_context: SessionContext) -> None:
+    raise ModuleError("BAD", ctx={"text": "x" * 100_000})
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,19 @@ def test_bad_base64(text: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *(b"", b"{", b"{} x", b"'a'", b"[1,]", b"NaN", b"[Infinity]", b"\xff", b'"\\ud800"', b'{"\\udc00": 1}'),
+        *(
+            b"",
+            b"{",
+            b"{} x",
+            b"'a'",
+            b"[1,]",
+            b"NaN",
+            b"[Infinity]",
+            b"[1e999]",
+            b"\xff",
+            b'"\\ud800"',
+            b'{"\\udc00": 1}',
+        ),
         *(b"[" * 129 + b"]" * 129, b"[" * 100_000, b"1" * 5000),
     ],
 )
@@ -456,6 +468,15 @@ async def test_an_answer_that_is_too_large(scripts: Scripts, site: str) -> None:
     )
     with pytest.raises(ModuleError, match="READING_BODY"):
         await session.call("Run", f"{site}/raw")
+
+
+async def test_an_error_shows_a_part_of_the_body(scripts: Scripts, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SCRIPT_ERROR_BODY_BYTES", 10)
+    session = await scripts.session("function Run(ctx, request) return __dflt.request(ctx, request) end")
+    request = {"method": "GET", "url": f"{site}/echo?status=500", "headers": {}, "error_on_status": True, "json": True}
+    with pytest.raises(ModuleError) as raised:
+        await session.call("Run", request)
+    assert raised.value.ctx["body"] == '{"method":'.replace(":", ": ")[:10]
 
 
 async def test_signed_requests(scripts: Scripts, site: str) -> None:

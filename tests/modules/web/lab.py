@@ -12,11 +12,11 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import trustme
 from aiohttp.abc import ResolveResult
 
 from pygenvm.modules.web.egress import AddressPolicy, Egress
@@ -52,7 +52,8 @@ NAMES: dict[str, Sequence[Sequence[str]]] = {
     "rebinding6.example.com": [[PUBLIC], ["::1", "::ffff:127.0.0.1"]],
 }
 
-CERTIFICATE = Path(__file__).with_name("certificate.pem")
+AUTHORITY = trustme.CA()
+CERTIFICATE = AUTHORITY.issue_cert("*.example.com", "example.com", PUBLIC)
 
 #: What a path of the public server does with a connection, once the head of the request is read.
 Handler = Callable[[str, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -73,7 +74,7 @@ class Lab:
 
     async def __aenter__(self) -> Lab:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(CERTIFICATE)
+        CERTIFICATE.configure_cert(tls)
         self.port = await self._listen(None)
         self.tls_port = await self._listen(tls)
         return self
@@ -95,8 +96,10 @@ class Lab:
         return answer
 
     def client_tls(self) -> ssl.SSLContext:
-        """Trusts the lab's certificate, which is its own authority."""
-        return ssl.create_default_context(cafile=CERTIFICATE)
+        """Trusts the lab's certificate."""
+        context = ssl.create_default_context()
+        AUTHORITY.configure_trust(context)
+        return context
 
     def led_to(self, port: int) -> int:
         return {80: self.port, 443: self.tls_port}.get(port, port)

@@ -27,6 +27,8 @@ from pygenvm.modules.webdriver.locate import BrowserMissing
 from pygenvm.modules.webdriver.service import RenderingService
 from tests.modules.webdriver.support import Client, Internet, Loop, Visitor, require_browser, service, url
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(loop: Loop, whole_internet: Internet) -> Iterator[RenderingService]:

@@ -13,6 +13,8 @@ import pytest
 from pygenvm.modules.webdriver.service import RenderingService
 from tests.modules.webdriver.support import Client, Internet, Loop, Visitor, require_browser, service, url
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "tok-0123456789abcdef"
 
 

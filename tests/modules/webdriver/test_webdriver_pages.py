@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.modules.webdriver.support import Client, Internet, Visitor, free_port, url
 
+pytestmark = pytest.mark.slow
+
 NETWORK_STATUSES = {
     "dns": (502, "DNS resolution failed"),
     "refused": (503, "Connection refused"),

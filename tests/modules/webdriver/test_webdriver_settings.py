@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from pygenvm.modules.webdriver.locate import BrowserMissing, find_browser, insta
 from pygenvm.modules.webdriver.render import visible_text
 from pygenvm.modules.webdriver.service import make
 from pygenvm.modules.webdriver.settings import DEFAULT_ADDRESS, DEFAULT_FILE, Settings, read_settings
+from tests.browser import ensure_browser
 
 
 def test_shipped_file_says_what_holds_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +106,37 @@ def test_program_behind_the_script_of_a_distribution() -> None:
     assert find_browser("chromium-headless-shell", {"PATH": "/usr/bin"}) == Path(
         "/usr/lib/chromium/chromium-headless-shell"
     )
+
+
+def test_without_playwright() -> None:
+    code = "import sys; sys.modules['playwright'] = None; import pygenvm.modules.webdriver.service"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert f"BrowserMissing: pages are rendered with Playwright; this installs it: {sys.executable}" in ended.stderr
+
+
+def test_tests_install_a_browser_where_they_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert ensure_browser() == f"tests that need a Chromium are left out; this installs one: {install_command()}"
+
+    installer = _program(tmp_path / "apt-get")
+    calls, wanted = tmp_path / "calls", tmp_path / "chromium-headless-shell"
+    installer.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nexit 100\n')
+    assert "sudo apt-get install -y chromium-headless-shell" in str(ensure_browser())
+    assert not calls.exists()
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert ensure_browser() is not None
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == [wanted.name, "update", wanted.name]
+
+    installer.write_text(f"#!/bin/sh\n: > {wanted}\n/bin/chmod +x {wanted}\n")
+    assert ensure_browser() is None
+    calls.unlink()
+    assert ensure_browser() is None
+    assert not calls.exists()
 
 
 # --- text ---

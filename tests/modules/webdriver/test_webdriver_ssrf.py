@@ -7,11 +7,14 @@ nobody whatever it does, which is tried once.
 from __future__ import annotations
 
 import asyncio
-import subprocess
+import base64
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 from playwright.async_api import async_playwright
 
 from pygenvm.modules.webdriver.browser import BrowserFailure, Chromium
@@ -20,6 +23,8 @@ from pygenvm.modules.webdriver.service import RenderingService
 from tests.modules.web.lab import CERTIFICATE
 from tests.modules.web.ssrf import CASES, Case
 from tests.modules.webdriver.support import Client, Internet, Loop, require_browser, service, url
+
+pytestmark = pytest.mark.slow
 
 #: Spellings of forbidden places for sub-resources; a page is full of requests to each of them.
 TARGETS = (
@@ -41,10 +46,9 @@ TARGETS = (
 
 def _key_hash() -> str:
     """By which a browser is told to trust the lab's certificate."""
-    command = (
-        "openssl x509 -in %s -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
-    )
-    return subprocess.run(command % CERTIFICATE, shell=True, capture_output=True, text=True, check=True).stdout.strip()
+    certificate = load_pem_x509_certificate(CERTIFICATE.cert_chain_pems[0].bytes())
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
 @pytest.fixture(scope="module")
