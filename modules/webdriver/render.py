@@ -36,7 +36,7 @@ class RenderRequest:
 
     @property
     def seconds(self) -> float:
-        """The longest that a render takes, once it has a context."""
+        """The longest that a render takes, once it has a page."""
         return self.load_seconds + self.wait_seconds + limits.RENDER_EXTRACT_SECONDS
 
 
@@ -171,7 +171,11 @@ class _Visit:
             return opened
         if self._left() is None and self._request.wait_seconds and (200 <= opened < 300 or opened == 304):
             await asyncio.sleep(self._request.wait_seconds)
-        return await self._read(opened)
+        try:
+            async with asyncio.timeout(limits.RENDER_EXTRACT_SECONDS):
+                return await self._read(opened)
+        except TimeoutError:
+            return failed("timeout")
 
     # --- opening ---
 
@@ -197,6 +201,8 @@ class _Visit:
             return self._not_opened(error)
         if response is None:
             return failed("other")
+        if why := _wrong_way(response.request):
+            return failed("other", why)
         return response.status
 
     def _not_opened(self, error: PlaywrightError) -> Rendered:
@@ -216,6 +222,8 @@ class _Visit:
         for pattern, cause in _NET_ERRORS:
             if pattern.match(name):
                 return failed(cause)
+        if name == "ERR_TOO_MANY_REDIRECTS":
+            return failed("other", "Too many redirects")
         if "Download is starting" in text:
             return failed("download")
         if not name:
@@ -268,6 +276,19 @@ class _Visit:
             text = visible_text(text)
         body = _LONE_SURROGATES.sub("\ufffd", text).encode()
         return failed("too-large") if len(body) > self._request.text_bytes_max else Rendered(status, body)
+
+
+def _wrong_way(request: PageRequest) -> str:
+    """Why the redirects that led to the request are not followed, as those of contracts' requests are not; or empty."""
+    hops = 0
+    while (before := request.redirected_from) is not None:
+        hops += 1
+        if hops > limits.HTTP_REDIRECTS:
+            return "Too many redirects"
+        if before.url.startswith("https:") and request.url.startswith("http:"):
+            return "Redirect from https to http"
+        request = before
+    return ""
 
 
 def _load_state(wait_until: WaitUntil) -> Literal["domcontentloaded", "load", "networkidle"]:

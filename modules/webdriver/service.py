@@ -193,7 +193,7 @@ class RenderingService:
             name = urlsplit(f"//{host}").hostname
         except ValueError:
             return False
-        return name in _LOOPBACK_NAMES or name == self._host
+        return name in _LOOPBACK_NAMES or name == self._host or name in self.settings.host_names
 
     async def _answer_render(self, request: web.Request) -> web.Response:
         begun = time.monotonic()

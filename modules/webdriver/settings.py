@@ -22,6 +22,7 @@ class Settings:
     """Keys other than ``bind_address`` and those of the log."""
 
     path_token: str = ""
+    host_names: tuple[str, ...] = ()
     always_allow_hosts: tuple[str, ...] = ()
     executable: str = ""
     sandbox: Choice = "auto"
@@ -53,6 +54,7 @@ def read_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     fields, default = Fields(document), Settings()
     return {
         "path_token": path_token(fields),
+        "host_names": tuple(name.lower() for name in fields.texts("host_names", [])),
         "always_allow_hosts": tuple(fields.texts("always_allow_hosts", [])),
         "executable": fields.text("executable", default.executable),
         "sandbox": _choice(fields, "sandbox"),

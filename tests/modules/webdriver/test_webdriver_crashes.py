@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def made(loop: Loop, whole_internet: Internet) -> Iterator[RenderingService]:
     require_browser()
-    made = service(loop, whole_internet, renders_per_browser=10, memory_bytes_max=900 << 20)
+    made = service(loop, whole_internet, renders_per_browser=10, process_bytes_max=500 << 20, heap_megabytes_max=64)
     yield made
     loop.run(made.stop(0))
 
@@ -130,7 +130,7 @@ def _parent(pid: int) -> int:
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param("const all = []; for (;;) all.push({a: [1, 2, 3], b: 'x' + all.length})", id="heap"),
+        pytest.param("const all = []; for (;;) all.push(new Array(100000).fill(0.5))", id="heap"),
         pytest.param(
             "const all = []; setInterval(() => { for (let i = 0; i < 8; i++)"
             " all.push(new Uint8Array(1 << 24).fill(i)) }, 5)",
@@ -142,7 +142,7 @@ def test_page_that_takes_all_memory(fragile: Client, internet: Internet, script:
     internet.pages["/bomb"] = f"<p>text<script>{script}</script>"
     internet.pages["/"] = "text"
 
-    answer = fragile.render(url("/bomb"), waitAfterLoaded="6", loadTimeout="8000")
+    answer = fragile.render(url("/bomb"), waitAfterLoaded="1.5", loadTimeout="8000")
 
     assert answer.status == 200
     # A page that gets no more memory may also go on without.

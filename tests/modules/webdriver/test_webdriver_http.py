@@ -18,6 +18,16 @@ pytestmark = pytest.mark.slow
 TOKEN = "tok-0123456789abcdef"
 
 
+@pytest.fixture(scope="module")
+def narrow(loop: Loop, whole_internet: Internet) -> Iterator[RenderingService]:
+    require_browser()
+    made = service(
+        loop, whole_internet, path_token=TOKEN, concurrency=1, queue=1, queue_seconds=0.5, host_names=("renderer",)
+    )
+    yield made
+    loop.run(made.stop(0))
+
+
 @pytest.mark.parametrize(
     ("query", "error"),
     [
@@ -93,20 +103,14 @@ def test_web_pages_are_not_answered(client: Client, internet: Internet, headers:
     assert internet.requests == []
 
 
-def test_own_names(client: Client) -> None:
+def test_own_names(client: Client, narrow: RenderingService) -> None:
     for host in ("localhost:1", "127.0.0.1", "[::1]:4444"):
         assert client.get("/nothing", Host=host).status == 404
+    assert client.get("/nothing", Host="renderer:4444").status == 403
+    assert Client(narrow.address).get("/nothing", Host="Renderer:4444").status == 404
 
 
 # --- a service with a token, few places and a short queue ---
-
-
-@pytest.fixture(scope="module")
-def narrow(loop: Loop, whole_internet: Internet) -> Iterator[RenderingService]:
-    require_browser()
-    made = service(loop, whole_internet, path_token=TOKEN, concurrency=1, queue=1, queue_seconds=0.5)
-    yield made
-    loop.run(made.stop(0))
 
 
 def test_token(narrow: RenderingService, internet: Internet) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 from PIL import Image
 
+from pygenvm.modules import limits
 from tests.modules.webdriver.support import Client, Internet, Visitor, free_port, url
 
 pytestmark = pytest.mark.slow
@@ -69,8 +70,16 @@ def test_redirect(client: Client, internet: Internet, status: str) -> None:
 
 def test_endless_redirects(client: Client, internet: Internet) -> None:
     internet.pages["/"] = lambda visitor: visitor.redirect("/")
+    internet.pages["/some"] = _countdown
 
-    assert client.render(url("/")).summary == (200, 418, "other", "Navigation failed: ERR_TOO_MANY_REDIRECTS")
+    assert client.render(url("/")).summary == (200, 418, "other", "Too many redirects")
+    assert client.render(url("/some?11")).summary == (200, 418, "other", "Too many redirects")
+    assert client.render(url("/some?10")).text == "arrived"
+
+
+async def _countdown(visitor: Visitor) -> None:
+    left = int(visitor.path.partition("?")[2])
+    await (visitor.redirect(f"/some?{left - 1}") if left else visitor.answer("arrived"))
 
 
 def test_script_that_goes_on_to_another_page(client: Client, internet: Internet) -> None:
@@ -198,6 +207,16 @@ def test_page_that_never_ends(client: Client, internet: Internet, page: str) -> 
 
     assert answer.summary == (200, 408, "timeout", "Navigation timeout")
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("mode", ["text", "html", "screenshot"])
+def test_page_that_hangs_once_it_is_loaded(
+    client: Client, internet: Internet, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RENDER_EXTRACT_SECONDS", 0.3)
+    internet.pages["/"] = "<p>text<script>onload = () => setTimeout(() => { while (true); }, 30)</script>"
+
+    assert client.render(url("/"), mode, waitAfterLoaded="0.3").cause == "timeout"
 
 
 def test_endless_images_do_not_matter(client: Client, internet: Internet) -> None:
