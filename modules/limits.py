@@ -97,6 +97,8 @@ RENDER_PAGE_BYTES = 64 << 20
 RENDER_CONNECTIONS = 4096
 #: Renders of one browser before a new one takes over.
 RENDERS_PER_BROWSER = 100
+#: Browsers of one driver process before a new one takes over: some 60 kB of it stay for each page.
+BROWSERS_PER_DRIVER = 10
 #: Seconds for a browser to start, and to go when asked kindly.
 BROWSER_START_SECONDS = 30.0
 BROWSER_CLOSE_SECONDS = 5.0
