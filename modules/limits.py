@@ -82,7 +82,7 @@ CHECK_BODY_BYTES = 1 << 20
 #: Renders at a time for each core of the machine: more only adds latency.
 RENDERS_PER_CORE = 2
 #: Renders that wait for a place, and for how long.
-RENDERS_WAITING = 64
+RENDERS_WAITING = 512
 RENDER_QUEUE_SECONDS = 60.0
 #: Clamps of ``loadTimeout`` and ``waitAfterLoaded``.
 RENDER_LOAD_SECONDS = 60.0
