@@ -269,7 +269,11 @@ async def test_structured_errors_pass_through_everything(scripts: Scripts) -> No
           e.ctx, e.fatal = 5, "yes"
           error(e)
         end
-        function Default(ctx) lib.rs.user_error({causes = {"A"}}) end
+        function Default(ctx)
+          local _, e = pcall(lib.rs.user_error, {causes = {"A"}})
+          assert(lib.rs.as_user_error(e).fatal == false)
+          error(e)
+        end
         """
     )
     plain = ModuleError(["CODE", "more"], fatal=False, ctx={"n": 1, "b": b"\xff", "t": {}})
