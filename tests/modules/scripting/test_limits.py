@@ -200,7 +200,9 @@ async def test_a_flood_of_records_is_cut(scripts: Scripts) -> None:
     assert await session.call("Flood") == 1
     records = [record for record in scripts.records() if record["message"].startswith("script_log")]
     assert sum(record["message"].count("x") for record in records) <= limits.SCRIPT_LOG_BYTES
-    assert records[-1]["message"] == "script_log: further records of this call are left out"
+    assert [record["message"] for record in records if "x" not in record["message"]] == [
+        "script_log: further records of this call are left out"
+    ]
     assert records[-1]["level"] == "warn"
     # The next call has its own.
     assert await session.call("Flood") == 1
