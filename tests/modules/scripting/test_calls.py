@@ -77,30 +77,31 @@ def _kinds(value: Any) -> Any:
     return type(value)
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("{}", {}),
-        ("{1, 2, 3}", [1, 2, 3]),
-        ("{1, 2, nil, 4}", [1, 2, None, 4]),
-        ("{a = 1, [1] = 2}", {b"a": 1, 1: 2}),
-        ("{[5] = 1}", {5: 1}),
-        ("3 // 1", 3),
-        ("3 / 1", 3.0),
-        ("2^53", 2.0**53),
-        ("math.maxinteger", (1 << 63) - 1),
-        ("math.mininteger", -(1 << 63)),
-        ("'\\xff\\0'", b"\xff\0"),
-        ("('x'):rep(300)", b"x" * 300),
-        ("1/0", math.inf),
-        ("nil", None),
-        ("false", False),
-    ],
-)
-async def test_values_of_scripts(run_lua: Callable[..., Any], code: str, expected: Any) -> None:
-    found = await run_lua(f"return {code}")
-    assert found == expected
-    assert type(found) is type(expected)
+CODE: list[tuple[str, Any]] = [
+    ("{}", {}),
+    ("{1, 2, 3}", [1, 2, 3]),
+    ("{1, 2, nil, 4}", [1, 2, None, 4]),
+    ("{a = 1, [1] = 2}", {b"a": 1, 1: 2}),
+    ("{[5] = 1}", {5: 1}),
+    ("3 // 1", 3),
+    ("3 / 1", 3.0),
+    ("2^53", 2.0**53),
+    ("math.maxinteger", (1 << 63) - 1),
+    ("math.mininteger", -(1 << 63)),
+    ("'\\xff\\0'", b"\xff\0"),
+    ("('x'):rep(300)", b"x" * 300),
+    ("1/0", math.inf),
+    ("nil", None),
+    ("false", False),
+]
+
+
+async def test_values_of_scripts(scripts: Scripts) -> None:
+    session = await scripts.session("function Run(ctx, code) return load('return ' .. code)() end")
+    for code, expected in CODE:
+        found = await session.call("Run", code)
+        assert found == expected
+        assert type(found) is type(expected)
 
 
 async def test_null_is_nil_to_scripts_and_comes_back(run_lua: Callable[..., Any]) -> None:
