@@ -102,7 +102,7 @@ BROWSERS_PER_DRIVER = 10
 #: Seconds for a browser to start, and to go when asked kindly.
 BROWSER_START_SECONDS = 30.0
 BROWSER_CLOSE_SECONDS = 5.0
-#: Data segment of each process of the browser (RLIMIT_DATA), heap of a page's scripts, memory of all processes together.
+#: Data segment of each process of the browser (RLIMIT_DATA), heap of a page's scripts, memory of all its processes.
 BROWSER_PROCESS_BYTES = 1200 << 20
 BROWSER_HEAP_MEGABYTES = 256
 BROWSER_MEMORY_BYTES = 2 << 30
@@ -143,6 +143,8 @@ LLM_WEIGHT = 1e9
 LLM_ANSWER_BYTES = 32 << 20
 #: Levels of lists and maps in a JSON answer.
 LLM_ANSWER_DEPTH = 64
+#: The same of a provider's document, in which an answer stands.
+LLM_DOCUMENT_DEPTH = LLM_ANSWER_DEPTH + 16
 #: Digits of a whole number in one; longer ones go as text.
 LLM_NUMBER_CHARS = 1000
 #: Of a prompt as scripts give it: tokens of the answer, and images.
