@@ -55,7 +55,16 @@ OTHERS = {
     "a result in a circle": ("local t = {} t.t = t return t", "levels deep"),
     "a result of many circles": ("local t = {} t.a = t t.b = t return t", "instructions|levels deep"),
     "an argument in a circle": ("local t = {} t.t = t __dflt.json_stringify(t)", "levels deep"),
-    "what its length calls a list": ("local t = {} for i = 0, 62 do t[1 << i] = 1 end return t", ""),
+    "what its length calls a list": (
+        """
+        local keys = {}
+        for i = 0, 60 do keys[#keys + 1] = "[" .. (3 << i) .. "] = 1" end
+        local t = load("return {1, 2, " .. table.concat(keys, ", ") .. "}")()
+        assert(#t > 1 << 60)
+        return t
+        """,
+        "",
+    ),
     "a sparse list": ("return {[1] = 1, [1 << 62] = 2}", ""),
 }
 
