@@ -402,14 +402,17 @@ async def test_sessions_interleave(scripts: Scripts) -> None:
 
 
 async def test_a_slow_host_function_does_not_hold_others_up(scripts: Scripts) -> None:
-    order = []
-    pool = await scripts.pool("function Wait(ctx, s) __dflt.sleep_seconds(s) return s end")
+    gates = [asyncio.Event() for _ in range(3)]
 
-    async def call(seconds: float) -> None:
-        order.append(await (await open_session(pool)).call("Wait", seconds))
+    async def wait(_context: SessionContext, number: int) -> None:
+        await gates[number].wait()
 
-    await asyncio.gather(call(0.3), call(0.1), call(0))
-    assert order == [0, 0.1, 0.3]
+    pool = await scripts.pool("function Wait(ctx, i) __test.wait(i) return i end", functions={"__test.wait": wait})
+    calls = [asyncio.create_task((await open_session(pool)).call("Wait", number)) for number in range(3)]
+    for number in reversed(range(3)):
+        gates[number].set()
+        assert await calls[number] == number
+        assert [call.done() for call in calls] == [other >= number for other in range(3)]
 
 
 async def test_a_call_that_nobody_waits_for_ends(scripts: Scripts) -> None:
