@@ -16,6 +16,15 @@ def parse_json(text: str, *, max_chars: int, max_depth: int) -> Any:
     """
     if len(text) > max_chars:
         raise ValueError(f"JSON text has {len(text)} characters, the limit is {max_chars}")
+    check_depth(text, max_depth)
+    return _DECODER.decode(text)
+
+
+def check_depth(text: str, max_depth: int) -> None:
+    """Before a decoder calls itself for each level: how deep it may go differs between processes.
+
+    :raises ValueError: arrays and objects are inside each other more than ``max_depth`` levels deep.
+    """
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         bracket = match[0]
@@ -25,7 +34,6 @@ def parse_json(text: str, *, max_chars: int, max_depth: int) -> Any:
                 raise ValueError(f"JSON text is nested more than {max_depth} levels deep")
         elif bracket in "]}":
             depth -= 1
-    return _DECODER.decode(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ CHECK_BODY_BYTES = 1 << 20
 #: Renders at a time for each core of the machine: more only adds latency.
 RENDERS_PER_CORE = 2
 #: Renders that wait for a place, and for how long.
-RENDERS_WAITING = 64
+RENDERS_WAITING = 512
 RENDER_QUEUE_SECONDS = 60.0
 #: Clamps of ``loadTimeout`` and ``waitAfterLoaded``.
 RENDER_LOAD_SECONDS = 60.0
@@ -97,6 +97,8 @@ RENDER_PAGE_BYTES = 64 << 20
 RENDER_CONNECTIONS = 4096
 #: Renders of one browser before a new one takes over.
 RENDERS_PER_BROWSER = 100
+#: Browsers of one driver process before a new one takes over: some 60 kB of it stay for each page.
+BROWSERS_PER_DRIVER = 10
 #: Seconds for a browser to start, and to go when asked kindly.
 BROWSER_START_SECONDS = 30.0
 BROWSER_CLOSE_SECONDS = 5.0
@@ -141,6 +143,8 @@ LLM_WEIGHT = 1e9
 LLM_ANSWER_BYTES = 32 << 20
 #: Levels of lists and maps in a JSON answer.
 LLM_ANSWER_DEPTH = 64
+#: The same of a provider's document, in which an answer stands.
+LLM_DOCUMENT_DEPTH = LLM_ANSWER_DEPTH + 16
 #: Digits of a whole number in one; longer ones go as text.
 LLM_NUMBER_CHARS = 1000
 #: Of a prompt as scripts give it: tokens of the answer, and images.

@@ -1,16 +1,15 @@
 """``python -m tests.browser``: a Chromium for the tests, if this machine lets us install one without asking.
 
-As root, where there is apt-get, it is installed. Everywhere else it is said which one command does that. Never an
+As root of a Debian, it is installed. Everywhere else it is said which one command does that. Never an
 error: tests that need a browser are left out without one, and say so.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 
-from pygenvm.modules.webdriver.locate import BrowserMissing, find_browser, install_command
+from pygenvm.modules.webdriver.locate import BrowserMissing, find_browser, has_package, install_command
 
 _APT_SECONDS = 300.0
 _APT_OPTIONS = ("-qq", "-o=Acquire::Retries=0", "-o=Acquire::http::Timeout=20", "-o=DPkg::Lock::Timeout=60")
@@ -21,14 +20,10 @@ def ensure_browser() -> str | None:
     try:
         find_browser()
     except BrowserMissing:
-        if _may_install() and _install():
+        if os.geteuid() == 0 and has_package() and _install():
             return None
         return f"tests that need a Chromium are left out; this installs one: {install_command()}"
     return None
-
-
-def _may_install() -> bool:
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def _install() -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from pygenvm.executor.json_text import check_depth
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 
@@ -45,8 +46,10 @@ def object_answer(text: Any) -> dict[str, Any]:
     """
     clean = sanitise(text_answer(text))
     try:
+        # The object itself is a level, and _check tells of the deepest that is allowed.
+        check_depth(clean, limits.LLM_ANSWER_DEPTH + 1)
         value = _DECODER.decode(clean)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise malformed(f"the answer is not JSON: {error}", text=clean) from None
     return checked_object(value)
 

@@ -215,7 +215,7 @@ class _Place:
         self._log = log
         self._restart: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
-        self._problem = "the module is being stopped"
+        self._problem = ""
         self._stopped = False
 
     async def start(self) -> None:
@@ -244,7 +244,7 @@ class _Place:
             async with asyncio.timeout(limits.SCRIPT_READY_SECONDS):
                 while self.vm is None or not self.vm.alive:
                     if self._stopped:
-                        raise ScriptError(self._problem)
+                        raise ScriptError("the module is being stopped")
                     self._change.clear()
                     await self._change.wait()
         except TimeoutError:
@@ -252,7 +252,10 @@ class _Place:
         return self.vm
 
     def _on_lost(self, vm: ScriptVm) -> None:
+        if vm is not self.vm:  # it was lost before it was here
+            return
         self.vm = None
+        self._problem = vm.reason
         if not self._stopped:
             self._restart = asyncio.get_running_loop().create_task(self._start_anew(vm))
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pygenvm.executor.json_text import check_depth
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.scripting.frames import ScriptError, readable
@@ -104,10 +105,12 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
 
 def parse_json(data: bytes) -> Any:
     """:raises ValueError: not JSON, which knows no NaN and no infinity, or nested too deeply for a script."""
+    text = data.decode()
     try:
-        value = json.loads(data.decode(), parse_constant=_no_number)
-    except RecursionError:
+        check_depth(text, limits.SCRIPT_VALUE_DEPTH)
+    except ValueError:
         raise ValueError("recursion limit exceeded") from None
+    value = json.loads(text, parse_constant=_no_number)
     _check(value, limits.SCRIPT_VALUE_DEPTH)
     return value
 

@@ -71,7 +71,7 @@ class ScriptVm(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._reason = ""
         self._sessions: set[int] = set()
-        self._transport: asyncio.WriteTransport
+        self._transport: asyncio.WriteTransport | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.alive = False
 
@@ -84,11 +84,11 @@ class ScriptVm(asyncio.Protocol):
         :param lost: called once when the process of a VM that was ready has ended.
         :raises ScriptLoadError: the script cannot be loaded, or not in time.
         """
+        vm = cls(slice_seconds, log, record, lost)
         ours, theirs = socket.socketpair()
-        with theirs:
-            vm = cls(slice_seconds, log, record, lost)
-            await vm._loop.create_unix_connection(lambda: vm, sock=ours)
-            try:
+        try:
+            with theirs:
+                await vm._loop.create_unix_connection(lambda: vm, sock=ours)
                 # Not in a thread: the child ends with the thread that has started it.
                 vm._process = subprocess.Popen(
                     interpreter.command(_CHILD, str(theirs.fileno()), str(os.getpid())),
@@ -100,19 +100,18 @@ class ScriptVm(asyncio.Protocol):
                     cwd="/",
                     start_new_session=True,
                 )
-            except OSError as error:
-                vm._transport.abort()
-                raise ScriptLoadError(f"the process of the script VM cannot be started: {error}") from error
-        vm._transport.write(pack_frame("setup", vars(setup)))
-        try:
+            vm._write(pack_frame("setup", vars(setup)))
             async with asyncio.timeout(limits.SCRIPT_LOAD_SECONDS):
                 await vm._ready
+            return vm
         except TimeoutError:
             raise ScriptLoadError(f"{setup.script}: not loaded after {limits.SCRIPT_LOAD_SECONDS:g} s") from None
+        except OSError as error:
+            raise ScriptLoadError(f"the process of the script VM cannot be started: {error}") from error
         finally:
             if not vm.alive:
                 await vm.stop()
-        return vm
+                ours.close()
 
     @property
     def pid(self) -> int:
@@ -131,7 +130,8 @@ class ScriptVm(asyncio.Protocol):
     async def stop(self) -> None:
         """End the process, and its calls with an error."""
         self._kill("the module is being stopped")
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
 
@@ -141,13 +141,13 @@ class ScriptVm(asyncio.Protocol):
         """Begin a session, unless it has begun."""
         if session not in self._sessions:
             self._sessions.add(session)
-            self._transport.write(pack_frame("open", session, value))
+            self._write(pack_frame("open", session, value))
 
     def close(self, session: int) -> None:
         if session in self._sessions:
             self._sessions.remove(session)
             if self.alive:
-                self._transport.write(pack_frame("close", session))
+                self._write(pack_frame("close", session))
 
     async def call(self, session: int, function: str, arguments: bytes, carry_out: CarryOut, log: Logger) -> list[Any]:
         """Run a function of the script in a session that is open; the frame with which it ends.
@@ -165,7 +165,7 @@ class ScriptVm(asyncio.Protocol):
             return await call.ended
         finally:
             if self._calls.pop(number, None) is not None and self.alive:
-                self._transport.write(pack_frame("cancel", number))
+                self._write(pack_frame("cancel", number))
             if call.host_function is not None and not call.host_function.done():
                 call.host_function.cancel()
                 await asyncio.wait([call.host_function])
@@ -179,7 +179,7 @@ class ScriptVm(asyncio.Protocol):
         self._slices.append(number)
         if self._watch is None:
             self._watch = self._loop.call_later(self._slice_seconds, self._check)
-        self._transport.write(frame)
+        self._write(frame)
 
     async def _host_function(self, number: int, call: _Call, name: str, arguments: bytes) -> None:
         kind, value = await call.carry_out(name, arguments)
@@ -200,6 +200,10 @@ class ScriptVm(asyncio.Protocol):
                 f"the script ran for more than {self._slice_seconds:g} s without a pause and was ended"
             )
         self._kill(f"the script VM was ended because another call took more than {self._slice_seconds:g} s")
+
+    def _write(self, frame: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(frame)
 
     def _kill(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -227,7 +231,6 @@ class ScriptVm(asyncio.Protocol):
                 self._handle(frame)
         except FrameError as error:
             self._kill(f"the script VM sent nonsense: {error}")
-            self._transport.abort()
             return
         del received[:begin]
 
@@ -239,6 +242,7 @@ class ScriptVm(asyncio.Protocol):
         was_ready = self._ready.done() and not self._ready.cancelled() and self._ready.exception() is None
         if not self._ready.done():
             self._ready.set_exception(ScriptLoadError(f"the process of the script VM ended: {self._reason}"))
+            self._ready.exception()  # should nobody wait any more
         for call in self._calls.values():
             call.fail(self._reason)
         self._calls.clear()

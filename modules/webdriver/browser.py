@@ -60,9 +60,27 @@ class BrowserFailure(Exception):
 
 
 @dataclass
+class _Driver:
+    """The process by which Playwright drives browsers. It keeps a little of each page."""
+
+    playwright: Playwright
+    launched: int = 0
+    stopped: bool = False
+
+    async def stop(self) -> None:
+        if self.stopped:
+            return
+        self.stopped = True
+        with contextlib.suppress(PlaywrightError, TimeoutError, OSError):
+            async with asyncio.timeout(limits.BROWSER_CLOSE_SECONDS):
+                await self.playwright.stop()
+
+
+@dataclass
 class _Instance:
     """One Chromium."""
 
+    driver: _Driver
     browser: Browser
     pid: int
     own_proxy: RenderProxy
@@ -94,7 +112,7 @@ class Chromium:
         self._settings = settings
         self._folder = folder
         self._log = log
-        self._playwright: Playwright | None = None
+        self._driver: _Driver | None = None
         self._instances: list[_Instance] = []
         self._sandbox = settings.sandbox != "off" and os.geteuid() != 0
         self._namespace = False
@@ -132,7 +150,7 @@ class Chromium:
                 await self._end(instance)
             if self._endings:
                 await asyncio.wait(self._endings)
-            await self._stop_driver()
+            await self._give_up_driver()
 
     @contextlib.asynccontextmanager
     async def place(self, door: Door, *, only_page: bytes | None = None) -> AsyncIterator[Place]:
@@ -228,28 +246,38 @@ class Chromium:
         await instance.own_proxy.close()
         for listener in instance.listeners or ():
             listener.close()
+        await self._stop_if_unused(instance.driver)
+
+    async def _stop_if_unused(self, driver: _Driver) -> None:
+        if driver is not self._driver and all(instance.driver is not driver for instance in self._instances):
+            await driver.stop()
 
     async def _launch(self) -> _Instance:
         """A new Chromium, with a new driver if the driver is what is broken."""
         for tries_left in (1, 0):
             try:
                 async with asyncio.timeout(limits.BROWSER_START_SECONDS):
-                    if self._playwright is None:
-                        self._playwright = await self._start_driver()
-                    return await self._launch_with(self._playwright)
+                    driver = before = self._driver
+                    if driver is None or driver.launched >= limits.BROWSERS_PER_DRIVER:
+                        driver = self._driver = await self._start_driver()
+                        if before is not None:
+                            # Else it ends with its last browser.
+                            await self._stop_if_unused(before)
+                    return await self._launch_with(driver)
             except (PlaywrightError, OSError, TimeoutError) as error:
                 if not tries_left:
                     text = first_line(error) or "it took too long"
                     raise BrowserFailure(f"{self._program} does not start: {text}") from error
                 self._log.warn("the browser does not start; once more", error=error)
-                if self._sandbox and self._settings.sandbox == "auto":
+                if self._sandbox and self._settings.sandbox == "auto" and "No usable sandbox" in str(error):
                     self._log.warn("from now on without the browser's own sandbox; `sandbox: on` forbids that")
                     self._sandbox = False
-                await self._stop_driver()
+                await self._give_up_driver()
         raise AssertionError
 
-    async def _launch_with(self, playwright: Playwright) -> _Instance:
+    async def _launch_with(self, driver: _Driver) -> _Instance:
         self._launches += 1
+        driver.launched += 1
         pid_file = self._folder / f"pid-{self._launches}"
         choices: dict[str, Any] = {"data_bytes": self._settings.process_bytes_max, "pid_file": str(pid_file)}
         own_listener: socket.socket | None = None
@@ -273,7 +301,7 @@ class Chromium:
                 own_ip, own_port = own_listener.getsockname()
             script = self._launch_script(choices)
             stack.callback(script.unlink)
-            browser = await playwright.chromium.launch(
+            browser = await driver.playwright.chromium.launch(
                 executable_path=script,
                 args=self._arguments(own_ip),
                 chromium_sandbox=self._sandbox,
@@ -289,7 +317,7 @@ class Chromium:
         await own_proxy.start(listeners.popleft() if listeners else own_listener)
         pid = int(pid_file.read_text())
         pid_file.unlink()
-        instance = _Instance(browser, pid, own_proxy, listeners)
+        instance = _Instance(driver, browser, pid, own_proxy, listeners)
         browser.on("disconnected", lambda _: self._disconnected(instance))
         return instance
 
@@ -369,27 +397,26 @@ class Chromium:
 
     # --- the driver ---
 
-    async def _start_driver(self) -> Playwright:
-        # The driver has our environment, and puts profiles where it says.
+    async def _start_driver(self) -> _Driver:
+        # It has our environment, and puts profiles where that says.
         before = os.environ.get("TMPDIR")
         os.environ["TMPDIR"] = str(self._folder)
         try:
-            return await async_playwright().start()
+            return _Driver(await async_playwright().start())
         finally:
             if before is None:
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = before
 
-    async def _stop_driver(self) -> None:
-        playwright, self._playwright = self._playwright, None
-        for instance in self._instances:
-            # They end with the driver.
-            instance.died.set()
-        if playwright is not None:
-            with contextlib.suppress(PlaywrightError, TimeoutError, OSError):
-                async with asyncio.timeout(limits.BROWSER_CLOSE_SECONDS):
-                    await playwright.stop()
+    async def _give_up_driver(self) -> None:
+        """The browsers that it drives end with it."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            for instance in self._instances:
+                if instance.driver is driver:
+                    instance.died.set()
+            await driver.stop()
 
     # --- memory ---
 

@@ -99,11 +99,12 @@ def main(arguments: list[str]) -> None:
         _listen("127.0.0.77", 20000)
         return
     choices = json.loads(arguments[0])
-    _end_with_parent()
     if found := choices.get("listeners"):
         _enter_empty_network()
         _hand_over_listeners(found["socket"], found["ip"], found["ports"])
     _limit_memory(choices["data_bytes"])
+    # Not before: new credentials, which come with a namespace of users, take it back.
+    _end_with_parent()
     with open(choices["pid_file"], "w") as file:
         file.write(str(os.getpid()))
     os.execv(arguments[1], arguments[1:])

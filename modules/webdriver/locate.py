@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,11 +33,22 @@ class BrowserMissing(Exception):
     """There is no Chromium, or no Playwright; the text says what to do."""
 
 
+def has_package() -> bool:
+    """Whether this is a Debian, whose packages have the headless shell."""
+    if shutil.which("apt-get") is None:
+        return False
+    try:
+        return platform.freedesktop_os_release().get("ID") == "debian"
+    except OSError:
+        return False
+
+
 def install_command() -> str:
     """What installs a browser here, in one command."""
-    if sys.platform == "linux" and shutil.which("apt-get"):
+    if has_package():
         return ("" if os.geteuid() == 0 else "sudo ") + "apt-get install -y chromium-headless-shell"
-    return f"{sys.executable} -m playwright install chromium --only-shell"
+    libraries = "--with-deps " if sys.platform == "linux" else ""
+    return f"{sys.executable} -m playwright install {libraries}--only-shell chromium"
 
 
 def find_browser(configured: str = "", environ: Mapping[str, str] = os.environ) -> Path:

@@ -252,12 +252,15 @@ class _Visit:
 
     # --- reading ---
 
-    def _left(self) -> Rendered | None:
-        """What to say instead of a page if that is not one of the web, or is the proxy's own by now."""
+    def _left(self, place: str = "") -> Rendered | None:
+        """What to say instead of a page if that is not one of the web, or is the proxy's own by now.
+
+        :param place: its URL, if the page itself has told it.
+        """
         last = self._last_response
         if last is not None and (mark := last.headers.get(self._place.proxy.mark)):
             return failed(mark)
-        if self._page.url.startswith(("http://", "https://")):
+        if (place or self._page.url).startswith(("http://", "https://")):
             return None
         return failed(self._why()) if self._why() in _CAUSES else failed("other", "The page has left the web")
 
@@ -269,7 +272,10 @@ class _Visit:
             clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": 1}
             shot = await session.send("Page.captureScreenshot", {"format": "png", "clip": clip})
             return Rendered(status, base64.b64decode(shot["data"]))
-        text = await _evaluate(session, _READ[self._request.mode] % self._request.text_bytes_max)
+        place, text = await _evaluate(session, _READ[self._request.mode] % self._request.text_bytes_max)
+        # It may have gone on since.
+        if (left := self._left(place)) is not None:
+            return left
         if text is None:
             return failed("too-large")
         if self._request.mode == "text":
@@ -296,12 +302,12 @@ def _load_state(wait_until: WaitUntil) -> Literal["domcontentloaded", "load", "n
 
 
 # In a world of its own: pages can replace what they have in theirs. The getters are taken from the prototypes, since
-# an element named "body" would stand before the property of the document. None: too long.
+# an element named "body" would stand before the property of the document. Null: too long.
 _READER: Final = """(() => {
   const got = (type, name, object) => Object.getOwnPropertyDescriptor(type.prototype, name).get.call(object);
   const body = got(Document, "body", document);
   const text = body ? got(%s, "%s", body) : "";
-  return text.length > %%d ? null : text;
+  return [location.href, text.length > %%d ? null : text];
 })()"""
 _READ: Final = {
     "text": _READER % ("HTMLElement", "innerText"),
@@ -312,8 +318,8 @@ _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _MOVED_ON: Final = re.compile(r"Cannot find context|Execution context was|No frame")
 
 
-async def _evaluate(session: CDPSession, expression: str) -> str | None:
-    """Value of the expression in an isolated world of the main frame, of whichever page is there by then."""
+async def _evaluate(session: CDPSession, expression: str) -> tuple[str, str | None]:
+    """URL and text that the expression finds in an isolated world of the page, whichever that is by then."""
     while True:
         try:
             frames = await session.send("Page.getFrameTree")
@@ -328,10 +334,10 @@ async def _evaluate(session: CDPSession, expression: str) -> str | None:
                 raise
             await asyncio.sleep(0.05)
             continue
-        value = answer["result"].get("value")
-        if "exceptionDetails" in answer or not isinstance(value, str | None):
+        if "exceptionDetails" in answer:
             raise PlaywrightError(f"the page cannot be read: {json.dumps(answer)[:200]}")
-        return value
+        place, text = answer["result"]["value"]
+        return place, text
 
 
 #: White space as JavaScript knows it, without the line feed, which parts lines here.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pygenvm.executor.json_text import check_depth
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient
@@ -136,8 +137,10 @@ class HttpProvider:
         )
         ctx = {"url": response.url, "status": response.status, "headers": response.headers}
         try:
-            document = json.loads(response.body)
-        except (ValueError, RecursionError) as error:
+            text = response.body.decode(json.detect_encoding(response.body), "surrogatepass")
+            check_depth(text, limits.LLM_DOCUMENT_DEPTH)
+            document = json.loads(text)
+        except ValueError as error:
             problem = f"error decoding response body: {error}"
             raise ModuleError("READING_BODY", ctx={**ctx, "rust_error": problem}) from None
         if response.status != 200:

@@ -77,30 +77,31 @@ def _kinds(value: Any) -> Any:
     return type(value)
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("{}", {}),
-        ("{1, 2, 3}", [1, 2, 3]),
-        ("{1, 2, nil, 4}", [1, 2, None, 4]),
-        ("{a = 1, [1] = 2}", {b"a": 1, 1: 2}),
-        ("{[5] = 1}", {5: 1}),
-        ("3 // 1", 3),
-        ("3 / 1", 3.0),
-        ("2^53", 2.0**53),
-        ("math.maxinteger", (1 << 63) - 1),
-        ("math.mininteger", -(1 << 63)),
-        ("'\\xff\\0'", b"\xff\0"),
-        ("('x'):rep(300)", b"x" * 300),
-        ("1/0", math.inf),
-        ("nil", None),
-        ("false", False),
-    ],
-)
-async def test_values_of_scripts(run_lua: Callable[..., Any], code: str, expected: Any) -> None:
-    found = await run_lua(f"return {code}")
-    assert found == expected
-    assert type(found) is type(expected)
+CODE: list[tuple[str, Any]] = [
+    ("{}", {}),
+    ("{1, 2, 3}", [1, 2, 3]),
+    ("{1, 2, nil, 4}", [1, 2, None, 4]),
+    ("{a = 1, [1] = 2}", {b"a": 1, 1: 2}),
+    ("{[5] = 1}", {5: 1}),
+    ("3 // 1", 3),
+    ("3 / 1", 3.0),
+    ("2^53", 2.0**53),
+    ("math.maxinteger", (1 << 63) - 1),
+    ("math.mininteger", -(1 << 63)),
+    ("'\\xff\\0'", b"\xff\0"),
+    ("('x'):rep(300)", b"x" * 300),
+    ("1/0", math.inf),
+    ("nil", None),
+    ("false", False),
+]
+
+
+async def test_values_of_scripts(scripts: Scripts) -> None:
+    session = await scripts.session("function Run(ctx, code) return load('return ' .. code)() end")
+    for code, expected in CODE:
+        found = await session.call("Run", code)
+        assert found == expected
+        assert type(found) is type(expected)
 
 
 async def test_null_is_nil_to_scripts_and_comes_back(run_lua: Callable[..., Any]) -> None:
@@ -269,7 +270,11 @@ async def test_structured_errors_pass_through_everything(scripts: Scripts) -> No
           e.ctx, e.fatal = 5, "yes"
           error(e)
         end
-        function Default(ctx) lib.rs.user_error({causes = {"A"}}) end
+        function Default(ctx)
+          local _, e = pcall(lib.rs.user_error, {causes = {"A"}})
+          assert(lib.rs.as_user_error(e).fatal == false)
+          error(e)
+        end
         """
     )
     plain = ModuleError(["CODE", "more"], fatal=False, ctx={"n": 1, "b": b"\xff", "t": {}})
@@ -397,14 +402,17 @@ async def test_sessions_interleave(scripts: Scripts) -> None:
 
 
 async def test_a_slow_host_function_does_not_hold_others_up(scripts: Scripts) -> None:
-    order = []
-    pool = await scripts.pool("function Wait(ctx, s) __dflt.sleep_seconds(s) return s end")
+    gates = [asyncio.Event() for _ in range(3)]
 
-    async def call(seconds: float) -> None:
-        order.append(await (await open_session(pool)).call("Wait", seconds))
+    async def wait(_context: SessionContext, number: int) -> None:
+        await gates[number].wait()
 
-    await asyncio.gather(call(0.3), call(0.1), call(0))
-    assert order == [0, 0.1, 0.3]
+    pool = await scripts.pool("function Wait(ctx, i) __test.wait(i) return i end", functions={"__test.wait": wait})
+    calls = [asyncio.create_task((await open_session(pool)).call("Wait", number)) for number in range(3)]
+    for number in reversed(range(3)):
+        gates[number].set()
+        assert await calls[number] == number
+        assert [call.done() for call in calls] == [other >= number for other in range(3)]
 
 
 async def test_a_call_that_nobody_waits_for_ends(scripts: Scripts) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pygenvm.executor import interpreter
+from pygenvm.modules import limits
 from pygenvm.modules.log import Logger
 from pygenvm.modules.webdriver import processes
 from pygenvm.modules.webdriver.browser import BrowserFailure, Chromium
@@ -106,14 +107,17 @@ def test_driver_killed(fragile: Client, made: RenderingService, internet: Intern
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(fragile.render, url("/slow"))
         slow.asked.wait()
-        drivers = [pid for pid in processes.tree(os.getpid()) if b"run-driver" in _command(pid)]
         parent = _parent(_chromium(made)._instances[-1].pid)
-        assert parent in drivers
+        assert parent in _drivers()
         os.kill(parent, signal.SIGKILL)
         slow.release.set()
 
         assert answer.result().status in (200, 500)
     assert fragile.render(url("/")).text == "text"
+
+
+def _drivers() -> list[int]:
+    return [pid for pid in processes.tree(os.getpid()) if b"run-driver" in _command(pid)]
 
 
 def _command(pid: int) -> bytes:
@@ -176,6 +180,20 @@ def test_renderer_killed(fragile: Client, made: RenderingService, internet: Inte
 
         assert answer.result(15).summary[1:3] == (418, "crashed")
     assert fragile.render(url("/")).text == "text"
+
+
+def test_driver_is_replaced_now_and_then(
+    fragile: Client, made: RenderingService, internet: Internet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BROWSERS_PER_DRIVER", 1)
+    internet.pages["/"] = "text"
+    before = _drivers()
+
+    with ThreadPoolExecutor(4) as pool:
+        texts = list(pool.map(lambda _: fragile.render(url("/")).text, range(12)))
+
+    assert texts == ["text"] * 12
+    _eventually(lambda: len(_drivers()) == len(before) and _drivers() != before)
 
 
 def test_nothing_is_left_of_50_renders(fragile: Client, made: RenderingService, internet: Internet, loop: Loop) -> None:

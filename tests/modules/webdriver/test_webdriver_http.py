@@ -157,7 +157,7 @@ def test_places_and_queue_are_bounded(narrow: RenderingService, internet: Intern
     assert (rendered[0], rendered[2]) == (200, b"slow")
     assert (refused[0], waited[0]) == (503, 503)
     assert json.loads(refused[2])["error"] == "Service is busy"
-    assert refused[1] < 0.3 < waited[1]
+    assert refused[1] < waited[1]
 
 
 def test_client_that_goes_away_leaves_its_place(narrow: RenderingService, internet: Internet, loop: Loop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_tests_install_a_browser_where_they_may(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert ensure_browser() == f"tests that need a Chromium are left out; this installs one: {install_command()}"
 
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "debian"})
     installer = _program(tmp_path / "apt-get")
     calls, wanted = tmp_path / "calls", tmp_path / "chromium-headless-shell"
     installer.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nexit 100\n')

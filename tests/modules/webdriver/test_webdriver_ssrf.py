@@ -168,7 +168,7 @@ def test_whatever_a_page_loads(guarded: Client, internet: Internet) -> None:
 
     assert (answer.page_status, answer.cause) == (200, "")
     assert answer.text.startswith("text\n\nran")
-    assert guarded.metric("refused_total") - before > 100, "they were tried"
+    assert guarded.metric("refused_total") - before > 50, "they were tried"
     assert not internet.reached
 
 
