@@ -101,14 +101,21 @@ async def _rows(llm: Source, web: Source, only: str | None, seconds: float) -> l
     rows: list[Row] = []
     if only != "browser":
         document = llm.document()
+        _warn(llm.warnings("llm", document))
         with llm.located():
             rows += await check_models(document, seconds=seconds)
     if only != "llm":
         document = web.document()
+        _warn(web.warnings("web", document))
         with web.located():
             # What goes wrong stands in the row.
             rows.append(await check_browser(document, seconds=seconds, log=Logger(fd=2, level="error")))
     return rows
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def _status(rows: list[Row], only: str | None) -> int:
