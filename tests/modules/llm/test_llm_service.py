@@ -302,6 +302,9 @@ async def test_sessions_of_one_run_share_their_budget(tmp_path: Path) -> None:
             async with llm.session("r1") as one, llm.session("r1") as two, llm.session("r2") as other:
                 assert data(await one.prompt()) == "x"
                 assert "BUDGET_EXHAUSTED" in (await two.prompt()).text
+                (refused,) = llm.records.all("provider failed")
+                assert refused["detail"] == "budget.session is 1.5, of which 1 is spent or set aside; this could cost 1"
+                assert llm.records.all("script_log: provider failed, there is no other")
                 assert data(await other.prompt()) == "x"
             async with llm.session("r1") as later:
                 assert data(await later.prompt()) == "x"
