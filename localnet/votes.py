@@ -100,7 +100,7 @@ def explain_undetermined(receipt: Receipt) -> Explanation:
     silent = [vote.verdict for vote in receipt.round.votes if not vote.verdict.reached]
     if not silent or 2 * (receipt.round.agreeing + len(silent)) <= receipt.round.nodes:
         return _UNDETERMINED
-    known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr) if silent[0].receipt.outcome else None
+    known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr.text()) if silent[0].receipt.outcome else None
     meaning = "A validator without a verdict does not agree, and its line says what kept it from one."
     return Explanation(*((f"{meaning} {known.meaning}", known.advice) if known else (meaning, _UNDETERMINED.advice)))
 

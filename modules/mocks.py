@@ -222,7 +222,9 @@ def _page(payload: dict[str, Any], response: dict[str, Any]) -> Answer:
         raise ModuleFailure("WEBPAGE_LOAD_FAILED", status=status, url=payload["url"], body=_text_of(body))
     if payload["mode"] == "screenshot":
         if not isinstance(body, bytes):
-            raise BadMock(f"a screenshot is the bytes of a PNG (in YAML `file: PICTURE.png`), not a {type(body).__name__}")
+            raise BadMock(
+                f"a screenshot is the bytes of a PNG (in YAML `file: PICTURE.png`), not a {type(body).__name__}"
+            )
         return Ok({"image": body})
     return Ok({"text": _text_of(body)})
 

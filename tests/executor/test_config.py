@@ -144,7 +144,7 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (SHIPPED.replace("{address: ws://127.0.0.1:3031}", "x"), "llm must be a mapping"),
         (SHIPPED.replace("{exeDir}/../data", "{exedir}/../data"), r"unknown variable ${exedir}"),
         (SHIPPED + "x: ['${ENV[]}']", r"unknown variable ${ENV[]}"),
-        (SHIPPED + "x: !!bool abc", 'a value that is no bool, line 11, column 4'),
+        (SHIPPED + "x: !!bool abc", "a value that is no bool, line 11, column 4"),
         (SHIPPED + "x: 2001-13-45", "a value that is no timestamp"),
         (SHIPPED + "x: !!timestamp abc", "a value that is no timestamp"),
         (SHIPPED + "x: !!int ''", "a value that is no int"),

@@ -179,9 +179,7 @@ async def test_why_a_validator_does_not_agree(
 
 
 @pytest.mark.parametrize(("silent", "said"), [(0, "run_nondet"), (1, "run_nondet"), (2, "--timeout"), (4, "--timeout")])
-async def test_what_to_do_if_validators_had_no_verdict(
-    tmp_path: Path, oracle: Oracle, silent: int, said: str
-) -> None:
+async def test_what_to_do_if_validators_had_no_verdict(tmp_path: Path, oracle: Oracle, silent: int, said: str) -> None:
     """If theirs would have been enough, it is what kept them from one."""
     behaviours = ["timeout"] * silent + ["disagree"] * (4 - silent)
     oracle.at = {node.address: behaviour for node, behaviour in zip(NODES, behaviours, strict=True)}

@@ -130,7 +130,9 @@ def test_verdicts_of_templates(direct_vm: DirectVM, asking: DirectContract, verd
     direct_vm.mock_llm("EqComparative", verdict)
     assert direct_vm.run_validator()
     direct_vm.mock_llm("EqComparative", "perhaps")
-    with pytest.raises(UnansweredRequest, match=r"of the mock '.*': a template of gl\.eq_principle wants True or False"):
+    with pytest.raises(
+        UnansweredRequest, match=r"of the mock '.*': a template of gl\.eq_principle wants True or False"
+    ):
         direct_vm.run_validator()
 
 
