@@ -113,6 +113,8 @@ def test_each_model_is_asked_and_what_to_do_is_told(tmp_path: Path, mocks: Path)
     assert table.returncode == 1
     for row in rows.values():
         assert row["name"] in table.stdout
+    # Not broken, on a terminal of 80 columns either.
+    assert table.stdout.count("openai-compatible") == 3
     assert KEY not in shown.stdout + table.stdout + table.stderr
     assert "\x1b" not in table.stdout
 
