@@ -45,8 +45,8 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
     _Hint(
         r"NondetException: .*'causes': \[\"the answer has a number with a fraction",
         "The answer to {expr} has a number with a fraction, for which calldata has no form.",
-        "Ask for whole numbers (or for texts) in the prompt, and mock them. From the LLM module of a node `0.5` comes as"
-        ' the text "0.5".',
+        "Ask for whole numbers, or for texts, in the prompt, and mock them. From the LLM module of a node `0.5` comes"
+        ' as the text "0.5".',
     ),
     _Hint(
         r"NondetException: .*'causes': \['(?P<cause>WEBPAGE_LOAD_FAILED)'",
