@@ -395,8 +395,11 @@ def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[l
     def on_start(name: str) -> None:
         print(f"starting the {name} module", file=sys.stderr, flush=True)
 
+    def on_warning(text: str) -> None:
+        print(f"genvm local: warning: {text}", file=sys.stderr, flush=True)
+
     choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
-    return modules_of_author(config, choices, on_start=on_start)
+    return modules_of_author(config, choices, on_start=on_start, on_warning=on_warning)
 
 
 def _check_config(options: argparse.Namespace) -> None:

@@ -198,9 +198,11 @@ def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
         return {"kind": str(receipt.status), "message": "not delivered"}
     if receipt.status is Status.UNDETERMINED:
-        message = votes.summary(receipt.round) if receipt.round else ""
-        meaning, advice = votes.UNDETERMINED.meaning, votes.UNDETERMINED.advice
-        return {"kind": str(receipt.status), "message": message, "meaning": meaning, "advice": advice}
+        if receipt.round is None:
+            return {"kind": str(receipt.status), "message": ""}
+        known = votes.explain_undetermined(receipt)
+        message = votes.summary(receipt.round)
+        return {"kind": str(receipt.status), "message": message, "meaning": known.meaning, "advice": known.advice}
     failure = explain_failure(receipt)
     causes = [{"meaning": cause.text, "advice": cause.fix, "rule": cause.rule} for cause in failure.causes]
     return {

@@ -124,7 +124,7 @@ class Printer:
         for style, text in ((Style.ERROR, title), (Style.NOTE, "Nothing was changed.")):
             _print_failure(self._err, style, text)
         self._votes(self._err, receipt)
-        known = votes.UNDETERMINED
+        known = votes.explain_undetermined(receipt)
         for style, text in ((Style.CAUSE, f"cause: {known.meaning}"), (Style.FIX, f"fix: {known.advice}")):
             _print_failure(self._err, style, text)
 

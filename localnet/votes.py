@@ -8,6 +8,7 @@ from typing import Any
 from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.terminal_text import one_line
+from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.chain.model import Receipt, Round, Vote, outcome_from_bytes
 from pygenvm.localnet.failure import error_text
@@ -28,7 +29,7 @@ _NAMES = {
     "bytes_written": "storage",
 }
 
-UNDETERMINED = Explanation(
+_UNDETERMINED = Explanation(
     "Validators ask the web and language models for themselves, and more than half of all nodes must agree.",
     "Let nondet blocks give only what every node finds alike, or accept what is close enough: gl.vm.run_nondet with a"
     " validator of your own, gl.eq_principle.prompt_comparative or prompt_non_comparative. Outside of nondet blocks"
@@ -88,6 +89,20 @@ def reason(vote: Vote, receipt: Receipt) -> str:
 def summary(round_: Round) -> str:
     """How many nodes agree."""
     return f"{round_.agreeing} of {round_.nodes} nodes agree"
+
+
+def explain_undetermined(receipt: Receipt) -> Explanation:
+    """Why most nodes did not agree, and what to do about it.
+
+    Where those without a verdict would have been enough, it is what has kept them from one.
+    """
+    assert receipt.round is not None
+    silent = [vote.verdict for vote in receipt.round.votes if not vote.verdict.reached]
+    if not silent or 2 * (receipt.round.agreeing + len(silent)) <= receipt.round.nodes:
+        return _UNDETERMINED
+    known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr.text()) if silent[0].receipt.outcome else None
+    meaning = "A validator without a verdict does not agree, and its line says what kept it from one."
+    return Explanation(*((f"{meaning} {known.meaning}", known.advice) if known else (meaning, _UNDETERMINED.advice)))
 
 
 def _claim(receipt: Receipt, number: int) -> str:

@@ -39,6 +39,8 @@ from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.limits import MOCK_DELAY_SECONDS, MOCK_FILE_BYTES, MOCKS_MAX
 
 NO_MOCK = _NO_WEB_MOCK, _NO_LLM_MOCK = "No web mock", "No LLM mock"
+#: How the text of a :class:`BadMock` begins that an answer causes.
+_BAD_ANSWER: Final = "the answer of the mock"
 RESPONSE_KEYS = frozenset({"status", "headers", "body"})
 _SHOWN_PROMPT = 100
 _OK_STATUS = 200
@@ -184,6 +186,8 @@ def answer_with(mock: Mock, request: Request) -> Answer:
                 return _data(_to_bool if is_verdict else _to_text, mock.respond(llm_text(request)))
     except ModuleError as error:
         return error.answer()
+    except BadMock as error:
+        raise BadMock(f"{_BAD_ANSWER} {mock.pattern.pattern!r}: {error}") from None
 
 
 def llm_text(request: Request) -> str:
@@ -218,7 +222,9 @@ def _page(payload: dict[str, Any], response: dict[str, Any]) -> Answer:
         raise ModuleFailure("WEBPAGE_LOAD_FAILED", status=status, url=payload["url"], body=_text_of(body))
     if payload["mode"] == "screenshot":
         if not isinstance(body, bytes):
-            raise BadMock(f"a screenshot is the bytes of a PNG, not a {type(body).__name__}")
+            raise BadMock(
+                f"a screenshot is the bytes of a PNG (in YAML `file: PICTURE.png`), not a {type(body).__name__}"
+            )
         return Ok({"image": body})
     return Ok({"text": _text_of(body)})
 
@@ -297,7 +303,7 @@ def _to_bool(response: Any) -> bool:
     parsed = _parsed(response) if isinstance(response, str) else response
     verdict = parsed.get("result") if isinstance(parsed, Mapping) else parsed
     if not isinstance(verdict, bool):
-        raise BadMock("the answer to a template of gl.eq_principle is True or False")
+        raise BadMock(f"a template of gl.eq_principle wants True or False (true or false in YAML), not {verdict!r:.80}")
     return verdict
 
 
@@ -306,7 +312,7 @@ def _to_bool(response: Any) -> bool:
 
 def read_mock_file(path: Path) -> MockAnswers:
     """The mocks in a YAML file. :raises MockFileError: it cannot be read or used."""
-    import yaml
+    from pygenvm.executor.config import ConfigError, parse_yaml
 
     try:
         with path.open("rb") as file:
@@ -316,9 +322,9 @@ def read_mock_file(path: Path) -> MockAnswers:
     if len(data) > MOCK_FILE_BYTES:
         raise MockFileError(f"{path}: more than {MOCK_FILE_BYTES} bytes")
     try:
-        document = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MockFileError(f"{path}: no YAML: {error}") from None
+        document = parse_yaml(data, aliases=True)
+    except (ConfigError, ValueError, RecursionError) as error:
+        raise MockFileError(f"{path}: {error}") from None
     try:
         answers = parse_mocks(document, folder=path.parent)
     except MockFileError as error:

@@ -208,7 +208,8 @@ class Listener:
         if "Upgrade" not in request.headers:
             page = self._pages.get(request.path.partition("?")[0])
             if page is None:
-                return connection.respond(HTTPStatus.NOT_FOUND, "This is a WebSocket service.\n")
+                known = "".join(f" There is GET {path}." for path in self._pages)
+                return connection.respond(HTTPStatus.NOT_FOUND, f"This is a WebSocket service.{known}\n")
             return _http_response(*page())
         if self._path and not hmac.compare_digest(request.path.encode(), self._path.encode()):
             self._refuse("token")

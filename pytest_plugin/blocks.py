@@ -54,6 +54,11 @@ class Blocks:
 
     # --- asked by the module server ---------------------------------------------------------------
 
+    @property
+    def is_leader(self) -> bool:
+        """Whether the block that runs now is executed for its result, and not to judge one."""
+        return self._running is not None
+
     def replay(self, request: Request) -> Answer | None:
         """The answer that the block got to this request the first time."""
         if self._replayed and self._replayed[0][0] == request:

@@ -296,8 +296,8 @@ class DirectVM:
         """
         return Reverted(message)
 
-    def _find(self, path: str | Path) -> Path:
-        """Where the file or folder of a contract is (:meth:`deploy`).
+    def _find(self, path: str | Path, what: str = "Contract") -> Path:
+        """Where the file or folder of a contract is (:meth:`deploy`), or another file of a test.
 
         :raises FileNotFoundError: nowhere.
         """
@@ -306,7 +306,7 @@ class DirectVM:
         for found in tried:
             if found.exists():
                 return found
-        raise ContractMissing(f"Contract not found: there is no {' and no '.join(map(str, dict.fromkeys(tried)))}")
+        raise ContractMissing(f"{what} not found: there is no {' and no '.join(map(str, dict.fromkeys(tried)))}")
 
     # --- who, when, how much ----------------------------------------------------------------------
 
@@ -415,6 +415,10 @@ class DirectVM:
     def mock_llm(self, pattern: str, response: Any) -> None:
         """Answers prompts in which ``pattern`` is found (:meth:`pytest_plugin.mocks.Mocks.llm`)."""
         self._own_mocks.llm(pattern, response)
+
+    def mock_file(self, path: str | Path) -> None:
+        """Answers what this file does with ``genvm local --mocks``; found as contracts are (:meth:`deploy`)."""
+        self._own_mocks.file(self._find(path, "Mock file"))
 
     def mock_evm(self, address: Account, signature: str, response: Any) -> None:
         """Answers calls of an EVM contract's method (:meth:`pytest_plugin.mocks.Mocks.evm`)."""

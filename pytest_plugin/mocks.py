@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pygenvm.executor.host_protocol.host import HostErrorReply
@@ -25,6 +26,7 @@ from pygenvm.modules.mocks import (
     NoMock,
     answer_with,
     find_for,
+    read_mock_file,
     template_text,
 )
 from pygenvm.modules.mocks import ModuleFailure as ModuleFailure
@@ -34,6 +36,8 @@ from pygenvm.pytest_plugin.failures import UnusedMockWarning
 #: pytest shows the line of the test, not those in here.
 __tracebackhide__ = True
 
+#: Who asks, for mocks of files that are for one node only.
+_LEADER, _VALIDATOR = "leader", "validator 1"
 _SELECTOR_BYTES = 4
 _ABI_WORD_BYTES = 32
 #: Characters of a prompt that a message of ours shows.
@@ -127,6 +131,15 @@ class Mocks:
         others = [old for old in self._answers.evm if (old.address, old.signature) != (address, signature)]
         self._answers.evm = [*others, mock]
 
+    def file(self, path: Path) -> None:
+        """Adds the answers of a mock file, behind those that there are.
+
+        :raises MockFileError: it cannot be read or used.
+        """
+        found = read_mock_file(path)
+        self._answers.web += found.web
+        self._answers.llm += found.llm
+
     def clear(self) -> None:
         """Forgets all answers and requests."""
         self.warn_of_unused()
@@ -171,14 +184,17 @@ class Mocks:
         answer = blocks.replay(request) if blocks else None
         if answer is None:
             self.requests.append(request)
-            answer = self._checked_answer(request)
+            answer = self._checked_answer(request, _LEADER if blocks is None or blocks.is_leader else _VALIDATOR)
             if blocks:
                 blocks.keep(request, answer)
         return answer
 
-    def _checked_answer(self, request: Request) -> Answer:
+    def _checked_answer(self, request: Request, node: str) -> Answer:
         try:
-            answer = answer_with(find_for(request, self._answers), request)
+            mock = find_for(request, self._answers, node)
+            if mock.never:
+                raise BadMock(f"the mock {mock.pattern.pattern!r} never answers, for which a test cannot wait")
+            answer = answer_with(mock, request)
             encode_answer(answer)
         except NoMock as error:
             self._problems.unanswered.append(f"{error}\n{_title(request)}")

@@ -43,6 +43,12 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         " you test, there is `always_allow_hosts` in --web-config FILE, and --mocks FILE.",
     ),
     _Hint(
+        r"NondetException: .*'causes': \[\"the answer has a number with a fraction",
+        "The answer to {expr} has a number with a fraction, for which calldata has no form.",
+        "Ask for whole numbers, or for texts, in the prompt, and mock them. From the LLM module of a node `0.5` comes"
+        ' as the text "0.5".',
+    ),
+    _Hint(
         r"NondetException: .*'causes': \['(?P<cause>WEBPAGE_LOAD_FAILED)'",
         "The page of {expr} did not load, as the exception says.",
         "Catch gl.nondet.NondetException where that may happen: every node asks for itself, and may see others.",
@@ -219,9 +225,14 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
     ),
     # --- what a sandbox has not ---
     _Hint(
+        r"ModuleNotFoundError: No module named '(?P<given>numpy|PIL)\b",
+        "{expr} needs `{given}`, which this version does not have in the sandbox yet.",
+        "Do without it: README.md says what works. Screenshots need PIL.",
+    ),
+    _Hint(
         r"ModuleNotFoundError: No module named '(?P<given>[\w.]+)'",
         "There is no module `{given}` in a sandbox.",
-        "Use the standard library, numpy, or what the runners in the header bring; for the web `gl.nondet.web`.",
+        "Use the standard library, or what the runners in the header bring; for the web `gl.nondet.web`.",
     ),
     _Hint(
         r"\b(socket|ssl|client|request)/\w+ .*(OSError|gaierror|URLError|Error: )",

@@ -17,6 +17,7 @@ from pygenvm.localnet.modules.broker import Broker, Source
 
 if TYPE_CHECKING:
     from pygenvm.executor.module_protocol.client import ModuleName
+    from pygenvm.localnet.modules.settings import Settings
 
 #: In the order in which they are told of.
 NAMES: tuple[ModuleName, ...] = ("llm", "web")
@@ -38,6 +39,7 @@ def modules_of_author(
     choices: Choices = Choices(),
     *,
     on_start: Callable[[ModuleName], None] = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[str]]:
     """The global options for executors (spec executor/10) whose modules are the author's own.
 
@@ -45,6 +47,7 @@ def modules_of_author(
 
     :param config_path: the configuration of the executors that the author chose.
     :param on_start: called when a service is being started, which takes a moment.
+    :param on_warning: called with what is strange about a configuration that can be used.
     :raises BadRequest: one of the files cannot be used.
     """
     options = [f"--config={config_path}"] if config_path else []
@@ -54,7 +57,7 @@ def modules_of_author(
         # The executor says it.
         yield options
         return
-    sources = _sources(config, choices, on_start)
+    sources = _sources(config, choices, on_start, on_warning)
     if not sources:
         yield options
         return
@@ -68,23 +71,48 @@ def modules_of_author(
         yield [f"--config={file}"]
 
 
-def _sources(config: Config, choices: Choices, on_start: Callable[[ModuleName], None]) -> dict[ModuleName, Source]:
+def _sources(
+    config: Config,
+    choices: Choices,
+    on_start: Callable[[ModuleName], None],
+    on_warning: Callable[[str], None],
+) -> dict[ModuleName, Source]:
+    settings = _settings(choices.configs or {}, on_warning)
     if choices.mocks:
         from pygenvm.localnet.modules.mocked import MockFile
 
         file = MockFile(choices.mocks)
         return dict.fromkeys(NAMES, file)
     from pygenvm.localnet.modules.processes import ModuleProcess, idle_seconds, own_folder
+
+    folder, idle = own_folder(), idle_seconds()
+    return {
+        name: ModuleProcess(name, settings[name], folder=folder, idle=idle, on_start=on_start)
+        for name in NAMES
+        if name not in config.modules_named or (choices.configs or {}).get(name)
+    }
+
+
+def _settings(
+    configs: Mapping[ModuleName, Path | None], on_warning: Callable[[str], None]
+) -> dict[ModuleName, Callable[[], Settings]]:
+    """Gives the configuration of each service: files of the author are read now, so that nothing runs if one is wrong;
+    what services come with is read when one is needed."""
     from pygenvm.localnet.modules.settings import read_settings
 
-    folder, idle, configs = own_folder(), idle_seconds(), choices.configs or {}
-    found: dict[ModuleName, Source] = {}
+    found: dict[ModuleName, Callable[[], Settings]] = {}
     for name in NAMES:
         path = configs.get(name)
-        if name not in config.modules_named or path:
-            settings = partial(read_settings, name, path)
-            found[name] = ModuleProcess(name, settings, folder=folder, idle=idle, on_start=on_start)
+        if path:
+            settings = read_settings(name, path, on_warning)
+            found[name] = partial(_same, settings)
+        else:
+            found[name] = partial(read_settings, name, None)
     return found
+
+
+def _same(settings: Settings) -> Settings:
+    return settings
 
 
 def executor_config(usual: Config, addresses: Mapping[ModuleName, str]) -> str:

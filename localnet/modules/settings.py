@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,22 +54,47 @@ class Settings:
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def read_settings(name: ModuleName, path: Path | None) -> Settings:
+def read_settings(name: ModuleName, path: Path | None, on_warning: Callable[[str], None] = lambda _: None) -> Settings:
     """The configuration of a service; ``path`` is the author's file.
 
+    :param on_warning: called with what is to be said of keys of the file that nobody reads.
     :raises BadRequest: the file cannot be read or used.
     """
     from pygenvm.executor.config import executable_dir
-    from pygenvm.modules.config import ConfigError, read_document
+    from pygenvm.modules.config import ConfigError, located, read_document, read_text
+    from pygenvm.modules.keys import unknown_keys_in
 
-    try:
-        own = read_document(path, None, executable_dir()) if path else {}
-    except ConfigError as error:
-        raise BadRequest(f"--{name}-config: {error}") from error
-    document = {**read_document(_shipped(name), None, executable_dir()), **own}
+    document = read_document(_shipped(name), None, executable_dir())
+    if path:
+        try:
+            text = read_text(path)
+            own = read_document(path, text, executable_dir())
+            document |= own
+            with located(path, text):
+                _check(name, document)
+        except ConfigError as error:
+            raise BadRequest(f"--{name}-config: {error}") from error
+        for warning in unknown_keys_in(path, text, name, own):
+            on_warning(f"--{name}-config: {warning}")
     for key in _OURS:
         document.pop(key, None)
     return Settings(name, document, path.absolute().parent if path else Path("/"))
+
+
+def _check(name: ModuleName, document: Mapping[str, Any]) -> None:
+    """Reads a document as the service will. :raises ConfigError: it cannot be used."""
+    from pygenvm.modules.config import common_settings
+
+    common_settings(document)
+    if name == "llm":
+        from pygenvm.modules.llm.settings import read_settings as read_llm
+
+        # That there is none is said when one is asked for.
+        read_llm(document, allow_empty_backends=True)
+    else:
+        from pygenvm.modules.web.settings import read_settings as read_web
+
+        read_web(document)
 
 
 def check_usable(settings: Settings) -> None:

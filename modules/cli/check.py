@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pygenvm.modules.cli.serving import Source, find_config
 
@@ -101,14 +101,21 @@ async def _rows(llm: Source, web: Source, only: str | None, seconds: float) -> l
     rows: list[Row] = []
     if only != "browser":
         document = llm.document()
+        _warn(llm.warnings("llm", document))
         with llm.located():
             rows += await check_models(document, seconds=seconds)
     if only != "llm":
         document = web.document()
+        _warn(web.warnings("web", document))
         with web.located():
             # What goes wrong stands in the row.
             rows.append(await check_browser(document, seconds=seconds, log=Logger(fd=2, level="error")))
     return rows
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def _status(rows: list[Row], only: str | None) -> int:
@@ -128,7 +135,10 @@ def _print_table(rows: list[Row]) -> None:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "name", "provider", "answers in", "JSON", "images", "price"):
-        table.add_column(title, overflow="fold", justify="right" if title == "answers in" else "left")
+        # Names are broken only where there is no other way, so that they can be read and copied.
+        short = title in ("", "provider", "answers in", "JSON", "images")
+        justify: Literal["right", "left"] = "right" if title == "answers in" else "left"
+        table.add_column(title, overflow="fold", no_wrap=short, justify=justify)
     for row in rows:
         took = "" if row.latency_seconds is None else f"{row.latency_seconds:.2f} s"
         table.add_row(

@@ -88,6 +88,12 @@ class Source:
 
         return located(self.path, self.text)
 
+    def warnings(self, name: str, document: Mapping[str, Any]) -> list[str]:
+        """What to say of keys of the ``document`` that the service ``name`` does not read."""
+        from pygenvm.modules.keys import unknown_keys_in
+
+        return [str(warning) for warning in unknown_keys_in(self.path, self.text, name, document)]
+
 
 def default_file(name: str) -> Path:
     """The sample configuration that comes with the program."""
@@ -177,6 +183,8 @@ def _run(
     log = Logger(level=level, disabled=settings.disabled)
     why = "there is no other" if source.shipped else "as asked" if options.module_config else "installed"
     log.info("configuration", path=source.name, why=why)
+    for warning in source.warnings(name, document):
+        log.warn("a key of the configuration is ignored", detail=warning)
     this, grace, threads = running(document, log)
     run(
         this,

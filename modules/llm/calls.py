@@ -316,7 +316,12 @@ def _retry_after(error: ModuleError) -> float | None:
 
 def _detail(error: ModuleError) -> str:
     """What an operator needs besides cause and status, in a line."""
-    for name in ("rust_error", "problem", "body", "scope", "prompt"):
+    if {"scope", "limit", "spent", "cost_at_most"} <= error.ctx.keys():
+        return (
+            f"budget.{error.ctx['scope']} is {error.ctx['limit']:g}, of which {error.ctx['spent']:g} is spent or set"
+            f" aside; this could cost {error.ctx['cost_at_most']:g}"
+        )
+    for name in ("rust_error", "problem", "body", "prompt"):
         if name in error.ctx:
             return f"{name}: {error.ctx[name]}"[:LLM_SHOWN_CHARS]
     return "" if len(error.causes) < 2 else ": ".join(error.causes[1:])[:LLM_SHOWN_CHARS]

@@ -36,7 +36,7 @@ local function run(ctx, mapped)
   if llm.rs.weighted then names = llm.rs.order_providers(ctx, names) end
 
   local consumed, primary = 0, nil
-  for _, name in ipairs(names) do
+  for i, name in ipairs(names) do
     local model = first[name]
     prompt.use_max_completion_tokens = model.value.use_max_completion_tokens
     local ok, result = pcall(llm.rs.exec_prompt_in_provider, ctx, {
@@ -56,7 +56,7 @@ local function run(ctx, mapped)
     primary = primary or failure
     lib.log {
       level = llm.overloaded_statuses[err.ctx.status] and "warning" or "error",
-      message = "provider failed, going on to the next",
+      message = names[i + 1] and "provider failed, going on to the next" or "provider failed, there is no other",
       error = failure,
     }
   end

@@ -41,7 +41,7 @@ def read_prompt(value: Any) -> Prompt:
     :raises BadPrompt: a member is missing or has another type.
     """
     if not isinstance(value, Mapping):
-        raise BadPrompt(f"the prompt is a {type(value).__name__} instead of a map")
+        raise BadPrompt(f"the prompt must be a map, not {_kind(value)}")
     system = value.get("system_message")
     if system is not None and not isinstance(system, str):
         raise _not_a("system_message", system, "text")
@@ -70,7 +70,31 @@ def read_prompt(value: Any) -> Prompt:
 
 
 def _not_a(name: str, value: object, kind: str) -> BadPrompt:
-    return BadPrompt(f"{name} of the prompt is a {type(value).__name__} instead of a {kind}")
+    if value is None:
+        return BadPrompt(f"{name} of the prompt is missing, a {kind} is expected")
+    return BadPrompt(f"{name} of the prompt must be a {kind}, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    """In words that scripts in Lua and programs in JSON have."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a bool"
+        case float():
+            return f"the number {value}"
+        case int():
+            return "a number"
+        case str():
+            return "a text"
+        case bytes():
+            return "bytes"
+        case list() | tuple():
+            return "a list with something else in it" if value else "an empty list"
+        case Mapping():
+            return "a map"
+    return f"a {type(value).__name__}"
 
 
 def image_type(data: bytes) -> str | None:

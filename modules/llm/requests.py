@@ -66,8 +66,11 @@ def read_request(request: Request) -> ScriptCall:
 
 def _prompt(payload: dict[str, Any]) -> dict[str, Any]:
     images = payload.get("images")
-    if not isinstance(images, list) or not all(isinstance(image, bytes) for image in images):
+    if not isinstance(images, list):
         raise MalformedRequest(f"field `payload.images`: a list of bytes is expected, not {_kind(images)}")
+    for index, image in enumerate(images):
+        if not isinstance(image, bytes):
+            raise MalformedRequest(f"field `payload.images[{index}]`: bytes are expected, not {_kind(image)}")
     response_format = payload.get("response_format")
     if response_format is None:
         response_format = "text"

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, UnidentifiedImageError
 from wcwidth import wcwidth
 
 from pygenvm.modules import limits
@@ -85,6 +85,10 @@ def _opened(data: bytes) -> Image.Image:
         if image.width * image.height > limits.FILTER_PIXELS_MAX:
             raise ValueError(f"{image.width}x{image.height} pixels are too many")
         image.load()
+    except UnidentifiedImageError:
+        # Its own text has the address of an object, which no two nodes share.
+        problem = "neither PNG nor JPEG nor WebP, or the beginning is damaged"
+        raise ModuleError("INVALID_IMAGE", ctx={"rust_error": problem}) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ModuleError("INVALID_IMAGE", ctx={"rust_error": str(error)}) from None
     transparent = image.has_transparency_data

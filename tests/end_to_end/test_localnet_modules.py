@@ -396,6 +396,27 @@ def test_files_that_cannot_be_used(headline: Local, text: Callable[..., tuple[in
             main(["local", "call", "get", "--validators", number])
 
 
+def test_a_configuration_that_cannot_be_used_is_told_before_anything_runs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether or not the contract asks anything; keys that nobody reads are told of and do not matter."""
+    assert main(["local", "deploy", "headline.py"]) == 0
+    capsys.readouterr()
+    (project / "llm.yaml").write_text("\nvm_count: many\n")
+    for option, name, told in [
+        ("--llm-config", "llm.yaml", "llm.yaml:2: vm_count: must be a whole number, not 'many'"),
+        ("--web-config", "none.yaml", "none.yaml: cannot be read: No such file or directory"),
+    ]:
+        assert main(["local", "view", "get", option, name]) == 2
+        assert capsys.readouterr().err.startswith(f"genvm local: {option}: {told}\n")
+    (project / "web.yaml").write_text("always_allow_host: []\n")
+    assert main(["local", "view", "get", "--web-config", "web.yaml"]) == 0
+    assert capsys.readouterr().err == (
+        "genvm local: warning: --web-config: web.yaml:1: always_allow_host: there is no such key, it is ignored\n"
+        "  did you mean always_allow_hosts?\n"
+    )
+
+
 def test_commands_at_the_same_time_share_one_module(
     oracle: Local, site: Site, project: Path, author_modules: Path
 ) -> None:

@@ -60,7 +60,7 @@ def test_json_is_read_like_yaml_and_without_its_library(root: Path) -> None:
     # What only looks like JSON is YAML.
     flow = "{threads: 1, blocking_threads: 1, log_disable: ''}"
     assert load(root, flow).threads == 1
-    with pytest.raises(ConfigError, match="repeated keys"):
+    with pytest.raises(ConfigError, match="a repeated key 'threads', line 1, column 16"):
         load(root, '{"threads": 1, "threads": 2, "blocking_threads": 1, "log_disable": ""}')
     path = root / "genvm.yaml"
     path.write_text(json.dumps(document))
@@ -129,7 +129,7 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("- 1", "the file must hold a mapping"),
         ("a: [", "not YAML"),
         ("\x00", "not YAML"),
-        (SHIPPED + "threads: 3\n", "repeated keys"),
+        (SHIPPED + "threads: 3\n", "a repeated key 'threads', line 11, column 1"),
         (SHIPPED + "x: &a [1]\ny: *a\n", "aliases are not supported"),
         (SHIPPED + "x: " + "[" * 40 + "]" * 40, "nested more than 32 levels deep"),
         (SHIPPED.replace("threads: 2\nb", "b"), "threads is missing"),
@@ -144,12 +144,12 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (SHIPPED.replace("{address: ws://127.0.0.1:3031}", "x"), "llm must be a mapping"),
         (SHIPPED.replace("{exeDir}/../data", "{exedir}/../data"), r"unknown variable ${exedir}"),
         (SHIPPED + "x: ['${ENV[]}']", r"unknown variable ${ENV[]}"),
-        (SHIPPED + "x: !!bool abc", 'a value that is no bool, in "<byte string>", line 11, column 4'),
+        (SHIPPED + "x: !!bool abc", "a value that is no bool, line 11, column 4"),
         (SHIPPED + "x: 2001-13-45", "a value that is no timestamp"),
         (SHIPPED + "x: !!timestamp abc", "a value that is no timestamp"),
         (SHIPPED + "x: !!int ''", "a value that is no int"),
         (SHIPPED + "x: !!float abc", "a value that is no float"),
-        (SHIPPED + "x: !!python/object:os.system y", "not YAML: could not determine a constructor"),
+        (SHIPPED + "x: !!python/object:os.system y", "not YAML, line 11, column 4: could not determine a constructor"),
         (SHIPPED + 'x: !<"%1b[31m> 1', "not YAML"),
         (SHIPPED.replace("${exeDir}/../data", '"a\\0b"'), "registry_dir cannot be the name of a folder"),
         (SHIPPED.replace("${exeDir}/../.cache/", '"\\ud800"'), "cache_dir cannot be the name of a folder"),

@@ -71,6 +71,8 @@ def arguments(name: str, parameters: str, cause: str, fix: str, *call: str) -> M
 
 VIEW = "@gl.public.view\ndef go(self) -> {}:\n    {}"
 
+MOCKS = "mocks.yaml"
+
 MISTAKES = (
     # --- what a sandbox has not ---
     deployment(
@@ -78,6 +80,24 @@ MISTAKES = (
         contract(write("requests.get('http://x')"), above=f"import requests {HERE}"),
         "there is no `requests` in a sandbox",
         r"gl\.nondet\.web",
+    ),
+    deployment(
+        "a package that is not there yet",
+        contract(write("numpy.zeros(5)"), above=f"import numpy {HERE}"),
+        "needs `numpy`, which this version does not have",
+        r"Do without it: README\.md",
+    ),
+    Mistake(
+        "a number with a fraction from a language model",
+        contract(
+            write(
+                f"ask = lambda: gl.nondet.exec_prompt('how much', response_format='json') {HERE}",
+                "gl.eq_principle.strict_eq(ask)",
+            )
+        ),
+        "has a number with a fraction, for which calldata has no form",
+        "Ask for whole numbers",
+        ("call", "go", "--mocks", MOCKS),
     ),
     Mistake(
         "a module for the web",
@@ -370,6 +390,7 @@ def test_mistakes(
     mistake: Mistake, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path(MOCKS).write_text("llm: {how much: {price: 0.5}}")
     code, output = make(mistake, capsys)
     lines = output.splitlines()
     assert code == mistake.exit_code, output

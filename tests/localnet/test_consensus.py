@@ -178,6 +178,18 @@ async def test_why_a_validator_does_not_agree(
     assert f"    validator 2   {word:<12}{reason}\n" in shown(execution)
 
 
+@pytest.mark.parametrize(("silent", "said"), [(0, "run_nondet"), (1, "run_nondet"), (2, "--timeout"), (4, "--timeout")])
+async def test_what_to_do_if_validators_had_no_verdict(tmp_path: Path, oracle: Oracle, silent: int, said: str) -> None:
+    """If theirs would have been enough, it is what kept them from one."""
+    behaviours = ["timeout"] * silent + ["disagree"] * (4 - silent)
+    oracle.at = {node.address: behaviour for node, behaviour in zip(NODES, behaviours, strict=True)}
+    _, execution = await ask(tmp_path, oracle)
+    error = execution_document(execution, {})["error"]
+    assert said in error["advice"]
+    assert ("kept it from one. The contract was still running" in error["meaning"]) == (silent > 1)
+    assert f"\nfix: {error['advice']}\n" in shown(execution)
+
+
 async def test_validators_agree_with_a_failure(tmp_path: Path, oracle: Oracle) -> None:
     oracle.at = dict.fromkeys((LEADER, *(node.address for node in NODES)), "refuse")
     _, execution = await ask(tmp_path, oracle)

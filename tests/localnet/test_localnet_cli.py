@@ -525,6 +525,10 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
         ("llm module at ws://x: Prompt: module error: no language model is configured", "--mocks FILE"),
         ("web module at ws://x: Render: module error: a/m.yaml: No web mock for WebRender https://x.com", "a/m.yaml."),
         (
+            "llm module at ws://x: Prompt: module error: a/m.yaml: the answer of the mock 'a': x",
+            "Correct it in a/m.yaml",
+        ),
+        (
             'web module at ws://x: Render: module error: ModuleError { causes: ["SENDING_REQUEST"], fatal: true, ctx:'
             ' {"rust_error": Str("the rendering service does not start: no Chromium is installed to render pages with;'
             ' this installs one: apt-get install -y chromium")} }',

@@ -228,7 +228,7 @@ async def test_another_configuration_is_another_service(author_modules: Path, co
 
 async def test_a_configuration_that_cannot_be_used(author_modules: Path, config: Path, page: str) -> None:
     config.write_text("always_allow_hosts: 5\n")
-    with pytest.raises(Unavailable, match=r"^the web module does not start: .*always_allow_hosts: must be a list"):
+    with pytest.raises(Unavailable, match=r"^--web-config: .*web\.yaml:1: always_allow_hosts: must be a list"):
         await Command(author_modules, config).get(page)
     config.write_text("a: [\n")
     with pytest.raises(Unavailable, match=r"^--web-config: .*web\.yaml"):

@@ -113,6 +113,8 @@ def test_each_model_is_asked_and_what_to_do_is_told(tmp_path: Path, mocks: Path)
     assert table.returncode == 1
     for row in rows.values():
         assert row["name"] in table.stdout
+    # Not broken, on a terminal of 80 columns either.
+    assert table.stdout.count("openai-compatible") == 3
     assert KEY not in shown.stdout + table.stdout + table.stderr
     assert "\x1b" not in table.stdout
 
@@ -179,3 +181,14 @@ def test_configurations_that_will_not_do(tmp_path: Path) -> None:
     assert (twice.returncode, twice.stderr) == (2, f"Error: {bad}: a second configuration of the llm service\n")
     assert check("--config", str(tmp_path / "none.yaml")).stderr.startswith("Error: ")
     assert check("--seconds", "0").returncode == 2
+
+
+def test_keys_that_nobody_reads_are_told_of(tmp_path: Path, mocks: Path) -> None:
+    config = tmp_path / "llm.yaml"
+    model = "{supports_json: true, prise: {input: 2}}"
+    config.write_text(f"backends:\n  written: {{provider: mock, file: {mocks}, models: {{m: {model}}}}}\n")
+    found = check("--config", str(config), "--only", "llm")
+    assert found.stderr == (
+        f"Warning: {config}:2: backends.written.models.m.prise: there is no such key, it is ignored\n"
+        "  did you mean price?\n"
+    )

@@ -132,8 +132,9 @@ def test_required_keys(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"a: [1", "x.yaml: not YAML: "),
-        (b"a: 1\na: 2", "x.yaml: repeated keys in a mapping"),
+        (b"a: [1\nb: 2", "x.yaml: not YAML, line 2, column 2: expected ',' or ']', but got ':' while parsing a flow"),
+        (b"a: 1\nb: {c: 1, c: 2}", "x.yaml: a repeated key 'c', line 2, column 11"),
+        (b"a: 1\na: 2", "x.yaml: a repeated key 'a', line 2, column 1"),
         (b"a: &x 1\nb: *x", "x.yaml: aliases are not supported"),
         (b"[" * 100, "x.yaml: nested more than 32 levels deep"),
         (b"just a text", "x.yaml: must be a mapping, not 'just a text'"),

@@ -175,7 +175,8 @@ def test_failures_are_structured_errors() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[", "no YAML"),
+        ("[", "not YAML, line 1, column 2: expected the node content"),
+        ("llm: {a: 1, b: 2, a: 3}", "a repeated key 'a', line 1, column 19"),
         ("- a", "a map with the keys llm and web"),
         ("llm: {}\nother: {}", "a map with the keys llm and web"),
         ("llm: text", "llm: a map or a list is expected, not a str"),

@@ -327,6 +327,16 @@ def test_the_printed_configuration_explains_every_common_key(name: str) -> None:
         assert any(line.startswith("#") for line in lines[max(0, at - 5) : at]), field.name
 
 
+def test_a_key_that_nobody_reads_is_logged() -> None:
+    with serving([*command("web"), "--config", "-"], WEB + "always_allow_host: []\n") as (process, line):
+        assert "listening" in json.loads(line)
+        process.popen.terminate()
+        _, records, _ = process.ended()
+    (record,) = [record for record in records if record["level"] == "warn"]
+    assert record["message"] == "a key of the configuration is ignored"
+    assert "always_allow_host: there is no such key" in record["detail"]
+
+
 BAD = {
     "vm_count: 1": ("vm_count: 0", "stdin: vm_count: must be at least 1, not 0\n"),
     "extra_tld: []": ("extra_tld: 5", "extra_tld: must be a list of texts, not 5\n"),

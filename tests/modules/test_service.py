@@ -528,7 +528,9 @@ async def test_health_and_metrics_are_served_beside_the_sessions(tmp_path: Path)
             metrics = await session.get(f"{http}/metrics")
             assert metrics.headers["Content-Type"].startswith("text/plain")
             text = await metrics.text()
-            assert (await session.get(f"{http}/other")).status == 404
+            other = await session.get(f"{http}/other")
+            assert other.status == 404
+            assert await other.text() == "This is a WebSocket service. There is GET /health. There is GET /metrics.\n"
     assert "genvm_module_llm_sessions 1.0" in text
     assert 'genvm_module_llm_requests_total{outcome="ok",request="Render"} 1.0' in text
     assert 'genvm_module_llm_requests_total{outcome="ok",request="other"} 1.0' in text

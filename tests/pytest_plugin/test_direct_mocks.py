@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pygenvm.modules.mocks import template_text
 from pygenvm.pytest_plugin import (
     DirectContract,
     DirectVM,
@@ -123,6 +125,35 @@ def test_answers_in_text_are_left_as_they_are(direct_vm: DirectVM, asking: Direc
     assert json.loads(asking.text("question")) == {"a": 0.5}
 
 
+def test_mocks_of_a_file(
+    direct_vm: DirectVM, asking: DirectContract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same one that ``genvm local --mocks`` takes; nodes are those of ``run_validator``."""
+    monkeypatch.chdir(tmp_path)
+    Path("mocks.yaml").write_text(
+        """
+web: {"example": {status: 201, body: page}}
+llm:
+  - {prompt: question, node: leader, answer: an answer}
+  - {prompt: question, node: validators, answer: another}
+  - {prompt: EqComparative, answer: false}
+  - {prompt: waits, never: true}
+"""
+    )
+    direct_vm.mock_file("mocks.yaml")
+    assert asking.web(URL, "GET") == [201, b"page", []]
+    assert asking.same("question") == "an answer"
+    assert not direct_vm.run_validator()
+    assert "validator_answer: another" in template_text(direct_vm.requests[-1]["payload"])
+    assert not direct_vm.validate().agrees
+    direct_vm.mock_llm("EqComparative", True)
+    assert direct_vm.run_validator()
+    with pytest.raises(UnansweredRequest, match="the mock 'waits' never answers"):
+        asking.text("waits")
+    with pytest.raises(FileNotFoundError, match=r"Mock file not found: there is no .*none\.yaml"):
+        direct_vm.mock_file("none.yaml")
+
+
 @pytest.mark.parametrize("verdict", [True, "true", '{"result": true}', {"result": True, "reason": "why"}])
 def test_verdicts_of_templates(direct_vm: DirectVM, asking: DirectContract, verdict: Any) -> None:
     direct_vm.mock_llm("question", "an answer")
@@ -130,7 +161,9 @@ def test_verdicts_of_templates(direct_vm: DirectVM, asking: DirectContract, verd
     direct_vm.mock_llm("EqComparative", verdict)
     assert direct_vm.run_validator()
     direct_vm.mock_llm("EqComparative", "perhaps")
-    with pytest.raises(UnansweredRequest, match=r"a template of gl\.eq_principle is True or False"):
+    with pytest.raises(
+        UnansweredRequest, match=r"of the mock '.*': a template of gl\.eq_principle wants True or False"
+    ):
         direct_vm.run_validator()
 
 

@@ -302,6 +302,9 @@ async def test_sessions_of_one_run_share_their_budget(tmp_path: Path) -> None:
             async with llm.session("r1") as one, llm.session("r1") as two, llm.session("r2") as other:
                 assert data(await one.prompt()) == "x"
                 assert "BUDGET_EXHAUSTED" in (await two.prompt()).text
+                (refused,) = llm.records.all("provider failed")
+                assert refused["detail"] == "budget.session is 1.5, of which 1 is spent or set aside; this could cost 1"
+                assert llm.records.all("script_log: provider failed, there is no other")
                 assert data(await other.prompt()) == "x"
             async with llm.session("r1") as later:
                 assert data(await later.prompt()) == "x"
@@ -423,8 +426,8 @@ async def test_many_sessions_at_a_time(tmp_path: Path) -> None:
         ("Prompt", {"remaining_fuel_as_gen": 1, "payload": {"prompt": "x"}}, "`payload.images`: a list of bytes"),
         (
             "Prompt",
-            {"remaining_fuel_as_gen": 1, "payload": {"prompt": "x", "images": ["text"]}},
-            "`payload.images`: a list of bytes",
+            {"remaining_fuel_as_gen": 1, "payload": {"prompt": "x", "images": [b"x", "text"]}},
+            "`payload.images[1]`: bytes are expected, not a string",
         ),
         (
             "Prompt",
@@ -499,11 +502,15 @@ async def test_scripts_that_answer_nonsense(tmp_path: Path, returned: str, text:
         ("{provider = 'x', model = 'm', format = 'text', prompt = p}", "absent provider_id `x`"),
         ("{provider = 'a', model = 'x', format = 'text', prompt = p}", "absent model `x`"),
         ("{provider = 'a', model = 'm', format = 'yaml', prompt = p}", "format must be one of text, json, bool"),
-        ("{provider = 'a', model = 'm', format = 'text'}", "the prompt is a NoneType"),
+        ("{provider = 'a', model = 'm', format = 'text'}", "the prompt must be a map, not null"),
+        (
+            "{provider = 'a', model = 'm', format = 'text', prompt = {user_message = 'u'}}",
+            "temperature of the prompt is missing, a number is expected",
+        ),
         ("{provider = 'a', model = 'm', format = 'text', prompt = {temperature = 1, max_tokens = 1}}", "user_message"),
         (
             "{provider = 'a', model = 'm', format = 'text', prompt = with(0/0, 1)}",
-            "temperature",
+            "temperature of the prompt must be a number, not the number nan",
         ),
         (
             "{provider = 'a', model = 'm', format = 'text', prompt = with(1, 0)}",

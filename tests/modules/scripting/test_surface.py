@@ -341,6 +341,8 @@ def test_bad_images(data: bytes) -> None:
     with pytest.raises(ModuleError) as raised:
         filters.filter_image(data, [{"JPEG": 1}])
     assert (raised.value.causes, raised.value.fatal) == (["INVALID_IMAGE"], True)
+    # No address of an object: every node has another.
+    assert "object at 0x" not in str(raised.value.ctx)
 
 
 async def test_filter_image_in_lua(run_lua: RunLua) -> None:
