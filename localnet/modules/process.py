@@ -55,7 +55,7 @@ def _run(job: dict[str, Any], telling: IO[bytes]) -> None:
     def running() -> _Shared:
         return _Shared(Hosted(job["name"], document, _PARTS[job["name"]], log=log), job, log, telling)
 
-    run(running, log=log, grace=limits.MODULE_GRACE_SECONDS, die_with_parent=False, threads=settings.blocking_threads)
+    run(running, log=log, grace=limits.MODULE_GRACE_SECONDS, threads=settings.blocking_threads)
 
 
 def _llm(setup: Setup) -> Part:
