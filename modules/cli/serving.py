@@ -207,7 +207,7 @@ class _Ready:
         self._descriptor = descriptor
 
     def tell(self, **told: str) -> bool:
-        """The first call writes and closes the descriptor; it may be closed already. False: nobody reads it any more."""
+        """The first call writes and closes the descriptor, which may be closed already. False: nobody reads it."""
         if self._descriptor is None:
             return True
         descriptor, self._descriptor = self._descriptor, None
