@@ -15,6 +15,7 @@ import socket
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
+from pygenvm.modules.errors import Shortage
 from pygenvm.modules.limits import PROXY_CHUNK_BYTES, PROXY_HEAD_BYTES
 from pygenvm.modules.web.egress import Outcome, forbidden, outcome_of
 
@@ -65,6 +66,7 @@ class RenderProxy:
     :param only_page: HTML that is the answer to every request; nobody is connected to.
     :ivar ended_early: the page has used up its bytes or connections; everything of it is cut off.
     :ivar spent: bytes that went either way.
+    :ivar lacking: what this machine did not have for a connection; the page is not what it would be elsewhere.
     """
 
     def __init__(self, door: Door, *, bytes_max: int, connections_max: int, only_page: bytes | None = None) -> None:
@@ -73,6 +75,7 @@ class RenderProxy:
         self.ended_early = asyncio.Event()
         self.spent = 0
         self.refused = 0
+        self.lacking = ""
         self._door = door
         self._only_page = only_page
         self._bytes_max = bytes_max
@@ -174,6 +177,8 @@ class RenderProxy:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if isinstance(error, Shortage):
+                self.lacking = str(error)
             why = self._events[host, port] = outcome_of(error)
             self.refused += why == "forbidden"
             mark = f"{self.mark}: {why}\r\n".encode()

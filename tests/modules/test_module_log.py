@@ -148,7 +148,12 @@ def test_a_terminal_that_is_stopped_stops_nobody() -> None:
     ours, theirs = os.openpty()
     with open(ours, "rb", buffering=0), open(theirs, "wb", buffering=0):
         log = Logger(fd=theirs)
-        done = threading.Thread(target=lambda: [log.info("x" * 4000) for _ in range(100)], daemon=True)
+
+        def write() -> None:
+            for _ in range(100):
+                log.info("x" * 4000)
+
+        done = threading.Thread(target=write, daemon=True)
         done.start()
         done.join(10.0)
         assert not done.is_alive()
