@@ -80,7 +80,7 @@ class RenderingService:
         :raises BrowserFailure: it does not start.
         :raises OSError: the address is taken.
         """
-        self._folder = PrivateFolder()
+        self._folder = PrivateFolder("genvm-webdriver-")
         try:
             self._chromium = Chromium(self.settings, self._folder.path, self._log)
             await self._chromium.start()

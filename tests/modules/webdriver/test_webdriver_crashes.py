@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import fcntl
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,9 +244,25 @@ def test_command_that_is_killed_leaves_no_browser(namespace: str, tmp_path: Path
     # The next one takes the rest away, with what an earlier one has left.
     (tmp_path / "genvm-webdriver-old").mkdir()
     (tmp_path / "genvm-webdriver-old" / "lock").touch()
-    folder = PrivateFolder(tmp_path)
+    folder = PrivateFolder("genvm-webdriver-", tmp_path)
     assert [path.name for path in tmp_path.glob("genvm-webdriver-*")] == [folder.path.name]
     folder.close()
+
+
+def test_folder_that_is_being_made_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, others = fcntl.flock, []
+
+    def flock(*arguments: Any) -> None:
+        monkeypatch.undo()
+        others.append(PrivateFolder("x-", tmp_path))
+        real(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = PrivateFolder("x-", tmp_path)
+    assert folder.path.is_dir()
+    for one in (folder, *others):
+        one.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_that_ends_leaves_nothing(tmp_path: Path) -> None:
