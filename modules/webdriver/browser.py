@@ -174,11 +174,13 @@ class Chromium:
                     proxy={"server": proxy_url},
                     user_agent=self._settings.user_agent or None,
                 )
-        except (PlaywrightError, TimeoutError) as error:
-            if instance.died.is_set() or not instance.browser.is_connected():
-                raise BrowserDied from error
+        except PlaywrightError as error:
+            # Its end, or that of its driver, may be known here before it is told.
             self._retire(instance)
-            raise BrowserFailure(f"the browser makes no context: {first_line(error)}") from error
+            raise BrowserDied from error
+        except TimeoutError as error:
+            self._retire(instance)
+            raise BrowserFailure("the browser makes no context in time") from error
         try:
             yield context
         finally:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,6 +117,14 @@ def test_driver_killed(fragile: Client, made: RenderingService, internet: Intern
 
         assert answer.result().status in (200, 500)
     assert fragile.render(url("/")).text == "text"
+
+
+def test_driver_killed_between_pages(fragile: Client, made: RenderingService, internet: Internet) -> None:
+    internet.pages["/"] = "text"
+    for pause in (0.0, 0.001, 0.01, 0.1):
+        os.kill(_parent(_chromium(made)._instances[-1].pid), signal.SIGKILL)
+        time.sleep(pause)
+        assert fragile.render(url("/")).summary == (200, 200, "", "text"), pause
 
 
 def _command(pid: int) -> bytes:
@@ -247,6 +256,23 @@ def test_command_that_is_killed_leaves_no_browser(namespace: str, tmp_path: Path
     folder = PrivateFolder("genvm-webdriver-", tmp_path)
     assert [path.name for path in tmp_path.glob("genvm-webdriver-*")] == [folder.path.name]
     folder.close()
+
+
+def test_disk_that_is_too_small_is_no_page(
+    loop: Loop, internet: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_browser()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path], stderr=subprocess.DEVNULL)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        made = service(loop, internet)
+        internet.pages["/"] = "text"
+        assert Client(made.address).render(url("/")).status == 500
+        loop.run(made.stop(0))
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def test_folder_that_is_being_made_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
