@@ -83,6 +83,8 @@ class Place:
     proxy: RenderProxy
     died: asyncio.Event
     """Set when the browser has ended."""
+    astray: str
+    """Marks answers of the proxy that is for no page: the browser has lost the page's own."""
 
 
 class Chromium:
@@ -155,7 +157,11 @@ class Chromium:
             try:
                 url = await proxy.start(instance.listeners.popleft() if instance.listeners else None)
                 async with self._context(instance, url) as context:
-                    yield Place(context, proxy, instance.died)
+                    yield Place(context, proxy, instance.died, instance.own_proxy.mark)
+            except BrowserDied:
+                # Of a process of it, perhaps, and it would take further pages.
+                self._retire(instance)
+                raise
             finally:
                 await proxy.close()
         finally:

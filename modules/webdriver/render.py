@@ -215,8 +215,12 @@ class _Visit:
         if name in _SHORTAGES:
             # Of this machine: elsewhere there is a page.
             raise BrowserFailure(f"the browser lacks memory or disk: {name}")
-        if name == "ERR_TUNNEL_CONNECTION_FAILED" and (why := self._why()) in _CAUSES:
-            return failed(why)
+        if name == "ERR_TUNNEL_CONNECTION_FAILED":
+            if not (why := self._why()):
+                # Nobody asked the page's proxy; see `Place.astray`.
+                raise BrowserDied
+            if why in _CAUSES:
+                return failed(why)
         for pattern, cause in _NET_ERRORS:
             if pattern.match(name):
                 return failed(cause)
@@ -251,6 +255,8 @@ class _Visit:
     def _left(self) -> Rendered | None:
         """What to say instead of a page if that is not one of the web, or is the proxy's own by now."""
         last = self._last_response
+        if last is not None and self._place.astray in last.headers:
+            raise BrowserDied
         if last is not None and (mark := last.headers.get(self._place.proxy.mark)):
             return failed(mark)
         if self._page.url.startswith(("http://", "https://")):

@@ -127,6 +127,19 @@ def test_driver_killed_between_pages(fragile: Client, made: RenderingService, in
         assert fragile.render(url("/")).summary == (200, 200, "", "text"), pause
 
 
+def test_network_process_killed_between_pages(fragile: Client, made: RenderingService, internet: Internet) -> None:
+    internet.pages["/"] = "text"
+    for number in range(20):
+        for pid in processes.tree(_chromium(made)._instances[-1].pid):
+            if b"network.mojom.NetworkService" in _command(pid):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(number // 2 % 5 / 100)
+        if number % 2:
+            assert fragile.render("https://public.example.com/").cause == "certificate", number
+        else:
+            assert fragile.render(url("/")).summary == (200, 200, "", "text"), number
+
+
 def _command(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
