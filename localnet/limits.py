@@ -33,6 +33,8 @@ MODULE_IDLE_SECONDS_MAX = 7 * 24 * 3600.0
 #: Bytes of the configuration and of the message of a service that has started, or not.
 MODULE_DOCUMENT_BYTES = 8 << 20
 MODULE_NOTE_BYTES = 64 << 10
+#: Bytes of a service's log; then it begins anew.
+MODULE_LOG_BYTES = 64 << 20
 
 # --- effects of one transaction -------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +42,23 @@ class ModuleError(Exception):
         if self.fatal:
             return FatalError(fatal_text(self))
         return UserError({"causes": list(self.causes), "ctx": _without_fractions(self.ctx)})
+
+
+class Shortage(Exception):
+    """This machine lacks something. Never told to a contract, which would take it for an answer of the world."""
+
+
+#: Descriptors, memory, buffers; the last ones are those of name resolution.
+_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+_SHORTAGES_OF_NAMES = frozenset((socket.EAI_MEMORY, socket.EAI_SYSTEM))
+
+
+def refuse_shortage(error: BaseException) -> None:
+    """:raises Shortage: the request failed for want of something here, not elsewhere."""
+    if isinstance(error, OSError):
+        numbers = _SHORTAGES_OF_NAMES if isinstance(error, socket.gaierror) else _SHORTAGES
+        if error.errno in numbers:
+            raise Shortage(f"this machine lacks something: {error}") from error
 
 
 def fatal_text(error: ModuleError) -> str:

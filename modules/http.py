@@ -23,7 +23,7 @@ import aiohttp
 from yarl import URL
 
 from pygenvm.modules import limits
-from pygenvm.modules.errors import ModuleError
+from pygenvm.modules.errors import ModuleError, Shortage, refuse_shortage
 
 #: What the services call themselves unless the caller says otherwise (spec modules/02 §5).
 USER_AGENT: Final = "reqwest"
@@ -182,6 +182,7 @@ class HttpClient:
         :param body_max: bytes of the answer's body, as it comes and decoded.
         :raises ModuleError: ``SENDING_REQUEST`` (ctx ``rust_error``), ``READING_BODY`` (ctx ``url``, ``status``,
             ``headers``, ``rust_error``), what :func:`checked_headers` and the door raise. No URL has keys in it.
+        :raises Shortage: there is too much to do, or too little to do it with, and there is a door.
         """
         sent = {name: value for name, value in checked_headers(headers).items() if name not in _HOP}
         try:
@@ -244,6 +245,8 @@ class HttpClient:
             error.ctx.setdefault("url", redacted_url(url.href))
             raise
         except _FAILURES as error:
+            if self._door is not None:
+                refuse_shortage(error)
             raise _not_sent(_text(error)) from None
         try:
             location = answer.headers.get("location")
@@ -278,7 +281,7 @@ class HttpClient:
                     if received > body_max or len(body) > body_max:
                         raise too_large
                     if self._receiving > limits.HTTP_BODIES_BYTES:
-                        raise _Malformed("too many large bodies at a time")
+                        raise Shortage("too many large bodies at a time")
             if decoder is not None and received:
                 decoder.finish()
                 # They tell of what came over the wire, which nobody sees any more.

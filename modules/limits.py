@@ -139,6 +139,8 @@ LLM_RATE = 1_000_000
 LLM_ATTEMPTS = 3
 LLM_ATTEMPTS_MAX = 20
 LLM_WEIGHT = 1e9
+#: Days of which it is known what was spent.
+LLM_DAYS = 8
 #: Largest answer of a provider.
 LLM_ANSWER_BYTES = 32 << 20
 #: Levels of lists and maps in a JSON answer.

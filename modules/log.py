@@ -189,7 +189,8 @@ class _Outlet:
             kind = os.fstat(fd).st_mode
         except OSError:
             kind = stat.S_IFREG
-        self._may_block = not (stat.S_ISREG(kind) or stat.S_ISCHR(kind))
+        # Whoever sits at a terminal can stop it.
+        self._may_block = not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)) or os.isatty(fd)
 
     def put(self, line: bytes) -> None:
         with self._changed:

@@ -143,7 +143,7 @@ def run(
     *,
     log: Logger,
     grace: float,
-    die_with_parent: bool,
+    parent: int | None = None,
     threads: int = 4,
     on_listening: Callable[[str], None] = lambda _address: None,
 ) -> None:
@@ -151,12 +151,13 @@ def run(
 
     Sessions have ``grace`` seconds then; a second signal breaks them off.
 
+    :param parent: the parent process whose end is that of this one, as it was when this one began: it may have ended
+        since then. None: none is.
     :param on_listening: told the address as soon as it can be used.
     :raises ConfigError: it cannot start.
     """
     take_over_logging(log.rationed(limits.LOG_LIBRARY_BYTES))
     _allow_descriptors()
-    parent = os.getppid() if die_with_parent else None
     try:
         asyncio.run(_run(running, log, grace, parent, threads, on_listening))
     finally:

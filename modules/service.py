@@ -20,7 +20,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -206,7 +208,7 @@ class Listener:
             self._refuse("origin", path=request.path[:100], origin=request.headers.get_all("Origin")[0][:100])
             return connection.respond(HTTPStatus.FORBIDDEN, "Web pages cannot use this service.\n")
         if "Upgrade" not in request.headers:
-            page = self._pages.get(request.path.partition("?")[0])
+            page = self._page(request)
             if page is None:
                 known = "".join(f" There is GET {path}." for path in self._pages)
                 return connection.respond(HTTPStatus.NOT_FOUND, f"This is a WebSocket service.{known}\n")
@@ -219,6 +221,25 @@ class Listener:
             text = f"All {self._bounds.sessions} sessions of this service are in use (sessions_max).\n"
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, text)
         return None
+
+    def _page(self, request: HttpRequest) -> Page | None:
+        """Pages are below the token, as all else."""
+        path = request.path.partition("?")[0]
+        below, name = path[: len(self._path)], path[len(self._path) :]
+        if not hmac.compare_digest(below.encode(), self._path.encode()) or not self._is_meant(request):
+            return None
+        return self._pages.get(name)
+
+    def _is_meant(self, request: HttpRequest) -> bool:
+        """Whether a request was made for this address: a web page can give a name of its own to a loopback address,
+        and then needs no ``Origin`` to read what is there.
+        """
+        if not _is_loopback(self._host):
+            return True
+        try:
+            return all(_is_loopback(urlsplit(f"//{host}").hostname or "") for host in request.headers.get_all("Host"))
+        except ValueError:
+            return False
 
     def _refuse(self, reason: Refusal, **extras: object) -> None:
         self._on_refusal(reason)
@@ -280,6 +301,13 @@ class Listener:
             gone.cancel()
             self._in_session.discard(connection)
             await conversation.end(connection.close_code)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _unless(gone: asyncio.Task[None], reply: Awaitable[bytes | str | None]) -> bytes | str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -61,12 +60,16 @@ def modules_of_author(
     if not sources:
         yield options
         return
+    from pygenvm.modules.webdriver.folder import PrivateFolder
+
     with contextlib.ExitStack() as stack:
         broker = Broker(sources)
         stack.callback(lambda: background.run(broker.close()))
         background.run(broker.start())
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-local-", ignore_cleanup_errors=True))
-        file = Path(folder, "genvm.yaml")
+        # Of a command that is killed it goes with the next one.
+        folder = PrivateFolder("genvm-modules-")
+        stack.callback(folder.close)
+        file = folder.path / "genvm.yaml"
         file.write_text(executor_config(config, broker.addresses))
         yield [f"--config={file}"]
 

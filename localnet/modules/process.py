@@ -7,6 +7,7 @@ The log is what is written to stdout and stderr.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pygenvm.localnet import limits
+from pygenvm.localnet.modules.processes import UNFINISHED
 from pygenvm.modules.config import ConfigError, common_settings
 from pygenvm.modules.log import Logger
 from pygenvm.modules.process import Hosted, Part, Setup, run
@@ -55,7 +57,7 @@ def _run(job: dict[str, Any], telling: IO[bytes]) -> None:
     def running() -> _Shared:
         return _Shared(Hosted(job["name"], document, _PARTS[job["name"]], log=log), job, log, telling)
 
-    run(running, log=log, grace=limits.MODULE_GRACE_SECONDS, die_with_parent=False, threads=settings.blocking_threads)
+    run(running, log=log, grace=limits.MODULE_GRACE_SECONDS, threads=settings.blocking_threads)
 
 
 def _llm(setup: Setup) -> Part:
@@ -100,6 +102,7 @@ class _Shared:
         needed = time.monotonic()
         while time.monotonic() < needed + self._idle:
             await asyncio.sleep(min(1.0, self._idle / 4))
+            _trim_log()
             if self._hosted.service.sessions:
                 needed = time.monotonic()
         self._log.info("nobody needs it", idle_seconds=self._idle)
@@ -109,20 +112,35 @@ class _Shared:
         if self._watching is not None:
             self._watching.cancel()
         # Before the last session ends: whoever finds no note starts another one.
-        if self._noted is not None:
+        if self._noted is not None and _is_at(self._noted, self._note):
             self._note.unlink(missing_ok=True)
         await self._hosted.stop(grace)
 
 
 def _write_note(path: Path, content: dict[str, Any]) -> IO[bytes]:
     """The file, locked as long as this process lives."""
-    unfinished = path.with_suffix(f".{secrets.token_hex(8)}")
+    unfinished = path.with_suffix(f".{UNFINISHED}{secrets.token_hex(8)}")
     file = os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
     fcntl.flock(file, fcntl.LOCK_EX)
     file.write(json.dumps(content).encode())
     file.flush()
     os.replace(unfinished, path)
     return file
+
+
+def _trim_log() -> None:
+    """What is old goes when there is too much: the process lives for as long as somebody works with it."""
+    with contextlib.suppress(OSError):
+        if os.fstat(1).st_size > limits.MODULE_LOG_BYTES:
+            os.ftruncate(1, 0)
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether ``path`` is this file: a process that was started beside this one has put its own there."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _tell(telling: IO[bytes], message: dict[str, Any]) -> None:

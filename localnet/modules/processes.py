@@ -32,6 +32,8 @@ from pygenvm.localnet.modules.settings import Settings, check_usable
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+#: How the suffix of a note begins that is being written.
+UNFINISHED = "new-"
 #: Environment variable: seconds without a session after which a service ends.
 IDLE_VARIABLE = "PYGENVM_MODULES_IDLE"
 
@@ -150,6 +152,8 @@ class _Place:
         for log in self.folder.glob(f"{self.settings.name}-*.log"):
             if not log.with_suffix(".json").exists():
                 log.unlink(missing_ok=True)
+        for unfinished in self.folder.glob(f"{self.settings.name}-*.{UNFINISHED}*"):
+            unfinished.unlink(missing_ok=True)
 
 
 def _read_living(note: Path) -> dict[str, Any] | None:
@@ -202,9 +206,11 @@ def _start(place: _Place, idle: float) -> str:
         "note": str(place.note),
         "idle": idle,
     }
-    receiving, sending = os.pipe()
-    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(receiving, "rb") as ready:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(os.open(place.log, flags, 0o600), "ab"))
+        receiving, sending = os.pipe()
+        ready = stack.enter_context(open(receiving, "rb"))
         try:
             # Keys go neither through the command line nor through a file.
             subprocess.run(
@@ -221,7 +227,6 @@ def _start(place: _Place, idle: float) -> str:
             raise Unavailable(f"the {place.settings.name} module has not begun to start") from error
         finally:
             os.close(sending)
-            os.close(log)
         message = _read_message(ready)
     if message is None:
         raise Unavailable(f"the {place.settings.name} module does not start; {place.log} may say why")

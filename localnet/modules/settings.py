@@ -48,6 +48,7 @@ class Settings:
             self.name,
             str(self.folder),
             self.document,
+            {name: os.environ.get(name) for name in _VARIABLES},
             _state_of_code(),
             _state_of(self.document, self.folder),
         ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG_TARGET = "genvm_modules::cli"
 
+#: What starts takes a while; whose end is that of this process was decided before.
+_PARENT = os.getppid()
 _FOLDER = Path(__file__).parent.parent
 #: Instead of a path: the configuration is on stdin.
 STDIN = Path("-")
@@ -186,14 +188,24 @@ def _run(
     for warning in source.warnings(name, document):
         log.warn("a key of the configuration is ignored", detail=warning)
     this, grace, threads = running(document, log)
+
+    def listening(address: str) -> None:
+        if not ready.tell(listening=address) and options.die_with_parent:
+            # It ended before this process could look who its parent is.
+            raise _NobodyWaits("whoever has started it is gone")
+
     run(
         this,
         log=log,
         grace=grace,
-        die_with_parent=options.die_with_parent,
+        parent=_PARENT if options.die_with_parent else None,
         threads=threads,
-        on_listening=lambda address: ready.tell(listening=address),
+        on_listening=listening,
     )
+
+
+class _NobodyWaits(Exception):
+    """There is nobody to serve any more."""
 
 
 class _Ready:
@@ -202,11 +214,18 @@ class _Ready:
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
-    def tell(self, **told: str) -> None:
-        """The first call writes and closes the descriptor; it may be closed already."""
+    def tell(self, **told: str) -> bool:
+        """The first call writes and closes the descriptor, which may be closed already. False: nobody reads it."""
         if self._descriptor is None:
-            return
+            return True
         descriptor, self._descriptor = self._descriptor, None
-        with contextlib.suppress(OSError):
+        try:
             os.write(descriptor, json.dumps(told).encode() + b"\n")
-            os.close(descriptor)
+        except BrokenPipeError:
+            return False
+        except OSError:
+            return True
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        return True

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pygenvm.modules.config import ConfigError
 from pygenvm.modules.errors import ModuleError
+from pygenvm.modules.limits import LLM_DAYS
 from pygenvm.modules.llm.prompt import Prompt
 from pygenvm.modules.llm.providers.base import Usage
 from pygenvm.modules.llm.settings import Budget, Price
@@ -59,8 +60,8 @@ class Treasury:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._day = ""
-        self._spent = 0.0
+        #: By day. Some more than today: a clock that is set back finds what was spent on the day that it is again.
+        self._spent: dict[str, float] = {}
         self._reserved = 0.0
         self._purses: dict[str, Purse] = {}
 
@@ -83,25 +84,25 @@ class Treasury:
         path = Path(self._budget.file)
         try:
             if path.exists():
-                document = json.loads(path.read_bytes())
-                self._day, self._spent = str(document["day"]), float(document["spent"])
+                spent = json.loads(path.read_bytes())
+                self._spent = {str(day): float(cost) for day, cost in spent.items()}
+                if not all(map(math.isfinite, self._spent.values())):
+                    raise ValueError("not a number")
             self._save()
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError) as error:
             raise ConfigError(f"{path} cannot be used: {error}", key=("budget", "file")) from error
 
     @property
     def spent_today(self) -> float:
-        self._turn_page()
-        return self._spent
+        return self._spent.get(_today(), 0.0)
 
     def reserve(self, purse: Purse, cost: float) -> None:
         """:raises ModuleError: ``BUDGET_EXHAUSTED``: there is not enough left for a call that can cost so much."""
-        self._turn_page()
         if not cost:
             return
         for scope, limit, taken in (
             ("session", self._budget.session, purse.spent + purse.reserved),
-            ("day", self._budget.day, self._spent + self._reserved),
+            ("day", self._budget.day, self.spent_today + self._reserved),
         ):
             if limit is not None and taken + cost > limit:
                 ctx = {"scope": scope, "limit": limit, "spent": taken, "cost_at_most": cost}
@@ -111,24 +112,24 @@ class Treasury:
 
     def settle(self, purse: Purse, reserved: float, cost: float) -> None:
         """A call is over. :raises OSError: the file cannot be written; what was spent is counted all the same."""
-        self._turn_page()
         purse.reserved = max(purse.reserved - reserved, 0.0)
         self._reserved = max(self._reserved - reserved, 0.0)
         purse.spent += cost
-        self._spent += cost
         if cost:
+            today = _today()
+            self._spent[today] = self._spent.get(today, 0.0) + cost
+            while len(self._spent) > LLM_DAYS:
+                del self._spent[next(day for day in self._spent if day != today)]
             self._save()
-
-    def _turn_page(self) -> None:
-        day = datetime.now(UTC).date().isoformat()
-        if day != self._day:
-            self._day, self._spent = day, 0.0
 
     def _save(self) -> None:
         if not self._budget.file:
             return
-        self._turn_page()
         path = Path(self._budget.file)
         beside = path.with_name(path.name + ".new")
-        beside.write_text(json.dumps({"day": self._day, "spent": self._spent}))
+        beside.write_text(json.dumps(self._spent))
         os.replace(beside, path)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pygenvm.modules import limits
-from pygenvm.modules.errors import ModuleError
+from pygenvm.modules.errors import ModuleError, refuse_shortage
 from pygenvm.modules.http import Url, redacted_url, refuse_downgrade
 from pygenvm.modules.web.admission import host_of
 
@@ -157,6 +157,7 @@ class Egress:
 
         :raises ModuleError: ``ADDRESS_FORBIDDEN``, not fatal: there are none among those it has.
         :raises Unreachable: it has none (outcome ``dns``), or nobody says in time.
+        :raises Shortage: this machine lacks what it takes.
         """
         try:
             canonical = host_of(host)
@@ -184,6 +185,7 @@ class Egress:
             except TimeoutError:
                 failure = Unreachable("timeout", f"no connection to {host}:{port} in time")
             except (OSError, OverflowError) as error:
+                refuse_shortage(error)
                 failure = Unreachable("refused", f"cannot connect to {host}:{port}: {error}")
         raise failure
 
@@ -194,6 +196,7 @@ class Egress:
         except TimeoutError:
             raise Unreachable("dns", f"dns error: no answer for {name} in time") from None
         except (OSError, UnicodeError) as error:
+            refuse_shortage(error)
             raise Unreachable("dns", f"dns error: {name}: {error}") from None
         if not answer:
             raise Unreachable("dns", f"dns error: {name} has no address")

@@ -101,6 +101,8 @@ class Place:
     proxy: RenderProxy
     died: asyncio.Event
     """Set when the browser has ended."""
+    astray: str
+    """Marks answers of the proxy that is for no page: the browser has lost the page's own."""
 
 
 class Chromium:
@@ -173,7 +175,11 @@ class Chromium:
             try:
                 url = await proxy.start(instance.listeners.popleft() if instance.listeners else None)
                 async with self._context(instance, url) as context:
-                    yield Place(context, proxy, instance.died)
+                    yield Place(context, proxy, instance.died, instance.own_proxy.mark)
+            except BrowserDied:
+                # Of a process of it, perhaps, and it would take further pages.
+                self._retire(instance)
+                raise
             finally:
                 await proxy.close()
         finally:
@@ -192,11 +198,13 @@ class Chromium:
                     proxy={"server": proxy_url},
                     user_agent=self._settings.user_agent or None,
                 )
-        except (PlaywrightError, TimeoutError) as error:
-            if instance.died.is_set() or not instance.browser.is_connected():
-                raise BrowserDied from error
+        except PlaywrightError as error:
+            # Its end, or that of its driver, may be known here before it is told.
             self._retire(instance)
-            raise BrowserFailure(f"the browser makes no context: {first_line(error)}") from error
+            raise BrowserDied from error
+        except TimeoutError as error:
+            self._retire(instance)
+            raise BrowserFailure("the browser makes no context in time") from error
         try:
             yield context
         finally:

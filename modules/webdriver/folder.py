@@ -1,4 +1,4 @@
-"""A private folder for profiles and sockets, which does not outlive the service for long."""
+"""Private folders for what must not outlive a process for long: profiles, sockets, configurations."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ import tempfile
 import time
 from pathlib import Path
 
-_PREFIX = "genvm-webdriver-"
 #: A folder without a lock may be one that is just being made.
 _YOUNG_SECONDS = 60
 
 
 class PrivateFolder:
-    """Made by the constructor; gone after :meth:`close`, or when the next service starts after one was killed."""
+    """Made by the constructor; gone after :meth:`close`, or when the next one is made after a process was killed."""
 
-    def __init__(self, parent: Path | None = None) -> None:
-        """``parent``: where it is made and others are looked for, if not in the system's folder for such things."""
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        """
+        :param prefix: how its name begins; nobody else's begin so.
+        :param parent: where it is made and others are looked for, if not in the system's folder for such things.
+        """
         parent = parent or Path(tempfile.gettempdir())
-        _remove_left_behind(parent)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        _remove_left_behind(parent, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        # It has its name when it is locked: others take a folder whose lock is free for one that was left behind.
+        self._lock = os.open(self.path / "unlocked", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(self.path / "unlocked", self.path / "lock")
 
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
-def _remove_left_behind(parent: Path) -> None:
-    for path in parent.glob(_PREFIX + "*"):
+def _remove_left_behind(parent: Path, prefix: str) -> None:
+    for path in parent.glob(prefix + "*"):
         with contextlib.suppress(OSError):
             info = path.lstat()
             if info.st_uid == os.getuid() and path.is_dir() and not path.is_symlink() and not _is_used(path, info):

@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
+import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pygenvm.modules.errors import Shortage
 from pygenvm.modules.limits import PROXY_CHUNK_BYTES, PROXY_HEAD_BYTES
 from pygenvm.modules.web.egress import Outcome, forbidden, outcome_of
 
 #: A loopback address that nothing else uses, so that the browser's rule "everything but this" excepts nothing else.
 PROXY_IP: Final = "127.0.0.77"
+#: Where Linux tells whose each socket is.
+_SOCKETS: Final = Path("/proc/net/tcp")
 
 _STATUS: Final[dict[str, bytes]] = {
     "dns": b"502 Bad Gateway",
@@ -65,6 +71,7 @@ class RenderProxy:
     :param only_page: HTML that is the answer to every request; nobody is connected to.
     :ivar ended_early: the page has used up its bytes or connections; everything of it is cut off.
     :ivar spent: bytes that went either way.
+    :ivar lacking: what this machine did not have for a connection; the page is not what it would be elsewhere.
     """
 
     def __init__(self, door: Door, *, bytes_max: int, connections_max: int, only_page: bytes | None = None) -> None:
@@ -73,6 +80,7 @@ class RenderProxy:
         self.ended_early = asyncio.Event()
         self.spent = 0
         self.refused = 0
+        self.lacking = ""
         self._door = door
         self._only_page = only_page
         self._bytes_max = bytes_max
@@ -80,9 +88,12 @@ class RenderProxy:
         self._events: dict[tuple[str, int], Outcome] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        #: The port is one that all users of this machine can reach.
+        self._only_us = False
 
     async def start(self, listener: socket.socket | None = None) -> str:
         """Listens, on a socket made elsewhere or a new one; gives the URL for the browser."""
+        self._only_us = listener is None
         listener = listener or loopback_listener()
         self._server = await asyncio.start_server(self._accepted, sock=listener, limit=PROXY_HEAD_BYTES)
         host, port = listener.getsockname()[:2]
@@ -110,6 +121,9 @@ class RenderProxy:
         assert task is not None
         self._tasks.add(task)
         try:
+            if self._only_us and not _is_ours(writer):
+                # Whoever it is shall neither go out through us nor use up what the page may have.
+                raise _Junk
             self._connections_left -= 1
             if self._connections_left < 0:
                 self._end_early()
@@ -174,6 +188,8 @@ class RenderProxy:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if isinstance(error, Shortage):
+                self.lacking = str(error)
             why = self._events[host, port] = outcome_of(error)
             self.refused += why == "forbidden"
             mark = f"{self.mark}: {why}\r\n".encode()
@@ -224,6 +240,23 @@ def loopback_listener() -> socket.socket:
         listener.bind(("127.0.0.1", 0))
     listener.setblocking(False)
     return listener
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """Whether a process of this user has made a connection; where the system does not say, it is taken for one."""
+    try:
+        sockets = _SOCKETS.read_text()
+    except OSError:
+        return True
+    ends = [_as_listed(*writer.get_extra_info(name)) for name in ("peername", "sockname")]
+    for fields in map(str.split, sockets.splitlines()):
+        if fields[1:3] == ends:
+            return int(fields[7]) == os.getuid()
+    return False
+
+
+def _as_listed(ip: str, port: int) -> str:
+    return f"{int.from_bytes(socket.inet_aton(ip), sys.byteorder):08X}:{port:04X}"
 
 
 async def _say(writer: asyncio.StreamWriter, status: bytes, kind: bytes, body: bytes, fields: bytes = b"") -> None:

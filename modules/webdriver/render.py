@@ -75,6 +75,7 @@ _NET_ERRORS: Final = (
     (re.compile(r"ERR_CONNECTION_REFUSED|ERR_ADDRESS_UNREACHABLE"), "refused"),
     (re.compile(r"ERR_INTERNET_DISCONNECTED"), "offline"),
 )
+_SHORTAGES: Final = ("ERR_INSUFFICIENT_RESOURCES", "ERR_OUT_OF_MEMORY", "ERR_FILE_NO_SPACE")
 _NET_ERROR: Final = re.compile(r"net::(ERR_\w+)")
 #: Until the end of a browser or a page is known at the latest, after its tasks have failed for it.
 _CRASH_SECONDS: Final = 0.3
@@ -217,8 +218,15 @@ class _Visit:
             return Rendered(last.status, b"")
         if name == "ERR_PROXY_CONNECTION_FAILED":
             raise BrowserFailure("the browser does not reach its proxy")
-        if name == "ERR_TUNNEL_CONNECTION_FAILED" and (why := self._why()) in _CAUSES:
-            return failed(why)
+        if name in _SHORTAGES:
+            # Of this machine: elsewhere there is a page.
+            raise BrowserFailure(f"the browser lacks memory or disk: {name}")
+        if name == "ERR_TUNNEL_CONNECTION_FAILED":
+            if not (why := self._why()):
+                # Nobody asked the page's proxy; see `Place.astray`.
+                raise BrowserDied
+            if why in _CAUSES:
+                return failed(why)
         for pattern, cause in _NET_ERRORS:
             if pattern.match(name):
                 return failed(cause)
@@ -258,6 +266,8 @@ class _Visit:
         :param place: its URL, if the page itself has told it.
         """
         last = self._last_response
+        if last is not None and self._place.astray in last.headers:
+            raise BrowserDied
         if last is not None and (mark := last.headers.get(self._place.proxy.mark)):
             return failed(mark)
         if (place or self._page.url).startswith(("http://", "https://")):

@@ -80,7 +80,7 @@ class RenderingService:
         :raises BrowserFailure: it does not start.
         :raises OSError: the address is taken.
         """
-        self._folder = PrivateFolder()
+        self._folder = PrivateFolder("genvm-webdriver-")
         try:
             self._chromium = Chromium(self.settings, self._folder.path, self._log)
             await self._chromium.start()
@@ -148,6 +148,8 @@ class RenderingService:
                 async with self._chromium.place(self._door, only_page=only_page) as place:
                     rendered = await render(place, request)
                     self._metrics.loaded(place.proxy.spent, place.proxy.refused)
+                    if place.proxy.lacking:
+                        raise BrowserFailure(place.proxy.lacking)
                     return rendered
             except BrowserDied as error:
                 if last:

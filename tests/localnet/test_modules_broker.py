@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -200,6 +201,22 @@ with modules_of_author() as (option,):
     assert not {"websockets", "yaml", "pygenvm.modules.service"} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_command_that_is_killed_leaves_its_address_only_until_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    program = """
+import os, signal
+from pygenvm.localnet.modules import modules_of_author
+with modules_of_author():
+    os.kill({pid}, {signal})
+"""
+    for number, left in ((signal.SIGKILL, 1), (0, 0)):
+        killed = program.format(pid="os.getpid()", signal=int(number))
+        subprocess.run([sys.executable, "-c", killed], check=not number)
+        assert len(list(tmp_path.iterdir())) == left
 
 
 # --- mocks ----------------------------------------------------------------------------------------

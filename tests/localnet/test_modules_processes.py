@@ -33,7 +33,7 @@ from pygenvm.executor.module_protocol.codec import (
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import BadRequest
 from pygenvm.localnet.modules.broker import Answering, Unavailable
-from pygenvm.localnet.modules.processes import ModuleProcess, idle_seconds, own_folder
+from pygenvm.localnet.modules.processes import UNFINISHED, ModuleProcess, idle_seconds, own_folder
 from pygenvm.localnet.modules.settings import NO_MODEL, read_settings
 from tests.support.author_modules import is_alive, living, wait_for_end
 from tests.support.hosts import PATIENCE_SECONDS
@@ -210,6 +210,44 @@ async def test_it_ends_when_nobody_needs_it(author_modules: Path, config: Path, 
     log.rename(log.with_name("web-0123.log"))
     assert body(await command.get(page)) == b"page"
     assert [path.name for path in author_modules.glob("web-0123*")] == []
+
+
+async def test_what_those_left_who_were_killed_is_cleared_away(author_modules: Path, config: Path, page: str) -> None:
+    author_modules.mkdir(mode=0o700)
+    for name in ("web-01.json", "web-02.log", f"web-03.{UNFINISHED}0123"):
+        (author_modules / name).touch()
+    await Command(author_modules, config).get(page)
+    assert list(author_modules.glob("web-0*")) == []
+
+
+async def test_the_note_of_another_one_stays(author_modules: Path, config: Path, page: str) -> None:
+    """A command that is killed while it starts one does not hinder the next; of two one is found."""
+    await Command(author_modules, config).get(page)
+    (note,) = author_modules.glob("*.json")
+    pid = living(author_modules)["web"]
+    others = note.with_name("other")
+    others.write_text("{}")
+    others.replace(note)
+    os.kill(pid, signal.SIGTERM)
+    wait_for_end(pid)
+    assert note.read_text() == "{}"
+
+
+async def test_the_log_does_not_grow_for_ever(author_modules: Path, config: Path, page: str) -> None:
+    await Command(author_modules, config).get(page)
+    (log,) = author_modules.glob("*.log")
+    os.truncate(log, limits.MODULE_LOG_BYTES + 1)
+    await until(lambda: log.stat().st_size == 0)
+    os.kill(living(author_modules)["web"], signal.SIGTERM)
+    # What comes afterwards begins at the beginning.
+    await until(lambda: log.read_bytes().startswith(b"{"))
+
+
+def test_variables_that_a_service_looks_at_are_part_of_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = read_settings("web", None).digest()
+    assert read_settings("web", None).digest() == usual
+    monkeypatch.setenv("GENVM_BROWSER", "/opt/another")
+    assert read_settings("web", None).digest() != usual
 
 
 async def test_another_configuration_is_another_service(author_modules: Path, config: Path, page: str) -> None:

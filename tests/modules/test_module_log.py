@@ -142,3 +142,18 @@ def test_a_closed_descriptor_is_no_trouble() -> None:
 
 def test_bounds_fit_each_other() -> None:
     assert limits.LOG_SESSION_BYTES < limits.LOG_BYTES_PER_MINUTE
+
+
+def test_a_terminal_that_is_stopped_stops_nobody() -> None:
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0), open(theirs, "wb", buffering=0):
+        log = Logger(fd=theirs)
+
+        def write() -> None:
+            for _ in range(100):
+                log.info("x" * 4000)
+
+        done = threading.Thread(target=write, daemon=True)
+        done.start()
+        done.join(10.0)
+        assert not done.is_alive()

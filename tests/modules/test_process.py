@@ -62,7 +62,7 @@ class Slow:
 
 log = Logger()
 hosted = Hosted("llm", document, Slow, log=log)
-run(lambda: hosted, log=log, grace=grace, die_with_parent=parent,
+run(lambda: hosted, log=log, grace=grace, parent=os.getppid() if parent else None,
     on_listening=lambda address: print(address, file=sys.stderr, flush=True))
 """
 
@@ -223,6 +223,25 @@ def test_it_ends_with_its_parent_if_it_shall() -> None:
                 (pid,) = [record["pid"] for record in rest if "pid" in record]
                 os.kill(pid, signal.SIGTERM)
                 assert process.popen.stdout.read().splitlines()
+
+
+def test_a_parent_that_has_ended_before_it_listens() -> None:
+    """Nothing may outlive whoever was killed while it started a service."""
+    read, write = os.pipe()
+    between = "import subprocess, sys; subprocess.Popen(sys.argv[2:], pass_fds=[int(sys.argv[1])], stdin=0)"
+    arguments = [*command("web"), "--config", "-", "--die-with-parent", "--ready-fd", str(write)]
+    program = [sys.executable, "-c", between, str(write), *arguments]
+    with started(program, stdin=subprocess.PIPE, pass_fds=[write]) as process:
+        os.close(write)
+        assert process.popen.wait(PATIENCE) == 0
+        # The service cannot begin before it has its configuration.
+        os.close(read)
+        assert process.popen.stdin is not None
+        process.popen.stdin.write(WEB.encode())
+        process.popen.stdin.close()
+        process.popen.stdin = None
+        # Whoever has these pipes open is still there.
+        assert process.ended()[2] == "Error: cannot start: whoever has started it is gone\n"
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -500,6 +500,11 @@ async def test_with_a_token_only_its_path_is_served(tmp_path: Path) -> None:
             with pytest.raises(InvalidStatus) as raised:
                 await client(base + path)
             assert raised.value.response.status_code == 403
+        async with aiohttp.ClientSession() as session:
+            root = base.replace("ws://", "http://")
+            for path in ("/health", "/metrics", "/t0ken/health", "/t0ken-t0kenhealth", "/T0KEN-T0KEN/health"):
+                assert (await session.get(root + path)).status == 404, path
+            assert (await session.get(f"{root}/t0ken-t0ken/health")).status == 200
 
 
 async def test_more_sessions_than_there_may_be_are_refused(tmp_path: Path) -> None:
@@ -531,6 +536,9 @@ async def test_health_and_metrics_are_served_beside_the_sessions(tmp_path: Path)
             other = await session.get(f"{http}/other")
             assert other.status == 404
             assert await other.text() == "This is a WebSocket service. There is GET /health. There is GET /metrics.\n"
+            port = http.rpartition(":")[2]
+            for host, status in ((f"localhost:{port}", 200), ("[::1]", 200), ("rebound.example", 404), ("[", 404)):
+                assert (await session.get(f"{http}/metrics", headers={"Host": host})).status == status, host
     assert "genvm_module_llm_sessions 1.0" in text
     assert 'genvm_module_llm_requests_total{outcome="ok",request="Render"} 1.0' in text
     assert 'genvm_module_llm_requests_total{outcome="ok",request="other"} 1.0' in text

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from pygenvm.modules import limits
 from pygenvm.modules.config import ConfigError
 from pygenvm.modules.errors import ModuleError
-from pygenvm.modules.llm import turns
+from pygenvm.modules.llm import spending, turns
 from pygenvm.modules.llm.calls import UnknownBackend
 from tests.modules.llm.support import backend, calling, chat, document, never, raw, serving, status
 
@@ -333,10 +334,29 @@ async def test_a_day_outlives_the_process_and_ends(tmp_path: Path) -> None:
         async with calling(tmp_path, config) as running:
             with pytest.raises(ModuleError, match="BUDGET_EXHAUSTED"):
                 await running.ask(max_tokens=20)
-        file.write_text(json.dumps({"day": "2000-01-01", "spent": 25}))
+        file.write_text(json.dumps({"2000-01-01": 25}))
         async with calling(tmp_path, config) as running:
             assert await running.ask(max_tokens=20) == "x"
-        file.write_text("not JSON")
-        with pytest.raises(ConfigError, match=r"budget\.file"):
-            async with calling(tmp_path, config):
-                pass
+        for wrong in ("not JSON", "[]", '{"2000-01-01": NaN}', '{"2000-01-01": []}'):
+            file.write_text(wrong)
+            with pytest.raises(ConfigError, match=r"budget\.file"):
+                async with calling(tmp_path, config):
+                    pass
+
+
+async def test_a_clock_that_is_set_back_makes_no_money(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "budget.json"
+    async with serving(chat("x", prompt_tokens=0, completion_tokens=20)) as server:
+        priced = backend(server.host, model={"price": {"output": 1e6}})
+        config = document(a=priced, more={"budget": {"day": 25, "file": str(file)}})
+        async with calling(tmp_path, config) as running:
+            for day in ("2030-01-01", "2030-01-02"):
+                monkeypatch.setattr(spending, "_today", lambda: day)  # noqa: B023
+                assert await running.ask(max_tokens=20) == "x"
+            monkeypatch.setattr(spending, "_today", lambda: "2030-01-01")
+            with pytest.raises(ModuleError, match="BUDGET_EXHAUSTED"):
+                await running.ask(max_tokens=20)
+            for day in [f"2040-01-{number:02}" for number in range(1, 2 * limits.LLM_DAYS)]:
+                monkeypatch.setattr(spending, "_today", lambda: day)  # noqa: B023
+                assert await running.ask(max_tokens=20) == "x"
+    assert len(json.loads(file.read_text())) == limits.LLM_DAYS

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -229,6 +230,28 @@ async def test_bounds_of_the_configuration(lab: Lab) -> None:
         causes, ctx = _error(await client.fetch(f"{PAGE}large"))
         assert (causes, ctx["status"], ctx["url"]) == (["READING_BODY"], 200, f"{PAGE}large")
         assert ctx["rust_error"] == "body is larger than 1000 bytes"
+        assert isinstance(await client.fetch(), Ok)
+
+
+async def test_what_the_machine_lacks_is_no_answer_for_a_contract(lab: Lab) -> None:
+    """It would be one that no other validator gets."""
+    async with client_of(lab) as client:
+        assert isinstance(await client.fetch(), Ok)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        open_files = max(map(int, os.listdir("/dev/fd")))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files + 20, limits[1]))
+        taken = []
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            answer = await client.fetch()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for descriptor in taken:
+                os.close(descriptor)
+        assert isinstance(answer, FatalError)
+        assert "this machine lacks something" in answer.text
         assert isinstance(await client.fetch(), Ok)
 
 

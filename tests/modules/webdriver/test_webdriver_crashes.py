@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import fcntl
 import gc
 import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +121,27 @@ def test_driver_killed(fragile: Client, made: RenderingService, internet: Intern
 
 def _drivers() -> list[int]:
     return [pid for pid in processes.tree(os.getpid()) if b"run-driver" in _command(pid)]
+
+
+def test_driver_killed_between_pages(fragile: Client, made: RenderingService, internet: Internet) -> None:
+    internet.pages["/"] = "text"
+    for pause in (0.0, 0.001, 0.01, 0.1):
+        os.kill(_parent(_chromium(made)._instances[-1].pid), signal.SIGKILL)
+        time.sleep(pause)
+        assert fragile.render(url("/")).summary == (200, 200, "", "text"), pause
+
+
+def test_network_process_killed_between_pages(fragile: Client, made: RenderingService, internet: Internet) -> None:
+    internet.pages["/"] = "text"
+    for number in range(20):
+        for pid in processes.tree(_chromium(made)._instances[-1].pid):
+            if b"network.mojom.NetworkService" in _command(pid):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(number // 2 % 5 / 100)
+        if number % 2:
+            assert fragile.render("https://public.example.com/").cause == "certificate", number
+        else:
+            assert fragile.render(url("/")).summary == (200, 200, "", "text"), number
 
 
 def _command(pid: int) -> bytes:
@@ -260,9 +284,42 @@ def test_command_that_is_killed_leaves_no_browser(namespace: str, tmp_path: Path
     # The next one takes the rest away, with what an earlier one has left.
     (tmp_path / "genvm-webdriver-old").mkdir()
     (tmp_path / "genvm-webdriver-old" / "lock").touch()
-    folder = PrivateFolder(tmp_path)
+    folder = PrivateFolder("genvm-webdriver-", tmp_path)
     assert [path.name for path in tmp_path.glob("genvm-webdriver-*")] == [folder.path.name]
     folder.close()
+
+
+def test_disk_that_is_too_small_is_no_page(
+    loop: Loop, internet: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_browser()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path], stderr=subprocess.DEVNULL)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        made = service(loop, internet)
+        internet.pages["/"] = "text"
+        assert Client(made.address).render(url("/")).status == 500
+        loop.run(made.stop(0))
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_folder_that_is_being_made_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, others = fcntl.flock, []
+
+    def flock(*arguments: Any) -> None:
+        monkeypatch.undo()
+        others.append(PrivateFolder("x-", tmp_path))
+        real(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = PrivateFolder("x-", tmp_path)
+    assert folder.path.is_dir()
+    for one in (folder, *others):
+        one.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_that_ends_leaves_nothing(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from pygenvm.modules import limits
+from tests.modules.web.lab import PUBLIC
 from tests.modules.webdriver.support import Client, Internet, Visitor, free_port, url
 
 pytestmark = pytest.mark.slow
@@ -153,6 +157,21 @@ def test_network_failures(client: Client, internet: Internet, scheme: str, cause
 
     assert client.render(f"{scheme}://{host}:{port if port != 80 else ''}/").summary == (200, status, cause, message)
     assert client.render(url("/")).summary == (200, status, cause, message), "behind a redirect"
+
+
+def test_what_the_machine_lacks_is_no_page(client: Client, internet: Internet, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lacking(list[Sequence[str]]):
+        def __getitem__(self, _: object) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setitem(internet.names, "lacking.example.com", Lacking([[PUBLIC]]))
+    internet.pages["/part"] = "text <script src='http://lacking.example.com/'></script>"
+    internet.pages["/good"] = "text"
+
+    for page in (url("/", "lacking.example.com"), url("/part")):
+        answer = client.render(page)
+        assert (answer.status, "this machine lacks something" in answer.text) == (500, True), page
+    assert client.render(url("/good")).text == "text"
 
 
 def test_origin_cannot_forge_a_failure(client: Client, internet: Internet) -> None:

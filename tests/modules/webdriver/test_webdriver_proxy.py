@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -241,6 +243,30 @@ async def test_connections_are_bounded() -> None:
 
         assert [bool(answer) for answer in answers] == [True, True, False]
         assert proxy.ended_early.is_set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can be somebody else")
+async def test_other_users_of_the_machine_are_not_served() -> None:
+    program = """
+import os, socket, sys
+os.setuid(int(sys.argv[1]))
+with socket.socket() as connection:
+    connection.connect(("127.0.0.77", int(sys.argv[2])))
+    connection.sendall(b"GET http://page.test/ HTTP/1.1\\r\\n\\r\\n")
+    try:
+        print(connection.recv(100))
+    except ConnectionResetError:
+        print(b"")
+"""
+    for user, served in ((65534, False), (0, True)):
+        door = _Door(_ok)
+        async with _proxy(door) as (proxy, port):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", program, str(user), str(port)), stdout=asyncio.subprocess.PIPE
+            )
+            said, _ = await process.communicate()
+            assert said.startswith(b"b'HTTP/1.1 200" if served else b"b''"), said
+            assert bool(door.asked) == bool(proxy.spent) == served
 
 
 async def test_closing_ends_what_goes_on() -> None:
