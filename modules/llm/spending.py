@@ -96,9 +96,9 @@ class Treasury:
 
     def reserve(self, purse: Purse, cost: float) -> None:
         """:raises ModuleError: ``BUDGET_EXHAUSTED``: there is not enough left for a call that can cost so much."""
-        self._turn_page()
         if not cost:
             return
+        self._turn_page()
         for scope, limit, taken in (
             ("session", self._budget.session, purse.spent + purse.reserved),
             ("day", self._budget.day, self._spent + self._reserved),
@@ -111,6 +111,8 @@ class Treasury:
 
     def settle(self, purse: Purse, reserved: float, cost: float) -> None:
         """A call is over. :raises OSError: the file cannot be written; what was spent is counted all the same."""
+        if not reserved and not cost:
+            return
         self._turn_page()
         purse.reserved = max(purse.reserved - reserved, 0.0)
         self._reserved = max(self._reserved - reserved, 0.0)
