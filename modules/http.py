@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import re
 import zlib
 from collections.abc import Mapping
@@ -57,12 +58,38 @@ class Url:
     def origin(self) -> tuple[str, str, int]:
         return self.scheme, self.host, self.connect_port
 
+    @functools.cached_property
+    def shown(self) -> str:
+        """As it may stand in an error or a log."""
+        return redacted_url(self.href)
+
+    @functools.cached_property
+    def for_aiohttp(self) -> URL:
+        """The same URL, never parsed differently: what is connected to is what was looked at.
+
+        :raises ValueError: it would be.
+        """
+        rest = self.href[len(f"{self.scheme}://{self.authority}") :]
+        made = URL(f"{self.scheme}://{self.authority.rpartition('@')[2]}{rest}", encoded=True)
+        if made.raw_host != self.host.strip("[]") or made.port != self.connect_port:
+            raise ValueError("the URL's host is ambiguous")
+        return made
+
 
 def parse_url(text: str, base: Url | None = None) -> Url:
     """:raises ValueError: the text is no absolute URL (or, with a base, none relative to it)."""
     if len(text) > limits.URL_BYTES:
         raise ValueError(f"longer than {limits.URL_BYTES} characters")
-    parts = ada_url.parse_url(text if base is None else ada_url.join_url(base.href, text))
+    if base is not None:
+        text = ada_url.join_url(base.href, text)
+    return _parsed_once(text) if len(text) <= limits.URL_KEPT_BYTES else _parsed(text)
+
+
+_PARTS = ("href", "protocol", "username", "password", "host", "hostname", "port", "pathname")
+
+
+def _parsed(text: str) -> Url:
+    parts = ada_url.parse_url(text, _PARTS)
     href = str(parts["href"]).partition("#")[0]
     username, password = str(parts["username"]), str(parts["password"])
     user = f"{username}:{password}@" if password else f"{username}@" if username else ""
@@ -77,6 +104,10 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         username=username,
         password=password,
     )
+
+
+#: The same few URLs are asked again and again: those of backends, and those that all nodes ask for.
+_parsed_once = functools.lru_cache(limits.URLS_KEPT)(_parsed)
 
 
 _SECRET_PARAMETER = re.compile(r"([?&](?:api[_-]?key|key|access[_-]?token|token|secret)=)[^&#]*", re.IGNORECASE)
@@ -230,69 +261,61 @@ class HttpClient:
         if (url.username or url.password) and "authorization" not in headers:
             user = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password)
             headers = headers | {"authorization": "Basic " + base64.b64encode(user).decode()}
+        answer: aiohttp.ClientResponse | None = None
         try:
             async with asyncio.timeout_at(deadline):
                 answer = await self._opened().request(
-                    method,
-                    _for_aiohttp(url),
-                    headers=headers,
-                    data=body,
-                    allow_redirects=False,
-                    ssl=self._tls,
-                    skip_auto_headers=("content-type",),
+                    method, url.for_aiohttp, headers=headers, data=body, allow_redirects=False, ssl=self._tls
                 )
+                location = answer.headers.get("location")
+                if location is not None and answer.status in (301, 302, 303, 307, 308):
+                    return answer.status, location
+                return await self._received(answer, url, body_max, has_body=method != "HEAD")
         except ModuleError as error:  # of the door, while it connects
-            error.ctx.setdefault("url", redacted_url(url.href))
+            error.ctx.setdefault("url", url.shown)
             raise
         except _FAILURES as error:
-            if self._door is not None:
-                refuse_shortage(error)
-            raise _not_sent(_text(error)) from None
-        try:
-            location = answer.headers.get("location")
-            if answer.status in (301, 302, 303, 307, 308) and location is not None:
-                return answer.status, location
-            return await self._received(answer, url, deadline, body_max, has_body=method != "HEAD")
+            if answer is None:
+                if self._door is not None:
+                    refuse_shortage(error)
+                raise _not_sent(_text(error)) from None
+            shown = {"url": url.shown, "status": answer.status, "headers": _headers_of(answer)}
+            raise ModuleError("READING_BODY", ctx={**shown, "rust_error": _text(error)}) from None
         finally:
-            # A connection whose answer was not read to its end cannot be used again.
-            if answer.content.at_eof():
-                answer.release()
-            else:
-                answer.close()
+            if answer is not None:
+                # A connection whose answer was not read to its end cannot be used again.
+                if answer.content.at_eof():
+                    answer.release()
+                else:
+                    answer.close()
 
-    async def _received(
-        self, answer: aiohttp.ClientResponse, url: Url, deadline: float, body_max: int, *, has_body: bool
-    ) -> Response:
-        headers = {name.decode("latin-1").lower(): value for name, value in answer.raw_headers}
+    async def _received(self, answer: aiohttp.ClientResponse, url: Url, body_max: int, *, has_body: bool) -> Response:
+        """:raises ValueError: the body is too large or malformed."""
+        headers = _headers_of(answer)
         coding = headers.get("content-encoding", b"").strip().lower()
         decoder = _Inflate(coding, body_max) if coding in _CODINGS else None
         body = bytearray()
         received = 0
-        too_large = _Malformed(f"body is larger than {body_max} bytes")
+        if has_body and (answer.content_length or 0) > body_max:
+            raise _too_large(body_max)
         try:
-            if has_body and (answer.content_length or 0) > body_max:
-                raise too_large
-            async with asyncio.timeout_at(deadline):
-                async for chunk in answer.content.iter_any():
-                    received += len(chunk)
-                    decoded = chunk if decoder is None else decoder.feed(chunk)
-                    self._receiving += len(decoded)
-                    body += decoded
-                    if received > body_max or len(body) > body_max:
-                        raise too_large
-                    if self._receiving > limits.HTTP_BODIES_BYTES:
-                        raise Shortage("too many large bodies at a time")
-            if decoder is not None and received:
-                decoder.finish()
-                # They tell of what came over the wire, which nobody sees any more.
-                headers.pop("content-encoding", None)
-                headers.pop("content-length", None)
-        except _FAILURES as error:
-            shown = {"url": redacted_url(url.href), "status": answer.status, "headers": headers}
-            raise ModuleError("READING_BODY", ctx={**shown, "rust_error": _text(error)}) from None
+            async for chunk in answer.content.iter_any():
+                received += len(chunk)
+                decoded = chunk if decoder is None else decoder.feed(chunk)
+                self._receiving += len(decoded)
+                body += decoded
+                if received > body_max or len(body) > body_max:
+                    raise _too_large(body_max)
+                if self._receiving > limits.HTTP_BODIES_BYTES:
+                    raise Shortage("too many large bodies at a time")
         finally:
             self._receiving -= len(body)
-        return Response(answer.status, headers, bytes(body), redacted_url(url.href))
+        if decoder is not None and received:
+            decoder.finish()
+            # They tell of what came over the wire, which nobody sees any more.
+            headers.pop("content-encoding", None)
+            headers.pop("content-length", None)
+        return Response(answer.status, headers, bytes(body), url.shown)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -302,6 +325,7 @@ class HttpClient:
                 headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.HTTP_CONNECT_SECONDS),
                 auto_decompress=False,
+                skip_auto_headers=("content-type",),
                 trust_env=False,
                 max_line_size=limits.HTTP_HEADER_BYTES,
                 max_field_size=limits.HTTP_HEADER_BYTES,
@@ -316,13 +340,12 @@ def refuse_downgrade(url: Url, previous: Url | None) -> None:
         raise _not_sent("redirect from https to http is refused")
 
 
-def _for_aiohttp(url: Url) -> URL:
-    """The same URL, never parsed differently: what is connected to is what was looked at."""
-    rest = url.href[len(f"{url.scheme}://{url.authority}") :]
-    made = URL(f"{url.scheme}://{url.authority.rpartition('@')[2]}{rest}", encoded=True)
-    if made.raw_host != url.host.strip("[]") or made.port != url.connect_port:
-        raise ValueError("the URL's host is ambiguous")
-    return made
+def _headers_of(answer: aiohttp.ClientResponse) -> dict[str, bytes]:
+    return {name.decode("latin-1").lower(): value for name, value in answer.raw_headers}
+
+
+def _too_large(body_max: int) -> _Malformed:
+    return _Malformed(f"body is larger than {body_max} bytes")
 
 
 def _not_sent(text: str) -> ModuleError:

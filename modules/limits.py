@@ -19,6 +19,9 @@ HTTP_BODIES_BYTES = 512 << 20
 HTTP_GZIP_MEMBERS = 1024
 #: A URL that a contract or script gives; browsers stop at 2 MB, servers mostly at 8 kB.
 URL_BYTES = 64 * 1024
+#: URLs whose parts are kept, and how long they may be.
+URLS_KEPT = 256
+URL_KEPT_BYTES = 2048
 
 # --- mocks ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -42,6 +43,10 @@ class Metrics:
             registry=self.registry,
         )
 
+        # To look a label up takes longer than to count.
+        self._requests_of = functools.cache(self._requests.labels)
+        self._seconds_of = functools.cache(self._seconds.labels)
+
     def count_open(self, count: Callable[[], float]) -> None:
         """Where the number of open sessions is found."""
         self._open.set_function(count)
@@ -54,8 +59,8 @@ class Metrics:
 
     def answered(self, request: str, outcome: Outcome, seconds: float) -> None:
         name = request if request in _REQUESTS else "other"
-        self._requests.labels(name, outcome).inc()
-        self._seconds.labels(name).observe(seconds)
+        self._requests_of(name, outcome).inc()
+        self._seconds_of(name).observe(seconds)
 
     def text(self) -> bytes:
         """The exposition format."""

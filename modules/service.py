@@ -17,11 +17,13 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -280,27 +282,35 @@ class Listener:
         self._in_session.add(connection)
         gone = asyncio.create_task(connection.wait_closed())
         try:
+            await _unless(gone, self._talk(connection, conversation))
+        finally:
+            gone.cancel()
+            self._in_session.discard(connection)
+            await conversation.end(connection.close_code)
+
+    async def _talk(self, connection: ServerConnection, conversation: Conversation) -> None:
+        """Frames and their replies. One task for all of them: a task for each costs more than a small reply."""
+        patience = Patience()
+        try:
             while True:
                 try:
-                    async with asyncio.timeout(self._bounds.idle_seconds):
+                    with patience.of(self._bounds.idle_seconds):
                         frame = await connection.recv(decode=False)
                 except TimeoutError:
                     await connection.close(_GOING_AWAY, "idle for too long")
                     return
-                reply = await _unless(gone, conversation.reply(frame))
+                reply = await conversation.reply(frame)
                 del frame
                 if reply is not None:
                     try:
-                        async with asyncio.timeout(limits.SEND_SECONDS):
+                        with patience.of(limits.SEND_SECONDS):
                             await connection.send(reply)
                     except TimeoutError:
                         self._log.warn("the client does not take its answer", seconds=limits.SEND_SECONDS)
                         connection.transport.abort()
                         return
         finally:
-            gone.cancel()
-            self._in_session.discard(connection)
-            await conversation.end(connection.close_code)
+            patience.close()
 
 
 def _is_loopback(host: str) -> bool:
@@ -310,9 +320,65 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _unless(gone: asyncio.Task[None], reply: Awaitable[bytes | str | None]) -> bytes | str | None:
-    """The reply; None if the client is gone first, and then the reply has been cancelled."""
-    task = asyncio.ensure_future(reply)
+class Patience:
+    """Ends waits of one task that take too long, as :func:`asyncio.timeout` does, one after the other.
+
+    Most waits end in time, so its timer stays where it is when they do, and looks when it fires whether there is
+    anything to end.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: Whether the last wait has taken too long.
+        self.expired = False
+
+    def of(self, seconds: float | None) -> Self:
+        """For one ``with`` block, which raises TimeoutError after so long; None: it may take as long as it likes."""
+        self.expired = False
+        self._until = None
+        if seconds is not None:
+            self._until = until = self._loop.time() + seconds
+            if self._timer is None or self._timer.when() > until:
+                self.close()
+                self._timer = self._loop.call_at(until, self._look)
+        return self
+
+    def close(self) -> None:
+        """No further waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def __enter__(self) -> None:
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        self._cancelling = task.cancelling()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._until = None
+        task, self._task = self._task, None
+        if self.expired and task is not None and task.uncancel() <= self._cancelling and kind is CancelledError:
+            raise TimeoutError from error
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._until is None or self._task is None:
+            return
+        if self._until > self._loop.time():
+            self._timer = self._loop.call_at(self._until, self._look)
+            return
+        self._until = None
+        self.expired = True
+        self._task.cancel()
+
+
+async def _unless(gone: asyncio.Task[None], talk: Coroutine[Any, Any, None]) -> None:
+    """The whole of ``talk``; if the client is gone first it has been cancelled."""
+    task = asyncio.create_task(talk)
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -320,7 +386,8 @@ async def _unless(gone: asyncio.Task[None], reply: Awaitable[bytes | str | None]
             task.cancel()
             # Whatever it has to clean up is done before the session ends.
             await asyncio.wait((task,), timeout=limits.SESSION_CLOSE_SECONDS)
-    return None if gone.done() and (task.cancelled() or not task.done()) else task.result()
+    if not (gone.done() and (task.cancelled() or not task.done())):
+        task.result()
 
 
 def _http_response(content_type: str, body: bytes) -> HttpResponse:
@@ -470,6 +537,7 @@ class _SessionConversation:
     metrics: Metrics
     request_seconds: float
     requests: int = field(default=0, init=False)
+    patience: Patience = field(default_factory=Patience, init=False)
 
     async def reply(self, frame: bytes) -> bytes:
         begun = time.perf_counter()
@@ -506,17 +574,18 @@ class _SessionConversation:
             told = self.session.statistics()
             return Ok({"scripting": {"requests_count": told.requests_count, "requests_time": told.requests_time_us}})
         try:
-            async with asyncio.timeout(self.request_seconds) as bound:
+            with self.patience.of(self.request_seconds):
                 return Ok(await self.session.ask(request))
         except ModuleError as error:
             return self.log.secrets.mask_error(error).answer()
         except Exception as error:
-            if bound.expired():
+            if self.patience.expired:
                 return ModuleError("TIMEOUT", fatal=False, ctx={"seconds": self.request_seconds}).answer()
             self.log.debug("request raised", error=error)
             return FatalError(f"handling {request.name[:64]}: {chain(error)}")
 
     async def end(self, close_code: int | None) -> None:
+        self.patience.close()
         try:
             async with asyncio.timeout(limits.SESSION_CLOSE_SECONDS):
                 await self.session.close()

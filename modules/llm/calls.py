@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -141,7 +142,7 @@ class Calls:
                 total += cost
                 data = answer_of(reply, format)
             except ModuleError as error:
-                self._counted.attempt(names, error.causes[0], time.monotonic() - began)
+                self._counted.attempt(backend.name, model.name, error.causes[0], time.monotonic() - began)
                 wait = self._wait_after(error, attempt, backend.retry)
                 self._log_failure(caller, error, attempt, backend, model, wait)
                 if wait is None:
@@ -151,7 +152,7 @@ class Calls:
                 await asyncio.sleep(wait)
                 continue
             seconds = time.monotonic() - began
-            self._counted.attempt(names, "ok", seconds)
+            self._counted.attempt(backend.name, model.name, "ok", seconds)
             record = {"format": format, "attempt": attempt, "seconds": round(seconds, 3), "cost": total}
             tokens = {"input_tokens": reply.usage.input, "output_tokens": reply.usage.output}
             caller.log.info("prompt answered", **names, **record, **tokens)
@@ -168,7 +169,7 @@ class Calls:
             self._treasury.reserve(caller.purse, reserved)
             cost = 0.0
             try:
-                with self._counted.in_flight.labels(backend.name, model.name).track_inprogress():
+                with self._counted.in_flight(backend.name, model.name).track_inprogress():
                     reply = await self._timed(caller, backend, model, prompt, format)
                 usage = _completed(reply, prompt)
                 turn.tokens = _total(usage)
@@ -243,19 +244,42 @@ class _Counted:
         )
         self._tokens = Counter(f"{prefix}_tokens", "Tokens", [*names, "direction"], registry=registry)
         self._cost = Counter(f"{prefix}_cost", "Cost, in the currency of the prices", names, registry=registry)
-        self.in_flight = Gauge(f"{prefix}_in_flight", "Calls that are being answered", names, registry=registry)
+        self._in_flight = Gauge(f"{prefix}_in_flight", "Calls that are being answered", names, registry=registry)
         self.spent_today = Gauge(f"{prefix}_spent_today", "Cost of this day (UTC)", registry=registry)
+        # To look a label up takes ten times what it takes to count.
+        self._attempts_of = functools.cache(self._attempts.labels)
+        self._of_model = functools.cache(self._labelled)
 
-    def attempt(self, names: dict[str, str], outcome: str, seconds: float) -> None:
+    def _labelled(self, provider: str, model: str) -> _OfModel:
+        return _OfModel(
+            self._seconds.labels(provider, model),
+            self._tokens.labels(provider, model, "input"),
+            self._tokens.labels(provider, model, "output"),
+            self._cost.labels(provider, model),
+            self._in_flight.labels(provider, model),
+        )
+
+    def attempt(self, provider: str, model: str, outcome: str, seconds: float) -> None:
         # Written answers may have any cause.
-        known = outcome if outcome in _OUTCOMES else "other"
-        self._attempts.labels(**names, outcome=known).inc()
-        self._seconds.labels(**names).observe(seconds)
+        self._attempts_of(provider, model, outcome if outcome in _OUTCOMES else "other").inc()
+        self._of_model(provider, model).seconds.observe(seconds)
 
     def used(self, provider: str, model: str, usage: Usage, cost: float) -> None:
-        self._tokens.labels(provider, model, "input").inc(usage.input or 0)
-        self._tokens.labels(provider, model, "output").inc(usage.output or 0)
-        self._cost.labels(provider, model).inc(cost)
+        counted = self._of_model(provider, model)
+        counted.input.inc(usage.input or 0)
+        counted.output.inc(usage.output or 0)
+        counted.cost.inc(cost)
+
+    def in_flight(self, provider: str, model: str) -> Gauge:
+        return self._of_model(provider, model).in_flight
+
+
+class _OfModel(NamedTuple):
+    seconds: Histogram
+    input: Counter
+    output: Counter
+    cost: Counter
+    in_flight: Gauge
 
 
 _OUTCOMES: Final = frozenset(

@@ -112,6 +112,8 @@ class Treasury:
 
     def settle(self, purse: Purse, reserved: float, cost: float) -> None:
         """A call is over. :raises OSError: the file cannot be written; what was spent is counted all the same."""
+        if not reserved and not cost:
+            return
         purse.reserved = max(purse.reserved - reserved, 0.0)
         self._reserved = max(self._reserved - reserved, 0.0)
         purse.spent += cost

@@ -26,6 +26,7 @@ class Turns:
     def __init__(self, model: Model, queue_seconds: float) -> None:
         self._model = model
         self._queue_seconds = queue_seconds
+        self._has_rate = model.requests_per_minute is not None or model.tokens_per_minute is not None
         self._places = asyncio.Semaphore(model.concurrency)
         self._at_the_door = asyncio.Lock()
         self._recent: deque[Call] = deque()
@@ -36,24 +37,30 @@ class Turns:
 
         :raises ModuleError: ``RATE_LIMITED``: its turn does not come in time.
         """
-        try:
-            async with asyncio.timeout(self._queue_seconds):
-                await self._places.acquire()
-                try:
-                    call = await self._admitted(tokens)
-                except BaseException:
-                    self._places.release()
-                    raise
-        except TimeoutError:
-            raise self._refusal() from None
+        if not self._has_rate and not self._places.locked():
+            await self._places.acquire()
+            call = Call(0.0, tokens)
+        else:
+            call = await self._in_line(tokens)
         try:
             yield call
         finally:
             self._places.release()
 
+    async def _in_line(self, tokens: int) -> Call:
+        try:
+            async with asyncio.timeout(self._queue_seconds):
+                await self._places.acquire()
+                try:
+                    return await self._admitted(tokens)
+                except BaseException:
+                    self._places.release()
+                    raise
+        except TimeoutError:
+            raise self._refusal() from None
+
     async def _admitted(self, tokens: int) -> Call:
-        model = self._model
-        if model.requests_per_minute is None and model.tokens_per_minute is None:
+        if not self._has_rate:
             return Call(0.0, tokens)
         async with self._at_the_door:
             while wait := self._wait(tokens):

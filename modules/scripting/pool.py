@@ -240,6 +240,8 @@ class _Place:
 
     async def ready(self) -> ScriptVm:
         """:raises ScriptError: there is no VM, and none in time."""
+        if self.vm is not None and self.vm.alive:
+            return self.vm
         try:
             async with asyncio.timeout(limits.SCRIPT_READY_SECONDS):
                 while self.vm is None or not self.vm.alive:

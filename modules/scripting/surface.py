@@ -55,7 +55,7 @@ def split_url(url: bytes) -> dict[str, Any] | None:
     import ada_url
 
     try:
-        parts = ada_url.parse_url(_string(url).decode())
+        parts = ada_url.parse_url(_string(url).decode(), ("protocol", "hostname", "port"))
     except ValueError:
         return None
     port = parts["port"]

@@ -218,9 +218,13 @@ class ScriptVm(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._received
-        received += data
-        begin = 0
         try:
+            if not received and len(data) >= 4 and 4 + frame_size(data[:4]) == len(data):
+                # One whole frame, as nearly always.
+                self._handle(unpack_frame(memoryview(data)[4:]))
+                return
+            received += data
+            begin = 0
             while len(received) >= begin + 4:
                 end = begin + 4 + frame_size(memoryview(received)[begin : begin + 4])
                 if len(received) < end:

@@ -116,6 +116,6 @@ class WebHttp(HttpClient):
                 )
             except ModuleError:
                 # Our own one has died, perhaps before it heard of this page; there is another one at once.
-                if is_last or not await self._rendering.has_ended():
+                if is_last or not await self._rendering.has_ended(real_url):
                     raise
         raise AssertionError

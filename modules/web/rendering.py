@@ -69,11 +69,14 @@ class Rendering:
         """
         return url if self._configured else await self._running() + url.removeprefix(OWN_HOST)
 
-    async def has_ended(self) -> bool:
-        """Whether our own one is gone, just now or before."""
-        process = self._process
-        if process is None:
+    async def has_ended(self, real_url: str) -> bool:
+        """Whether our own one that ``real_url`` leads to is gone, just now or before."""
+        if self._configured:
             return False
+        process = self._process
+        if process is None or not self._url or not real_url.startswith(self._url):
+            # Another request has noticed before, and starts one or has started it.
+            return True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), limits.WEBDRIVER_NOTICE_SECONDS)
         return process.returncode is not None

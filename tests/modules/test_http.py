@@ -493,6 +493,13 @@ def test_the_parts_of_a_url() -> None:
     assert parse_url("x", url).href == "https://Us:P%20w@xn--exmple-cua.com:8443/x"
 
 
+def test_urls_that_are_asked_again_are_parsed_once_unless_they_are_long() -> None:
+    assert parse_url("http://a.b/again") is parse_url("http://a.b/again")
+    long = "http://a.b/" + "c" * limits.URL_KEPT_BYTES
+    assert parse_url(long) is not parse_url(long)
+    assert parse_url(long) == parse_url(long)
+
+
 @pytest.mark.parametrize(
     "text", ["", "a", "//a", "http://", "http://[", "http://a b/", "http://a:99999/", "\ud800", "x" * 70_000]
 )

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from pygenvm.modules.config import CommonSettings, ConfigError
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.log import Logger
 from pygenvm.modules.metrics import Metrics
-from pygenvm.modules.service import Service, Statistics
+from pygenvm.modules.service import Patience, Service, Statistics
 
 HELLO = Hello("c00k1e", {"node_address": "0xA1", "tx_id": "0x22", "more": [1]})
 SETTINGS = CommonSettings(
@@ -431,6 +432,55 @@ async def test_a_client_that_sends_nothing_more_is_parted_with(tmp_path: Path) -
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(connection.recv(), 5)
         await until(lambda: bench.sessions[0].closed)
+
+
+async def test_a_session_is_idle_only_between_its_requests(tmp_path: Path) -> None:
+    async def work(_request: Request) -> Any:
+        await asyncio.sleep(0.25)
+        return 1
+
+    async with serving(tmp_path, work, settings=replace(SETTINGS, session_idle_seconds=0.2)) as bench:
+        connection = await opened(bench.service.address)
+        for _ in range(2):
+            assert await ask(connection) == Ok(1)
+        begun = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(connection.recv(), 5)
+        assert time.monotonic() - begun > 0.15
+
+
+async def test_patience_ends_the_wait_that_takes_too_long_and_no_other() -> None:
+    patience = Patience()
+    with patience.of(0.02):
+        pass
+    # The timer of the first wait fires in the second, and that of the third sooner than the second's would have.
+    with patience.of(0.1):
+        await asyncio.sleep(0.05)
+    with patience.of(None):
+        await asyncio.sleep(0.12)
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError), patience.of(0.03):
+        await asyncio.sleep(5)
+    assert 0.03 <= time.monotonic() - begun < 1
+    assert patience.expired
+    with patience.of(10):
+        await asyncio.sleep(0)
+    assert not patience.expired
+    with pytest.raises(ZeroDivisionError), patience.of(10):
+        _ = 1 // 0
+    patience.close()
+
+
+async def test_who_is_cancelled_from_outside_does_not_take_it_for_a_time_out() -> None:
+    async def wait() -> None:
+        with Patience().of(10):
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_client_that_does_not_take_its_answer_is_parted_with(

@@ -96,6 +96,9 @@ class WireFormat(Protocol):
         """The text, or an object that came as one. :raises ModuleError: the document has none."""
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class HttpProvider:
     """A backend that is asked over HTTP."""
 
@@ -131,7 +134,7 @@ class HttpProvider:
             "POST",
             self._backend.host + request.path,
             headers={"content-type": "application/json", **request.headers},
-            body=json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
+            body=_COMPACT.encode(request.body).encode("utf-8", "replace"),
             seconds=self._backend.timeout_seconds,
             body_max=limits.LLM_ANSWER_BYTES,
         )

@@ -625,6 +625,26 @@ async def test_its_own_rendering_service_does_not_start(
         assert "renders_per_browser: must be a whole number" in failed.text
 
 
+async def test_its_own_rendering_service_was_replaced_for_another_request() -> None:
+    program = """if True:
+        import os, sys, time
+        os.write(int(sys.argv[4]), b'{"listening": "http://127.0.0.1:1"}\\n')
+        time.sleep(60)
+    """
+    with open(os.devnull, "wb") as nowhere:
+        log = Logger(fd=nowhere.fileno())
+        rendering = Rendering("", {}, HttpClient(), log, command=[sys.executable, "-c", program])
+        first = await rendering.real_url(f"{rendering.host}/render")
+        assert not await rendering.has_ended(first)
+        assert rendering._process is not None
+        rendering._process.kill()
+        assert await rendering.has_ended(first)
+        second = await rendering.real_url(f"{rendering.host}/render")
+        assert await rendering.has_ended(first)
+        assert not await rendering.has_ended(second)
+        await rendering.stop()
+
+
 async def test_its_own_rendering_service_says_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pygenvm.modules.limits.WEBDRIVER_START_SECONDS", 0.3)
     with open(os.devnull, "wb") as nowhere:
