@@ -35,6 +35,11 @@ class Watcher:
         self._events[key] = event
         self._wake.set()
 
+    def forget(self) -> None:
+        """What has come until now is known."""
+        self._events.clear()
+        self._lost = False
+
     def close(self) -> None:
         self.closed = True
         self._wake.set()
@@ -48,8 +53,7 @@ class Watcher:
             return b"", False
         self._wake.clear()
         events, lost = b"".join(self._events.values()), self._lost
-        self._events.clear()
-        self._lost = False
+        self.forget()
         return events, lost
 
 

@@ -39,7 +39,10 @@ def parse_time(text: str) -> datetime:
     day, clock, fraction, zone = match.groups()
     digits = (fraction or "0")[:6].ljust(6, "0")
     zone = "+00:00" if zone in "Zz" else zone
-    return datetime.fromisoformat(f"{day}T{clock}.{digits}{zone}").astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{digits}{zone}").astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"not a time of the years 1 to 9999: {text[:64]!r}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ let lines = [];
 let clockOffset = 0;
 let lastHeard = 0;
 let held = null;
+let silence = 0;
 
 const now = () => Date.now() + clockOffset;
 
@@ -121,14 +122,16 @@ async function act(control, doing, done, work) {
     announce(`${doing} failed: ${error.message}`, true);
   }
   control.disabled = false;
-  // A disabled control loses the focus.
-  if (document.activeElement === document.body && control.isConnected) control.focus();
+  // A disabled control loses the focus, and that of a run goes away with it.
+  if (document.activeElement === document.body) (control.isConnected && !control.hidden ? control : find("runs")).focus();
 }
 
 function announce(text, bad = false) {
   const said = find("said");
   said.className = bad ? "said bad" : "said";
   say(said, text);
+  clearTimeout(silence);
+  silence = setTimeout(() => say(said, ""), bad ? 20_000 : 6000);
 }
 
 find("permits-form").addEventListener("submit", (event) => {
@@ -162,7 +165,7 @@ for (const [name, tile] of tiles) {
         () => ask("POST", `module/${action}`, action === "start" ? { module_type: name, config: null } : { module_type: name }),
       );
       // The one takes the place of the other.
-      if (tile[action].hidden && !other.hidden) other.focus();
+      if (tile[action].hidden && !other.hidden && [document.body, find("runs")].includes(document.activeElement)) other.focus();
     });
   }
 }

@@ -73,7 +73,7 @@ class _Page:
                 if lost:
                     state = self._state()
                     status = state["status"]
-                    # In it are the changes until now, too.
+                    watcher.forget()
                     changes = event("state", state)
                 elif (now := self._status()) != status:
                     status = now
