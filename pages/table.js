@@ -3,10 +3,10 @@
 export class Rows {
   /**
    * `body` is a tbody; `create(item)` makes a row, `update(row, item)` brings it up to date. Only the first `most` items
-   * are shown.
+   * are shown. `home` gets the focus of a row that goes away.
    */
-  constructor(body, { key, create, update, most }) {
-    Object.assign(this, { body, key, create, update, most });
+  constructor(body, { key, create, update, most, home }) {
+    Object.assign(this, { body, key, create, update, most, home });
     this.rows = new Map();
   }
 
@@ -15,10 +15,11 @@ export class Rows {
     const shown = items.slice(0, this.most);
     const wanted = new Set(shown.map(this.key));
     for (const [key, row] of this.rows) {
-      if (!wanted.has(key)) {
-        row.remove();
-        this.rows.delete(key);
-      }
+      if (wanted.has(key)) continue;
+      const focused = row.contains(document.activeElement);
+      row.remove();
+      this.rows.delete(key);
+      if (focused) this.home?.focus({ preventScroll: true });
     }
     let place = this.body.firstChild;
     for (const item of shown) {

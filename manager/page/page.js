@@ -13,7 +13,7 @@ const MODULES = ["llm", "web"];
 // Bounds of what is kept and shown; the server keeps as many.
 const RUNS_KEPT = 200;
 const ACTIVE_SHOWN = 50;
-const ENDED_SHOWN = 100;
+const ENDED_SHOWN = 50;
 const LINES_KEPT = 500;
 const RATE_SECONDS = 600;
 const REDRAW_MS = 200;
@@ -235,6 +235,7 @@ function commonCells(run) {
 const active = new Rows(find("active"), {
   key: (run) => run.id,
   most: ACTIVE_SHOWN,
+  home: find("runs"),
   create(run) {
     const { id, executor, cookie } = commonCells(run);
     const pill = make("span", { class: "pill" });
@@ -244,6 +245,7 @@ const active = new Rows(find("active"), {
     const waited = timeCell("Waited");
     const ran = timeCell("Running for");
     const state = cell("State", pill);
+    state.className = "wide";
     const row = make("tr", { role: "row", "data-run": run.id }, id, state, executor, cookie, waited, ran, action);
     row.parts = { pill, button, waited, ran };
     return row;
@@ -262,6 +264,7 @@ const active = new Rows(find("active"), {
 const ended = new Rows(find("ended"), {
   key: (run) => run.id,
   most: ENDED_SHOWN,
+  home: find("past"),
   create(run) {
     const { id, executor, cookie } = commonCells(run);
     const why = [run.stopped ? { deadline: "its deadline passed", deleted: "a client stopped it", shutdown: "the manager was shut down" }[run.stopped] : "", run.detail]
