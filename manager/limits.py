@@ -15,9 +15,8 @@ ARGUMENTS_MAX = 64
 WAITING_RUNS = 10_000
 #: What ``POST /permits`` accepts at most.
 PERMITS_MAX = 100_000
-#: Time for the head and body of a request to arrive.
+#: Time for the body of a request to arrive.
 REQUEST_SECONDS = 60.0
-
 #: How long a connection is kept without a request.
 KEEP_ALIVE_SECONDS = 75.0
 
@@ -39,12 +38,13 @@ RETENTION_SECONDS = 60.0
 HOUSEKEEPING_SECONDS = 5.0
 #: How many ended runs are kept, the oldest forgotten first, and what their output may take together.
 RECORDS_MAX = 20_000
-RECORDS_BYTES = 1 << 30
+RECORDS_BYTES = 256 << 20
 #: Of each output stream: kept from its start and from its end.
 OUTPUT_HEAD_BYTES = 8 << 20
 OUTPUT_TAIL_BYTES = 1 << 20
-#: After an executor and all of its process group are gone, the longest that reading what they wrote may take.
-DRAIN_SECONDS = 5.0
+#: Read at a time, and what is read at most of a pipe once its executor is gone (Linux has 64 KiB in one).
+PIPE_READ_BYTES = 64 << 10
+PIPE_BYTES = 1 << 20
 #: One line of an executor's log.
 LOG_LINE_BYTES = 64 << 10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import ssl
@@ -94,8 +95,10 @@ async def serve(
         keepalive_timeout=limits.KEEP_ALIVE_SECONDS,
     )
     await runner.setup()
+    bound = False
     try:
         listening = await _listen(runner, address, _tls(settings))
+        bound = True
         manager.start()
         backend.warm_up()
         log.info("manager listening", address=listening, permits=permits.total, executors=_described(executors))
@@ -109,7 +112,8 @@ async def serve(
     finally:
         await manager.close()
         await runner.cleanup()
-        if address.path is not None:
+        # Another manager's is left alone.
+        if bound and address.path is not None:
             with contextlib.suppress(OSError):
                 address.path.unlink()
     log.info("manager ended")
@@ -130,7 +134,8 @@ async def _listen(runner: web.AppRunner, address: Address, tls: ssl.SSLContext |
         await web.TCPSite(runner, address.host, address.port, ssl_context=tls, reuse_address=True).start()
     except OSError as error:
         why = error.strerror or str(error)
-        remedy = "is another manager running? `--port` chooses another one"
+        remedy = "is another manager running? " if error.errno == errno.EADDRINUSE else ""
+        remedy += "`--socket` chooses another path" if address.path is not None else "`--port` chooses another port"
         raise ServeError(f"cannot listen at {address}: {why}; {remedy}") from error
     return str(Address(address.host, runner.addresses[0][1]))
 
@@ -149,11 +154,15 @@ def _remove_dead(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise ServeError(f"{path} is there and is no socket; remove it, or choose another path")
     with socket.socket(socket.AF_UNIX) as probe:
+        # One that is too busy to accept is alive.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
-        except OSError:
+        except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass
     raise ServeError(f"another process listens at {path}")
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import signal
+import time
 
 from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
-from pygenvm.executor.spawn.output import Captured, Output, Pipe, capture, output_pipe
+from pygenvm.executor.spawn.output import Output
 from pygenvm.executor.spawn.pooled import start_pooled
 from pygenvm.executor.spawn.process import own_command, start_process
 from pygenvm.manager import limits
 from pygenvm.manager.errors import RequestError
 from pygenvm.manager.executions.backend import Ended, Execution, Job
+from pygenvm.manager.executions.pipes import Lines, Pipe
 
 
 class LocalExecutors:
@@ -27,7 +28,7 @@ class LocalExecutors:
         :param options: global options of this installation's own executor.
         """
         self._command = own_command(options)
-        self._options = options
+        self._nowhere = os.open(os.devnull, os.O_WRONLY)
         self._pool = ExecutorPool(self._command, idle=idle) if idle and SUPPORTED else None
         self._running: set[_Running] = set()
 
@@ -38,40 +39,38 @@ class LocalExecutors:
                 self._pool.start()
 
     async def start(self, job: Job) -> Execution:
-        stack = AsyncExitStack()
+        streams = _Streams(job)
         try:
-            pipes = [await stack.enter_async_context(output_pipe()) for _ in range(3 if job.capture_output else 1)]
+            streams.open()
+            executor = await self._start(job, streams)
         except OSError as error:
-            await stack.aclose()
+            streams.close()
             raise RequestError(f"cannot start the executor: no pipe for its output: {error.strerror}") from error
-        try:
-            executor = await self._start(job, pipes)
+        except SpawnError as error:
+            streams.close()
+            raise RequestError(str(error)) from error
         except BaseException:
-            await stack.aclose()
+            streams.close()
             raise
-        running = _Running(executor, pipes, stack, job.on_log)
+        running = _Running(executor, streams)
         self._running.add(running)
         running.ended.add_done_callback(lambda _: self._running.discard(running))
         return running
 
-    async def _start(self, job: Job, pipes: list[Pipe]) -> StartedExecutor:
-        log, *captured = (pipe.write_fd for pipe in pipes)
-        nothing = None if captured else os.open(os.devnull, os.O_WRONLY)
+    async def _start(self, job: Job, streams: _Streams) -> StartedExecutor:
+        """:raises SpawnError: it cannot be started."""
+        log, *captured = (pipe.write_fd for pipe in streams.pipes)
+        stdout, stderr = captured or (self._nowhere, self._nowhere)
         try:
-            stdout, stderr = captured if nothing is None else (nothing, nothing)
             if self._pool is not None and job.executor.own:
                 arguments = job.arguments()
                 if arguments is not None:
                     return await start_pooled(self._pool, arguments, stdout=stdout, stderr=stderr, log=log)
             command = self._command if job.executor.own else job.executor.command
             return await start_process(command, job.words(), stdout=stdout, stderr=stderr, log=log)
-        except SpawnError as error:
-            raise RequestError(str(error)) from error
         finally:
-            for pipe in pipes:
-                os.close(pipe.write_fd)
-            if nothing is not None:
-                os.close(nothing)
+            for pipe in streams.pipes:
+                pipe.close_write_end()
 
     async def close(self) -> None:
         for running in list(self._running):
@@ -79,16 +78,45 @@ class LocalExecutors:
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
         await asyncio.gather(*(running.ended for running in list(self._running)), return_exceptions=True)
+        if self._nowhere >= 0:
+            os.close(self._nowhere)
+            self._nowhere = -1
+
+
+class _Streams:
+    """What one executor writes: its log, and what is captured of its output."""
+
+    def __init__(self, job: Job) -> None:
+        self._lines = Lines(job.on_log)
+        self._outputs = [
+            Output(limits.OUTPUT_HEAD_BYTES, limits.OUTPUT_TAIL_BYTES) for _ in range(2 * job.capture_output)
+        ]
+        self.pipes: list[Pipe] = []
+
+    def open(self) -> None:
+        """:raises OSError: there are too many open files."""
+        for take in (self._lines.feed, *(output.feed for output in self._outputs)):
+            self.pipes.append(Pipe(take))
+
+    def finish(self) -> tuple[str, str]:
+        """Once the executor is gone: all that it wrote to stdout and stderr."""
+        for pipe in self.pipes:
+            pipe.finish()
+        self._lines.end()
+        stdout, stderr = (output.captured().text() for output in self._outputs) if self._outputs else ("", "")
+        return stdout, stderr
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.close()
 
 
 class _Running:
     """A run on this machine. ``ended`` is done when it has ended and its output is complete."""
 
-    def __init__(
-        self, executor: StartedExecutor, pipes: list[Pipe], stack: AsyncExitStack, on_log: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, executor: StartedExecutor, streams: _Streams) -> None:
         self._executor = executor
-        self.ended = asyncio.create_task(self._watch(pipes, stack, on_log))
+        self.ended = asyncio.create_task(self._watch(streams))
 
     @property
     def pid(self) -> int:
@@ -103,39 +131,15 @@ class _Running:
     async def wait(self) -> Ended:
         return await asyncio.shield(self.ended)
 
-    async def _watch(self, pipes: list[Pipe], stack: AsyncExitStack, on_log: Callable[[bytes], None]) -> Ended:
-        log, *captured = pipes
-        outputs = [Output(limits.OUTPUT_HEAD_BYTES, limits.OUTPUT_TAIL_BYTES) for _ in captured]
-        async with stack:
-            readers = [
-                asyncio.create_task(capture(pipe.reader, output))
-                for pipe, output in zip(captured, outputs, strict=True)
-            ]
-            readers.append(asyncio.create_task(_lines(log.reader, on_log)))  # type: ignore[arg-type]
-            try:
-                status = await self._executor.wait()
-            except SpawnError:
-                # The pool's template was killed, and this executor with it.
-                status = -9
-            # What it left behind would keep the pipes open.
+    async def _watch(self, streams: _Streams) -> Ended:
+        try:
+            status = await self._executor.wait()
+        except SpawnError:
+            # The pool's template was killed, and this executor with it.
+            status = -signal.SIGKILL
+        finally:
+            at = time.monotonic()
+            # What it left behind.
             self._executor.kill()
-            await asyncio.wait(readers, timeout=limits.DRAIN_SECONDS)
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
-        stdout, stderr = (output.captured() for output in outputs) if outputs else (Captured(), Captured())
-        return Ended(status, stdout.text(), stderr.text())
-
-
-async def _lines(reader: asyncio.StreamReader, on_line: Callable[[bytes], None]) -> None:
-    """Gives each line to ``on_line``; one that is too long is cut."""
-    rest = b""
-    while data := await reader.read(limits.LOG_LINE_BYTES):
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            on_line(line[: limits.LOG_LINE_BYTES])
-        if len(rest) > limits.LOG_LINE_BYTES:
-            on_line(rest[: limits.LOG_LINE_BYTES])
-            rest = b""
-    if rest:
-        on_line(rest)
+            stdout, stderr = streams.finish()
+        return Ended(status, stdout, stderr, at)
