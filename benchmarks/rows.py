@@ -15,6 +15,8 @@ import msgpack.fallback
 from benchmarks import contracts
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
+from benchmarks.rendering import render
+from benchmarks.services import llm_prompt, web_request
 from benchmarks.support import (
     BenchmarkError,
     InProcess,
@@ -400,5 +402,8 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "floats": (floats, 7),
     "memory": (memory, 5),
     "local-view": (local_view, 25),
+    "web-request": (web_request, 100),
+    "llm-prompt": (llm_prompt, 100),
+    "render": (render, 6),
     "soak": (soak, 1),
 }

@@ -35,10 +35,14 @@ In coroutines, such as those of a server, which a :class:`LocalNet` would hold u
 
     asyncio.run(main())
 
+Contracts of such programs find LLM and web services where the configuration of their executors says. Those of ``genvm
+local`` are there while :func:`localnet.modules.modules_of_author` lasts, which gives the options for executors.
+
 Parts, from the bottom up: :mod:`localnet.limits` and :mod:`localnet.errors`, :mod:`localnet.executors` (how contracts
-are run), :mod:`localnet.chain` (the core), :mod:`localnet.values`, :mod:`localnet.names`, :mod:`localnet.schema`
-and :mod:`localnet.arguments` (what people write), :mod:`localnet.sources`, :mod:`localnet.tracebacks` and
-:mod:`localnet.failure` (why a contract fails), :mod:`localnet.net` (the façade), :mod:`localnet.documents` and
+are run), :mod:`localnet.modules` (what they ask), :mod:`localnet.chain` (the core), :mod:`localnet.values`,
+:mod:`localnet.names`, :mod:`localnet.schema` and :mod:`localnet.arguments` (what people write),
+:mod:`localnet.sources`, :mod:`localnet.tracebacks`, :mod:`localnet.failure` and :mod:`localnet.votes` (why a contract
+fails, or validators do not agree), :mod:`localnet.net` (the façade), :mod:`localnet.documents` and
 :mod:`localnet.render` (what people read), :mod:`localnet.cli`.
 """
 

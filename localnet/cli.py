@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -62,12 +63,27 @@ programs (--json):
   One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
-  internal_error; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor, interrupted,
-  internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances, storage, stdout,
-  stderr), delivered. view: contract, result, stdout, stderr.
+  internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
+  interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages, balances,
+  storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
+  view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
+
+language models and the web:
+  The modules for that are started when a contract asks; they stay for the next commands, and end after ten minutes
+  without one. The web is live, under the rules of nodes: http and https at public hosts. Language models are those
+  whose key is in the environment (OPENAIKEY, ANTHROPICKEY, GEMINIKEY, XAIKEY, HEURISTKEY). --llm-config and
+  --web-config have the keys that `genvm-modules llm --print-config` (or web) explains; only those that are to be others
+  need to be there. --mocks FILE answers for both instead:
+      llm: {"capital of France": Paris}
+      web: {"example.com/price": '{"price": 42.5}'}
+
+validators:
+  --validators 5 runs a leader and four validators. Each is a node that asks the modules for itself; a validator gets
+  the leader's results of nondet blocks, judges them, and compares the rest. Every node has one vote, the leader's is
+  for itself. If no more than half of them agree, the transaction is undetermined: nothing changes, exit code 1.
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -81,9 +97,9 @@ messages:
   Messages that a contract posts are delivered after its transaction, in order, each in a transaction of its own. One
   that fails comes back to its sender as a #error call with its value. After 100 the rest is not delivered.
 
-exit codes: 0 done; 1 the contract failed, nothing changed (lint: there are errors); 2 bad command line or arguments,
-            nothing was run; 3 the executor or the database failed; 4 done, but the output could not be written
-            (genvm local log has what was done); 130 interrupted
+exit codes: 0 done; 1 the contract failed, or validators did not agree, and nothing changed (lint: there are errors);
+            2 bad command line or arguments, nothing was run; 3 the executor, a module or the database failed; 4 done,
+            but the output could not be written (genvm local log has what was done); 130 interrupted
 """
 
 
@@ -185,11 +201,10 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.localnet.errors import BadRequest, BadValue, LocalNetError
     from pygenvm.localnet.executors.pooled import few_runs
 
-    global_options = [f"--config={options.config}"] if getattr(options, "config", None) else []
     picture: tuple[str, ...] = ()
     fix = ""
     try:
-        with few_runs(global_options) as options.executor:
+        with _modules(options) as global_options, few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except (BadRequest, ContractFileError) as error:
         kind, message, code = error.kind, str(error), EXIT_USAGE
@@ -350,6 +365,20 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 # --- parts ------------------------------------------------------------------------------------------
 
 
+def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[list[str]]:
+    """The global options for executors, whose contracts find LLM and web services while the context lasts."""
+    config = getattr(options, "config", None)
+    if not getattr(options, "asks_modules", False):
+        return contextlib.nullcontext([f"--config={config}"] if config else [])
+    from pygenvm.localnet.modules import Choices, modules_of_author
+
+    def on_start(name: str) -> None:
+        print(f"starting the {name} module", file=sys.stderr, flush=True)
+
+    choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
+    return modules_of_author(config, choices, on_start=on_start)
+
+
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
     from pygenvm.localnet.errors import BadRequest
@@ -487,6 +516,15 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             action="store_true",
             help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
+    parser.set_defaults(asks_modules=True)
+    parser.add_argument(
+        "--mocks",
+        type=Path,
+        metavar="FILE",
+        help="answer language models and the web from a YAML file, and nobody else",
+    )
+    for name in ("llm", "web"):
+        parser.add_argument(f"--{name}-config", type=Path, metavar="FILE", help=f"configuration of the {name} module")
     _timeout_option(parser)
     _traceback_option(parser)
 

@@ -164,14 +164,30 @@ def error_text(outcome: Outcome) -> str:
         case VMError(message=message):
             return f"VM error: {visible(message)}"
         case InternalError(message=message):
-            return f"Internal error: {visible(message)}"
+            return f"Internal error: {visible(_ERROR_OF_MODULE.sub(_told, message))}"
     return "returned"
+
+
+#: How modules write down an error for programs (spec modules/01 §2.5).
+_ERROR_OF_MODULE = re.compile(r"ModuleError \{ causes: \[(.*?)\], fatal: (?:true|false), ctx: \{(.*)\} \}", re.DOTALL)
+#: What of its context tells most.
+_TELLING = re.compile(r'"(?:cause|detail|rust_error|status|url)": (?:Str\("((?:[^"\\]|\\.)*)"\)|Number\(([0-9]+))')
+
+
+def _told(error: re.Match[str]) -> str:
+    """The same for people: the causes, and what of the context tells more."""
+    causes = ", ".join(re.findall(r'"((?:[^"\\]|\\.)*)"', error[1]))
+    told = list(dict.fromkeys(text or number for text, number in _TELLING.findall(error[2])))
+    return f"{causes} ({', '.join(told)})" if told else causes
 
 
 def own_output(receipt: Receipt) -> str:
     """What the contract itself wrote to stderr."""
     if receipt.outcome is None or isinstance(receipt.outcome, Return):
         return receipt.stderr.text()
+    if isinstance(receipt.outcome, InternalError):
+        # The last line is the executor's.
+        return receipt.stderr.text().removesuffix(f"internal error: {receipt.outcome.message}\n")
     output, traceback = _taken_apart(receipt)
     return _SDK_WARNING.sub("", output if traceback else _SETUP_CAUSE.sub("", output))
 

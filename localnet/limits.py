@@ -13,6 +13,27 @@ RUN_GRACE_SECONDS = 5.0
 NODES = 100
 VALIDATORS_AT_ONCE = 5
 
+# --- modules --------------------------------------------------------------------------------------
+
+#: Random bytes of the path of a service; connections that may wait until it is listened to.
+TOKEN_BYTES = 24
+MODULE_BACKLOG = 128
+#: Seconds for a service until it is ready, for a connection to one that is, and for the end of one that is ending.
+MODULE_READY_SECONDS = 60.0
+MODULE_CONNECT_SECONDS = 10.0
+MODULE_END_SECONDS = 10.0
+#: What its sessions get of that.
+MODULE_GRACE_SECONDS = 5.0
+MODULE_POLL_SECONDS = 0.05
+#: Attempts to find one that does not end just then.
+MODULE_ATTEMPTS = 3
+#: Seconds without a session after which a service ends, and the most that may be asked for.
+MODULE_IDLE_SECONDS = 600.0
+MODULE_IDLE_SECONDS_MAX = 7 * 24 * 3600.0
+#: Bytes of the configuration and of the message of a service that has started, or not.
+MODULE_DOCUMENT_BYTES = 8 << 20
+MODULE_NOTE_BYTES = 64 << 10
+
 # --- effects of one transaction -------------------------------------------------------------------
 
 #: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.

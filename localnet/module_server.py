@@ -15,11 +15,11 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from pygenvm.executor.limits import MODULE_MESSAGE_BYTES
 from pygenvm.executor.module_protocol.codec import (
     GET_STATS,
     Answer,
@@ -30,6 +30,8 @@ from pygenvm.executor.module_protocol.codec import (
     decode_request,
     encode_answer,
 )
+from pygenvm.modules.log import Logger
+from pygenvm.modules.service import Bounds, Conversation, Listener
 
 #: What starting and stopping the server may take.
 PATIENCE_SECONDS = 60.0
@@ -65,54 +67,65 @@ class ModuleServer:
     """Made by :func:`serving_module`. ``sessions`` is in the order of the hellos."""
 
     def __init__(self, script: Script) -> None:
-        self.address = ""
         self.sessions: list[Session] = []
         self._script = script
-        self._scripting: set[asyncio.Task[None]] = set()
-        self._listening: set[asyncio.Task[None]] = set()
+        self._scripting: set[asyncio.Task[Any]] = set()
+        self._listener = Listener("127.0.0.1:0", self._open, log=Logger(fd=-1), bounds=_BOUNDS)
+
+    @property
+    def address(self) -> str:
+        """The URL for executors."""
+        return self._listener.address
+
+    async def start(self) -> None:
+        """Listens when this returns."""
+        await self._listener.start()
 
     async def stop(self) -> None:
         """End all sessions: scripts that still run at once, the others when the client has gone."""
-        for handler in self._scripting:
-            handler.cancel()
-        if self._listening:
-            await asyncio.wait(self._listening, timeout=FAREWELL_SECONDS)
+        for script in self._scripting:
+            script.cancel()
+        await self._listener.stop(FAREWELL_SECONDS)
 
     @property
     def requests(self) -> list[Request]:
         """Requests of all sessions without statistics, in the order of the sessions."""
         return [request for session in self.sessions for request in session.requests if request.name != GET_STATS]
 
-    async def handle(self, connection: ServerConnection) -> None:
-        session = Session()
-        handler = asyncio.current_task()
-        assert handler is not None
-        self._listening.add(handler)
+    async def _open(self, connection: ServerConnection, hello: bytes) -> Conversation:
+        session = Session(hello)
+        self.sessions.append(session)
+        return _Scripted(self._script, self._scripting, session, connection)
+
+
+#: No hello is wrong here and no client too slow: what a script wants to see is its own affair.
+_BOUNDS = Bounds(hello_seconds=None, idle_seconds=None)
+
+
+@dataclass(frozen=True)
+class _Scripted:
+    """One session, answered by the script."""
+
+    script: Script
+    scripting: set[asyncio.Task[Any]]
+    session: Session
+    connection: ServerConnection
+
+    async def reply(self, frame: bytes) -> bytes | str | None:
+        request = decode_request(frame)
+        self.session.frames.append(frame)
+        self.session.requests.append(request)
+        task = asyncio.current_task()
+        assert task is not None
+        self.scripting.add(task)
         try:
-            session.hello = _data(await connection.recv())
-            self.sessions.append(session)
-            while True:
-                frame = _data(await connection.recv())
-                session.frames.append(frame)
-                session.requests.append(decode_request(frame))
-                self._listening.remove(handler)
-                self._scripting.add(handler)
-                reply = await self._script(Call(session.requests[-1], session, connection))
-                self._scripting.remove(handler)
-                self._listening.add(handler)
-                if isinstance(reply, Ok | UserError | FatalError):
-                    reply = encode_answer(reply)
-                if reply is not None:
-                    await connection.send(reply)
-        except ConnectionClosed:
-            session.close_code = connection.close_code
+            reply = await self.script(Call(request, self.session, self.connection))
         finally:
-            self._listening.discard(handler)
-            self._scripting.discard(handler)
+            self.scripting.discard(task)
+        return encode_answer(reply) if isinstance(reply, Ok | UserError | FatalError) else reply
 
-
-def _data(message: str | bytes) -> bytes:
-    return message.encode() if isinstance(message, str) else message
+    async def end(self, close_code: int | None) -> None:
+        self.session.close_code = close_code
 
 
 @contextlib.contextmanager
@@ -134,14 +147,10 @@ def serving_module(script: Script) -> Iterator[ModuleServer]:
 
     async def run() -> None:
         stop = asyncio.Event()
-        async with serve(
-            server.handle, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=MODULE_MESSAGE_BYTES
-        ) as listener:
-            port = next(iter(listener.sockets)).getsockname()[1]
-            server.address = f"ws://127.0.0.1:{port}"
-            started.put((asyncio.get_running_loop(), stop))
-            await stop.wait()
-            await server.stop()
+        await server.start()
+        started.put((asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await server.stop()
 
     def main() -> None:
         try:

@@ -290,9 +290,6 @@ def common_settings(document: Mapping[str, Any]) -> CommonSettings:
     """:raises ConfigError: a key is missing or has a value that will not do."""
     fields = Fields(document)
     bind_address(document)
-    token = fields.text("path_token", "")
-    if not _TOKEN_CHARS.issuperset(token):
-        raise fields.error("path_token", "may only have letters, digits, - and _")
     fields.raw("log_disable")
     log = log_settings(document)
     return CommonSettings(
@@ -306,7 +303,7 @@ def common_settings(document: Mapping[str, Any]) -> CommonSettings:
         blocking_threads=fields.integer("blocking_threads", low=1),
         log_disable=log.disabled,
         log_level=log.level,
-        path_token=token,
+        path_token=path_token(fields),
         # The executor waits no longer.
         request_seconds=fields.number("request_seconds", limits.REQUEST_SECONDS, low=1, high=MODULE_ANSWER_SECONDS),
         sessions_max=fields.integer("sessions_max", limits.SESSIONS, low=1),
@@ -349,6 +346,17 @@ def bind_address(document: Mapping[str, Any], default: Any = REQUIRED) -> tuple[
         raise
     except ValueError as error:
         raise fields.error("bind_address", str(error), remedy="write HOST:PORT, for example 127.0.0.1:3031") from None
+
+
+def path_token(fields: Fields) -> str:
+    """What every path of a service begins with; empty: nothing.
+
+    :raises ConfigError: it is not made for paths.
+    """
+    token = fields.text("path_token", "")
+    if not _TOKEN_CHARS.issuperset(token):
+        raise fields.error("path_token", "may only have letters, digits, - and _")
+    return token
 
 
 def host_and_port(address: str) -> tuple[str, int]:

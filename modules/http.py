@@ -113,7 +113,8 @@ def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:
     """
     checked = {}
     for name, value in headers.items():
-        raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+        # White space around a value is none of it (RFC 9110 §5.5).
+        raw = (value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")).strip(b" \t")
         try:
             if not _NAME.fullmatch(name.encode("ascii")):
                 raise ValueError
@@ -133,7 +134,7 @@ def checked_headers(headers: Mapping[str, str | bytes]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Response:
-    """``headers``: lower-case names, of repeated fields the last one. ``url`` is that of the last hop."""
+    """``headers``: lower-case names, of repeated fields the last one. ``url``: of the last hop, without secrets."""
 
     status: int
     headers: dict[str, bytes]
@@ -161,6 +162,8 @@ class HttpClient:
         self._door = door
         self._tls: SSLContext | bool = tls or True
         self._session: aiohttp.ClientSession | None = None
+        #: Bytes of bodies that are being received, of all requests together.
+        self._receiving = 0
 
     async def request(
         self,
@@ -206,8 +209,10 @@ class HttpClient:
         raise _not_sent("too many redirects")
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        """A later request opens it again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def _admit(self, url: Url, previous: Url | None) -> None:
         if url.scheme not in ("http", "https"):
@@ -244,13 +249,47 @@ class HttpClient:
             location = answer.headers.get("location")
             if answer.status in (301, 302, 303, 307, 308) and location is not None:
                 return answer.status, location
-            return await _received(answer, url, deadline, body_max)
+            return await self._received(answer, url, deadline, body_max, has_body=method != "HEAD")
         finally:
             # A connection whose answer was not read to its end cannot be used again.
             if answer.content.at_eof():
                 answer.release()
             else:
                 answer.close()
+
+    async def _received(
+        self, answer: aiohttp.ClientResponse, url: Url, deadline: float, body_max: int, *, has_body: bool
+    ) -> Response:
+        headers = {name.decode("latin-1").lower(): value for name, value in answer.raw_headers}
+        coding = headers.get("content-encoding", b"").strip().lower()
+        decoder = _Inflate(coding, body_max) if coding in _CODINGS else None
+        body = bytearray()
+        received = 0
+        too_large = _Malformed(f"body is larger than {body_max} bytes")
+        try:
+            if has_body and (answer.content_length or 0) > body_max:
+                raise too_large
+            async with asyncio.timeout_at(deadline):
+                async for chunk in answer.content.iter_any():
+                    received += len(chunk)
+                    decoded = chunk if decoder is None else decoder.feed(chunk)
+                    self._receiving += len(decoded)
+                    body += decoded
+                    if received > body_max or len(body) > body_max:
+                        raise too_large
+                    if self._receiving > limits.HTTP_BODIES_BYTES:
+                        raise _Malformed("too many large bodies at a time")
+            if decoder is not None and received:
+                decoder.finish()
+                # They tell of what came over the wire, which nobody sees any more.
+                headers.pop("content-encoding", None)
+                headers.pop("content-length", None)
+        except _FAILURES as error:
+            shown = {"url": redacted_url(url.href), "status": answer.status, "headers": headers}
+            raise ModuleError("READING_BODY", ctx={**shown, "rust_error": _text(error)}) from None
+        finally:
+            self._receiving -= len(body)
+        return Response(answer.status, headers, bytes(body), redacted_url(url.href))
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -272,30 +311,6 @@ def refuse_downgrade(url: Url, previous: Url | None) -> None:
     """What was asked for under TLS is not asked for again in the clear."""
     if previous is not None and previous.scheme == "https" and url.scheme != "https":
         raise _not_sent("redirect from https to http is refused")
-
-
-async def _received(answer: aiohttp.ClientResponse, url: Url, deadline: float, body_max: int) -> Response:
-    headers = {name.decode("latin-1").lower(): value for name, value in answer.raw_headers}
-    coding = headers.get("content-encoding", b"").strip().lower()
-    decoder = _Inflate(coding, body_max) if coding in _CODINGS else None
-    body = bytearray()
-    received = 0
-    try:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in answer.content.iter_any():
-                received += len(chunk)
-                body += chunk if decoder is None else decoder.feed(chunk)
-                if received > body_max or len(body) > body_max:
-                    raise _Malformed(f"body is larger than {body_max} bytes")
-        if decoder is not None and received:
-            decoder.finish()
-            # They tell of what came over the wire, which nobody sees any more.
-            headers.pop("content-encoding", None)
-            headers.pop("content-length", None)
-    except _FAILURES as error:
-        ctx = {"url": redacted_url(url.href), "status": answer.status, "headers": headers, "rust_error": _text(error)}
-        raise ModuleError("READING_BODY", ctx=ctx) from None
-    return Response(answer.status, headers, bytes(body), url.href)
 
 
 def _for_aiohttp(url: Url) -> URL:

@@ -13,6 +13,8 @@ HTTP_HEADER_BYTES = 64 * 1024
 HTTP_HEADER_FIELDS = 256
 #: Redirects followed, as of the reference (spec modules/03 §5).
 HTTP_REDIRECTS = 10
+#: Bytes of bodies that one client receives at a time, for all its requests together.
+HTTP_BODIES_BYTES = 512 << 20
 #: Parts of a gzip body; each costs time, however small it is.
 HTTP_GZIP_MEMBERS = 1024
 #: A URL that a contract or script gives; browsers stop at 2 MB, servers mostly at 8 kB.
@@ -71,8 +73,9 @@ SECRET_CHARS_MIN = 8
 SCRIPT_VMS = 64
 #: Seconds between two looks at whether the parent process still lives (spec modules/01 §3).
 PARENT_SECONDS = 5.0
-#: Seconds for the check at start.
+#: Seconds for the check at start, and bytes of the page that a rendering service shows for `genvm modules check`.
 CHECK_SECONDS = 30.0
+CHECK_BODY_BYTES = 1 << 20
 
 # --- rendering service (modules/webdriver) ----------------------------------------------------------
 
@@ -114,7 +117,7 @@ RENDER_REQUEST_HEAD_BYTES = 256 << 10
 
 #: A name that is not resolved by then does not exist for us; look-ups under way at a time.
 DNS_SECONDS = 15.0
-DNS_THREADS = 16
+DNS_THREADS = 64
 #: Addresses of one name that are tried.
 ADDRESSES_TRIED = 8
 
@@ -123,6 +126,8 @@ ADDRESSES_TRIED = 8
 #: Seconds that one call of a provider may take, and that it may wait for its turn, unless the configuration says more.
 LLM_CALL_SECONDS = 120.0
 LLM_QUEUE_SECONDS = 60.0
+#: Seconds in which the host of a backend must answer when the service starts.
+LLM_REACH_SECONDS = 10.0
 #: Calls of one model at a time, and most that a configuration may allow.
 LLM_CONCURRENCY = 64
 LLM_CONCURRENCY_MAX = 10_000
@@ -186,6 +191,8 @@ FILTER_PIXELS_MAX = 16 << 20
 SCRIPT_SLEEP_SECONDS = 3600.0
 SCRIPT_REQUEST_SECONDS = 300.0
 SCRIPT_BODY_BYTES = 64 << 20
+#: How much of an answer's body an error shows.
+SCRIPT_ERROR_BODY_BYTES = 256 << 10
 
 # --- signing (modules/web/signing.py) -------------------------------------------------------------
 
@@ -204,5 +211,7 @@ RENDER_SECONDS = 200.0
 #: Seconds until the module's own rendering service must be up, and that it has to end.
 WEBDRIVER_START_SECONDS = 30.0
 WEBDRIVER_STOP_SECONDS = 5.0
+#: Seconds until the end of its process is noticed.
+WEBDRIVER_NOTICE_SECONDS = 0.2
 #: Pause after a rendering service that did not start, before it is tried again.
 WEBDRIVER_RETRY_SECONDS = 5.0

@@ -34,6 +34,9 @@ LOG_TARGET = "genvm_modules::log"
 MASK = "***"
 ABSENT = "<absent>"
 
+#: How the names of headers begin whose values are no secret: they stand in the answers of servers too.
+_OPEN_HEADERS = ("accept", "content-", "cache-", "connection", "date", "from", "host", "user-agent")
+
 T = TypeVar("T")
 
 
@@ -62,6 +65,13 @@ class Secrets:
         alternatives = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
         self._text = re.compile(alternatives)
         self._data = re.compile(alternatives.encode())
+
+    def add_headers(self, headers: Mapping[str, str]) -> None:
+        """Hide the values of HTTP headers, but for those that every request has; of ``Bearer KEY`` the key too."""
+        for name, value in headers.items():
+            if not name.lower().startswith(_OPEN_HEADERS):
+                self.add(value)
+                self.add(value.split(" ")[-1])
 
     def mask(self, value: T) -> T:
         """``value`` with the secrets in its texts and byte strings replaced; also in those of lists and maps."""

@@ -8,7 +8,7 @@ local network read them from a YAML file::
     llm:
       "capital of (France|Italy)": Paris         # a text, anything that JSON has, or true and false for a verdict
       "score":
-        answer: {score: 0.5}
+        answer: {score: 5}
         delay_seconds: 1.5
       "flaky":
         fail: {cause: STATUS_NOT_OK, status: 429}  # all members of the failure's context besides cause and fatal
@@ -146,6 +146,7 @@ def find(mocks: Sequence[Mock], text: str, *more: str, method: str | None = None
 def find_for(request: Request, answers: MockAnswers, node: str = "") -> Mock:
     """The mock that answers a request. :raises NoMock: there is none."""
     payload = request.payload
+    method: str | None
     match request.name:
         case "Render":
             mocks, text, method = answers.web, payload["url"], "GET"

@@ -70,8 +70,8 @@ class Hosted:
         """
         settings = common_settings(document)
         self._log = log
-        for secret in (settings.path_token, *settings.signer_headers.values()):
-            log.secrets.add(secret)
+        log.secrets.add(settings.path_token)
+        log.secrets.add_headers(settings.signer_headers)
         metrics = Metrics(name)
         self._part = make(Setup(document, settings, log, metrics, log.secrets))
         self.service = Service(name, settings, self._part.open_session, log=log, metrics=metrics)

@@ -15,11 +15,12 @@ import contextlib
 import hmac
 import json
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -46,7 +47,10 @@ from pygenvm.modules import limits
 from pygenvm.modules.config import CommonSettings, ConfigError, host_and_port
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.log import Logger, Secrets
-from pygenvm.modules.metrics import Metrics, Outcome, Refusal
+
+if TYPE_CHECKING:
+    # Test runners use the listener alone.
+    from pygenvm.modules.metrics import Metrics, Outcome, Refusal
 
 LOG_TARGET = "genvm_modules::service"
 
@@ -89,11 +93,11 @@ Page: TypeAlias = Callable[[], tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a listener lets its clients do."""
+    """What a listener lets its clients do; None: as long as they like."""
 
     sessions: int = limits.SESSIONS
-    hello_seconds: float = limits.HELLO_SECONDS
-    idle_seconds: float = limits.SESSION_IDLE_SECONDS
+    hello_seconds: float | None = limits.HELLO_SECONDS
+    idle_seconds: float | None = limits.SESSION_IDLE_SECONDS
 
 
 class Listener:
@@ -131,15 +135,19 @@ class Listener:
         """How many sessions are open."""
         return len(self._in_session)
 
-    async def start(self) -> None:
-        """:raises OSError: the address cannot be listened on."""
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """Listens, or goes on with a socket that ``listening`` is already, whatever ``bind_address`` says.
+
+        :raises OSError: the address cannot be listened on.
+        """
         if self.state != "stopped":
             raise RuntimeError(f"the service is {self.state}")
         self._breaking_off = False
         self._server = await serve(
             self._serve,
-            self._host,
-            self._port,
+            None if listening else self._host,
+            None if listening else self._port,
+            sock=listening,
             process_request=self._admit,
             compression=None,
             server_header=None,
@@ -283,7 +291,7 @@ async def _unless(gone: asyncio.Task[None], reply: Awaitable[bytes | str | None]
             task.cancel()
             # Whatever it has to clean up is done before the session ends.
             await asyncio.wait((task,), timeout=limits.SESSION_CLOSE_SECONDS)
-    return None if task.cancelled() or not task.done() else task.result()
+    return None if gone.done() and (task.cancelled() or not task.done()) else task.result()
 
 
 def _http_response(content_type: str, body: bytes) -> HttpResponse:
@@ -366,7 +374,7 @@ class Service:
             settings.bind_address,
             self._converse,
             log=log,
-            bounds=Bounds(sessions=settings.sessions_max, idle_seconds=settings.session_idle_seconds),
+            bounds=Bounds(settings.sessions_max, limits.HELLO_SECONDS, settings.session_idle_seconds),
             path_token=settings.path_token,
             pages={"/health": self._health, "/metrics": lambda: (metrics.content_type, metrics.text())},
             on_refusal=metrics.refused,

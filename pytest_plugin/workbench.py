@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
-from pygenvm.localnet.module_server import Call, ModuleServer, Reply, serving_module
+from pygenvm.localnet.module_server import Call, Reply, serving_module
+from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.localnet.net import LocalNet
 from pygenvm.localnet.schema import NoSchema
 from pygenvm.pytest_plugin import views
@@ -112,7 +112,7 @@ def open_workbench() -> Iterator[Workbench]:
         executor = stack.enter_context(many_runs([f"--config={config_file}"]))
         workbench = Workbench(executor, folder)
         server = stack.enter_context(serving_module(workbench.answer))
-        config_file.write_text(_config(server))
+        config_file.write_text(executor_config(load_config(), {"llm": server.address, "web": server.address}))
         yield workbench
 
 
@@ -141,18 +141,3 @@ def _new_network(path: Path) -> bytes:
     for account in FUNDED:
         net.deal(plain(account), accounts.START_BALANCE)
     return path.read_bytes()
-
-
-def _config(server: ModuleServer) -> str:
-    """The executor's usual configuration with our service as both modules; JSON is YAML."""
-    usual = load_config()
-    document = {
-        "runners_dir": str(usual.runners_dir),
-        "registry_dir": str(usual.registry_dir),
-        "cache_dir": str(usual.cache_dir),
-        "modules": {"llm": {"address": server.address}, "web": {"address": server.address}},
-        "threads": usual.threads,
-        "blocking_threads": usual.blocking_threads,
-        "log_disable": "",
-    }
-    return json.dumps(document, indent=2)

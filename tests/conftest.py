@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from pygenvm.runners.registry import BuiltRunners, ensure_built
+from tests.support.author_modules import author_modules
+
+__all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "direct_vm"}

@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 from benchmarks.support import compile_own_packages
+from tests.browser import ensure_browser
 
 #: Code whose tests must reach this many per cent of the lines, and where it is.
 COVERAGE_PERCENT = 90
@@ -54,11 +55,14 @@ def main(arguments: list[str]) -> int:
     if arguments and not quick:
         return 0 if _run("tests", "pytest", *arguments) else 1
     passed = _checks()
+    without_browser = None if quick else ensure_browser()
     if quick:
         tests = _run("quick tests", "pytest", *PARALLEL, "-m", "not runners and not slow")
     else:
         tests = _run("tests", "pytest", *PARALLEL, "--cov=executor", "--cov-report=")
         passed &= _covered()
+    if without_browser is not None:
+        print(f"\n{without_browser}", flush=True)
     # The tests come last on the screen's account, so their verdict is repeated.
     print("\nall checks passed" if passed and tests else "\nFAILED: see above", flush=True)
     return 0 if passed and tests else 1

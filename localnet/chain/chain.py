@@ -96,7 +96,7 @@ class Chain:
         self._database = Database(
             Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
         )
-        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, node_address, eth_call, strict_views)
+        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, Node("", node_address), eth_call, strict_views)
         self._validators = validators
         self._commands = 0
         self._idle = asyncio.Event()

@@ -15,7 +15,7 @@ from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.database import StateView
-from pygenvm.localnet.chain.model import Node, Receipt, Round, Transaction, Verdict, Vote
+from pygenvm.localnet.chain.model import TIMEOUT, Node, Receipt, Round, Transaction, Verdict, Vote
 from pygenvm.localnet.chain.runs import Identity, Runs
 from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
 
@@ -45,13 +45,15 @@ async def decide(
     :param nodes: the validators; without any, what the leader finds holds.
     :param queued: as for :func:`localnet.chain.transactions.execute`.
     """
+    if nodes:
+        runs = dataclasses.replace(runs, node=Node(LEADER, runs.node.address))
     executed = await execute(runs, state, transaction, identity, queued=queued)
     outcome = executed.receipt.outcome
-    # A transfer executes nothing, and a leader whose run broke has nothing to show.
-    if not nodes or outcome is None or isinstance(outcome, InternalError):
+    # A transfer executes nothing, and a leader whose run broke or was cut off has no results of all its blocks.
+    if not nodes or outcome is None or isinstance(outcome, InternalError) or outcome == TIMEOUT:
         return executed
     votes = await _votes(runs, nodes, state, transaction, executed.receipt, queued)
-    round_ = Round(Node(LEADER, runs.node_address), votes)
+    round_ = Round(runs.node, votes)
     if not round_.accepted:
         executed = await undetermined(state, executed, queued)
     receipt = dataclasses.replace(executed.receipt, round=round_)
@@ -92,7 +94,7 @@ async def _votes(
 
     async def vote(node: Node) -> Vote:
         async with turns:
-            own = dataclasses.replace(runs, node_address=node.address)
+            own = dataclasses.replace(runs, node=node)
             return Vote(node, await judge(own, state, transaction, receipt, queued=queued))
 
     tasks = [asyncio.create_task(vote(node)) for node in nodes]

@@ -187,26 +187,54 @@ def _ends_with(stderr: str, pattern: str) -> bool:
     return any(re.search(pattern, line) for line in stderr.rstrip().splitlines()[-3:])
 
 
-# What the executor says of a module, and what that means; the last is for all else that it may say.
+# What the executor says of a module, and what that means; the last is for all else that it may say. The first group of
+# an expression goes into the place of {0}.
+_MODULE_LOG = "Its log says more: docs/modules.md tells where it is."
 _MODULE_FAILURES: tuple[tuple[str, str, str], ...] = (
-    (r"cannot connect: no WebSocket service", "and at the address of the module for that is something else.",
+    (r"no language model is configured",
+     "The contract asks a language model, and there is none.",
+     "Put the key of a provider into the environment (OPENAIKEY, ANTHROPICKEY, GEMINIKEY, XAIKEY, HEURISTKEY), answer"
+     " from a file with --mocks FILE, or name a server or a local model in --llm-config FILE (docs/modules.md)."),
+    (r"module error: (.*): No (?:web|LLM) mock for ",
+     "The file of mocks has no answer to this request.",
+     "Add a pattern that is found in it to {0}. The first pattern that fits answers (docs/modules.md)."),
+    (r"no Chromium is installed.*this installs one: ([^\")]*)",
+     "The contract renders a page, and there is no browser here to do it.",
+     "Install one: {0}"),
+    (r"--(?:llm|web)-config: ", "The configuration of the module cannot be used.", "Correct what is wrong with it."),
+    (r"module does not start", "The run needed a language model or the web, and the module for that does not start.",
+     _MODULE_LOG),
+    (r"module has ended during the request",
+     "The module ended while it worked on a request of the contract.",
+     f"Call again: it is started anew. {_MODULE_LOG}"),
+    (r"NO_PROVIDER_FOR_PROMPT", "None of the language models that could be asked gave an answer.",
+     f"`genvm modules check` tries each of them. {_MODULE_LOG}"),
+    (r"cannot connect: no WebSocket service",
+     "The run needed a language model or the web, and at the address of the module for that is something else.",
      "Correct the address in the configuration, or start the module there."),
-    (r"cannot connect", "and the module for that cannot be reached.",
-     "There are no web and LLM services here yet. Test the contract with pytest, whose `mock_web` and `mock_llm` answer"
-     " (docs/testing.md), or let the configuration name services of your own."),
-    (r"connection lost", "and the module for that broke the connection.", "Look into the log of the module."),
-    (r"no answer within", "and the module for that did not answer in time.", "Look into the log of the module."),
-    (r"module error", "and the module for that failed, as it says itself.", "Look into the log of the module."),
-    (r"request of \d+ bytes", "and asked for it with more than a request may hold.", "Send less."),
-    (r"", "and the module for that answered something that no module should answer.",
+    (r"cannot connect",
+     "The run needed a language model or the web, and the module for that cannot be reached.",
+     "Start it at the address in the configuration, or leave the address out: then it is started when it is needed."),
+    (r"connection lost",
+     "The run needed a language model or the web, and the module for that broke the connection.", _MODULE_LOG),
+    (r"no answer within",
+     "The run needed a language model or the web, and the module for that did not answer in time.", _MODULE_LOG),
+    (r"module error",
+     "The run needed a language model or the web, and the module for that failed, as it says itself.", _MODULE_LOG),
+    (r"request of \d+ bytes",
+     "The run needed a language model or the web, and asked for it with more than a request may hold.", "Send less."),
+    (r"",
+     "The run needed a language model or the web, and the module for that answered something that no module should"
+     " answer.",
      "Look into the log of the module. It has to keep to the protocol of modules that this version speaks."),
 )  # fmt: skip
 
 
 def _internal(message: str) -> Explanation:
     if re.search(r"\b(llm|web) module\b", message, re.IGNORECASE):
-        found = next(row for row in _MODULE_FAILURES if re.search(row[0], message))
-        return Explanation(f"The run needed a language model or the web, {found[1]}", found[2])
+        for pattern, meaning, advice in _MODULE_FAILURES:
+            if found := re.search(pattern, message):
+                return Explanation(meaning, advice.format(*found.groups()))
     if "runners" in message:
         return Explanation("The executor lacks its runners.", "Build them once: genvm runners build")
     if "cannot start" in message:

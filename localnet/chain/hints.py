@@ -35,6 +35,23 @@ class _Hint:
 
 # The first that fits counts.
 _PYTHON_HINTS: tuple[_Hint, ...] = (
+    # --- what a module refuses ---
+    _Hint(
+        r"NondetException: .*'causes': \['(?P<cause>MALFORMED_URL|(?:SCHEMA|PORT|TLD|ADDRESS)_FORBIDDEN)'",
+        "{expr} asks for what the web module lets no contract reach: {cause}.",
+        "Nodes let contracts reach http and https at the usual ports of public hosts. For a server of your own, while"
+        " you test, there is `always_allow_hosts` in --web-config FILE, and --mocks FILE.",
+    ),
+    _Hint(
+        r"NondetException: .*'causes': \['(?P<cause>WEBPAGE_LOAD_FAILED)'",
+        "The page of {expr} did not load, as the exception says.",
+        "Catch gl.nondet.NondetException where that may happen: every node asks for itself, and may see others.",
+    ),
+    _Hint(
+        r"NondetException: .*'causes': \['(?P<cause>[A-Z_]+)'",
+        "{expr} got no answer: {cause}.",
+        "Catch gl.nondet.NondetException where that may happen: every node asks for itself, and may see others.",
+    ),
     # --- what a VM refuses ---
     _Hint(
         rf"\bblock .*\b(do_read|do_write) .*{_FORBIDDEN}",

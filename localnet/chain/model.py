@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
 _NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
-_TIMEOUT = VMError("timeout")
+#: What a run ends with whose time is over.
+TIMEOUT = VMError("timeout")
 
 
 class Kind(StrEnum):
@@ -182,7 +183,7 @@ class Verdict:
         outcome = self.receipt.outcome
         if isinstance(outcome, InternalError) or outcome == _NO_LEADER_RESULT:
             return False
-        return not (self.diverged and outcome == _TIMEOUT)
+        return not (self.diverged and outcome == TIMEOUT)
 
     @property
     def agrees(self) -> bool:
@@ -192,7 +193,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who executes: ``address`` is what LLM and web services are told."""
+    """Who executes. LLM and web services are told the address, and the name, if there is one, for their mocks."""
 
     name: str
     address: str

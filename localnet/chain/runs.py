@@ -16,7 +16,7 @@ from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.run.printing import result_line
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.database import StateView
-from pygenvm.localnet.chain.model import Kind, Receipt, Status, Transaction
+from pygenvm.localnet.chain.model import Kind, Node, Receipt, Status, Transaction
 from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.run_host import EthCall, RunHost
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest
@@ -43,7 +43,7 @@ class Runs:
     executor: Executor
     timeout: float
     clock: Callable[[], datetime]
-    node_address: str
+    node: Node
     eth_call: EthCall | None
     strict_views: bool
 
@@ -76,7 +76,9 @@ class Runs:
             "is_init": transaction.kind is Kind.DEPLOY,
             "datetime": time,
         }
-        request = RunRequest(message, "0x" + tx_id.hex(), permissions, self.timeout, sync, self.node_address)
+        request = RunRequest(
+            message, "0x" + tx_id.hex(), permissions, self.timeout, sync, self.node.address, self.node.name
+        )
         report = await self.executor(host, request)
         if host.result is None or report.failure is not None:
             return InternalError(_crash_text(report)), report

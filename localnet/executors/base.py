@@ -35,6 +35,8 @@ class RunRequest:
     sync: bool = False
     node_address: str = "0x"
     """What LLM and web services are told about this node."""
+    node: str = ""
+    """``leader`` or ``validator N``, where there are validators: files of mocks may have answers for one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,11 @@ class StartingExecutor(ABC):
 
 
 def _arguments(address: str, request: RunRequest) -> RunArguments:
+    host_data = {"node_address": request.node_address, "tx_id": request.tx_id}
     return RunArguments(
         message=json.dumps(request.message),
         host=address,
-        host_data=json.dumps({"node_address": request.node_address, "tx_id": request.tx_id}),
+        host_data=json.dumps({**host_data, **({"mock_node": request.node} if request.node else {})}),
         permissions=request.permissions,
         sync=request.sync,
         # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.

@@ -176,7 +176,7 @@ def _run(
     level = getattr(options, "log_level", None) or settings.level
     log = Logger(level=level, disabled=settings.disabled)
     why = "there is no other" if source.shipped else "as asked" if options.module_config else "installed"
-    log.info("configuration", file=source.name, why=why)
+    log.info("configuration", path=source.name, why=why)
     this, grace, threads = running(document, log)
     run(
         this,

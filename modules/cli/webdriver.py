@@ -33,7 +33,6 @@ def add_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     add_common_options(parser, "webdriver")
-    parser.add_argument("--host", metavar="ADDRESS", help="where to listen, instead of bind_address")
     parser.add_argument("--port", type=int, metavar="N", help="port, instead of that of bind_address; 0: any free one")
     parser.add_argument(
         "--always-allow-host",
@@ -48,16 +47,9 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     def running(document: Mapping[str, Any], log: Logger) -> tuple[Callable[[], Running], float, int]:
         from pygenvm.modules import limits
-        from pygenvm.modules.config import bind_address
-        from pygenvm.modules.webdriver.service import RenderingService
-        from pygenvm.modules.webdriver.settings import DEFAULT_ADDRESS, read_settings
+        from pygenvm.modules.webdriver.service import make
 
-        host, port = bind_address(document, DEFAULT_ADDRESS)
-        settings = read_settings(document)
-        log.secrets.add(settings["path_token"])
-        settings["always_allow_hosts"] = (*settings["always_allow_hosts"], *options.allowed_hosts)
-        host = options.host or host
-        port = port if options.port is None else options.port
-        return (lambda: RenderingService(host=host, port=port, log=log, **settings)), limits.GRACE_SECONDS, 4
+        service = make(document, log=log, port=options.port, always_allow_hosts=options.allowed_hosts)
+        return (lambda: service), limits.GRACE_SECONDS, 4
 
     return serve("webdriver", options, running)

@@ -44,9 +44,10 @@ class UnknownBackend(LookupError):
 
 @dataclass
 class Caller:
-    """What one session is to this module."""
+    """What one session is to this module; sessions with the same cookie, those of one run, share a purse."""
 
     log: Logger
+    cookie: str = ""
     purse: Purse = field(default_factory=Purse)
     asker: Asker = field(default_factory=Asker)
     requests_count: int = 0
@@ -89,6 +90,13 @@ class Calls:
     async def close(self) -> None:
         for provider in self._providers.values():
             await provider.close()
+
+    def join(self, cookie: str) -> Caller:
+        """A session begins; :meth:`leave` ends it."""
+        return Caller(self._log.of_session(cookie), cookie, self._treasury.purse(cookie))
+
+    def leave(self, caller: Caller) -> None:
+        self._treasury.give_back(caller.cookie)
 
     def order(self, names: Iterable[str]) -> list[str]:
         """The backends among ``names`` in the order to try them.
@@ -137,8 +145,9 @@ class Calls:
                 wait = self._wait_after(error, attempt, backend.retry)
                 self._log_failure(caller, error, attempt, backend, model, wait)
                 if wait is None:
-                    error.ctx["consumed_gen"] = gen_of(total, self._settings.gen_per_cost)
-                    raise
+                    consumed = gen_of(total, self._settings.gen_per_cost)
+                    ctx = {**error.ctx, "consumed_gen": consumed} if consumed else error.ctx
+                    raise ModuleError(error.causes, fatal=error.fatal, ctx=ctx) from None
                 await asyncio.sleep(wait)
                 continue
             seconds = time.monotonic() - began

@@ -20,6 +20,7 @@ TEMPLATES: Final = {
     "eq_non_comparative_leader": ("task", "criteria", "input"),
     "eq_non_comparative_validator": ("task", "criteria", "input", "output"),
 }
+_NOT_ENABLED: Final = "it is not enabled"
 _DEFAULT_FILE: Final = Path(__file__).parent / "default.yaml"
 
 
@@ -132,12 +133,12 @@ def default_document() -> dict[str, Any]:
 def read_settings(document: Mapping[str, Any], *, allow_empty_backends: bool = False) -> Settings:
     """:raises ConfigError: a key is missing or wrong, or no backend is left that could be used."""
     fields = Fields(document)
-    warnings: list[str] = []
-    backends = _backends(fields, warnings)
+    backends, left_out = backends_of(document)
+    warnings = [f"backend {name} is disabled: {why}" for name, (_, why) in left_out.items() if why != _NOT_ENABLED]
     if not backends and not allow_empty_backends:
-        left_out = "".join(f"; {warning}" for warning in warnings)
-        remedy = "set a key in the environment, or a backend of its own; --allow-empty-backends starts without one"
-        raise ConfigError(f"no valid backend detected{left_out}", key=("backends",), remedy=remedy)
+        reasons = "".join(f"; {warning}" for warning in warnings)
+        remedy = "set a key in the environment, or a backend of your own; --allow-empty-backends starts without one"
+        raise ConfigError(f"no valid backend detected{reasons}", key=("backends",), remedy=remedy)
     templates = fields.section("prompt_templates")
     budget = fields.section("budget", {})
     return Settings(
@@ -155,34 +156,44 @@ def usable_backends(document: Mapping[str, Any]) -> list[str]:
 
     :raises ConfigError: a key is missing or wrong.
     """
-    return list(_backends(Fields(document), []))
+    return list(backends_of(document)[0])
 
 
-def _backends(fields: Fields, warnings: list[str]) -> dict[str, Backend]:
+def backends_of(document: Mapping[str, Any]) -> tuple[dict[str, Backend], dict[str, tuple[str, str]]]:
+    """The backends that can be used, in the order of the file, and provider and reason for each that cannot.
+
+    :raises ConfigError: a key is missing or wrong.
+    """
     found: dict[str, Backend] = {}
-    for name, section in fields.sections("backends").items():
+    left_out: dict[str, tuple[str, str]] = {}
+    for name, section in Fields(document).sections("backends").items():
         if not section.boolean("enabled", True):
+            left_out[name] = section.text("provider", ""), _NOT_ENABLED
             continue
-        backend = _backend(name, section, warnings)
-        if backend is not None:
+        backend, why = _backend(name, section)
+        if why:
+            left_out[name] = backend.provider, why
+        else:
             found[name] = backend
-    return found
+    return found, left_out
 
 
-def _backend(name: str, section: Fields, warnings: list[str]) -> Backend | None:
-    """The backend; None with a warning if it has no key or no model."""
+def _backend(name: str, section: Fields) -> tuple[Backend, str]:
+    """The backend, and why it cannot be used."""
     provider = section.text("provider", choices=PROVIDERS)
     is_remote = provider in _REMOTE
     host = section.text("host") if is_remote else section.text("host", "")
     if is_remote and not host.startswith(("http://", "https://")):
         raise section.error("host", "must begin with http:// or https://")
+    key, why = _key(section) if is_remote else ("", "")
+    models = _models(section, provider)
     retry = section.section("retry", {})
     backend = Backend(
         name=name,
         provider=provider,
         host=host.rstrip("/"),
-        key=_key(name, section, warnings) if is_remote else "",
-        models=_models(section, provider),
+        key=key,
+        models=models,
         weight=section.number("weight", None, low=0, high=limits.LLM_WEIGHT),
         timeout_seconds=section.number("timeout_seconds", limits.LLM_CALL_SECONDS, low=0.01, high=86400),
         queue_seconds=section.number("queue_seconds", limits.LLM_QUEUE_SECONDS, high=86400),
@@ -194,20 +205,14 @@ def _backend(name: str, section: Fields, warnings: list[str]) -> Backend | None:
         ),
         file=section.text("file") if provider == "mock" else "",
     )
-    if not backend.models:
-        warnings.append(f"backend {name} is disabled: it has no models")
-        return None
-    if is_remote and not backend.key:
-        if not any(warning.startswith(f"backend {name} is disabled") for warning in warnings):
-            warnings.append(f"backend {name} is disabled: its key is empty")
-        return None
-    return backend
+    return backend, why if models else "it has no models"
 
 
-def _key(name: str, section: Fields, warnings: list[str]) -> str:
-    """The API key, which may come from a file; empty, with a warning, if that cannot be read."""
+def _key(section: Fields) -> tuple[str, str]:
+    """The API key, which may come from a file, and why there is none."""
     if "key_file" not in section:
-        return section.text("key").strip()
+        key = section.text("key").strip()
+        return key, "" if key else "its key is empty"
     if "key" in section and section.text("key"):
         raise section.error("key_file", "stands beside key; only one of the two is allowed")
     path = Path(section.text("key_file")).expanduser()
@@ -215,13 +220,13 @@ def _key(name: str, section: Fields, warnings: list[str]) -> str:
         with path.open("rb") as file:
             data = file.read(limits.KEY_FILE_BYTES + 1)
         if len(data) > limits.KEY_FILE_BYTES:
-            raise OSError(0, f"more than {limits.KEY_FILE_BYTES} bytes")
-        return data.decode("ascii").strip()
+            return "", f"the key file {path} has more than {limits.KEY_FILE_BYTES} bytes"
+        key = data.decode("ascii").strip()
     except OSError as error:
-        warnings.append(f"backend {name} is disabled: the key file {path}: {error.strerror}")
+        return "", f"the key file {path}: {error.strerror}"
     except UnicodeDecodeError:
-        warnings.append(f"backend {name} is disabled: the key file {path} is not ASCII text")
-    return ""
+        return "", f"the key file {path} is not ASCII text"
+    return key, "" if key else f"the key file {path} is empty"
 
 
 def _models(section: Fields, provider: str) -> dict[str, Model]:

@@ -47,10 +47,11 @@ def gen_of(cost: float, gen_per_cost: float) -> int:
 
 @dataclass
 class Purse:
-    """What one session has spent."""
+    """What one run has spent, with all of its sessions: executors open more than one when VMs wait at the same time."""
 
     spent: float = 0.0
     reserved: float = 0.0
+    sessions: int = 0
 
 
 class Treasury:
@@ -61,6 +62,19 @@ class Treasury:
         self._day = ""
         self._spent = 0.0
         self._reserved = 0.0
+        self._purses: dict[str, Purse] = {}
+
+    def purse(self, cookie: str) -> Purse:
+        """That of the run with this cookie, until as many sessions have given it back as have got it."""
+        purse = self._purses.setdefault(cookie, Purse())
+        purse.sessions += 1
+        return purse
+
+    def give_back(self, cookie: str) -> None:
+        purse = self._purses[cookie]
+        purse.sessions -= 1
+        if not purse.sessions:
+            del self._purses[cookie]
 
     def start(self) -> None:
         """:raises ConfigError: the file cannot be read: money would be spent that may be spent already."""

@@ -22,7 +22,8 @@ class Admission:
     @classmethod
     def of(cls, extra_tld: Iterable[str], always_allow_hosts: Iterable[str]) -> Admission:
         """:raises ValueError: an entry is no host name; the text says which."""
-        extra = {form for tld in extra_tld for form in written_forms(tld)}
+        # An empty one, perhaps of an unset variable, would be that of names with a dot at their end.
+        extra = {form for tld in extra_tld for form in written_forms(tld)} - {""}
         return cls(root_zone() | extra, frozenset(map(host_of, always_allow_hosts)))
 
     def check_url(self, url: str) -> Url:

@@ -125,6 +125,7 @@ class Unreachable(OSError):
 
     def __init__(self, outcome: Outcome, text: str) -> None:
         super().__init__(text)
+        self.strerror = text  # aiohttp shows nothing else
         self.outcome = outcome
 
 

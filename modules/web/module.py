@@ -8,6 +8,7 @@ from typing import Any
 from pygenvm.executor.module_protocol.codec import Hello
 from pygenvm.modules import limits
 from pygenvm.modules.config import ConfigError
+from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.http import HttpClient, Response
 from pygenvm.modules.mocks import MockFileError, read_mock_file
 from pygenvm.modules.process import Setup
@@ -24,8 +25,6 @@ class WebModule:
 
     def __init__(self, setup: Setup, *, egress: Egress | None = None) -> None:
         self._settings = settings = read_settings(setup.document)
-        for value in setup.settings.signer_headers.values():
-            setup.secrets.add(value)
         try:
             self._mocks = read_mock_file(settings.mocks) if settings.mocks else None
         except MockFileError as error:
@@ -43,7 +42,7 @@ class WebModule:
             ScriptSettings.of(setup.settings, required=("Render", "Request")),
             globals_={
                 "__web": {
-                    "config": _shown_to_scripts(setup.document) | {"webdriver_host": self._rendering.host},
+                    "config": self._shown_to_scripts(setup.document),
                     "allowed_tld": dict.fromkeys(settings.admission.tlds, True),
                 }
             },
@@ -73,6 +72,13 @@ class WebModule:
     ) -> dict[str, str]:
         return await self._signer.sign(method, url, headers, body, context.host_data)
 
+    def _shown_to_scripts(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is configured, but what a client of this service must know to get in; hosts as in parsed URLs."""
+        return {key: value for key, value in document.items() if key != "path_token"} | {
+            "webdriver_host": self._rendering.host,
+            "always_allow_hosts": sorted(self._settings.admission.always_allow_hosts),
+        }
+
 
 class WebHttp(HttpClient):
     """What ``rs.request`` of a script asks: the rendering service as it is, everything else through the door."""
@@ -95,17 +101,21 @@ class WebHttp(HttpClient):
         body_max: int,
         redirects: int = limits.HTTP_REDIRECTS,
     ) -> Response:
-        if self._rendering.is_meant_by(url):
-            url = await self._rendering.real_url(url)
-            client, seconds, redirects = self._plain, min(seconds, self._settings.render_seconds), 0
-        else:
-            client, seconds = self._fetch, min(seconds, self._settings.fetch_seconds)
         body_max = min(body_max, self._settings.response_bytes_max)
-        return await client.request(
-            method, url, headers=headers, body=body, seconds=seconds, body_max=body_max, redirects=redirects
-        )
-
-
-def _shown_to_scripts(document: Mapping[str, Any]) -> dict[str, Any]:
-    """All that is configured but what a client of this service must know to get in."""
-    return {key: value for key, value in document.items() if key != "path_token"}
+        if not self._rendering.is_meant_by(url):
+            seconds = min(seconds, self._settings.fetch_seconds)
+            return await self._fetch.request(
+                method, url, headers=headers, body=body, seconds=seconds, body_max=body_max, redirects=redirects
+            )
+        seconds = min(seconds, self._settings.render_seconds)
+        for is_last in (False, True):
+            real_url = await self._rendering.real_url(url)
+            try:
+                return await self._plain.request(
+                    method, real_url, headers=headers, body=body, seconds=seconds, body_max=body_max, redirects=0
+                )
+            except ModuleError:
+                # Our own one has died, perhaps before it heard of this page; there is another one at once.
+                if is_last or not await self._rendering.has_ended():
+                    raise
+        raise AssertionError

@@ -11,8 +11,6 @@ import contextlib
 import json
 import os
 import secrets
-import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -51,8 +49,6 @@ class Rendering:
         self._log = log
         self._command = command or interpreter.command("pygenvm.modules.cli", "webdriver")
         self._process: asyncio.subprocess.Process | None = None
-        self._remarks: deque[str] = deque(maxlen=20)
-        self._listener: asyncio.Task[None] | None = None
         self._url = ""
         self._failed_until = 0.0
         self._failure = ""
@@ -72,6 +68,15 @@ class Rendering:
         :raises ModuleError: ``SENDING_REQUEST``: it does not start.
         """
         return url if self._configured else await self._running() + url.removeprefix(OWN_HOST)
+
+    async def has_ended(self) -> bool:
+        """Whether our own one is gone, just now or before."""
+        process = self._process
+        if process is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), limits.WEBDRIVER_NOTICE_SECONDS)
+        return process.returncode is not None
 
     async def check(self) -> None:
         """Whether the configured one answers at all.
@@ -112,14 +117,12 @@ class Rendering:
         token = secrets.token_urlsafe(24)
         self._log.secrets.add(token)
         document = self._options | {"bind_address": "127.0.0.1:0", "path_token": token}
-        self._remarks.clear()
         ready, theirs = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 *("--config", "-", "--ready-fd", str(theirs), "--die-with-parent"),
                 stdin=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs,),
                 # A signal for the terminal's foreground is ours to pass on.
                 start_new_session=True,
@@ -129,32 +132,18 @@ class Rendering:
             raise _NotStarted(str(error)) from error
         finally:
             os.close(theirs)
-        self._listener = asyncio.create_task(self._pass_on(self._process))
         try:
             async with asyncio.timeout(limits.WEBDRIVER_START_SECONDS):
-                word, _ = await asyncio.gather(_all_of(ready), _tell(self._process, json.dumps(document).encode()))
+                word, _ = await asyncio.gather(_line_of(ready), _tell(self._process, json.dumps(document).encode()))
                 self._url = f"{_address(word)}/{token}"
         except TimeoutError:
             raise _NotStarted(f"it was not ready within {limits.WEBDRIVER_START_SECONDS:g} s") from None
-        except ValueError:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 1)
-                await asyncio.wait_for(self._listener, 1)
-            status = f"it ended with status {self._process.returncode}"
-            raise _NotStarted("\n".join(self._remarks) or status) from None
+        except ValueError as error:
+            raise _NotStarted(str(error)) from None
         self._log.info("rendering service started", pid=self._process.pid)
 
-    async def _pass_on(self, process: asyncio.subprocess.Process) -> None:
-        """What it says on stderr goes to ours; the last lines are kept, they tell why it ended."""
-        assert process.stderr is not None
-        with contextlib.suppress(ValueError):  # a line without an end
-            async for line in process.stderr:
-                self._remarks.append(line.decode("utf-8", "replace").rstrip())
-                sys.stderr.write(self._remarks[-1] + "\n")
-
     async def _end(self) -> None:
-        process, listener = self._process, self._listener
-        self._process, self._listener, self._url = None, None, ""
+        process, self._process, self._url = self._process, None, ""
         if process is not None:
             for end, seconds in ((process.terminate, limits.WEBDRIVER_STOP_SECONDS), (process.kill, 1.0)):
                 with contextlib.suppress(ProcessLookupError):
@@ -162,8 +151,6 @@ class Rendering:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), seconds)
                     break
-        if listener is not None:
-            listener.cancel()
 
 
 class _NotStarted(Exception):
@@ -174,15 +161,15 @@ def _failed(why: str) -> ModuleError:
     return ModuleError("SENDING_REQUEST", ctx={"rust_error": f"the rendering service does not start: {why}"})
 
 
-async def _all_of(descriptor: int) -> bytes:
-    """What comes from a pipe until it is closed at the other end."""
+async def _line_of(descriptor: int) -> bytes:
+    """The first line that comes from a pipe; less if it is closed at the other end."""
     reader = asyncio.StreamReader(limit=1 << 16)
     pipe = os.fdopen(descriptor, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     try:
-        return await reader.read()
+        return await reader.readline()
     finally:
         transport.close()
 
@@ -198,10 +185,10 @@ async def _tell(process: asyncio.subprocess.Process, data: bytes) -> None:
 def _address(word: bytes) -> str:
     """The address in ``{"listening": address}``, without a path.
 
-    :raises ValueError: it says something else.
+    :raises ValueError: there is ``{"error": text}``, which the exception says too, or anything else.
     """
-    value = json.loads(word)
-    if not isinstance(value, dict) or not isinstance(value.get("listening"), str):
-        raise ValueError("not listening")
-    url = parse_url(value["listening"])
+    told = json.loads(word or b'{"error": "it has ended without a word"}')
+    if "listening" not in told:
+        raise ValueError(str(told.get("error")))
+    url = parse_url(told["listening"])
     return f"{url.scheme}://{url.authority}"

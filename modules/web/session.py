@@ -60,11 +60,13 @@ class WebSession:
     def _refuse_webdriver(self, url: str) -> None:
         """The rendering service is asked unfiltered, so contracts must not name it, wherever it is."""
         host = self._settings.webdriver_host
+        if not host:
+            return
         try:
             parsed = parse_url(url)
         except ValueError:
             return
-        if host and parsed.origin == parse_url(host).origin:
+        if parsed.origin == parse_url(host).origin:
             raise forbidden(parsed.host, url)
 
     async def _mocked(self, request: Request) -> dict[str, Any] | None:

@@ -41,8 +41,9 @@ def read_settings(document: Mapping[str, Any]) -> Settings:
         if parsed is None or parsed.scheme not in ("http", "https") or parsed.query is not None:
             remedy = "write http://HOST:PORT; leave it empty to have pages rendered by a service of its own"
             raise fields.error("webdriver_host", "is no URL of a rendering service", remedy=remedy)
+    tlds, hosts = fields.texts("extra_tld", []), fields.texts("always_allow_hosts", [])
     try:
-        admission = Admission.of(fields.texts("extra_tld", []), fields.texts("always_allow_hosts", []))
+        admission = Admission.of(tlds, hosts)
     except ValueError as error:
         remedy = "write names or addresses alone, without scheme, port or path"
         raise fields.error("always_allow_hosts", str(error), remedy=remedy) from None

@@ -17,15 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Playwright, async_playwright
-from playwright.async_api import Error as PlaywrightError
-
 from pygenvm.modules import limits
 from pygenvm.modules.log import Logger
 from pygenvm.modules.webdriver import processes
-from pygenvm.modules.webdriver.locate import find_browser
+from pygenvm.modules.webdriver.locate import BrowserMissing, find_browser
 from pygenvm.modules.webdriver.proxy import PROXY_IP, ClosedDoor, Door, RenderProxy, loopback_listener
 from pygenvm.modules.webdriver.settings import Settings
+
+try:
+    from playwright.async_api import Browser, BrowserContext, Playwright, async_playwright
+    from playwright.async_api import Error as PlaywrightError
+except ImportError as error:
+    raise BrowserMissing(
+        f"pages are rendered with Playwright; this installs it: {sys.executable} -m pip install 'pygenvm[webdriver]'"
+    ) from error
 
 LOG_TARGET = "genvm_modules::webdriver"
 
@@ -35,6 +40,13 @@ HEIGHT: Final = 540
 _LAUNCHER: Final = Path(__file__).parent / "launcher.py"
 #: First of the ports in the browser's network namespace, where all are free.
 _FIRST_PORT: Final = 20000
+#: Asks a server on a loopback address for the page's own address, by UDP.
+_DATAGRAM_PAGE: Final = """<script>
+const connection = new RTCPeerConnection({iceServers: [{urls: "stun:127.0.0.1:%d"}]});
+connection.createDataChannel("x");
+connection.createOffer().then(offer => connection.setLocalDescription(offer));
+</script>"""
+_DATAGRAM_SECONDS: Final = 1.0
 #: What of our environment the browser gets: no keys.
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH", "XDG_DATA_DIRS")
 
@@ -99,6 +111,8 @@ class Chromium:
         self._namespace = await self._has_namespaces()
         async with self._lock:
             self._instances.append(await self._launch())
+        if not self._namespace:
+            await self._check_datagrams()
         self._watch = asyncio.create_task(self._watch_memory())
         self._log.info(
             "browser started",
@@ -257,8 +271,10 @@ class Chromium:
             else:
                 own_listener = loopback_listener()
                 own_ip, own_port = own_listener.getsockname()
+            script = self._launch_script(choices)
+            stack.callback(script.unlink)
             browser = await playwright.chromium.launch(
-                executable_path=self._launch_script(choices),
+                executable_path=script,
                 args=self._arguments(own_ip),
                 chromium_sandbox=self._sandbox,
                 env=self._environment(),
@@ -288,8 +304,9 @@ class Chromium:
         return [
             # Names are the proxy's business: `.local` would be asked for by multicast, all others by DNS.
             f"--host-resolver-rules=MAP *.local 0.0.0.0 , MAP * ~NOTFOUND , EXCLUDE {proxy_ip}",
-            # WebRTC sends UDP beside any proxy.
+            # WebRTC sends UDP beside any proxy. The name of the switch depends on the version; see `_check_datagrams`.
             "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+            "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
             "--disable-quic",
             "--dns-prefetch-disable",
             "--disable-domain-reliability",
@@ -325,6 +342,30 @@ class Chromium:
             raise BrowserFailure(f"the browser gets no network namespace of its own: {text}")
         self._log.info("no network namespace for the browser; the proxy and its flags are what holds it", error=text)
         return False
+
+    async def _check_datagrams(self) -> None:
+        """Whether this version of the browser keeps to the proxy where it would use UDP; a namespace makes it.
+
+        :raises BrowserFailure: it does not.
+        """
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            ear.bind(("127.0.0.1", 0))
+            ear.setblocking(False)
+            page = _DATAGRAM_PAGE % ear.getsockname()[1]
+            async with self.place(ClosedDoor(), only_page=page.encode()) as place:
+                try:
+                    tab = await place.context.new_page()
+                    await tab.goto("http://check.invalid/", timeout=limits.RENDER_CONTEXT_SECONDS * 1000)
+                    async with asyncio.timeout(_DATAGRAM_SECONDS):
+                        await asyncio.get_running_loop().sock_recv(ear, 1)
+                except TimeoutError:
+                    return
+                except PlaywrightError as error:
+                    raise BrowserFailure(f"the browser shows no page: {first_line(error)}") from error
+        raise BrowserFailure(
+            f"{self._program} sends datagrams past its proxy, so pages could reach private networks; "
+            "use another version, or run the service where it may make network namespaces"
+        )
 
     # --- the driver ---
 

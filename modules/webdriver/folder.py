@@ -18,9 +18,11 @@ _YOUNG_SECONDS = 60
 class PrivateFolder:
     """Made by the constructor; gone after :meth:`close`, or when the next service starts after one was killed."""
 
-    def __init__(self) -> None:
-        _remove_left_behind()
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    def __init__(self, parent: Path | None = None) -> None:
+        """``parent``: where it is made and others are looked for, if not in the system's folder for such things."""
+        parent = parent or Path(tempfile.gettempdir())
+        _remove_left_behind(parent)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -29,8 +31,8 @@ class PrivateFolder:
         os.close(self._lock)
 
 
-def _remove_left_behind() -> None:
-    for path in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
+def _remove_left_behind(parent: Path) -> None:
+    for path in parent.glob(_PREFIX + "*"):
         with contextlib.suppress(OSError):
             info = path.lstat()
             if info.st_uid == os.getuid() and path.is_dir() and not path.is_symlink() and not _is_used(path, info):

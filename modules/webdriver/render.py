@@ -76,6 +76,8 @@ _NET_ERRORS: Final = (
     (re.compile(r"ERR_INTERNET_DISCONNECTED"), "offline"),
 )
 _NET_ERROR: Final = re.compile(r"net::(ERR_\w+)")
+#: Until the end of a browser or a page is known at the latest, after its tasks have failed for it.
+_CRASH_SECONDS: Final = 0.3
 #: Statuses of answers that leave the browser without a page to show.
 _BODILESS: Final = {204, 205}
 
@@ -95,31 +97,33 @@ async def render(place: Place, request: RenderRequest) -> Rendered:
     page.on("crash", lambda _: crashed.set())
     popups = _PopupCloser(place)
     work = asyncio.create_task(_Visit(place, page, request).result())
-    ends = {name: asyncio.create_task(event.wait()) for name, event in
-            (("too-large", place.proxy.ended_early), ("died", place.died), ("crashed", crashed))}  # fmt: skip
+    events = {"too-large": place.proxy.ended_early, "died": place.died, "crashed": crashed}
+    ends = {name: asyncio.create_task(event.wait()) for name, event in events.items()}
     try:
         await asyncio.wait([work, *ends.values()], timeout=request.seconds, return_when=asyncio.FIRST_COMPLETED)
         if not place.died.is_set() and not place.proxy.ended_early.is_set() and not crashed.is_set():
             if not work.done():
                 return failed("timeout")
             with contextlib.suppress(PlaywrightError):
-                return work.result()
-            # The pages of a browser end a moment before the browser is known to have ended.
-            await asyncio.wait([ends["died"], ends["crashed"]], timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+                if work.result().cause != "other":
+                    return work.result()
+            # What is at work ends a moment before it is known why.
+            await asyncio.wait(
+                [ends["died"], ends["crashed"]], timeout=_CRASH_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
         if place.died.is_set():
             raise BrowserDied
         if place.proxy.ended_early.is_set():
             return failed("too-large")
-        return failed("crashed") if crashed.is_set() else failed("other", _described(work.exception()))
+        if crashed.is_set():
+            return failed("crashed")
+        error = work.exception()
+        return work.result() if error is None else failed("other", f"Reading failed: {first_line(error)}")
     finally:
         tasks = [work, *ends.values(), *popups.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _described(error: BaseException | None) -> str:
-    return f"Reading failed: {first_line(error)}" if error else ""
 
 
 async def _new_page(place: Place) -> Page:
@@ -165,7 +169,7 @@ class _Visit:
         opened = await self._open()
         if isinstance(opened, Rendered):
             return opened
-        if self._request.wait_seconds and (200 <= opened < 300 or opened == 304):
+        if self._left() is None and self._request.wait_seconds and (200 <= opened < 300 or opened == 304):
             await asyncio.sleep(self._request.wait_seconds)
         return await self._read(opened)
 
@@ -193,9 +197,6 @@ class _Visit:
             return self._not_opened(error)
         if response is None:
             return failed("other")
-        mark = response.headers.get(self._place.proxy.mark)
-        if mark is not None:
-            return failed(mark)
         return response.status
 
     def _not_opened(self, error: PlaywrightError) -> Rendered:
@@ -243,9 +244,18 @@ class _Visit:
 
     # --- reading ---
 
+    def _left(self) -> Rendered | None:
+        """What to say instead of a page if that is not one of the web, or is the proxy's own by now."""
+        last = self._last_response
+        if last is not None and (mark := last.headers.get(self._place.proxy.mark)):
+            return failed(mark)
+        if self._page.url.startswith(("http://", "https://")):
+            return None
+        return failed(self._why()) if self._why() in _CAUSES else failed("other", "The page has left the web")
+
     async def _read(self, status: int) -> Rendered:
-        if not self._page.url.startswith(("http://", "https://")):
-            return failed("other", "The page has left the web")
+        if (left := self._left()) is not None:
+            return left
         session = await self._place.context.new_cdp_session(self._page)
         if self._request.mode == "screenshot":
             clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": 1}

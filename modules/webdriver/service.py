@@ -1,8 +1,7 @@
-"""``GET /render`` (spec modules/03 §10): the rendering service, and its command line."""
+"""``GET /render`` (spec modules/03 §10): the rendering service."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import math
 import time
@@ -199,7 +198,7 @@ class RenderingService:
     async def _answer_render(self, request: web.Request) -> web.Response:
         begun = time.monotonic()
         try:
-            wanted = self._wanted(request.query)
+            wanted = self.wanted(request.query)
         except BadQuery as error:
             return _error(400, str(error))
         try:
@@ -244,8 +243,10 @@ class RenderingService:
     async def _answer_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    def _wanted(self, query: Mapping[str, str]) -> RenderRequest:
-        """:raises BadQuery: it cannot be done."""
+    def wanted(self, query: Mapping[str, str]) -> RenderRequest:
+        """What a query asks for, within the bounds of the settings.
+
+        :raises BadQuery: it cannot be done."""
         url = query.get("url", "")
         if not url:
             raise BadQuery("Missing url parameter")
@@ -274,7 +275,7 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         number = math.nan
     if not number >= 0:
-        raise BadQuery(f"Invalid {name}. Must be a number that is not negative")
+        raise BadQuery(f"Invalid {name}. Must be a number, 0 or more")
     return number
 
 
@@ -339,21 +340,6 @@ class _Metrics:
     def loaded(self, size: int, refused: int) -> None:
         self._bytes.inc(size)
         self._refused.inc(refused)
-
-
-# --- made from a configuration ---
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command besides those that all services have."""
-    parser.add_argument("--port", type=int, help="listen on this port of 127.0.0.1; 0: any (default: 4444)")
-    parser.add_argument(
-        "--always-allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="pages may reach this host whatever its address is (repeatable)",
-    )
 
 
 def make(

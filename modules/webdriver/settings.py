@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pygenvm.modules import limits
-from pygenvm.modules.config import Fields
+from pygenvm.modules.config import Fields, path_token
 
 DEFAULT_FILE: Final = Path(__file__).parent / "default.yaml"
 DEFAULT_ADDRESS: Final = "127.0.0.1:4444"
@@ -52,7 +52,7 @@ def read_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     fields, default = Fields(document), Settings()
     return {
-        "path_token": fields.text("path_token", default.path_token),
+        "path_token": path_token(fields),
         "always_allow_hosts": tuple(fields.texts("always_allow_hosts", [])),
         "executable": fields.text("executable", default.executable),
         "sandbox": _choice(fields, "sandbox"),

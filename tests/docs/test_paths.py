@@ -2,7 +2,7 @@
 
 A path is what stands in backticks, or behind a link, and has a slash or the ending of a file. It is looked for from the
 root of the clone and from the document's folder; a star stands for anything. A test is a path, two colons and the name
-of a function in that file. A limit is a name in capitals of `executor/limits.py` or `localnet/limits.py`.
+of a function in that file. A limit is a name in capitals of the `limits.py` of a part.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pytest
 
 import pygenvm.executor.limits
 import pygenvm.localnet.limits
+import pygenvm.modules.limits
 from tests.support.paths import DOCS, ROOT
 
 DOCUMENTS = [
@@ -28,6 +29,8 @@ ELSEWHERE = frozenset(
     {
         *("ledger.py", "__init__.py", "contract/", "contract/__init__.py", "contracts/", "intelligent-contracts/"),
         *("runner.json", ".venv/bin/genvm"),
+        # Configurations of operators.
+        *("genvm-module-llm.yaml", "genvm-module-web.yaml"),
         *("build/", "registry/", "registry/keys.json", "latest.json", "sources/"),
     }
 )
@@ -38,7 +41,7 @@ _PATH = re.compile(r"(?:[\w.*-]+/)+(?:[\w.*-]+)?|[\w.*-]+\.(?:c|json|md|py|pyi|s
 _TEST = re.compile(r"((?:[\w.-]+/)+[\w.-]+\.py)::(\w+)")
 #: `EVENTS` is one too, so a name may be a single word.
 _LIMIT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
-_LIMITS = vars(pygenvm.executor.limits).keys() | vars(pygenvm.localnet.limits).keys()
+_LIMITS = {name for part in (pygenvm.executor, pygenvm.localnet, pygenvm.modules) for name in vars(part.limits)}
 
 
 def named(text: str) -> Iterator[str]:

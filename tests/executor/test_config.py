@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pygenvm.executor import config
 from pygenvm.executor.config import Config, ConfigError, cache_root, load_config
@@ -50,6 +52,33 @@ def test_shipped_file(root: Path) -> None:
     assert loaded.cache_dir.resolve() == root / "executor" / "v1" / ".cache"
     assert loaded.runners_dir.resolve() == root / "runners"
     assert loaded.registry_dir.resolve() == root / "executor" / "v1" / "data"
+
+
+def test_json_is_read_like_yaml_and_without_its_library(root: Path) -> None:
+    document = yaml.safe_load(SHIPPED)
+    assert load(root, json.dumps(document, indent=2)) == load(root, SHIPPED)
+    # What only looks like JSON is YAML.
+    flow = "{threads: 1, blocking_threads: 1, log_disable: ''}"
+    assert load(root, flow).threads == 1
+    with pytest.raises(ConfigError, match="repeated keys"):
+        load(root, '{"threads": 1, "threads": 2, "blocking_threads": 1, "log_disable": ""}')
+    path = root / "genvm.yaml"
+    path.write_text(json.dumps(document))
+    program = f"""
+import sys
+from pygenvm.executor.config import load_config
+assert load_config({str(path)!r}).threads == 2
+assert "yaml" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_modules_that_the_file_names(root: Path) -> None:
+    minimal = "threads: 1\nblocking_threads: 1\nlog_disable: ''\n"
+    assert load_config().modules_named == frozenset()
+    assert load(root, minimal).modules_named == frozenset()
+    assert load(root, minimal + "modules: {web: {address: 'ws://a:1'}, llm: {}}\n").modules_named == {"web"}
+    assert load(root, SHIPPED).modules_named == {"web", "llm"}
 
 
 def test_built_in(root: Path) -> None:

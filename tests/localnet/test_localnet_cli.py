@@ -463,11 +463,27 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
     [
         ("the executor cannot start: the folder of runners", "genvm runners build"),
         ("the executor cannot start: /x", "Correct"),
-        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "`mock_llm`"),
+        ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "leave the address out"),
         ("llm module at ws://x: Prompt: cannot connect: no WebSocket service answers: HTTP 404", "Correct the address"),
-        ("web module at ws://x: Render: connection lost: x", "log of the module"),
-        ("web module at ws://x: Render: module error: x", "log of the module"),
-        ("web module at ws://x: Render: no answer within 5 s", "log of the module"),
+        ("web module at ws://x: Render: connection lost: x", "log says more"),
+        ("web module at ws://x: Render: module error: x", "log says more"),
+        ("web module at ws://x: Render: no answer within 5 s", "log says more"),
+        ("llm module at ws://x: Prompt: module error: no language model is configured", "--mocks FILE"),
+        ("web module at ws://x: Render: module error: a/m.yaml: No web mock for WebRender https://x.com", "a/m.yaml."),
+        (
+            'web module at ws://x: Render: module error: ModuleError { causes: ["SENDING_REQUEST"], fatal: true, ctx:'
+            ' {"rust_error": Str("the rendering service does not start: no Chromium is installed to render pages with;'
+            ' this installs one: apt-get install -y chromium")} }',
+            "Install one: apt-get install -y chromium",
+        ),
+        ("llm module at ws://x: Prompt: module error: --llm-config: a.yaml:3: backends: x", "Correct what is wrong"),
+        ("web module at ws://x: Render: module error: the web module does not start: x", "log says more"),
+        ("web module at ws://x: Render: module error: the web module has ended during the request", "Call again"),
+        (
+            'llm module at ws://x: Prompt: module error: ModuleError { causes: ["NO_PROVIDER_FOR_PROMPT"], fatal: true,'
+            " ctx: {} }",
+            "genvm modules check",
+        ),
         ("web module at ws://x: Request: request of 5 bytes, at most 4 are sent", "Send less"),
         ("web module at ws://x: Render: not calldata: x", "protocol"),
         ("llm module: Prompt: data is a int", "protocol"),

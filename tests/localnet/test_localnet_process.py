@@ -205,7 +205,8 @@ sys.exit(main())
         [sys.executable, "-c", script, *words], env=environment, text=True, stderr=subprocess.PIPE
     ) as command:
         _wait_until(lambda: pid_file.exists() and pid_file.read_text() != "")
-        assert len(list(own_temporary_folder.iterdir())) == 1
+        # The socket of the run, and the configuration of its executor.
+        assert len(list(own_temporary_folder.iterdir())) == 2
         # Whoever starts a group of processes may tell all of it and its members.
         command.send_signal(number)
         command.send_signal(number)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
-from pygenvm.modules.http import HttpClient, redacted_url
+from pygenvm.modules.http import HttpClient
 from pygenvm.modules.llm.answers import checked_object, malformed, object_answer, text_answer, verdict
 from pygenvm.modules.llm.prompt import Format, Prompt
 from pygenvm.modules.llm.settings import Backend, Model
@@ -134,7 +134,7 @@ class HttpProvider:
             seconds=self._backend.timeout_seconds,
             body_max=limits.LLM_ANSWER_BYTES,
         )
-        ctx = {"url": redacted_url(response.url), "status": response.status, "headers": response.headers}
+        ctx = {"url": response.url, "status": response.status, "headers": response.headers}
         try:
             document = json.loads(response.body)
         except (ValueError, RecursionError) as error:

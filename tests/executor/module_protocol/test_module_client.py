@@ -347,6 +347,13 @@ def test_the_wait_for_a_service_that_does_not_read_is_bounded(monkeypatch: pytes
             client.ask(Request("Request", {"body": bytes(32 << 20)}), read_web_answer)
 
 
+def test_the_path_of_an_address_is_told_to_nobody() -> None:
+    client = ModuleClient("web", "ws://me:secret-1@127.0.0.1:9/secret-2", HELLO)
+    with pytest.raises(InternalErrorRaised, match=r"^web module at ws://127\.0\.0\.1:9: Render: cannot ") as failed:
+        client.ask(RENDER, read_web_answer)
+    assert "secret" not in str(failed.value)
+
+
 def test_a_service_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

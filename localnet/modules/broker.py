@@ -1,0 +1,158 @@
+"""Where the executors of a command find both services, before there is any service.
+
+A listening socket of its own for each service, on loopback, behind a path that nobody else knows. The first connection
+makes it a WebSocket server (the import alone takes longer than all else that a short command does). Its sessions are
+passed on, frame by frame, to what :class:`Source` opens for them; what goes wrong there is told to the executor as a
+``FatalError``, in words for the author of the contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from pygenvm.executor.module_protocol.codec import GET_STATS, FatalError, Ok, Request, encode_answer, encode_request
+from pygenvm.localnet import limits
+
+if TYPE_CHECKING:
+    from pygenvm.executor.module_protocol.client import ModuleName
+
+_STATISTICS = encode_request(Request(GET_STATS))
+_NO_STATISTICS = encode_answer(Ok({"scripting": {"requests_count": 0, "requests_time": 0}}))
+
+
+class Unavailable(Exception):
+    """There is nobody to answer; the text is for the author of a contract."""
+
+
+class Answering(Protocol):
+    """One session with whoever answers."""
+
+    async def ask(self, frame: bytes) -> bytes:
+        """The answer to a request, both as frames (:mod:`executor.module_protocol.codec`).
+
+        :raises Unavailable: it cannot answer any more.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """Opens sessions of one service, several at the same time."""
+
+    async def open(self, hello: bytes) -> Answering:
+        """:raises Unavailable: it is not possible."""
+        ...
+
+
+class Broker:
+    """Listens from the moment it is made. :meth:`start` and :meth:`close` belong to one event loop."""
+
+    def __init__(self, sources: Mapping[ModuleName, Source]) -> None:
+        """:raises OSError: there is no port left."""
+        self._doors = {name: _Door(source) for name, source in sources.items()}
+
+    @property
+    def addresses(self) -> dict[ModuleName, str]:
+        """``ws://…`` of each service. The path is a secret."""
+        return {name: door.address for name, door in self._doors.items()}
+
+    async def start(self) -> None:
+        """Connections that came before are served too."""
+        for door in self._doors.values():
+            door.watch()
+
+    async def close(self) -> None:
+        """Breaks off the sessions that there are."""
+        for door in self._doors.values():
+            await door.close()
+
+    async def __aenter__(self) -> Broker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Door:
+    """The listening socket of one service."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._token = secrets.token_urlsafe(limits.TOKEN_BYTES)
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=limits.MODULE_BACKLOG)
+        self._socket.setblocking(False)
+        self.address = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/{self._token}"
+        self._opening: asyncio.Task[None] | None = None
+        self._close = contextlib.AsyncExitStack()
+
+    def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def come() -> None:
+            loop.remove_reader(self._socket)
+            self._opening = loop.create_task(self._open())
+
+        loop.add_reader(self._socket, come)
+
+    async def _open(self) -> None:
+        from websockets.asyncio.server import ServerConnection
+
+        from pygenvm.modules.log import Logger
+        from pygenvm.modules.service import Conversation, Listener
+
+        async def converse(_: ServerConnection, hello: bytes) -> Conversation:
+            return _PassedOn(self._source, hello)
+
+        # Nobody reads a log of a command; what matters is told to the executor.
+        silent = Logger(fd=-1, level="error", disabled=("*",))
+        listener = Listener("127.0.0.1:0", converse, log=silent, path_token=self._token)
+        await listener.start(self._socket)
+        self._close.push_async_callback(listener.stop, 0.0)
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._opening is not None:
+            await asyncio.wait((self._opening,))
+        await self._close.aclose()
+        self._socket.close()
+
+
+class _PassedOn:
+    """A conversation whose other side is opened by its first request."""
+
+    def __init__(self, source: Source, hello: bytes) -> None:
+        self._source = source
+        self._hello = hello
+        self._answering: Answering | None = None
+        self._broken = ""
+
+    async def reply(self, frame: bytes) -> bytes:
+        if self._broken:
+            # Whatever the service knew of this session is gone.
+            return encode_answer(FatalError(self._broken))
+        if self._answering is None and frame == _STATISTICS:
+            return _NO_STATISTICS
+        try:
+            if self._answering is None:
+                self._answering = await self._source.open(self._hello)
+            return await self._answering.ask(frame)
+        except Unavailable as error:
+            self._broken = str(error)
+        except Exception as error:
+            # A bug of ours. A broken connection would tell nobody.
+            self._broken = f"{type(error).__name__}: {error}"
+        return encode_answer(FatalError(self._broken))
+
+    async def end(self, close_code: int | None) -> None:
+        if self._answering is not None:
+            await self._answering.close()

@@ -1,0 +1,103 @@
+"""Everything together: the services of a command, and the configuration that tells its executors of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pygenvm.executor.config import Config, ConfigError, load_config
+from pygenvm.localnet import background
+from pygenvm.localnet.modules.broker import Broker, Source
+
+if TYPE_CHECKING:
+    from pygenvm.executor.module_protocol.client import ModuleName
+
+#: In the order in which they are told of.
+NAMES: tuple[ModuleName, ...] = ("llm", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the author says of the services; whatever is left out is as it comes."""
+
+    mocks: Path | None = None
+    """A file that answers for both (:mod:`modules.mocks`)."""
+    configs: Mapping[ModuleName, Path | None] | None = None
+    """Their configuration files."""
+
+
+@contextlib.contextmanager
+def modules_of_author(
+    config_path: str | None = None,
+    choices: Choices = Choices(),
+    *,
+    on_start: Callable[[ModuleName], None] = lambda _: None,
+) -> Iterator[list[str]]:
+    """The global options for executors (spec executor/10) whose modules are the author's own.
+
+    A service whose address stands in the configuration of the executors is somebody else's affair, but for mocks.
+
+    :param config_path: the configuration of the executors that the author chose.
+    :param on_start: called when a service is being started, which takes a moment.
+    :raises BadRequest: one of the files cannot be used.
+    """
+    options = [f"--config={config_path}"] if config_path else []
+    try:
+        config = load_config(config_path)
+    except ConfigError:
+        # The executor says it.
+        yield options
+        return
+    sources = _sources(config, choices, on_start)
+    if not sources:
+        yield options
+        return
+    with contextlib.ExitStack() as stack:
+        broker = Broker(sources)
+        stack.callback(lambda: background.run(broker.close()))
+        background.run(broker.start())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-local-", ignore_cleanup_errors=True))
+        file = Path(folder, "genvm.yaml")
+        file.write_text(executor_config(config, broker.addresses))
+        yield [f"--config={file}"]
+
+
+def _sources(config: Config, choices: Choices, on_start: Callable[[ModuleName], None]) -> dict[ModuleName, Source]:
+    if choices.mocks:
+        from pygenvm.localnet.modules.mocked import MockFile
+
+        file = MockFile(choices.mocks)
+        return dict.fromkeys(NAMES, file)
+    from pygenvm.localnet.modules.processes import ModuleProcess, idle_seconds, own_folder
+    from pygenvm.localnet.modules.settings import read_settings
+
+    folder, idle, configs = own_folder(), idle_seconds(), choices.configs or {}
+    found: dict[ModuleName, Source] = {}
+    for name in NAMES:
+        path = configs.get(name)
+        if name not in config.modules_named or path:
+            settings = partial(read_settings, name, path)
+            found[name] = ModuleProcess(name, settings, folder=folder, idle=idle, on_start=on_start)
+    return found
+
+
+def executor_config(usual: Config, addresses: Mapping[ModuleName, str]) -> str:
+    """A configuration file for executors: the usual one with modules at other addresses. JSON is YAML."""
+    known = {"llm": usual.llm_address, "web": usual.web_address, **addresses}
+    document = {
+        "runners_dir": str(usual.runners_dir),
+        "registry_dir": str(usual.registry_dir),
+        "cache_dir": str(usual.cache_dir),
+        "modules": {name: {"address": address} for name, address in known.items()},
+        "threads": usual.threads,
+        "blocking_threads": usual.blocking_threads,
+        "log_level": usual.log_level,
+        "log_disable": ",".join(usual.log_disable),
+    }
+    return json.dumps(document, indent=2)

@@ -1,0 +1,1 @@
+"""Tests of scripts in Lua: real VMs in real processes."""

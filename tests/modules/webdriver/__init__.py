@@ -1,0 +1,1 @@
+"""Tests of :mod:`modules.webdriver` with a real Chromium and pages of their own."""
