@@ -56,7 +56,7 @@ document = schemathesis.openapi.from_dict(load_yaml("manager-api"), config=CONFI
 # The stream of /events has no end; the page's tests read it.
 @document.exclude(path="/events").parametrize()
 @settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,
@@ -99,3 +99,17 @@ def test_the_document_is_served(live: LiveManager) -> None:
 def test_nothing_but_the_files_of_the_page_is_served(live: LiveManager, name: str) -> None:
     for folder in ("page", "pages"):
         assert requests.get(f"{live.url}/{folder}/{name}", timeout=30).status_code == 404
+
+
+def test_numbers_and_times_beyond_all_bounds(live: LiveManager) -> None:
+    assert requests.get(f"{live.url}/genvm/{'9' * 5000}", timeout=30).status_code == 404
+    answer = requests.post(
+        f"{live.url}/contract/detect-version",
+        data=b"# code",
+        headers={"Deployment-Timestamp": "0001-01-01T00:00:00+05:00"},
+        timeout=30,
+    )
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "Deployment-Timestamp: not a time of the years 1 to 9999: '0001-01-01T00:00:00+05:00'"
+    }
