@@ -32,7 +32,7 @@ def waiting_run(number: int) -> Run:
 def end(run: Run, stdout: str = "executed with `Return(null)`\n", status: int = 0) -> Run:
     run.started_at = run.started_at or time.monotonic()
     run.ended_at = time.monotonic()
-    run.ended = Ended(status, stdout, "")
+    run.ended = Ended(status, stdout, "", run.ended_at)
     return run
 
 

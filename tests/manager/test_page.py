@@ -82,7 +82,7 @@ def watched(browser: Browser, live: LiveManager) -> Iterator[Watched]:
 
 
 def run(live: LiveManager, *words: str, sync: bool = False) -> int:
-    body = {
+    body: dict[str, Any] = {
         "major": 0,
         "message": {},
         "is_sync": sync,
@@ -352,7 +352,7 @@ def test_by_keyboard_alone(live: LiveManager, watched: Watched) -> None:
             page.keyboard.press("Space")
             expect(page.locator("#said")).to_have_text(f"Run {number} has been stopped.")
             # The button is gone; the place on the page is not.
-            page.wait_for_function("document.activeElement.id === 'runs'")
+            expect(page.locator("#runs")).to_be_focused()
     assert met[:7] == [
         "Skip to runs",
         "Skip to the log",
