@@ -54,6 +54,8 @@ MANIFEST_BYTES = 1 << 20
 MANIFEST_ENTRIES = 10_000
 #: ``genvm parse-version-pattern`` of an installed executor.
 PROBE_SECONDS = 20.0
+#: At a time.
+PROBES = 4
 PROBE_OUTPUT_BYTES = 4096
 
 # --- modules --------------------------------------------------------------------------------------
@@ -61,6 +63,10 @@ PROBE_OUTPUT_BYTES = 4096
 #: From the start of a module's process until it listens, and from SIGTERM until SIGKILL.
 MODULE_START_SECONDS = 30.0
 MODULE_STOP_SECONDS = 30.0
+#: A module that has said that it cannot start is left so long to end by itself.
+MODULE_END_SECONDS = 2.0
+#: What its answer of that is cut to.
+MODULE_ERROR_CHARS = 2000
 #: A module that ends by itself is started again, after a pause that doubles from the first to the second.
 MODULE_RESTART_SECONDS = 0.5
 MODULE_RESTART_SECONDS_MAX = 60.0

@@ -9,6 +9,7 @@ there: as the version that it says it is, and as ``vTEST`` where no folder of th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -132,6 +133,8 @@ class Executors:
         self.root = root
         self.own = own
         self.reroute = reroute
+        #: For asking executors about contracts: each holds one contract's code, and a processor.
+        self.probes = asyncio.Semaphore(limits.PROBES)
         self._manifest_path = manifest_path
         self.manifest = self._read()
 
