@@ -18,13 +18,13 @@ export class StackedPlot {
   }
 
   /**
-   * `rates`: Map of second → { kind: count }. Shows `bars` bars of `width` seconds each, the last of them with the second
-   * `now`; returns the top of the scale in events per second.
+   * `rates`: Map of second → { kind: count }. Shows `bars` bars of `width` seconds each, all of them over at the end of the
+   * second `latest`; returns the top of the scale in events per second.
    */
-  draw(rates, now, bars, width) {
+  draw(rates, latest, bars, width) {
     const columns = Array.from({ length: bars }, () => null);
     let highest = 0;
-    const last = Math.floor(now / width);
+    const last = Math.floor((latest + 1) / width) - 1;
     for (const [second, counts] of rates) {
       const index = bars - 1 - (last - Math.floor(second / width));
       if (index < 0 || index >= bars) continue;

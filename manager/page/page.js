@@ -350,7 +350,7 @@ function drawTiles() {
 
 function drawPlot() {
   const range = Number(find("plot-range").value);
-  // The second that goes on would look like a dip.
+  // What goes on would look like a dip.
   const last = Math.floor(now() / 1000) - 1;
   for (const second of rates.keys()) {
     if (second < last - RATE_SECONDS) rates.delete(second);
