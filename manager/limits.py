@@ -45,8 +45,13 @@ OUTPUT_TAIL_BYTES = 1 << 20
 #: Read at a time, and what is read at most of a pipe once its executor is gone (Linux has 64 KiB in one).
 PIPE_READ_BYTES = 64 << 10
 PIPE_BYTES = 1 << 20
-#: One line of an executor's log.
+#: Of the log of one run: what is passed on, each line counted with so many bytes more, and after it only the end.
+LOG_RUN_BYTES = 8 << 20
+LOG_LINE_COST = 200
+LOG_END_BYTES = 16 << 10
+#: One line of it, and what is read at a time: each line costs some time.
 LOG_LINE_BYTES = 64 << 10
+LOG_READ_BYTES = 8 << 10
 
 # --- versions -------------------------------------------------------------------------------------
 

@@ -133,7 +133,8 @@ async def _listen(runner: web.AppRunner, address: Address, tls: ssl.SSLContext |
             return str(address)
         await web.TCPSite(runner, address.host, address.port, ssl_context=tls, reuse_address=True).start()
     except OSError as error:
-        why = error.strerror or str(error)
+        # asyncio has texts of its own.
+        why = str(error) if error.errno is None else os.strerror(error.errno)
         remedy = "is another manager running? " if error.errno == errno.EADDRINUSE else ""
         remedy += "`--socket` chooses another path" if address.path is not None else "`--port` chooses another port"
         raise ServeError(f"cannot listen at {address}: {why}; {remedy}") from error

@@ -95,8 +95,9 @@ class _Streams:
 
     def open(self) -> None:
         """:raises OSError: there are too many open files."""
-        for take in (self._lines.feed, *(output.feed for output in self._outputs)):
-            self.pipes.append(Pipe(take))
+        self.pipes.append(Pipe(self._lines.feed, at_once=limits.LOG_READ_BYTES))
+        for output in self._outputs:
+            self.pipes.append(Pipe(output.feed))
 
     def finish(self) -> tuple[str, str]:
         """Once the executor is gone: all that it wrote to stdout and stderr."""

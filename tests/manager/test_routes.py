@@ -249,7 +249,7 @@ def test_bodies_that_are_no_json_objects(manager: ManagerProcess, path: str, bod
 
 
 WRONG: list[Any] = [None, 1, 1.5, True, "x", [], {}]
-MEMBERS = {
+MEMBERS: dict[str, list[type]] = {
     "major": [int],
     "message": [dict],
     "is_sync": [bool],
