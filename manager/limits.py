@@ -30,6 +30,8 @@ DEADLINE_GRACE_SECONDS = 5.0
 #: ``DELETE /genvm/{id}``: what it waits when it does not say, and at least: known clients ask for 20 ms right after
 #: the result, and count a run without its result line as failed.
 DELETE_WAIT_MS = 30_000
+#: Before it asks the executor to end, which has delivered its result, mostly, and is about to end by itself.
+DELETE_PATIENCE_SECONDS = 0.05
 DELETE_WAIT_MIN_MS = 1_000
 DELETE_WAIT_MAX_MS = 600_000
 #: How long after its end a run that nobody asked for is kept.
@@ -42,6 +44,8 @@ RECORDS_BYTES = 256 << 20
 #: Of each output stream: kept from its start and from its end.
 OUTPUT_HEAD_BYTES = 8 << 20
 OUTPUT_TAIL_BYTES = 1 << 20
+#: After its start, until what it writes is read as it comes.
+PIPE_WATCH_SECONDS = 0.05
 #: Read at a time, and what is read at most of a pipe once its executor is gone (Linux has 64 KiB in one).
 PIPE_READ_BYTES = 64 << 10
 PIPE_BYTES = 1 << 20

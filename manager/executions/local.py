@@ -92,15 +92,23 @@ class _Streams:
             Output(limits.OUTPUT_HEAD_BYTES, limits.OUTPUT_TAIL_BYTES) for _ in range(2 * job.capture_output)
         ]
         self.pipes: list[Pipe] = []
+        self._watch: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """:raises OSError: there are too many open files."""
         self.pipes.append(Pipe(self._lines.feed, at_once=limits.LOG_READ_BYTES))
         for output in self._outputs:
             self.pipes.append(Pipe(output.feed))
+        # Of a short run all is there when it has ended: nobody needs to wake up for each piece of it.
+        self._watch = asyncio.get_running_loop().call_later(limits.PIPE_WATCH_SECONDS, self._watch_all)
+
+    def _watch_all(self) -> None:
+        for pipe in self.pipes:
+            pipe.watch()
 
     def finish(self) -> tuple[str, str]:
         """Once the executor is gone: all that it wrote to stdout and stderr."""
+        self._stop_watching()
         for pipe in self.pipes:
             pipe.finish()
         self._lines.end()
@@ -108,8 +116,13 @@ class _Streams:
         return stdout, stderr
 
     def close(self) -> None:
+        self._stop_watching()
         for pipe in self.pipes:
             pipe.close()
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
 
 
 class _Running:

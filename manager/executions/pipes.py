@@ -11,7 +11,10 @@ from pygenvm.manager import limits
 
 
 class Pipe:
-    """Gives what is written into ``write_fd`` to ``take``. All methods belong to one event loop."""
+    """Gives what is written into ``write_fd`` to ``take``, from :meth:`watch` on; all of it at :meth:`finish`.
+
+    All methods belong to one event loop.
+    """
 
     def __init__(self, take: Callable[[bytes], None], *, at_once: int = limits.PIPE_READ_BYTES) -> None:
         """
@@ -21,9 +24,15 @@ class Pipe:
         self._take = take
         self._at_once = at_once
         self._loop = asyncio.get_running_loop()
+        self._watching = False
         self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
-        self._loop.add_reader(self._read_fd, self._read)
+
+    def watch(self) -> None:
+        """Read whenever there is something."""
+        if self._read_fd >= 0:
+            self._watching = True
+            self._loop.add_reader(self._read_fd, self._read)
 
     def close_write_end(self) -> None:
         """Ours, once the executor has its copy."""
@@ -44,8 +53,12 @@ class Pipe:
 
     def close(self) -> None:
         self.close_write_end()
+        self._close_read_end()
+
+    def _close_read_end(self) -> None:
         if self._read_fd >= 0:
-            self._loop.remove_reader(self._read_fd)
+            if self._watching:
+                self._loop.remove_reader(self._read_fd)
             os.close(self._read_fd)
             self._read_fd = -1
 
@@ -58,9 +71,7 @@ class Pipe:
         except OSError:
             data = b""
         if not data:
-            self._loop.remove_reader(self._read_fd)
-            os.close(self._read_fd)
-            self._read_fd = -1
+            self._close_read_end()
             return 0
         self._take(data)
         return len(data)

@@ -62,6 +62,7 @@ def test_a_handler_that_fails_does_not_stop_the_log() -> None:
 async def test_a_pipe_to_its_end() -> None:
     found = bytearray()
     pipe = Pipe(found.extend)
+    pipe.watch()
     # More than fits into a pipe.
     data = os.urandom(1 << 20)
     fd = os.dup(pipe.write_fd)
