@@ -44,6 +44,8 @@ RECORDS_BYTES = 256 << 20
 #: Of each output stream: kept from its start and from its end.
 OUTPUT_HEAD_BYTES = 8 << 20
 OUTPUT_TAIL_BYTES = 1 << 20
+#: After a change of the environment, until executors with the new one are made; others may follow at once.
+POOL_RENEWAL_SECONDS = 0.2
 #: After its start, until what it writes is read as it comes.
 PIPE_WATCH_SECONDS = 0.05
 #: Read at a time, and what is read at most of a pipe once its executor is gone (Linux has 64 KiB in one).

@@ -28,6 +28,7 @@ from pygenvm.manager.permits import Permits, default_total
 from pygenvm.manager.settings import Settings, is_loopback, read_token
 from pygenvm.manager.versions import Executors
 from pygenvm.modules.config import ConfigError
+from pygenvm.modules.process import allow_descriptors
 
 LOG_TARGET = "genvm_modules::manager"
 
@@ -70,6 +71,7 @@ async def serve(
     :raises ConfigError: the manifest, the token or the certificate cannot be used.
     :raises ServeError: it cannot listen.
     """
+    allow_descriptors()
     root = executable_dir().parent
     token = None if settings.token_file is None else read_token(settings.token_file)
     if token is not None:

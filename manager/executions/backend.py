@@ -117,5 +117,8 @@ class Backend(Protocol):
     async def start(self, job: Job) -> Execution:
         """:raises RequestError: it cannot be started."""
 
+    def environment_changed(self) -> None:
+        """What is started from now on has this process's variables as they are now."""
+
     async def close(self) -> None:
         """End whatever still runs, at once."""

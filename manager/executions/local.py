@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import time
+from collections import Counter
 
-from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PoolError
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
 from pygenvm.executor.spawn.output import Output
 from pygenvm.executor.spawn.pooled import start_pooled
@@ -28,44 +30,83 @@ class LocalExecutors:
         :param options: global options of this installation's own executor.
         """
         self._command = own_command(options)
+        self._idle = idle if SUPPORTED else 0
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
-        self._pool = ExecutorPool(self._command, idle=idle) if idle and SUPPORTED else None
+        self._pool = self._new_pool()
+        #: How many runs each pool has, the current one and those that are to be closed after their last run.
+        self._users: Counter[ExecutorPool | None] = Counter()
+        self._renewing: asyncio.TimerHandle | None = None
         self._running: set[_Running] = set()
+
+    def _new_pool(self) -> ExecutorPool | None:
+        return ExecutorPool(self._command, idle=self._idle) if self._idle else None
 
     def warm_up(self) -> None:
         """Starts the pool; does not wait for it."""
         if self._pool is not None:
-            with contextlib.suppress(Exception):
+            # Whatever is wrong is said to the first run.
+            with contextlib.suppress(PoolError):
                 self._pool.start()
 
+    def environment_changed(self) -> None:
+        # The template of a pool keeps the variables that it was started with. Nodes set several, one by one.
+        if self._idle and self._renewing is None:
+            self._renewing = asyncio.get_running_loop().call_later(limits.POOL_RENEWAL_SECONDS, self._renew)
+
+    def _renew(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+            self._renewing = None
+            old, self._pool = self._pool, self._new_pool()
+            self.warm_up()
+            self._users[old] += 1
+            self._leave(old)
+
+    def _leave(self, pool: ExecutorPool | None) -> None:
+        """A run of ``pool`` has ended; the last one closes it, if it is the current one no more."""
+        self._users[pool] -= 1
+        if not self._users[pool]:
+            del self._users[pool]
+            if pool is not None and pool is not self._pool:
+                asyncio.get_running_loop().run_in_executor(None, pool.close)
+
     async def start(self, job: Job) -> Execution:
+        self._renew()
+        arguments = job.arguments() if self._pool is not None and job.executor.own else None
+        pool = self._pool if arguments is not None else None
+        self._users[pool] += 1
         streams = _Streams(job)
         try:
             streams.open()
-            executor = await self._start(job, streams)
-        except OSError as error:
+            executor = await self._start(job, pool, arguments, streams)
+        except BaseException as error:
             streams.close()
-            raise RequestError(f"cannot start the executor: no pipe for its output: {error.strerror}") from error
-        except SpawnError as error:
-            streams.close()
-            raise RequestError(str(error)) from error
-        except BaseException:
-            streams.close()
+            self._leave(pool)
+            if isinstance(error, OSError):
+                why = f"cannot start the executor: no pipe for its output: {error.strerror}"
+                raise RequestError(why) from error
+            if isinstance(error, SpawnError):
+                raise RequestError(str(error)) from error
             raise
         running = _Running(executor, streams)
         self._running.add(running)
-        running.ended.add_done_callback(lambda _: self._running.discard(running))
+
+        def ended(_: object) -> None:
+            self._running.discard(running)
+            self._leave(pool)
+
+        running.ended.add_done_callback(ended)
         return running
 
-    async def _start(self, job: Job, streams: _Streams) -> StartedExecutor:
+    async def _start(
+        self, job: Job, pool: ExecutorPool | None, arguments: RunArguments | None, streams: _Streams
+    ) -> StartedExecutor:
         """:raises SpawnError: it cannot be started."""
         log, *captured = (pipe.write_fd for pipe in streams.pipes)
         stdout, stderr = captured or (self._nowhere, self._nowhere)
         try:
-            if self._pool is not None and job.executor.own:
-                arguments = job.arguments()
-                if arguments is not None:
-                    return await start_pooled(self._pool, arguments, stdout=stdout, stderr=stderr, log=log)
+            if pool is not None and arguments is not None:
+                return await start_pooled(pool, arguments, stdout=stdout, stderr=stderr, log=log)
             command = self._command if job.executor.own else job.executor.command
             return await start_process(command, job.words(), stdout=stdout, stderr=stderr, log=log)
         finally:
@@ -75,8 +116,11 @@ class LocalExecutors:
     async def close(self) -> None:
         for running in list(self._running):
             running.kill()
-        if self._pool is not None:
-            await asyncio.to_thread(self._pool.close)
+        if self._renewing is not None:
+            self._renewing.cancel()
+        for pool in {self._pool, *self._users}:
+            if pool is not None:
+                await asyncio.to_thread(pool.close)
         await asyncio.gather(*(running.ended for running in list(self._running)), return_exceptions=True)
         if self._nowhere >= 0:
             os.close(self._nowhere)

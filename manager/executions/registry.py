@@ -61,6 +61,10 @@ class Executions:
     def running(self) -> list[Run]:
         return list(self._running.values())
 
+    def environment_changed(self) -> None:
+        """This process's variables are others than before."""
+        self._backend.environment_changed()
+
     def next_id(self) -> tuple[int, str]:
         """An id, and the cookie that belongs to it: 1 and "2", 3 and "4", …"""
         self._number += 2

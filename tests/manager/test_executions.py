@@ -121,6 +121,9 @@ class _Slow:
             raise RequestError("no luck")
         return _Endless(self.killed)
 
+    def environment_changed(self) -> None:
+        """It has none."""
+
     async def close(self) -> None:
         self.go.set()
 

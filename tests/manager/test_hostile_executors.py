@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,23 @@ def test_probes_that_tell_nothing(tmp_path: Path, hostile: ManagerProcess, probe
         assert hostile.post("/contract/detect-version", b"x" * 200_000, **HEADER) == {"specified_major": 0}
     finally:
         file.write_text("echo v0.2.16")
+
+
+def test_a_few_probes_at_a_time(hostile: ManagerProcess) -> None:
+    folder = hostile.root / "executor" / "vTEST" / "bin"
+    file = folder / "probe"
+    file.write_text(
+        'mkdir "$here/now.$$"; ls "$here" | grep -c now >> "$here/seen"; sleep 0.1; rmdir "$here/now.$$"; echo v0.2.16'
+    )
+    try:
+        with ThreadPoolExecutor(12) as threads:
+            answers = threads.map(lambda _: hostile.post("/contract/detect-version", b"", **HEADER), range(12))
+            assert list(answers) == [{"specified_major": 0}] * 12
+    finally:
+        file.write_text("echo v0.2.16")
+    seen = [int(line) for line in (folder / "seen").read_text().split()]
+    assert len(seen) == 12
+    assert max(seen) <= limits.PROBES
 
 
 def test_programs_that_cannot_be_started(hostile: ManagerProcess) -> None:

@@ -118,6 +118,20 @@ async def test_too_many_who_wait_and_shutdown_are_refused() -> None:
         await permits.acquire(1)
 
 
+async def test_who_has_left_takes_no_place_of_those_who_wait() -> None:
+    permits = Permits(2, waiting_max=2)
+    held = await permits.acquire(2)
+    for _ in range(10):
+        waiting = asyncio.create_task(permits.acquire(2))
+        await settle()
+        assert permits.waiting == 1
+        waiting.cancel()
+        await settle()
+        assert permits.waiting == 0
+    held.release()
+    assert permits.used == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_nothing_is_lost_whatever_happens(seed: int) -> None:
     """Random comings, goings and sizes: those who wait are served in order, and all is back at the end."""

@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor.module_protocol.codec import Ok
 from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.runner.contract_file import read_contract
 from pygenvm.runners.registry import BuiltRunners
 from tests.manager.process import HEADER, ManagerProcess, alive, manager_process, run_body
-from tests.support.execution import LATE, config_file
+from tests.support.execution import LATE, NO_MODULE, config_file
 from tests.support.hosts import CONTRACT, InMemoryHost, serving
 from tests.support.machine import Script, machine
-from tests.support.module_server import ModuleServer
+from tests.support.module_server import ModuleServer, answering, serving_module
 from tests.support.paths import EXAMPLES
 from tests.support.running import ROOT, WatchedHost, until
 
@@ -337,6 +338,35 @@ def test_a_killed_pool_is_replaced(manager: ManagerProcess) -> None:
         assert node.wait()
         manager.part(run)
     assert isinstance(host.outcome, Return)
+
+
+def test_executors_have_the_variables_that_were_set(tmp_path: Path) -> None:
+    """Also those of the pool; runs that are under way go on."""
+    config = config_file(tmp_path, modules={"web": {"address": "${ENV[WEB_ADDRESS]}"}, "llm": {"address": NO_MODULE}})
+    script = Script().nondet(Script().gl_call({"WebRender": {"mode": "text", "url": "http://a"}}))
+    with (
+        serving_module(answering(Ok({"text": "page"}))) as module,
+        manager_process(
+            tmp_path, config={"executor_config": str(config)}, environment={"WEB_ADDRESS": NO_MODULE}
+        ) as manager,
+        serving(under_way := host_of(ENDLESS)) as other,
+    ):
+        run = manager.start(other.address)
+        under_way.reached(HostMethod.STORAGE_WRITE)
+        manager.post("/env", {"key": "WEB_ADDRESS", "value": module.address})
+        manager.post("/env", {"key": "ANOTHER", "value": "x"})
+        with serving(host := host_of(script)) as node:
+            asking = manager.start(node.address)
+            assert node.wait()
+            manager.part(asking)
+        assert [request.name for request in module.requests] == ["Render"]
+        assert isinstance(host.outcome, Return)
+        assert manager.status_of(run) is None
+        manager.part(run)
+        assert under_way.outcome == VMError("timeout")
+        # The old template is gone, with its idle executors.
+        until(lambda: len(manager.descendants()) == 3, "two pools are there")
+        assert manager.end() == 0
 
 
 # --- waiting for permits --------------------------------------------------------------------------
