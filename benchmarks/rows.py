@@ -13,6 +13,7 @@ from typing import Any
 import msgpack.fallback
 
 from benchmarks import contracts
+from benchmarks.manager import manager_http, manager_run, manager_throughput
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
 from benchmarks.rendering import render
@@ -405,5 +406,8 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "web-request": (web_request, 100),
     "llm-prompt": (llm_prompt, 100),
     "render": (render, 6),
+    "manager": (manager_run, 60),
+    "manager-throughput": (manager_throughput, 7),
+    "manager-http": (manager_http, 25),
     "soak": (soak, 1),
 }

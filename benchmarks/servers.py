@@ -2,6 +2,7 @@
 
 * ``page SECONDS``: answers everything with the same page, after so long;
 * ``model SECONDS``: a language model behind the protocol of OpenAI, which takes so long;
+* ``json TEXT``: answers everything with that JSON document;
 * ``proxy URL``: as little as one can write with aiohttp that asks somebody else: the body of a POST goes to ``URL``, a
   GET is a GET there, each with a connection of its own or (with a POST) one that is kept, and the answer comes back.
 
@@ -11,6 +12,7 @@ Prints its port, and ends with its standard input.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,6 +44,15 @@ def _model(seconds: str) -> Handler:
     return handler
 
 
+def _json(text: str) -> Handler:
+    document = json.loads(text)
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response(document)
+
+    return handler
+
+
 def _proxy(url: str) -> Handler:
     sessions: dict[str, aiohttp.ClientSession] = {}
 
@@ -62,7 +73,7 @@ def _proxy(url: str) -> Handler:
     return handler
 
 
-_KINDS: dict[str, Callable[[str], Handler]] = {"page": _page, "model": _model, "proxy": _proxy}
+_KINDS: dict[str, Callable[[str], Handler]] = {"page": _page, "model": _model, "json": _json, "proxy": _proxy}
 
 
 async def _serve(kind: str, argument: str) -> None:

@@ -349,6 +349,26 @@ class Pool:
         status = await run.wait()
         return begun, run.pid, status, time.perf_counter()
 
+    def calls(self, nodes: Sequence[Node], count: int) -> float:
+        """Seconds for so many runs, one at a time against each node.
+
+        :raises BenchmarkError: one did not end with a Return.
+        """
+
+        async def work() -> float:
+            left = iter(range(count))
+            begun = time.perf_counter()
+
+            async def one_after_the_other(node: Node) -> None:
+                for _ in left:
+                    await self._call(node)
+                    node.report()
+
+            await asyncio.gather(*map(one_after_the_other, nodes))
+            return time.perf_counter() - begun
+
+        return self._loop.run(work())
+
     @property
     def template(self) -> int:
         """Process id of the template."""

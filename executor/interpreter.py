@@ -1,9 +1,10 @@
 """Processes that run modules of ours, in an interpreter that takes nothing from where it happens to be started.
 
 Run as a file by an isolated interpreter (``python -I``), which ignores the working directory, ``PYTHONPATH`` and the
-user's site: ``interpreter.py PATHS MODULE ARGUMENTS…`` calls ``main(ARGUMENTS)`` of the module. ``PATHS`` are the
-folders, joined by ``os.pathsep``, in which this package and what it needs were found by the process that started it;
-they come last, so nothing in them can take the place of the standard library.
+user's site: ``interpreter.py PATHS PROGRAM MODULE ARGUMENTS…`` calls ``main(ARGUMENTS)`` of the module. ``PATHS`` are
+the folders, joined by ``os.pathsep``, in which this package and what it needs were found by the process that started
+it; they come last, so nothing in them can take the place of the standard library. ``PROGRAM`` is the folder of that
+process's program: files that belong to it are found from there (:func:`executor.config.executable_dir`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def command(module: str, *arguments: str) -> list[str]:
     """The command line of a process that runs ``main(arguments)`` of ``module``, which returns its exit code."""
     # -I forgets PYTHONDONTWRITEBYTECODE.
     flags = ["-I", "-B"] if sys.dont_write_bytecode else ["-I"]
-    return [sys.executable, *flags, os.path.abspath(__file__), os.pathsep.join(_folders()), module, *arguments]
+    program = os.path.dirname(os.path.abspath(sys.argv[0]))
+    return [sys.executable, *flags, os.path.abspath(__file__), os.pathsep.join(_folders()), program, module, *arguments]
 
 
 @cache
@@ -37,8 +39,8 @@ def _folders() -> Sequence[str]:
 
 
 def _main() -> int:
-    paths, module, *arguments = sys.argv[1:]
-    sys.argv[:] = [module, *arguments]
+    paths, program, module, *arguments = sys.argv[1:]
+    sys.argv[:] = [os.path.join(program, module), *arguments]
     sys.path += [path for path in paths.split(os.pathsep) if path not in sys.path]
     from importlib import import_module
 

@@ -171,7 +171,10 @@ def _place(frame: FrameType) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(_plain(value, LOG_DEPTH_MAX), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(_plain(value, LOG_DEPTH_MAX))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def _plain(value: object, levels: int) -> Any:

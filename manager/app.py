@@ -21,8 +21,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOG_TARGET = "genvm_modules::manager"
 _MANAGER = web.AppKey("manager", Manager)
-#: Without a token: whether the process lives is no secret.
-_OPEN = frozenset({"/health/live"})
+#: Without a token: whether the process lives is no secret, and neither are the page's own files, which ask for it.
+_OPEN = frozenset({"/health/live", "/", "/docs", "/openapi.json"})
+_OPEN_FOLDERS = ("/page/", "/pages/")
 
 
 def make_app(manager: Manager, *, token: str | None = None, loopback: bool = True) -> web.Application:
@@ -75,10 +76,8 @@ def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Res
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return answer({"error": "web pages from elsewhere may not use the manager"}, 403)
-    if token is not None and request.path not in _OPEN:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip() or request.cookies.get(
-            "token", ""
-        )
+    if token is not None and request.path not in _OPEN and not request.path.startswith(_OPEN_FOLDERS):
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()):
             return web.Response(
                 body=b'{"error":"a bearer token is needed"}',

@@ -26,7 +26,8 @@ async def detect_major(executors: Executors, code: bytes, time: datetime) -> int
     :raises RequestError: there is no executor at that time.
     """
     greatest, executor = executors.probe(time)
-    match = _MAJOR.match(await _declared_version(executor.command, code))
+    async with executors.probes:
+        match = _MAJOR.match(await _declared_version(executor.command, code))
     return min(int(match[1]), greatest) if match else greatest
 
 
@@ -44,16 +45,25 @@ async def _declared_version(command: tuple[str, ...], code: bytes) -> bytes:
         )
     except OSError as error:
         raise RequestError(f"cannot start {command[0]}: {error.strerror}") from error
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         async with asyncio.timeout(limits.PROBE_SECONDS):
-            printed, _ = await process.communicate(code)
+            process.stdin.write(code)
+            # It may end without having read all.
+            with contextlib.suppress(ConnectionError):
+                await process.stdin.drain()
+            process.stdin.close()
+            # One that prints without end stands still, and is too slow then.
+            printed = await process.stdout.read(limits.PROBE_OUTPUT_BYTES)
+            status = await process.wait()
     except TimeoutError:
         return b""
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-    return printed[: limits.PROBE_OUTPUT_BYTES] if process.returncode == 0 else b""
+    return printed if status == 0 else b""
 
 
 def deploy_writes(code: bytes) -> list[tuple[bytes, bytes]]:

@@ -115,7 +115,7 @@ class Manager:
 
     def _run_changed(self, run: Run) -> None:
         self.metrics.run_changed(run)
-        self.feed.run_changed(run, self.status())
+        self.feed.run_changed(run)
         if run.state == "running":
             self.log.info("genvm started", genvm_id=run.id, cookie=run.cookie, executor=run.job.executor.name)
         elif run.ended is not None:

@@ -18,40 +18,43 @@ class TooManyWatchers(Exception):
 
 
 class Watcher:
-    """One client. What it does not read in time is dropped, and told by a ``lost`` event."""
+    """One client, and what has changed since it was told last: of each run only its latest state."""
 
     def __init__(self) -> None:
-        self._events: deque[bytes] = deque()
+        self._events: dict[object, bytes] = {}
         self._wake = asyncio.Event()
         self._lost = False
         self.closed = False
 
-    def put(self, event: bytes) -> None:
+    def put(self, key: object, event: bytes) -> None:
+        """``event`` takes the place of one with the same key that was not told yet."""
+        self._events.pop(key, None)
         if len(self._events) >= limits.WATCHER_EVENTS:
             self._events.clear()
             self._lost = True
-        self._events.append(event)
+        self._events[key] = event
         self._wake.set()
+
+    def forget(self) -> None:
+        """What has come until now is known."""
+        self._events.clear()
+        self._lost = False
 
     def close(self) -> None:
         self.closed = True
         self._wake.set()
 
-    async def next(self) -> bytes:
-        """What has come since, all in one piece; a heartbeat if nothing has for a while, nothing after the end."""
-        with_timeout = asyncio.timeout(limits.HEARTBEAT_SECONDS)
+    async def next(self) -> tuple[bytes, bool]:
+        """The events since the last call, nothing after a second without any; and whether there were too many."""
         try:
-            async with with_timeout:
+            async with asyncio.timeout(limits.WATCHER_LOOK_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
-            return b": still here\n\n"
+            return b"", False
         self._wake.clear()
-        events = b"".join(self._events)
-        self._events.clear()
-        if self._lost:
-            self._lost = False
-            return _event("lost", {}) + events
-        return events
+        events, lost = b"".join(self._events.values()), self._lost
+        self.forget()
+        return events, lost
 
 
 class Feed:
@@ -59,6 +62,8 @@ class Feed:
 
     def __init__(self) -> None:
         self.runs: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        #: How many runs ended in which second, by outcome.
+        self.rates: OrderedDict[int, dict[str, int]] = OrderedDict()
         self.log: deque[dict[str, Any]] = deque(maxlen=limits.RECENT_LOG_LINES)
         self._watchers: set[Watcher] = set()
         self._clock_offset = time.time() - time.monotonic()
@@ -78,7 +83,7 @@ class Feed:
     def watchers(self) -> int:
         return len(self._watchers)
 
-    def run_changed(self, run: Run, status: dict[str, Any]) -> None:
+    def run_changed(self, run: Run) -> None:
         shown = self._shown(run)
         self.runs[run.id] = shown
         self.runs.move_to_end(run.id)
@@ -86,25 +91,27 @@ class Feed:
             # Those that go on stay on the page, however old they are.
             oldest = next((number for number, one in self.runs.items() if one["state"] == "ended"), None)
             del self.runs[next(iter(self.runs)) if oldest is None else oldest]
-        self._tell("run", shown)
-        self._tell("status", status)
-
-    def status_changed(self, status: dict[str, Any]) -> None:
-        self._tell("status", status)
+        if shown["ended_at"] is not None:
+            counts = self.rates.setdefault(shown["ended_at"] // 1000, {})
+            counts[shown["outcome"]] = counts.get(shown["outcome"], 0) + 1
+            while len(self.rates) > limits.RATE_SECONDS:
+                self.rates.popitem(last=False)
+        self._tell(run.id, "run", shown)
 
     def logged(self, record: dict[str, Any]) -> None:
         self.log.append(record)
-        self._tell("log", record)
+        # Each is told, so its key is one of its own.
+        self._tell(object(), "log", record)
 
     def close(self) -> None:
         for watcher in self._watchers:
             watcher.close()
 
-    def _tell(self, name: str, value: dict[str, Any]) -> None:
+    def _tell(self, key: object, name: str, value: dict[str, Any]) -> None:
         if self._watchers:
-            event = _event(name, value)
+            told = event(name, value)
             for watcher in self._watchers:
-                watcher.put(event)
+                watcher.put(key, told)
 
     def _shown(self, run: Run) -> dict[str, Any]:
         def wall(moment: float | None) -> int | None:
@@ -127,5 +134,6 @@ class Feed:
         }
 
 
-def _event(name: str, value: dict[str, Any]) -> bytes:
+def event(name: str, value: dict[str, Any]) -> bytes:
+    """A server-sent event."""
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False, default=str)}\n\n".encode("utf-8", "replace")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pygenvm.executor.config import LOG_LEVELS
-from pygenvm.modules.log import Logger
+from pygenvm.modules.log import ABSENT, Logger
 
 #: What the page shows of a record's fields.
 _SHOWN_CHARACTERS = 500
@@ -41,7 +41,9 @@ class ManagerLog(Logger):
             fields = {**self._fields, **extras}
             fields.pop("genvm_id", None)
             shown = " ".join(
-                f"{name}={self.secrets.mask(str(value)[:_SHOWN_CHARACTERS])}" for name, value in fields.items()
+                f"{name}={self.secrets.mask(str(value)[:_SHOWN_CHARACTERS])}"
+                for name, value in fields.items()
+                if value not in (ABSENT, "")
             )
             record = {
                 "time": time.time_ns() // 1_000_000,

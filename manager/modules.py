@@ -54,6 +54,7 @@ class ModuleProcesses:
         self._options = list(options)
         self._modules: dict[ModuleName, _Module] = {}
         self._locks: dict[ModuleName, asyncio.Lock] = {name: asyncio.Lock() for name in MODULES}
+        self._starting: set[asyncio.Task[None]] = set()
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -82,8 +83,23 @@ class ModuleProcesses:
     async def start(self, name: ModuleName, config: Mapping[str, Any] | None, *, allow_empty: bool) -> None:
         """Returns when the module listens. None as ``config``: the file that belongs to the program.
 
+        Being cancelled does not stop what has begun: nodes ask again until the module runs.
+
         :raises RequestError: it runs already, or does not come to listen.
         """
+        starting = asyncio.create_task(self._start(name, config, allow_empty=allow_empty))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled():
+                raise RequestError("the manager is shutting down") from None
+            # Nobody may be left who hears of a failure.
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise
+
+    async def _start(self, name: ModuleName, config: Mapping[str, Any] | None, *, allow_empty: bool) -> None:
         async with self._locks[name]:
             if name in self._modules:
                 raise RequestError("module_already_running")
@@ -92,16 +108,16 @@ class ModuleProcesses:
             module = self._modules[name] = _Module(text, (name, *self._options, *words))
             module.keeper = asyncio.create_task(self._keep(name, module))
             try:
-                await asyncio.wait_for(asyncio.shield(module.first), limits.MODULE_START_SECONDS)
-            except BaseException as error:
+                await asyncio.shield(module.first)
+            except BaseException:
                 await self._end(name, module)
-                if isinstance(error, TimeoutError):
-                    why = f"it does not listen after {limits.MODULE_START_SECONDS:g} s"
-                    raise RequestError(f"module_failed_to_start: {why}") from None
                 raise
 
     async def stop(self, name: ModuleName) -> bool:
-        """Lets its sessions finish; False if it is not there."""
+        """Lets its sessions finish, also if the caller does not wait for that; False if it is not there."""
+        return await asyncio.shield(asyncio.ensure_future(self._stop(name)))
+
+    async def _stop(self, name: ModuleName) -> bool:
         async with self._locks[name]:
             module = self._modules.get(name)
             if module is None:
@@ -110,6 +126,8 @@ class ModuleProcesses:
             return True
 
     async def close(self) -> None:
+        for starting in list(self._starting):
+            starting.cancel()
         await asyncio.gather(*(self.stop(name) for name in MODULES))
 
     async def _end(self, name: ModuleName, module: _Module) -> None:
@@ -187,24 +205,33 @@ class ModuleProcesses:
                 module.failure = ""
                 if not module.first.done():
                     module.first.set_result(None)
-            status = await process.wait()
+                status = await process.wait()
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(limits.MODULE_END_SECONDS):
+                        await process.wait()
+                _kill(process)
+                status = await process.wait()
         finally:
             _kill(process)
             await process.wait()
             module.listening = False
             module.process = None
         why = said.get("error")
-        return str(why)[:2000] if why else f"it ended with {_status(status)}"
+        return str(why)[: limits.MODULE_ERROR_CHARS] if why else f"it ended with {_status(status)}"
 
 
 async def _said(descriptor: int) -> dict[str, Any]:
-    """The one line of JSON that a module says of its start; nothing if it ends before."""
+    """The one line of JSON that a module says of its start; nothing if it ends or writes something else."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
     )
     try:
-        value = json.loads(await reader.readline() or b"{}")
+        async with asyncio.timeout(limits.MODULE_START_SECONDS):
+            value = json.loads(await reader.readline() or b"{}")
+    except TimeoutError:
+        return {"error": f"it does not listen after {limits.MODULE_START_SECONDS:g} s"}
     except ValueError:
         return {}
     finally:

@@ -12,6 +12,8 @@ Outcome = Literal["", "return", "user_error", "vm_error", "internal_error", "don
 
 #: The last line of an executor's output, if its client asked for it (spec executor/10 "run").
 _RESULT = re.compile(r"executed with `(Return|UserError|VMError|InternalError)\((.{0,200})", re.DOTALL)
+#: Characters at the end of each stream.
+_LOOKED_AT = 4096
 _KINDS: dict[str, Outcome] = {
     "Return": "return",
     "UserError": "user_error",
@@ -28,7 +30,7 @@ def outcome_of(run: Run) -> tuple[Outcome, str]:
         return "not_started", run.failure
     if run.job.notes.blame is not None:
         return "internal_error", f"to blame: {run.job.notes.blame}"
-    lines = run.ended.stdout.rstrip("\n").rpartition("\n")[2]
+    lines = run.ended.stdout[-_LOOKED_AT:].rstrip("\n").rpartition("\n")[2]
     if match := _RESULT.fullmatch(lines) or _RESULT.match(lines):
         detail = match[2].removesuffix("`").removesuffix(")")
         return _KINDS[match[1]], "" if match[1] == "Return" else detail[:120]
@@ -36,6 +38,6 @@ def outcome_of(run: Run) -> tuple[Outcome, str]:
         name = signal.Signals(-run.ended.status).name if -run.ended.status in signal.valid_signals() else "a signal"
         return ("stopped" if run.stopped else "crashed"), name
     if run.ended.status:
-        said = run.ended.stderr.strip().rpartition("\n")[2]
+        said = run.ended.stderr[-_LOOKED_AT:].strip().rpartition("\n")[2]
         return "crashed", f"exit code {run.ended.status}{': ' if said else ''}{said[:120]}"
     return "done", ""

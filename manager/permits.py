@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from pathlib import Path
 
 from pygenvm.manager import limits
@@ -42,12 +41,13 @@ class Permits:
         self.total = max(PERMITS_MIN, total)
         self.used = 0
         self._waiting_max = waiting_max
-        self._waiting: deque[tuple[int, asyncio.Future[Permit]]] = deque()
+        #: In the order of their coming; each with its weight.
+        self._waiting: dict[asyncio.Future[Permit], int] = {}
         self._closed = False
 
     @property
     def waiting(self) -> int:
-        return sum(not future.done() for _, future in self._waiting)
+        return len(self._waiting)
 
     async def acquire(self, weight: int) -> Permit:
         """Waits behind all who came before. Being cancelled leaves the queue, and what was granted meanwhile.
@@ -61,16 +61,15 @@ class Permits:
         if len(self._waiting) >= self._waiting_max:
             raise RequestError(f"{len(self._waiting)} runs wait for permits already; try again later")
         future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiting.append((weight, future))
+        self._waiting[future] = weight
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                future.result().release()
-            else:
-                future.cancel()
+            if self._waiting.pop(future, None) is not None:
                 # Whoever stands behind may fit now.
                 self._admit()
+            elif not future.cancelled() and future.exception() is None:
+                future.result().release()
             raise
 
     def resize(self, total: int) -> int:
@@ -83,8 +82,9 @@ class Permits:
     def close(self) -> None:
         """Refuses those who wait and whoever comes."""
         self._closed = True
-        while self._waiting:
-            _, future = self._waiting.popleft()
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting:
+            # Its task may be on its way out.
             if not future.done():
                 future.set_exception(RequestError("the manager is shutting down"))
 
@@ -98,12 +98,13 @@ class Permits:
 
     def _admit(self) -> None:
         while self._waiting:
-            weight, future = self._waiting[0]
+            future, weight = next(iter(self._waiting.items()))
+            # One that is done was cancelled, and its task has not run since.
             if not future.done():
                 if self.used + weight > self.total:
                     return
                 future.set_result(self._grant(weight))
-            self._waiting.popleft()
+            del self._waiting[future]
 
 
 def default_total(meminfo: Path = Path("/proc/meminfo")) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,9 +28,12 @@ def answer(value: Any, status: int = 200) -> web.Response:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """:raises RequestError: it is too big."""
+    """:raises RequestError: it is too big, or does not arrive."""
     try:
-        return await request.read()
+        async with asyncio.timeout(limits.REQUEST_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise RequestError(f"the body has not arrived within {limits.REQUEST_SECONDS:g} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise RequestError(f"the body has more than {limits.BODY_BYTES} bytes") from None
 

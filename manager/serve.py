@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import ssl
@@ -27,6 +28,7 @@ from pygenvm.manager.permits import Permits, default_total
 from pygenvm.manager.settings import Settings, is_loopback, read_token
 from pygenvm.manager.versions import Executors
 from pygenvm.modules.config import ConfigError
+from pygenvm.modules.process import allow_descriptors
 
 LOG_TARGET = "genvm_modules::manager"
 
@@ -69,6 +71,7 @@ async def serve(
     :raises ConfigError: the manifest, the token or the certificate cannot be used.
     :raises ServeError: it cannot listen.
     """
+    allow_descriptors()
     root = executable_dir().parent
     token = None if settings.token_file is None else read_token(settings.token_file)
     if token is not None:
@@ -94,8 +97,10 @@ async def serve(
         keepalive_timeout=limits.KEEP_ALIVE_SECONDS,
     )
     await runner.setup()
+    bound = False
     try:
         listening = await _listen(runner, address, _tls(settings))
+        bound = True
         manager.start()
         backend.warm_up()
         log.info("manager listening", address=listening, permits=permits.total, executors=_described(executors))
@@ -109,7 +114,8 @@ async def serve(
     finally:
         await manager.close()
         await runner.cleanup()
-        if address.path is not None:
+        # Another manager's is left alone.
+        if bound and address.path is not None:
             with contextlib.suppress(OSError):
                 address.path.unlink()
     log.info("manager ended")
@@ -129,8 +135,10 @@ async def _listen(runner: web.AppRunner, address: Address, tls: ssl.SSLContext |
             return str(address)
         await web.TCPSite(runner, address.host, address.port, ssl_context=tls, reuse_address=True).start()
     except OSError as error:
-        why = error.strerror or str(error)
-        remedy = "is another manager running? `--port` chooses another one"
+        # asyncio has texts of its own.
+        why = str(error) if error.errno is None else os.strerror(error.errno)
+        remedy = "is another manager running? " if error.errno == errno.EADDRINUSE else ""
+        remedy += "`--socket` chooses another path" if address.path is not None else "`--port` chooses another port"
         raise ServeError(f"cannot listen at {address}: {why}; {remedy}") from error
     return str(Address(address.host, runner.addresses[0][1]))
 
@@ -149,11 +157,15 @@ def _remove_dead(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise ServeError(f"{path} is there and is no socket; remove it, or choose another path")
     with socket.socket(socket.AF_UNIX) as probe:
+        # One that is too busy to accept is alive.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
-        except OSError:
+        except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass
     raise ServeError(f"another process listens at {path}")
 
 

@@ -9,6 +9,7 @@ there: as the version that it says it is, and as ``vTEST`` where no folder of th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -39,7 +40,10 @@ def parse_time(text: str) -> datetime:
     day, clock, fraction, zone = match.groups()
     digits = (fraction or "0")[:6].ljust(6, "0")
     zone = "+00:00" if zone in "Zz" else zone
-    return datetime.fromisoformat(f"{day}T{clock}.{digits}{zone}").astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{digits}{zone}").astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"not a time of the years 1 to 9999: {text[:64]!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,8 @@ class Executors:
         self.root = root
         self.own = own
         self.reroute = reroute
+        #: For asking executors about contracts: each holds one contract's code, and a processor.
+        self.probes = asyncio.Semaphore(limits.PROBES)
         self._manifest_path = manifest_path
         self.manifest = self._read()
 

@@ -157,7 +157,7 @@ def run(
     :raises ConfigError: it cannot start.
     """
     take_over_logging(log.rationed(limits.LOG_LIBRARY_BYTES))
-    _allow_descriptors()
+    allow_descriptors()
     try:
         asyncio.run(_run(running, log, grace, parent, threads, on_listening))
     finally:
@@ -231,8 +231,8 @@ async def _watch_parent(parent: int, told: asyncio.Queue[str]) -> None:
     told.put_nowait("the parent process has ended")
 
 
-def _allow_descriptors() -> None:
-    """As many as the system lets us have: each session takes some."""
+def allow_descriptors() -> None:
+    """As many as the system lets us have: each session or request takes some."""
     if sys.platform != "linux":
         return
     import resource

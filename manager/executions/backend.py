@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pygenvm.executor.arguments import RunArguments
@@ -36,6 +36,10 @@ class Job:
     on_log: Callable[[bytes], None]
     """Gets each line of the executor's log."""
     notes: Notes = field(default_factory=Notes)
+
+    def without_payload(self) -> Job:
+        """What is kept of it once it has ended."""
+        return replace(self, message="", host_data="", extra=(), on_log=lambda _: None)
 
     def words(self) -> list[str]:
         """``run`` and its options as they stand on a command line."""
@@ -86,6 +90,8 @@ class Ended:
     """Exit code, or minus the number of the signal."""
     stdout: str
     stderr: str
+    at: float
+    """When, by the monotonic clock."""
 
 
 class Execution(Protocol):
@@ -110,6 +116,9 @@ class Backend(Protocol):
 
     async def start(self, job: Job) -> Execution:
         """:raises RequestError: it cannot be started."""
+
+    def environment_changed(self) -> None:
+        """What is started from now on has this process's variables as they are now."""
 
     async def close(self) -> None:
         """End whatever still runs, at once."""

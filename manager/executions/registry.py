@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pygenvm.manager import limits
+from pygenvm.manager.errors import RequestError
 from pygenvm.manager.executions.backend import Backend, Ended, Execution, Job
 from pygenvm.manager.permits import SYNC_WEIGHT, WEIGHT, Permit, Permits
 
@@ -58,6 +61,10 @@ class Executions:
     def running(self) -> list[Run]:
         return list(self._running.values())
 
+    def environment_changed(self) -> None:
+        """This process's variables are others than before."""
+        self._backend.environment_changed()
+
     def next_id(self) -> tuple[int, str]:
         """An id, and the cookie that belongs to it: 1 and "2", 3 and "4", …"""
         self._number += 2
@@ -77,8 +84,9 @@ class Executions:
             try:
                 execution = await asyncio.shield(starting)
             except asyncio.CancelledError:
-                # It may be there already, and nobody will ever ask for it.
-                (await starting).kill()
+                # It may be there already, and nobody will ever ask for it; it holds its permit until it is gone.
+                self._spawn(_unwanted(starting, permit))
+                permit = None
                 raise
         except BaseException as error:
             if permit is not None:
@@ -91,36 +99,40 @@ class Executions:
         run.started_at = time.monotonic()
         self._running[number] = run
         self._on_change(run)
-        watcher = asyncio.create_task(self._watch(run, permit, min(minutes, limits.EXECUTION_MINUTES_MAX) * 60.0))
-        self._watching.add(watcher)
-        watcher.add_done_callback(self._watching.discard)
+        self._spawn(self._watch(run, execution, permit, min(minutes, limits.EXECUTION_MINUTES_MAX) * 60.0))
         return run
 
-    async def _watch(self, run: Run, permit: Permit, seconds: float) -> None:
-        assert run.execution is not None
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _watch(self, run: Run, execution: Execution, permit: Permit, seconds: float) -> None:
         try:
-            try:
-                ended = await asyncio.wait_for(run.execution.wait(), seconds)
-            except TimeoutError:
-                run.stopped = run.stopped or "deadline"
-                ended = await self._end(run.execution, limits.DEADLINE_GRACE_SECONDS)
+            ended = await self._ended_in_time(run, execution, seconds)
         finally:
-            run.execution.kill()
             permit.release()
-        run.ended_at, run.ended = time.monotonic(), ended
-        del self._running[run.id]
+            del self._running[run.id]
+        run.ended_at, run.ended = ended.at, ended
+        run.execution, run.job = None, run.job.without_payload()
         self._keep(run)
         run.done.set()
         self._on_change(run)
 
-    async def _end(self, execution: Execution, grace: float) -> Ended:
-        """Ends an execution: asked first, killed after ``grace`` seconds."""
+    async def _ended_in_time(self, run: Run, execution: Execution, seconds: float) -> Ended:
+        """Waits for the end; a run whose deadline passes is asked to end first, and killed after a grace."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await execution.wait()
+        except TimeoutError:
+            run.stopped = run.stopped or "deadline"
         execution.terminate()
         try:
-            return await asyncio.wait_for(execution.wait(), grace)
+            async with asyncio.timeout(limits.DEADLINE_GRACE_SECONDS):
+                return await execution.wait()
         except TimeoutError:
             execution.kill()
-            return await execution.wait()
+        return await execution.wait()
 
     def collect(self, number: int) -> Run | None:
         """The run of that id, if it has ended; it is forgotten."""
@@ -135,15 +147,22 @@ class Executions:
         run = self._running.get(number)
         if run is None:
             return number in self._ended
-        assert run.execution is not None
+        # Nodes ask for it after every run, right after the result.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.DELETE_PATIENCE_SECONDS):
+                await run.done.wait()
+        execution = run.execution
+        if execution is None:
+            return True
         run.stopped = run.stopped or "deleted"
         # The watcher of the run goes on, and keeps the record.
-        run.execution.terminate()
+        execution.terminate()
         wait_ms = min(max(wait_ms, limits.DELETE_WAIT_MIN_MS), limits.DELETE_WAIT_MAX_MS)
         try:
-            await asyncio.wait_for(run.done.wait(), wait_ms / 1000)
+            async with asyncio.timeout(wait_ms / 1000):
+                await run.done.wait()
         except TimeoutError:
-            run.execution.kill()
+            execution.kill()
             await run.done.wait()
         return True
 
@@ -177,5 +196,17 @@ class Executions:
             self.collect(next(iter(self._ended)))
 
 
+async def _unwanted(starting: asyncio.Future[Execution], permit: Permit) -> None:
+    """Ends an execution as soon as it has been started."""
+    try:
+        with contextlib.suppress(RequestError):
+            execution = await starting
+            execution.kill()
+            await execution.wait()
+    finally:
+        permit.release()
+
+
 def _size(run: Run) -> int:
-    return 0 if run.ended is None else len(run.ended.stdout) + len(run.ended.stderr)
+    """Memory that its output takes."""
+    return 0 if run.ended is None else sys.getsizeof(run.ended.stdout) + sys.getsizeof(run.ended.stderr)

@@ -104,6 +104,7 @@ class _Operations:
             raise RequestError(f"invalid env var value: no zero characters, less than {limits.ARGUMENT_BYTES} bytes")
         self._manager.log.secrets.add(value)
         os.environ[name] = value
+        self._manager.executions.environment_changed()
         return answer({"result": "env_var_set", "key": name})
 
     async def get_permits(self, request: web.Request) -> web.Response:

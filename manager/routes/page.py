@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
+import asyncio
+import time
+from functools import cache
+from typing import Any
 
 from aiohttp import web
 
+from pygenvm import pages
+from pygenvm.manager import limits
 from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
-from pygenvm.manager.feed import TooManyWatchers
+from pygenvm.manager.feed import TooManyWatchers, event
+from pygenvm.manager.modules import MODULES
 from pygenvm.manager.requests import answer
-
-#: What the page is made of; nothing else is served.
-_FILES = {
-    "page.html": "text/html",
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "plot.js": "text/javascript",
-    "docs.html": "text/html",
-    "docs.js": "text/javascript",
-}
-#: Only our own files, and no requests elsewhere.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def add_routes(app: web.Application, manager: Manager) -> None:
@@ -36,7 +23,8 @@ def add_routes(app: web.Application, manager: Manager) -> None:
     app.router.add_get("/", page.page)
     app.router.add_get("/docs", page.docs)
     app.router.add_get("/openapi.json", page.document)
-    app.router.add_get("/page/{name}", page.file)
+    app.router.add_get("/page/{name}", page.own_file)
+    app.router.add_get("/pages/{name}", page.shared_file)
     app.router.add_get("/events", page.events)
     app.router.add_get("/page-state", page.state)
 
@@ -46,47 +34,101 @@ class _Page:
         self._manager = manager
 
     async def page(self, request: web.Request) -> web.Response:
-        return _file("page.html")
+        return _file("pygenvm.manager", "page", "page.html")
 
     async def docs(self, request: web.Request) -> web.Response:
-        return _file("docs.html")
+        return _file("pygenvm.manager", "page", "docs.html")
 
-    async def file(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in _FILES:
-            raise web.HTTPNotFound
-        return _file(name)
+    async def own_file(self, request: web.Request) -> web.Response:
+        return _file("pygenvm.manager", "page", request.match_info["name"])
+
+    async def shared_file(self, request: web.Request) -> web.Response:
+        return _file("pygenvm.pages", ".", request.match_info["name"])
 
     async def document(self, request: web.Request) -> web.Response:
-        from pygenvm.schemas import load_yaml
-
-        return answer(load_yaml("manager-api"))
+        return answer(await asyncio.to_thread(_document))
 
     async def state(self, request: web.Request) -> web.Response:
-        """All that the page shows; later changes come as events."""
-        feed = self._manager.feed
-        return answer({"status": self._manager.status(), "runs": list(feed.runs.values()), "log": list(feed.log)})
+        """All that the page shows."""
+        return answer(self._state())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events ``status``, ``run``, ``log`` and ``lost``."""
+        """Server-sent events: ``state`` first, then ``status``, ``run`` and ``log`` as they change.
+
+        A client that does not keep up is given ``state`` again instead of what it missed.
+        """
         feed = self._manager.feed
         try:
             watcher = feed.watch()
         except TooManyWatchers as error:
             raise RequestError(str(error)) from error
         try:
-            response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+            response = web.StreamResponse(headers={**pages.HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
-            await response.write(f"event: status\ndata: {json.dumps(self._manager.status())}\n\n".encode())
+            status: dict[str, Any] = {}
+            written = 0.0
+            lost = True
+            changes = b""
             while not watcher.closed:
-                await response.write(await watcher.next())
+                if lost:
+                    state = self._state()
+                    status = state["status"]
+                    watcher.forget()
+                    changes = event("state", state)
+                elif (now := self._status()) != status:
+                    status = now
+                    changes += event("status", status)
+                elif not changes and time.monotonic() - written > limits.HEARTBEAT_SECONDS:
+                    changes = b": still here\n\n"
+                if changes:
+                    await response.write(changes)
+                    written = time.monotonic()
+                    # What changes often is sent once for all of its changes.
+                    await asyncio.sleep(limits.WATCHER_PAUSE_SECONDS)
+                changes, lost = await watcher.next()
         except ConnectionError:
             pass
         finally:
             feed.leave(watcher)
         return response
 
+    def _state(self) -> dict[str, Any]:
+        feed = self._manager.feed
+        return {
+            "now": time.time_ns() // 1_000_000,
+            "status": self._status(),
+            "runs": list(feed.runs.values()),
+            "log": list(feed.log),
+            "rates": [[second, outcomes] for second, outcomes in feed.rates.items()],
+        }
 
-def _file(name: str) -> web.Response:
-    data = (files("pygenvm.manager") / "page" / name).read_bytes()
-    return web.Response(body=data, content_type=_FILES[name], charset="utf-8", headers=_HEADERS)
+    def _status(self) -> dict[str, Any]:
+        modules = self._manager.modules
+        failures = modules.failures()
+        return {
+            **self._manager.status(),
+            "closing": self._manager.closing,
+            "modules": {
+                name: {
+                    "state": modules.state(name),
+                    "restarts": modules.restarts(name),
+                    "failure": failures.get(name, ""),
+                }
+                for name in MODULES
+            },
+        }
+
+
+@cache
+def _document() -> Any:
+    from pygenvm.schemas import load_yaml
+
+    return load_yaml("manager-api")
+
+
+def _file(package: str, folder: str, name: str) -> web.Response:
+    try:
+        file = pages.read(package, folder, name)
+    except FileNotFoundError:
+        raise web.HTTPNotFound from None
+    return web.Response(body=file.data, content_type=file.content_type, charset="utf-8", headers=pages.HEADERS)

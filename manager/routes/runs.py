@@ -38,8 +38,9 @@ def add_routes(app: web.Application, manager: Manager) -> None:
     runs = _Runs(manager)
     app.router.add_post("/genvm/run", runs.run)
     app.router.add_post("/genvm/run/readonly", runs.run_read_only)
-    app.router.add_get("/genvm/{id:[0-9]+}", runs.get)
-    app.router.add_delete("/genvm/{id:[0-9]+}", runs.delete)
+    # Not for HEAD: reading a status removes it.
+    app.router.add_get("/genvm/{id:[0-9]{1,18}}", runs.get, allow_head=False)
+    app.router.add_delete("/genvm/{id:[0-9]{1,18}}", runs.delete)
 
 
 class _Runs:
