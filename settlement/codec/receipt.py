@@ -126,5 +126,5 @@ def decode(data: bytes) -> Receipt:
     """Reads what :meth:`Receipt.encode` writes; ``ValueError`` for another length."""
     if len(data) != SIZE:
         raise ValueError(f"a receipt has {SIZE} bytes, not {len(data)}")
-    *fields, fee, height = _LAYOUT.unpack(data)
-    return Receipt(*fields, int.from_bytes(fee, "big"), height)
+    values = _LAYOUT.unpack(data)
+    return Receipt(*values[:14], int.from_bytes(values[14], "big"), values[15])

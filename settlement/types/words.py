@@ -1,4 +1,4 @@
-"""Fixed-width values: hashes and words of 32 bytes, addresses of 20, unsigned integers big-endian (spec settlement/01 §2).
+"""Fixed-width values: hashes and words of 32 bytes, addresses of 20, integers big-endian (spec settlement/01 §2).
 
 Integers are Python's, so each width is checked where a value comes in or is written; nothing wraps.
 """

@@ -1,0 +1,88 @@
+"""What the engine sees of a store: words of slots, balances, nodes of the receipt tree, tasks that fall due."""
+
+from __future__ import annotations
+
+from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.state import keys
+from pygenvm.settlement.state.staging import Staging
+from pygenvm.settlement.types.words import ONE, ZERO, Address, Hash, u32, u256
+
+
+class State:
+    """One staging, typed. Slots and ledger are in it together, so that they are committed and dropped together."""
+
+    __slots__ = ("_read", "_write", "staging")
+
+    def __init__(self, staging: Staging) -> None:
+        self.staging = staging
+        self._read, self._write = staging.read, staging.write
+
+    # --- slots ---
+
+    def word(self, slot: Hash) -> Hash:
+        """The word of a slot, zero where none was written."""
+        return Hash(self._read(keys.SLOTS + slot) or ZERO)
+
+    def is_set(self, slot: Hash) -> bool:
+        word = self._read(keys.SLOTS + slot)
+        return word is not None and word != ZERO
+
+    def number(self, slot: Hash) -> int:
+        return int.from_bytes(self._read(keys.SLOTS + slot) or ZERO, "big")
+
+    def set_word(self, slot: Hash, word: Hash) -> None:
+        """A zero word stays in the store, as it does in that of the reference (spec settlement/01 §3 "Clearing")."""
+        self._write(keys.SLOTS + slot, word)
+
+    def set_number(self, slot: Hash, number: int) -> None:
+        self._write(keys.SLOTS + slot, u256(number))
+
+    def set_flag(self, slot: Hash) -> None:
+        self._write(keys.SLOTS + slot, ONE)
+
+    def digest(self) -> tuple[Hash, int]:
+        """Hash over all slots ever written with their words, ascending, and their number: what vectors compare."""
+        written = list(self.staging.items(keys.SLOTS))
+        start = len(keys.SLOTS)
+        return keccak256(b"".join(key[start:] + word for key, word in written)), len(written)
+
+    # --- balances ---
+
+    def balance(self, account: Address) -> int:
+        return int.from_bytes(self._read(keys.BALANCES + account) or ZERO, "big")
+
+    def set_balance(self, account: Address, amount: int) -> None:
+        self._write(keys.BALANCES + account, u256(amount))
+
+    def balances(self) -> dict[Address, int]:
+        start = len(keys.BALANCES)
+        found = self.staging.items(keys.BALANCES)
+        return {Address(key[start:]): int.from_bytes(amount, "big") for key, amount in found}
+
+    # --- the tree above the receipt leaves ---
+
+    def merkle_node(self, level: int, index: int) -> Hash | None:
+        found = self._read(keys.merkle_node(level, index))
+        return None if found is None else Hash(found)
+
+    def set_merkle_node(self, level: int, index: int, node: Hash) -> None:
+        self._write(keys.merkle_node(level, index), node)
+
+    # --- tasks by the height at which they are settled ---
+
+    def add_due(self, height: int, task: Hash) -> None:
+        count = int.from_bytes(self._read(keys.due_count(height)) or b"", "big")
+        self._write(keys.due_task(height, count), task)
+        self._write(keys.due_count(height), u32(count + 1))
+
+    def take_due(self, height: int) -> list[Hash]:
+        """The tasks of a height in the order of their creation; they are no longer listed afterwards."""
+        count = int.from_bytes(self._read(keys.due_count(height)) or b"", "big")
+        tasks = []
+        for index in range(count):
+            key = keys.due_task(height, index)
+            tasks.append(Hash(self._read(key) or ZERO))
+            self._write(key, None)
+        if count:
+            self._write(keys.due_count(height), None)
+        return tasks
