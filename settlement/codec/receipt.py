@@ -127,4 +127,4 @@ def decode(data: bytes) -> Receipt:
     if len(data) != SIZE:
         raise ValueError(f"a receipt has {SIZE} bytes, not {len(data)}")
     values = _LAYOUT.unpack(data)
-    return Receipt(*values[:14], int.from_bytes(values[14], "big"), values[15])
+    return Receipt(*(*values[:14], int.from_bytes(values[14], "big"), values[15]))

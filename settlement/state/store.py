@@ -1,4 +1,4 @@
-"""What a store of settlement state must do. Keys and values are bytes; :mod:`settlement.state.keys` says what they mean.
+"""What a store of settlement state must do. Keys and values are bytes; :mod:`settlement.state.keys` has their meaning.
 
 There is one writer. A store that another process can open too notices when that process has written in between, and
 refuses to go on with what may be outdated (:class:`StoreConflict`).
