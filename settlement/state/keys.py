@@ -12,6 +12,8 @@ key                 behind the name                      value
 ``av/nonce/``       address, 20 bytes                    transactions of this account so far, u64
 ``av/height/``      height u64                           id of the accepted block
 ``av/tip``                                               id of the last accepted block
+``av/genesis``                                           digest of what the chain started from
+``av/job/``         SHA-256 of a job id                  id of the accepted vertex with this job
 ==================  ===================================  ======================================================
 """
 
@@ -24,6 +26,8 @@ from pygenvm.settlement.types.words import Address, Hash, u32, u64
 SLOTS: Final = b"av/state/"
 BALANCES: Final = b"av/ledger/"
 TIP: Final = b"av/tip"
+GENESIS: Final = b"av/genesis"
+JOBS: Final = b"av/job/"
 
 
 def slot(key: Hash) -> bytes:

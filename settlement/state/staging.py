@@ -55,6 +55,10 @@ class Staging:
     def changed(self) -> bool:
         return bool(self._changes)
 
+    def rebase(self, below: _Below) -> None:
+        """On top of what now has everything that was below: the overlay of a block whose parent was committed."""
+        self._below = below
+
     def commit(self) -> None:
         """Everything into what is below, all or nothing. When that fails, the changes are still here."""
         self._below.apply(self._changes)

@@ -149,8 +149,11 @@ def test_intents(engine: Engine, name: str, bad: Intent) -> None:
 
 
 def test_intents_without_model_or_prompt(engine: Engine) -> None:
-    for member, name in (("model_spec_hash", "ErrEmptyModelSpec"), ("prompt_hash", "ErrEmptyPromptHash")):
-        bad = replace(intent(REQUESTER), **{member: ZERO})
+    asked = intent(REQUESTER)
+    for bad, name in (
+        (replace(asked, model_spec_hash=ZERO), "ErrEmptyModelSpec"),
+        (replace(asked, prompt_hash=ZERO), "ErrEmptyPromptHash"),
+    ):
         with refused(engine, name):
             engine.import_intent(replace(bad, intent_id=bad.computed_id()), 100)
 
