@@ -42,7 +42,8 @@ class PostgresStore:
         with self._connection.transaction():
             self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
             self._connection.execute(_SCHEMA)
-        row = self._connection.execute("SELECT generation FROM genvm_settlement.writer").fetchone()
+            # The server may still be committing for a process that is dead: then this waits for it.
+            row = self._connection.execute("SELECT generation FROM genvm_settlement.writer FOR UPDATE").fetchone()
         if row is None:
             raise StoreError("the database has lost who writes to it")
         return int(row[0])
