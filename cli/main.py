@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runners": ("pygenvm.runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),
     "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
+    "receipt": ("pygenvm.settlement.cli", "verify, show and export receipts of settlement"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),

@@ -11,27 +11,26 @@ succeed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from pygenvm.settlement.blocks.pool import Pool
 from pygenvm.settlement.blocks.transactions import ImportIntent, Transaction, carry_out, parse
+from pygenvm.settlement.blocks.view import ChainView, Genesis, nonce_in
 from pygenvm.settlement.codec import wire
 from pygenvm.settlement.codec.intent import Intent
-from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.codec.wire import Block
 from pygenvm.settlement.codec.zap import ZapError
+from pygenvm.settlement.engine import ledger
 from pygenvm.settlement.engine.engine import Engine
 from pygenvm.settlement.engine.tasks import CommitmentVerifier, admit_nothing
 from pygenvm.settlement.state import keys
 from pygenvm.settlement.state.staging import Staging
 from pygenvm.settlement.state.state import State
-from pygenvm.settlement.state.store import Store, StoreError
+from pygenvm.settlement.state.store import Store
 from pygenvm.settlement.types.block_errors import BlockError, BlockRefusal
-from pygenvm.settlement.types.constants import UNBOND_COOLDOWN_BLOCKS
 from pygenvm.settlement.types.errors import QuorumError, Refusal
-from pygenvm.settlement.types.words import ZERO, Address, Hash, u64, u256
+from pygenvm.settlement.types.words import ZERO, Address, Hash, u64
 
 BLOCK_BYTES_MAX: Final = 2 << 20
 #: So far a block's time may be ahead of ours.
@@ -55,26 +54,6 @@ _WAITING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Genesis:
-    """What all nodes of a chain start from."""
-
-    c_chain_id: Hash
-    a_chain_id: Hash
-    timestamp: int = 0
-    balances: Mapping[Address, int] = field(default_factory=dict)
-    cooldown: int = UNBOND_COOLDOWN_BLOCKS
-
-    def block(self) -> Block:
-        return Block(ZERO, 0, self.timestamp, ZERO)
-
-    def digest(self) -> Hash:
-        """Tells chains apart whose first blocks look the same."""
-        balances = (account + u256(amount) for account, amount in sorted(self.balances.items()))
-        head = (self.block().id, self.c_chain_id, self.a_chain_id, u64(self.cooldown))
-        return keccak256(b"".join((*head, *balances)))
-
-
 class Built(NamedTuple):
     block: Block
     #: Transactions that the pool has given up, and why.
@@ -87,7 +66,7 @@ class _Verified(NamedTuple):
     senders: frozenset[Address]
 
 
-class Chain:
+class Chain(ChainView):
     """Blocks from a genesis on. ``ErrGenesisDiffers`` for a store that holds another chain.
 
     :param verifier: tells whether the C side has committed to an intent; all nodes must find the same.
@@ -102,68 +81,29 @@ class Chain:
         verifier: CommitmentVerifier = admit_nothing,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._store = store
-        self._genesis = genesis
+        _begin(store, genesis)
+        super().__init__(store)
         self._verifier = verifier
         self._clock = clock
         self._pool = Pool()
         self._verified: dict[Hash, _Verified] = {}
-        self._tip = self._opened()
-
-    def _opened(self) -> Block:
-        digest = self._genesis.digest()
-        found = self._store.read(keys.GENESIS)
-        if found is None:
-            staging, block = Staging(self._store), self._genesis.block()
-            staging.write(keys.GENESIS, digest)
-            self._engine(staging).fund(self._genesis.balances)
-            _note_accepted(staging, block)
-            staging.commit()
-        elif found != digest:
-            raise BlockError(BlockRefusal.ErrGenesisDiffers)
-        tip = self.block(Hash(self._store.read(keys.TIP) or b""))
-        if tip is None:
-            raise StoreError("the store has lost its last accepted block")
-        return tip
-
-    # --- reads ---
-
-    @property
-    def tip(self) -> Block:
-        """The last accepted block."""
-        return self._tip
 
     @property
     def waiting(self) -> int:
         """Transactions in the pool."""
         return len(self._pool)
 
-    def engine(self) -> Engine:
-        """Reads the accepted state; what is written to it goes nowhere."""
-        return self._engine(Staging(self._store))
-
-    def nonce(self, account: Address) -> int:
-        """Of the account's next transaction, as of the last accepted block."""
-        return _nonce(Staging(self._store), account)
-
     def block(self, block_id: Hash) -> Block | None:
         """A verified or accepted block."""
-        if (verified := self._verified.get(block_id)) is not None:
-            return verified.block
-        data = self._store.read(block_id) if len(block_id) == 32 else None
-        return None if data is None else wire.parse_block(data)
-
-    def block_id_at(self, height: int) -> Hash | None:
-        """The accepted block of a height."""
-        found = self._store.read(keys.block_at(height))
-        return None if found is None else Hash(found)
+        verified = self._verified.get(block_id)
+        return super().block(block_id) if verified is None else verified.block
 
     # --- transactions ---
 
     def submit(self, data: bytes) -> Transaction:
         """Takes a transaction into the pool if it is one, is its sender's, and is not outdated."""
         transaction = parse(data)
-        transaction.check(self._genesis.a_chain_id)
+        transaction.check(self.a_chain_id)
         if transaction.nonce < self.nonce(transaction.sender):
             raise BlockError(BlockRefusal.ErrTransactionNonce)
         self._pool.add(transaction, self._tip.height)
@@ -179,7 +119,7 @@ class Chain:
         included: list[Transaction] = []
         refused: list[tuple[Transaction, QuorumError]] = []
         size = _FRAME_BYTES
-        for transaction in self._pool.ready(lambda sender: _nonce(staging, sender)):
+        for transaction in self._pool.ready(lambda sender: nonce_in(staging, sender)):
             grown = size + _size_in_block(transaction)
             if grown > BLOCK_BYTES_MAX:
                 break
@@ -237,7 +177,7 @@ class Chain:
         engine = self._engine(staging)
         engine.settle_due(block.height)
         for transaction in transactions:
-            transaction.check(self._genesis.a_chain_id)
+            transaction.check(self.a_chain_id)
             try:
                 _apply(engine, staging, transaction, block.height)
             except QuorumError as error:
@@ -285,16 +225,6 @@ class Chain:
         senders = frozenset(transaction.sender for transaction in transactions)
         self._verified[block.id] = _Verified(block, staging, senders)
 
-    def _engine(self, staging: Staging) -> Engine:
-        genesis = self._genesis
-        return Engine(
-            State(staging),
-            c_chain_id=genesis.c_chain_id,
-            a_chain_id=genesis.a_chain_id,
-            verifier=self._verifier,
-            cooldown=genesis.cooldown,
-        )
-
     def _parent(self, block: Block) -> tuple[Block, Store | Staging]:
         if block.parent == self._tip.id:
             return self._tip, self._store
@@ -313,14 +243,10 @@ class Chain:
 
 
 def _apply(engine: Engine, staging: Staging, transaction: Transaction, height: int) -> None:
-    if transaction.nonce != _nonce(staging, transaction.sender):
+    if transaction.nonce != nonce_in(staging, transaction.sender):
         raise BlockError(BlockRefusal.ErrTransactionNonce)
     carry_out(engine, transaction.sender, transaction.call, height)
     staging.write(keys.nonce(transaction.sender), u64(transaction.nonce + 1))
-
-
-def _nonce(staging: Staging, account: Address) -> int:
-    return int.from_bytes(staging.read(keys.nonce(account)) or b"", "big")
 
 
 def _intents(transactions: list[Transaction]) -> tuple[Intent, ...]:
@@ -331,6 +257,19 @@ def _size_in_block(transaction: Transaction) -> int:
     """Its bytes and their length, and for an intent those of its copy in the block's list."""
     copied = len(wire.encode_intent(transaction.call.intent)) + 4 if isinstance(transaction.call, ImportIntent) else 0
     return len(transaction.encode()) + 4 + copied
+
+
+def _begin(store: Store, genesis: Genesis) -> None:
+    """Writes the genesis into a store without a chain, and sees to it that another store has this one."""
+    found = store.read(keys.GENESIS)
+    if found is None:
+        staging = Staging(store)
+        staging.write(keys.GENESIS, genesis.encode())
+        ledger.fund(State(staging), genesis.balances)
+        _note_accepted(staging, genesis.block())
+        staging.commit()
+    elif found != genesis.encode():
+        raise BlockError(BlockRefusal.ErrGenesisDiffers)
 
 
 def _note_accepted(staging: Staging, block: Block) -> None:

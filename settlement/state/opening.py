@@ -10,8 +10,11 @@ from pygenvm.settlement.state.sqlite import SqliteStore
 from pygenvm.settlement.state.store import Store, StoreError
 
 
-def open_store(name: str) -> Store:
-    """``memory:``, ``postgresql://…``, or the path of an SQLite file; ``StoreError`` where it cannot be opened."""
+def open_store(name: str, *, create: bool = True) -> Store:
+    """``memory:``, ``postgresql://…``, or the path of an SQLite file; ``StoreError`` where it cannot be opened.
+
+    :param create: make the file if there is none.
+    """
     if name == "memory:":
         return MemoryStore()
     if name.startswith(("postgresql://", "postgres://")):
@@ -20,4 +23,4 @@ def open_store(name: str) -> Store:
         except ImportError as error:
             raise StoreError("PostgreSQL needs psycopg: pip install 'pygenvm[postgres]'") from error
         return CachedStore(PostgresStore(name))
-    return CachedStore(SqliteStore(Path(name)))
+    return CachedStore(SqliteStore(Path(name), create=create))

@@ -28,10 +28,12 @@ class SqliteStore:
     Write-ahead log with ``synchronous=FULL``: a commit that has returned outlives a power cut.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
         with self._told("open"):
-            self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            mode = "rwc" if create else "rw"
+            location = f"{path.absolute().as_uri()}?mode={mode}"
+            self._connection = sqlite3.connect(location, timeout=_BUSY_SECONDS, isolation_level=None, uri=True)
             try:
                 self._generation = self._prepared()
             except BaseException:
@@ -40,19 +42,25 @@ class SqliteStore:
 
     def _prepared(self) -> int:
         query = self._connection.execute
+        if self._kind() == (0, 0):
+            query("BEGIN IMMEDIATE")
+            if query("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                for statement in _SCHEMA.split(";\n")[:-1]:
+                    query(statement)
+                query(f"PRAGMA application_id={_APPLICATION}")
+                query(f"PRAGMA user_version={_LAYOUT}")
+            query("COMMIT")
+        if self._kind() != (_APPLICATION, _LAYOUT):
+            raise StoreError(f"{self._path} is no settlement state that this version reads")
         query("PRAGMA journal_mode=WAL")
         query("PRAGMA synchronous=FULL")
-        query("BEGIN IMMEDIATE")
-        if query("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            for statement in _SCHEMA.split(";\n")[:-1]:
-                query(statement)
-            query(f"PRAGMA application_id={_APPLICATION}")
-            query(f"PRAGMA user_version={_LAYOUT}")
-        query("COMMIT")
-        kind = query("PRAGMA application_id").fetchone()[0], query("PRAGMA user_version").fetchone()[0]
-        if kind != (_APPLICATION, _LAYOUT):
-            raise StoreError(f"{self._path} is no settlement state that this version reads")
         return int(query("SELECT generation FROM writer").fetchone()[0])
+
+    def _kind(self) -> tuple[int, int]:
+        application, layout = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        return int(application), int(layout)
 
     def read(self, key: bytes) -> bytes | None:
         with self._told("read"):

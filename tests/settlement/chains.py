@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import sha256
 
-from pygenvm.settlement.blocks.chain import Chain, Genesis
+from pygenvm.settlement.blocks.chain import Chain
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.blocks.transactions import Call, Commit, ImportIntent, Register, Reveal, Transaction, sign
+from pygenvm.settlement.blocks.view import Genesis
 from pygenvm.settlement.codec.hashes import commit_hash
 from pygenvm.settlement.codec.wire import Block
 from pygenvm.settlement.state.memory import MemoryStore
