@@ -16,6 +16,7 @@ from benchmarks import contracts
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
 from benchmarks.services import llm_prompt, web_request
+from benchmarks.settlement import settlement
 from benchmarks.support import (
     BenchmarkError,
     InProcess,
@@ -403,5 +404,6 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "local-view": (local_view, 25),
     "web-request": (web_request, 100),
     "llm-prompt": (llm_prompt, 100),
+    "settlement": (settlement, 20),
     "soak": (soak, 1),
 }

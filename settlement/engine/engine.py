@@ -170,7 +170,7 @@ class Engine:
 
     def selection(self, task_id: Hash) -> list[Address]:
         """The operators that were drawn for a task, in the order of selection."""
-        return list(tasks.selection(self.state, task_id, tasks.head(self.state, task_id).n))
+        return tasks.selection(self.state, task_id, tasks.head(self.state, task_id).n)
 
     def select_operators(self, task_id: Hash, model_spec: Hash, n: int) -> list[Address]:
         """Draws again from who is eligible now: what was recorded only as long as nobody came or went."""
@@ -182,7 +182,7 @@ class Engine:
 
     def reveals(self, task_id: Hash) -> list[tuple[Address, Hash]]:
         """Operators and outputs in the order of the reveals."""
-        return list(reveals.revealed(self.state, checked_hash(task_id, "task_id")))
+        return reveals.revealed(self.state, checked_hash(task_id, "task_id"))
 
     def canonical_result(self, task_id: Hash) -> Hash:
         """Zero unless the task was settled with a quorum."""

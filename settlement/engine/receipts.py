@@ -6,6 +6,7 @@ slots, so that a new leaf and a proof take a hash for each level.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pygenvm.settlement.codec import merkle
@@ -17,7 +18,7 @@ from pygenvm.settlement.state.state import State
 from pygenvm.settlement.state.store import StoreError
 from pygenvm.settlement.types.constants import ReceiptStatus, TaskState
 from pygenvm.settlement.types.errors import QuorumError, Refusal
-from pygenvm.settlement.types.words import MAX_U32, MAX_U64, ZERO, Hash
+from pygenvm.settlement.types.words import MAX_U32, MAX_U64, ZERO, Address, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,23 @@ class Exported:
     root: Hash
 
 
-def build(state: State, chains: tuple[Hash, Hash], task: tasks.Task) -> Receipt:
-    """The receipt of a settled task, from state alone; the same bytes whenever it is built."""
-    task_id, completed = task.task_id, task.state == TaskState.SETTLED
-    canonical = state.word(slots.canonical_output(task_id)) if completed else ZERO
-    winners = [operator for operator, output in revealed(state, task_id) if completed and output == canonical]
+def build(
+    chains: tuple[Hash, Hash],
+    task: tasks.Task,
+    operators: Sequence[Address],
+    winners: Sequence[Address],
+    canonical: Hash,
+) -> Receipt:
+    """The receipt of a settled task.
+
+    :param operators: in the order of selection.
+    :param winners: in the order of their reveals; none if the task failed, and then ``canonical`` is zero.
+    """
+    completed = task.state == TaskState.SETTLED
     return Receipt(
         version=VERSION,
         intent_id=task.intent_id,
-        task_id=task_id,
+        task_id=task.task_id,
         c_chain_id=chains[0],
         a_chain_id=chains[1],
         requester=task.requester,
@@ -48,7 +57,7 @@ def build(state: State, chains: tuple[Hash, Hash], task: tasks.Task) -> Receipt:
         n=task.n,
         threshold=task.threshold,
         winners_root=merkle.root_over_addresses(winners),
-        operators_root=merkle.root_over_addresses(list(tasks.selection(state, task_id, task.n))),
+        operators_root=merkle.root_over_addresses(operators),
         fee_paid=task.fee_paid,
         settled_at_height=task.settled_height & MAX_U64,
     )
@@ -123,4 +132,8 @@ def export(state: State, chains: tuple[Hash, Hash], intent_id: Hash) -> Exported
     task = tasks.task(state, task_id)
     if task.state not in (TaskState.SETTLED, TaskState.FAILED):
         raise QuorumError(Refusal.ErrTaskUnknown)
-    return Exported(build(state, chains, task), proof(state, place - 1), root(state))
+    canonical = state.word(slots.canonical_output(task_id))
+    completed = task.state == TaskState.SETTLED
+    winners = [operator for operator, output in revealed(state, task_id) if completed and output == canonical]
+    receipt = build(chains, task, tasks.selection(state, task_id, task.n), winners, canonical)
+    return Exported(receipt, proof(state, place - 1), root(state))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pygenvm.settlement.codec.hashes import commit_hash
 from pygenvm.settlement.engine import ledger, tasks
 from pygenvm.settlement.state import slots
@@ -59,9 +57,8 @@ def reveal(
     state.set_number(count_slot, count + 1)
 
 
-def revealed(state: State, task_id: Hash) -> Iterator[tuple[Address, Hash]]:
+def revealed(state: State, task_id: Hash) -> list[tuple[Address, Hash]]:
     """Operators and their outputs in the order in which they revealed."""
     count = state.number(slots.reveal_count(task_id)) & MAX_U32
-    for index in range(count):
-        operator = address_of_word(state.word(slots.revealed_at(task_id, index)))
-        yield operator, state.word(slots.revealed_output(task_id, operator))
+    operators = [address_of_word(state.word(slots.revealed_at(task_id, index))) for index in range(count)]
+    return [(operator, state.word(slots.revealed_output(task_id, operator))) for operator in operators]

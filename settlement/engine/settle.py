@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -55,11 +55,11 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
     if height <= task.reveal_deadline:
         raise QuorumError(Refusal.ErrSettleTooEarly)
 
-    reveals = list(revealed(state, task_id))
+    reveals, operators = revealed(state, task_id), tasks.selection(state, task_id, task.n)
     canonical, votes = plurality(output for _, output in reveals)
     agreed = votes >= task.threshold
     winners = tuple(operator for operator, output in reveals if agreed and output == canonical)
-    plan = _plan(state, task, winners)
+    plan = _plan(state, task, operators, winners)
 
     for operator, stake in plan.stakes.items():
         state.set_number(slots.operator_stake(operator), stake)
@@ -74,15 +74,16 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
         state.set_word(slots.canonical_output(task_id), canonical)
     state.set_flag(settled_flag)
 
-    receipt = receipts.build(state, chains, replace(task, state=outcome, settled_height=height))
+    ended = replace(task, state=outcome, settled_height=height)
+    receipt = receipts.build(chains, ended, operators, winners, canonical if agreed else ZERO)
     receipt_hash = receipt.hash()
     root = receipts.append(state, task.intent_id, receipt_hash)
     return Settled(receipt, receipt_hash, root, winners, plan.paid, plan.slashed)
 
 
-def _plan(state: State, task: tasks.Task, winners: tuple[Address, ...]) -> _Plan:
+def _plan(state: State, task: tasks.Task, operators: Sequence[Address], winners: Sequence[Address]) -> _Plan:
     """New stakes and credits; everything that could fail fails here (spec settlement/01 §8.4-§8.6)."""
-    stakes, pool = _slashed(state, task)
+    stakes, pool = _slashed(state, task.task_id, operators)
     due = task.reward * len(winners)
     if due > MAX_U256 or task.escrow < due:
         raise QuorumError(Refusal.ErrEscrowUnderflow)
@@ -96,16 +97,13 @@ def _plan(state: State, task: tasks.Task, winners: tuple[Address, ...]) -> _Plan
     return _Plan(stakes, credits, due + share * len(winners), pool)
 
 
-def _slashed(state: State, task: tasks.Task) -> tuple[dict[Address, int], int]:
+def _slashed(state: State, task_id: Hash, operators: Sequence[Address]) -> tuple[dict[Address, int], int]:
     """Stakes of those who committed and kept their reveal back, and what they lose together. Nobody else loses any."""
     stakes, pool = {}, 0
-    for operator in tasks.selection(state, task.task_id, task.n):
-        if not state.is_set(slots.commit(task.task_id, operator)):
-            continue
-        if state.is_set(slots.revealed(task.task_id, operator)):
-            continue
-        stake = state.number(slots.operator_stake(operator))
-        if loss := min(SLASH_PER_OPERATOR, stake):
-            stakes[operator] = stake - loss
-            pool += loss
+    for operator in operators:
+        if state.is_set(slots.commit(task_id, operator)) and not state.is_set(slots.revealed(task_id, operator)):
+            stake = state.number(slots.operator_stake(operator))
+            if loss := min(SLASH_PER_OPERATOR, stake):
+                stakes[operator] = stake - loss
+                pool += loss
     return stakes, pool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -142,12 +142,10 @@ def deadlines(state: State, task_id: Hash) -> slots.TaskDeadlines:
     return slots.task_deadlines_of(state.word(slots.task_deadlines(task_id)))
 
 
-def selection(state: State, task_id: Hash, n: int) -> Iterator[Address]:
+def selection(state: State, task_id: Hash, n: int) -> list[Address]:
     """The drawn operators in the order of selection, without the zero address."""
-    for index in range(n):
-        operator = address_of_word(state.word(slots.selected_at(task_id, index)))
-        if operator != ZERO_ADDRESS:
-            yield operator
+    drawn = [address_of_word(state.word(slots.selected_at(task_id, index))) for index in range(n)]
+    return [operator for operator in drawn if operator != ZERO_ADDRESS]
 
 
 def task(state: State, task_id: Hash) -> Task:

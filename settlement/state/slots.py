@@ -1,9 +1,14 @@
-"""Slot keys and packed words (spec settlement/01 §3): each key is the hash of a plain concatenation."""
+"""Slot keys and packed words (spec settlement/01 §3): each key is the hash of a plain concatenation.
+
+Keys are remembered: a task asks for most of its own more than once, and a hash takes as long as ten look-ups.
+"""
 
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple, ParamSpec, cast
 
 from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.types.words import Address, Hash, u32
@@ -64,111 +69,149 @@ def task_deadlines_of(word: Hash) -> TaskDeadlines:
 
 # --- keys ---
 
+_P = ParamSpec("_P")
+#: All eligible operators are asked for with each new task.
+_OPERATORS_MAX: Final = 1 << 13
+#: A task asks for its own again within one call. More of them would only push other things out of the CPU's cache.
+_KEYS_MAX: Final = 1 << 9
 
+
+def _remembered(size: int) -> Callable[[Callable[_P, Hash]], Callable[_P, Hash]]:
+    # The cache's own type would take any arguments.
+    return cast("Callable[[Callable[_P, Hash]], Callable[_P, Hash]]", lru_cache(maxsize=size))
+
+
+@_remembered(_OPERATORS_MAX)
 def operator_meta(operator: Address) -> Hash:
     return keccak256(b"av/op" + operator)
 
 
+@_remembered(_OPERATORS_MAX)
 def operator_spec(operator: Address) -> Hash:
     return keccak256(b"av/op" + operator + b"spec")
 
 
+@_remembered(_KEYS_MAX)
 def operator_endpoint(operator: Address) -> Hash:
     return keccak256(b"av/op" + operator + b"endp")
 
 
+@_remembered(_OPERATORS_MAX)
 def operator_stake(operator: Address) -> Hash:
     return keccak256(b"av/op" + operator + b"stake")
 
 
+@_remembered(_KEYS_MAX)
 def model_member_count(spec: Hash) -> Hash:
     return keccak256(b"av/mspec.idx" + spec)
 
 
+@_remembered(_OPERATORS_MAX)
 def model_member(spec: Hash, index: int) -> Hash:
     return keccak256(b"av/mspec.mem" + spec + u32(index))
 
 
+@_remembered(_KEYS_MAX)
 def model_membership(spec: Hash, operator: Address) -> Hash:
     return keccak256(b"av/mspec.seen" + spec + operator)
 
 
+@_remembered(_KEYS_MAX)
 def credit(account: Address) -> Hash:
     return keccak256(b"av/cred" + account)
 
 
+@_remembered(_KEYS_MAX)
 def requester_nonce(requester: Address) -> Hash:
     return keccak256(b"av/req.nonce" + requester)
 
 
+@_remembered(_KEYS_MAX)
 def task_head(task: Hash) -> Hash:
     return keccak256(b"av/task" + task)
 
 
+@_remembered(_KEYS_MAX)
 def task_deadlines(task: Hash) -> Hash:
     return keccak256(b"av/task" + task + b"B")
 
 
+@_remembered(_KEYS_MAX)
 def task_spec(task: Hash) -> Hash:
     return keccak256(b"av/task" + task + b"spec")
 
 
+@_remembered(_KEYS_MAX)
 def task_prompt(task: Hash) -> Hash:
     return keccak256(b"av/task" + task + b"prompt")
 
 
+@_remembered(_KEYS_MAX)
 def task_reward(task: Hash) -> Hash:
     return keccak256(b"av/task.reward" + task)
 
 
+@_remembered(_KEYS_MAX)
 def task_escrow(task: Hash) -> Hash:
     return keccak256(b"av/task.escrow" + task)
 
 
+@_remembered(_KEYS_MAX)
 def task_intent(task: Hash) -> Hash:
     return keccak256(b"av/task.intent" + task)
 
 
+@_remembered(_KEYS_MAX)
 def task_fee(task: Hash) -> Hash:
     return keccak256(b"av/task.fee" + task)
 
 
+@_remembered(_KEYS_MAX)
 def task_settled_height(task: Hash) -> Hash:
     return keccak256(b"av/task.height" + task)
 
 
+@_remembered(_KEYS_MAX)
 def selected(task: Hash, operator: Address) -> Hash:
     return keccak256(b"av/sel" + task + operator)
 
 
+@_remembered(_KEYS_MAX)
 def selected_at(task: Hash, index: int) -> Hash:
     return keccak256(b"av/sel.list" + task + u32(index))
 
 
+@_remembered(_KEYS_MAX)
 def commit(task: Hash, operator: Address) -> Hash:
     return keccak256(b"av/commit" + task + operator)
 
 
+@_remembered(_KEYS_MAX)
 def revealed_output(task: Hash, operator: Address) -> Hash:
     return keccak256(b"av/reveal" + task + operator)
 
 
+@_remembered(_KEYS_MAX)
 def revealed(task: Hash, operator: Address) -> Hash:
     return keccak256(b"av/reveal.f" + task + operator)
 
 
+@_remembered(_KEYS_MAX)
 def revealed_at(task: Hash, index: int) -> Hash:
     return keccak256(b"av/reveal.list" + task + u32(index))
 
 
+@_remembered(_KEYS_MAX)
 def reveal_count(task: Hash) -> Hash:
     return keccak256(b"av/reveal.cnt" + task)
 
 
+@_remembered(_KEYS_MAX)
 def settled(task: Hash) -> Hash:
     return keccak256(b"av/settled" + task)
 
 
+@_remembered(_KEYS_MAX)
 def canonical_output(task: Hash) -> Hash:
     return keccak256(b"av/canon" + task)
 
@@ -181,13 +224,16 @@ def receipt_leaf(index: int) -> Hash:
     return keccak256(b"av/receipt.leaf" + u32(index))
 
 
+@_remembered(_KEYS_MAX)
 def intent_consumed(intent: Hash) -> Hash:
     return keccak256(b"av/intent.seen" + intent)
 
 
+@_remembered(_KEYS_MAX)
 def intent_task(intent: Hash) -> Hash:
     return keccak256(b"av/intent.task" + intent)
 
 
+@_remembered(_KEYS_MAX)
 def intent_receipt(intent: Hash) -> Hash:
     return keccak256(b"av/intent.rcpt" + intent)

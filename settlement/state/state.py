@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.state import keys
 from pygenvm.settlement.state.staging import Staging
-from pygenvm.settlement.types.words import ONE, ZERO, Address, Hash, u32, u256
+from pygenvm.settlement.types.words import ONE, ZERO, Address, Hash, u32
+
+_SLOTS, _BALANCES = keys.SLOTS, keys.BALANCES
 
 
 class State:
@@ -15,30 +20,33 @@ class State:
 
     def __init__(self, staging: Staging) -> None:
         self.staging = staging
-        self._read, self._write = staging.read, staging.write
+        # Without the types that words have, which would take a call each.
+        self._read: Callable[[bytes], Any] = staging.read
+        self._write = staging.write
 
     # --- slots ---
 
     def word(self, slot: Hash) -> Hash:
         """The word of a slot, zero where none was written."""
-        return Hash(self._read(keys.SLOTS + slot) or ZERO)
+        found: Hash = self._read(_SLOTS + slot) or ZERO
+        return found
 
     def is_set(self, slot: Hash) -> bool:
-        word = self._read(keys.SLOTS + slot)
-        return word is not None and word != ZERO
+        found: bool = (self._read(_SLOTS + slot) or ZERO) != ZERO
+        return found
 
     def number(self, slot: Hash) -> int:
-        return int.from_bytes(self._read(keys.SLOTS + slot) or ZERO, "big")
+        return int.from_bytes(self._read(_SLOTS + slot) or ZERO, "big")
 
     def set_word(self, slot: Hash, word: Hash) -> None:
         """A zero word stays in the store, as it does in that of the reference (spec settlement/01 §3 "Clearing")."""
-        self._write(keys.SLOTS + slot, word)
+        self._write(_SLOTS + slot, word)
 
     def set_number(self, slot: Hash, number: int) -> None:
-        self._write(keys.SLOTS + slot, u256(number))
+        self._write(_SLOTS + slot, number.to_bytes(32, "big"))
 
     def set_flag(self, slot: Hash) -> None:
-        self._write(keys.SLOTS + slot, ONE)
+        self._write(_SLOTS + slot, ONE)
 
     def digest(self) -> tuple[Hash, int]:
         """Hash over all slots ever written with their words, ascending, and their number: what vectors compare."""
@@ -49,10 +57,10 @@ class State:
     # --- balances ---
 
     def balance(self, account: Address) -> int:
-        return int.from_bytes(self._read(keys.BALANCES + account) or ZERO, "big")
+        return int.from_bytes(self._read(_BALANCES + account) or ZERO, "big")
 
     def set_balance(self, account: Address, amount: int) -> None:
-        self._write(keys.BALANCES + account, u256(amount))
+        self._write(_BALANCES + account, amount.to_bytes(32, "big"))
 
     def balances(self) -> dict[Address, int]:
         start = len(keys.BALANCES)
