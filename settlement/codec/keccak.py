@@ -1,6 +1,6 @@
 """Keccak-256 with the original padding, in C (spec settlement/02).
 
-The executor's own (:mod:`executor.primitives.keccak`) is written in Python for the sandbox and takes 250 times as long;
+The executor's own (:mod:`executor.primitives.keccak`) is written in Python for the sandbox and takes more than a hundred times as long;
 an engine call is mostly hashes.
 """
 
