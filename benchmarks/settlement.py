@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from benchmarks.measure import Numbers, Row, interleaved, scaled
+from benchmarks.postgres import binaries, running_server
 from pygenvm.settlement.codec import keccak, merkle
 from pygenvm.settlement.codec.hashes import chain_id, commit_hash
 from pygenvm.settlement.codec.intent import Intent
@@ -127,17 +128,15 @@ def _hashed(work: Callable[[], None]) -> dict[bytes, None]:
 
 @contextlib.contextmanager
 def _stores() -> Iterator[dict[str, Store]]:
-    from tests.settlement.postgres import running_server
-
-    with tempfile.TemporaryDirectory() as folder, running_server() as server:
-        stores = {
-            "memory": MemoryStore(),
-            "SQLite": open_store(str(Path(folder) / "state.db")),
-            "PostgreSQL": open_store(server.database()),
-        }
-        yield stores
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        names = {"memory": "memory:", "SQLite": str(Path(folder) / "state.db")}
+        if binaries() is not None:
+            names["PostgreSQL"] = stack.enter_context(running_server()).database()
+        stores = {name: open_store(where) for name, where in names.items()}
         for store in stores.values():
-            store.close()
+            stack.callback(store.close)
+        yield stores
 
 
 def _repeated(work: Callable[[], object], times: int) -> Callable[[], float]:

@@ -1,7 +1,7 @@
 """Keccak-256 with the original padding, in C (spec settlement/02).
 
-The executor's own (:mod:`executor.primitives.keccak`) is written in Python for the sandbox and takes more than a hundred times as long;
-an engine call is mostly hashes.
+The executor's own (:mod:`executor.primitives.keccak`) is written in Python for the sandbox and takes more than a
+hundred times as long; an engine call is mostly hashes.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.postgres import running_server
 from pygenvm.settlement.blocks.chain import Chain
 from pygenvm.settlement.blocks.transactions import ImportIntent, WithdrawRewards
 from pygenvm.settlement.state.memory import MemoryStore
@@ -26,7 +27,6 @@ from pygenvm.settlement.types.constants import ESCROW_ACCOUNT
 from pygenvm.settlement.types.words import ZERO
 from tests.settlement.chains import ETHER, GENESIS, KEYS, OPERATOR_KEYS, REQUESTER, Net, contents, new_chain
 from tests.settlement.engines import intent
-from tests.settlement.postgres import running_server
 
 RICH = replace(GENESIS, balances={**GENESIS.balances, REQUESTER: 10_000 * ETHER})
 #: A store gets so many lives before the next one starts from nothing.

