@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import Any, Final
+
+from pygenvm.executor.json_text import parse_json
 
 _ESCAPED: Final = {code: f"\\u{code:04x}" for code in map(ord, "<>&\u2028\u2029")}
 #: A string with what stands between its quotes, or white space between tokens.
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
+
+
+#: A block has at most 2 MiB.
+_CHARS_MAX: Final = 2 << 20
+_DEPTH_MAX: Final = 64
+
+
+def parse(text: str) -> Any:
+    """``ValueError`` for what is no JSON, is nested too deep, or names a member twice."""
+    return parse_json(text, max_chars=_CHARS_MAX, max_depth=_DEPTH_MAX)
 
 
 class Raw(str):
@@ -34,5 +46,5 @@ def dumps(value: object) -> str:
 
 def compact(text: str) -> str:
     """JSON text without white space between its tokens; ``ValueError`` for what is no JSON."""
-    json.loads(text)
+    parse(text)
     return _STRING_OR_SPACE.sub(lambda found: found[1] or "", text).translate(_ESCAPED)

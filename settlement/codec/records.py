@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pygenvm.settlement.codec.go_json import Raw, compact, dumps
+from pygenvm.settlement.codec.go_json import Raw, compact, dumps, parse
 from pygenvm.settlement.codec.zap import ZapError
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
@@ -126,7 +126,7 @@ def decode(kind: type[_Record], data: bytes) -> _Record:
 
 
 def _members(text: str) -> dict[str, Any]:
-    found = json.loads(text)
+    found = parse(text)
     if not isinstance(found, dict):
         raise ValueError("no object")
     return found

@@ -7,8 +7,10 @@ from typing import Final
 
 from pygenvm.settlement.state.store import Changes, Store
 
-#: About 30 MB of keys and words.
+#: About 40 MB.
 _KEYS_MAX: Final = 1 << 17
+#: Words and balances are remembered; blocks are large, and nobody asks for them again.
+_VALUE_BYTES_MAX: Final = 32
 _UNKNOWN: Final = object()
 
 
@@ -23,9 +25,8 @@ class CachedStore:
         known = self._known.get(key, _UNKNOWN)
         if known is not _UNKNOWN:
             return known  # type: ignore[return-value]  # the sentinel is gone
-        if len(self._known) >= _KEYS_MAX:
-            self._known.clear()
-        value = self._known[key] = self._below.read(key)
+        value = self._below.read(key)
+        self._remember(key, value)
         return value
 
     def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -38,9 +39,16 @@ class CachedStore:
             # Whether it was written is not known after all failures.
             self._known.clear()
             raise
-        if len(self._known) + len(changes) > _KEYS_MAX:
-            self._known.clear()
-        self._known.update(changes)
+        for key, value in changes.items():
+            self._remember(key, value)
 
     def close(self) -> None:
         self._below.close()
+
+    def _remember(self, key: bytes, value: bytes | None) -> None:
+        if value is not None and len(value) > _VALUE_BYTES_MAX:
+            self._known.pop(key, None)
+            return
+        if len(self._known) >= _KEYS_MAX:
+            self._known.clear()
+        self._known[key] = value

@@ -8,6 +8,7 @@ from typing import Any
 from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.state import keys
 from pygenvm.settlement.state.staging import Staging
+from pygenvm.settlement.state.store import StoreError
 from pygenvm.settlement.types.words import ONE, ZERO, Address, Hash, u32
 
 _SLOTS, _BALANCES = keys.SLOTS, keys.BALANCES
@@ -89,7 +90,10 @@ class State:
         tasks = []
         for index in range(count):
             key = keys.due_task(height, index)
-            tasks.append(Hash(self._read(key) or ZERO))
+            task = self._read(key)
+            if task is None:
+                raise StoreError(f"the store has lost a task that is due at height {height}")
+            tasks.append(Hash(task))
             self._write(key, None)
         if count:
             self._write(keys.due_count(height), None)

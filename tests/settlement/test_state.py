@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pygenvm.settlement.state import keys
 from pygenvm.settlement.state.cached import CachedStore
 from pygenvm.settlement.state.memory import MemoryStore
 from pygenvm.settlement.state.opening import open_store
@@ -118,6 +119,14 @@ def test_the_cache_forgets_what_may_be_wrong() -> None:
     assert store.read(b"a") == b"1"
 
 
+def test_the_cache_keeps_no_blocks() -> None:
+    below = MemoryStore()
+    store = CachedStore(below)
+    store.apply({b"word": bytes(32), b"block": bytes(33)})
+    below.apply({b"word": b"1", b"block": b"2"})
+    assert (store.read(b"word"), store.read(b"block")) == (bytes(32), b"2")
+
+
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     with sqlite3.connect(other) as connection:
@@ -212,6 +221,10 @@ def test_due_tasks_come_once_and_in_order() -> None:
     assert state.take_due(7) == []
     assert state.take_due(8) == [word(4)]
     assert list(state.staging.items(b"")) == []
+    state.add_due(9, word(5))
+    state.staging.write(keys.due_task(9, 0), None)
+    with pytest.raises(StoreError, match="due at height 9"):
+        state.take_due(9)
 
 
 def test_zero_words_stay_in_the_digest() -> None:

@@ -171,6 +171,9 @@ GOOD = BLOCKS["zap-blk_intent"].encode()
         (GOOD.replace(b'"fee":99', b'"fee": 9'), "canonical form"),
         (GOOD.replace(b'"fee":99', b'"eef":99'), "no TaskRecord"),
         (GOOD.replace(b'"fee":99', b'"fee":""'), "no TaskRecord"),
+        (GOOD.replace(b'{"b":1,"a":2}', b'{"b":1,"b":2}'), "occurs twice"),
+        (GOOD.replace(b'{"b":1,"a":2}', b"[NaN,    NaN]"), "not JSON"),
+        (GOOD.replace(b'{"b":1,"a":2}', b'{"b":1.0,"":2'), "no TaskRecord"),
     ],
 )
 def test_bad_blocks(data: bytes, says: str) -> None:
