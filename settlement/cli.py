@@ -40,6 +40,8 @@ def add_parser(commands: Any) -> None:
     verify = actions.add_parser("verify", help="say what holds and what could not be checked", allow_abbrev=False)
     verify.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     verify.add_argument("--root", type=_hash, metavar="HEX", help="receipt root of a block that you trust")
+    verify.add_argument("--record", type=Path, metavar="FILE", help="record of an operator's run (genvm run --record)")
+    verify.add_argument("--block", type=int, default=0, metavar="N", help="nondet block of the record (default: 0)")
     show = actions.add_parser("show", help="print the fields of a receipt as JSON", allow_abbrev=False)
     show.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     export = actions.add_parser("export", help="print the file of a receipt from a state", allow_abbrev=False)
@@ -48,6 +50,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from pygenvm.executor.record.format import RecordError
+    from pygenvm.settlement.bridge.transcripts import TranscriptError
     from pygenvm.settlement.state.store import StoreError
     from pygenvm.settlement.types.errors import QuorumError
     from pygenvm.settlement.verifier.document import DocumentError
@@ -56,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "verify":
             return _verify(options)
         return _show(options) if options.action == "show" else _export(options)
-    except (DocumentError, OSError, StoreError, QuorumError) as error:
+    except (DocumentError, RecordError, TranscriptError, OSError, StoreError, QuorumError) as error:
         print(f"Error: {one_line(str(error))}", file=sys.stderr)
         return _UNUSABLE
 
@@ -64,7 +68,13 @@ def run(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pygenvm.settlement.verifier.checks import Verdict, check
 
-    findings = check(_document(options.file), options.root)
+    exchanges = None
+    if options.record is not None:
+        from pygenvm.executor.record.reading import read_record
+        from pygenvm.settlement.bridge.transcripts import transcript
+
+        exchanges = transcript(read_record(options.record), options.block)
+    findings = check(_document(options.file), options.root, exchanges)
     marks = {Verdict.HOLDS: "holds    ", Verdict.FAILS: "FAILS    ", Verdict.UNKNOWN: "unchecked"}
     for finding in findings:
         print(f"{marks[finding.verdict]}  {finding.sentence}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from pygenvm.settlement.codec import merkle
 from pygenvm.settlement.codec.hashes import commit_hash, task_id
 from pygenvm.settlement.codec.receipt import VERSION
+from pygenvm.settlement.codec.transcript import Exchange, transcript_hash
 from pygenvm.settlement.engine.settle import plurality
 from pygenvm.settlement.types.constants import (
     COMMIT_BLOCKS,
@@ -33,10 +34,13 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def check(document: Document, trusted_root: Hash | None = None) -> list[Finding]:
+def check(
+    document: Document, trusted_root: Hash | None = None, exchanges: Sequence[Exchange] | None = None
+) -> list[Finding]:
     """All findings, in the order in which one follows from the other.
 
     :param trusted_root: a root that the reader has from the chain itself.
+    :param exchanges: what a nondet block asked the services, by a record of an operator's run.
     """
     return [
         *_receipt(document),
@@ -46,6 +50,7 @@ def check(document: Document, trusted_root: Hash | None = None) -> list[Finding]
         *_operators(document),
         *_commits(document),
         *_outcome(document),
+        *_transcript(document, exchanges),
     ]
 
 
@@ -210,3 +215,23 @@ def _outcome(document: Document) -> Iterator[Finding]:
         f"The {len(winners)} who were paid are those who voted for it, in the order of their reveals.",
         "Those who were paid are not those who voted for the output.",
     )
+
+
+def _transcript(document: Document, exchanges: Sequence[Exchange] | None) -> Iterator[Finding]:
+    if exchanges is None:
+        yield _unknown("What an operator asked the services: give the record of its run with --record.")
+        return
+    bound = [one.embedding for one in document.reveals or () if one.embedding is not None]
+    if not bound:
+        yield _unknown("Whether a vote is bound to the record: the file has no embedding hashes.")
+        return
+    found = transcript_hash(exchanges)
+    voters = [one for one in document.reveals or () if one.embedding == found]
+    if not voters:
+        yield Finding(Verdict.FAILS, f"No vote is bound to the record, whose transcript is 0x{found.hex()}.")
+    for one in voters:
+        with_votes = "for the output" if one.output == document.receipt.canonical_output_hash else "for another output"
+        yield Finding(
+            Verdict.HOLDS,
+            f"0x{one.operator.hex()} bound its vote {with_votes} to the {len(exchanges)} exchanges recorded.",
+        )

@@ -14,51 +14,20 @@ from pygenvm.settlement.codec import merkle
 from pygenvm.settlement.codec.receipt import Receipt
 from pygenvm.settlement.state.sqlite import SqliteStore
 from pygenvm.settlement.types.words import ZERO, Hash
-from pygenvm.settlement.verifier.checks import Finding, Verdict, check
+from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import Document, DocumentError, read
-from pygenvm.settlement.verifier.export import export
-from tests.settlement.chains import ETHER, REQUESTER, Net, new_chain
-from tests.settlement.engines import intent
+from tests.settlement.receipts import ASKED, played, said
 from tests.settlement.vectors import account, word
 
-
-def played(store: SqliteStore | None = None) -> Net:
-    """Three tasks: the first with a quorum (one dissents, one withholds), the second without, the third unanswered."""
-    net = Net(new_chain(store))
-    net.register_all()
-    tasks = [net.ask(1), net.ask(2), net.ask(3)]
-    outputs = {tasks[0]: (1, 1, 1, 2, 1), tasks[1]: (1, 2, 3, 4, 5)}
-    for task, votes in outputs.items():
-        for operator, output in zip(net.leader.engine().selection(task), votes, strict=True):
-            net.commit(task, operator, output)
-    last = net.block().height
-    net.to_height(last + 30)
-    for task, votes in outputs.items():
-        for operator, output in zip(net.leader.engine().selection(task)[:4], votes, strict=False):
-            net.reveal(task, operator, output)
-    net.block()
-    net.to_height(last + 62)
-    return net
-
-
-ASKED = [intent(REQUESTER, c_tx=number, reward=ETHER).intent_id for number in (1, 2, 3)]
-
-
-@pytest.fixture(scope="module")
-def documents() -> list[Document]:
-    chain = played().leader
-    return [export(chain, one) for one in ASKED]
-
-
-def said(findings: list[Finding], verdict: Verdict) -> list[str]:
-    return [finding.sentence for finding in findings if finding.verdict is verdict]
+NO_RECORD = "What an operator asked the services: give the record of its run with --record."
 
 
 def test_good_receipts(documents: list[Document]) -> None:
     for index, document in enumerate(documents):
         assert read(document.to_json()) == document
         findings = check(document, document.root)
-        assert {finding.verdict for finding in findings} == {Verdict.HOLDS}
+        assert said(findings, Verdict.FAILS) == []
+        assert said(findings, Verdict.UNKNOWN) == [NO_RECORD]
         assert document.proof.index == index
     agreed, split, silent = (said(check(one, one.root), Verdict.HOLDS) for one in documents)
     assert "The receipt says that the operators agreed on an output." in agreed
@@ -82,6 +51,7 @@ def test_what_is_not_in_the_file_is_not_checked(documents: list[Document]) -> No
         "Whether the task id is that of this request",
         "Who was drawn",
         "Who voted for what",
+        "What an operator asked the services",
     ]
     reveals = documents[0].reveals
     assert reveals is not None
@@ -89,7 +59,8 @@ def test_what_is_not_in_the_file_is_not_checked(documents: list[Document]) -> No
     assert read(partly.to_json()) == partly
     unknown = said(check(partly, partly.root), Verdict.UNKNOWN)
     assert unknown == [
-        f"Whether 0x{reveals[0].operator.hex()} revealed what it had committed to: the file has not all of it."
+        f"Whether 0x{reveals[0].operator.hex()} revealed what it had committed to: the file has not all of it.",
+        NO_RECORD,
     ]
 
 
@@ -230,9 +201,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
     assert main(["receipt", "verify", str(file), "--root", root.hex()]) == 0
     out = capsys.readouterr().out
-    assert out.endswith("\nEverything that was checked holds.\n")
+    assert out.endswith("\nEverything that was checked holds. 1 could not be checked.\n")
     assert main(["receipt", "verify", str(file)]) == 0
-    assert capsys.readouterr().out.endswith("\nEverything that was checked holds. 1 could not be checked.\n")
+    assert capsys.readouterr().out.endswith("\nEverything that was checked holds. 2 could not be checked.\n")
     assert main(["receipt", "verify", str(file), "--root", "0x" + "11" * 32]) == 1
     out = capsys.readouterr().out
     assert "FAILS      The root is not the one that you gave.\n" in out
@@ -246,6 +217,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     for words, says in (
         (["verify", str(tmp_path / "none")], "No such file"),
         (["verify", str(state)], "no UTF-8"),
+        (["verify", str(file), "--record", str(file)], "record"),
         (["export", str(state), "--intent", "00" * 32], "no settled receipt for intent"),
         (["export", str(tmp_path / "none.db"), "--intent", "00" * 32], "unable to open"),
         (["export", "memory:", "--intent", "00" * 32], "holds no chain"),
