@@ -124,6 +124,8 @@ LIES: list[tuple[Callable[[Document], Document], str]] = [
     (lambda one: replace(one, request_height=3), "The task id is not that of the request."),
     (lambda one: replace(one, operators=(one.operators or ())[::-1]), NOT_DRAWN),
     (lambda one: replace(one, operators=(one.operators or ())[:4]), NOT_DRAWN),
+    # A tree with its last leaf twice has the same root.
+    (lambda one: replace(one, operators=(*(one.operators or ()), (one.operators or ())[-1])), NOT_DRAWN),
     (_reveal(output=word(2)), NOT_COMMITTED),
     (_reveal(embedding=word(2)), NOT_COMMITTED),
     (_reveal(nonce=word(3)), NOT_COMMITTED),
