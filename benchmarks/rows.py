@@ -18,6 +18,7 @@ from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
 from benchmarks.rendering import render
 from benchmarks.services import llm_prompt, web_request
+from benchmarks.settlement import settlement
 from benchmarks.support import (
     BenchmarkError,
     InProcess,
@@ -409,5 +410,6 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "manager": (manager_run, 60),
     "manager-throughput": (manager_throughput, 7),
     "manager-http": (manager_http, 25),
+    "settlement": (settlement, 20),
     "soak": (soak, 1),
 }

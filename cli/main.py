@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
     "manager": ("pygenvm.manager.command", "serve the operator's API, and install versions of the executor"),
+    "receipt": ("pygenvm.settlement.cli", "verify, show and export receipts of settlement"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),

@@ -20,7 +20,7 @@ from tests.support.paths import EXAMPLES, ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("built_runners")]
 
 #: Names of our parts, today's and those to come.
-FOLDERS = ("schemas", "executor", "runners", "localnet", "modules", "manager", "cli", "tests")
+FOLDERS = ("schemas", "executor", "runners", "localnet", "modules", "manager", "settlement", "cli", "tests")
 CONTRACT_TEST = f"""
     {"".join(f"import {name}.own_{name}; " for name in FOLDERS).strip()}
 

@@ -1,0 +1,13 @@
+"""The example of `docs/settlement.md` runs."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.paths import DOCS
+
+
+def test_the_example_runs() -> None:
+    page = (DOCS / "settlement.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/settlement.md", "exec"), {})
