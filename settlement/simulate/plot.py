@@ -16,7 +16,7 @@ from pygenvm.settlement.types.constants import MIN_PROVIDER_BOND, REQUEST_FEE_PE
 _WIDTH: Final = 1040
 _MARGIN: Final = 24
 _CURVES_TOP, _CURVES_HEIGHT = 112, 270
-_BARS_TOP: Final = 500
+_BARS_TOP: Final = 472
 _BAR_HEIGHT, _BAR_ROW = 12, 42
 _INK, _PALE, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 _GOOD, _APART, _BAD, _NEUTRAL = "#2a6fbb", "#2f8f5b", "#c0392b", "#8795a1"
@@ -71,7 +71,7 @@ def picture(settings: Settings, result: Result, points: Sequence[Point]) -> str:
     caption = (
         f"{settings.operators} operators, {settings.tasks} tasks, {settings.threshold} of {settings.n},"
         f" {settings.pool} operators for a model, seed {settings.seed}."
-        " Lines without points of their own: what chance says."
+        " Points are simulated; blue, red and gray lines are what chance and rules say."
     )
     curve = [expected(settings, members) for members in range(settings.pool * SHARES[-1] // 100 + 1)]
     parts = [
@@ -90,8 +90,8 @@ def picture(settings: Settings, result: Result, points: Sequence[Point]) -> str:
 def _quorum(points: Sequence[Point], curve: Sequence[Expected]) -> list[str]:
     frame = _Frame(72, 480, lambda share: share)
     apart = [(point.percent / 100, point.apart.share(Outcome.RIGHT)) for point in points]
-    right = [(point.percent / 100, point.cartel.share(Outcome.RIGHT)) for point in points]
-    forged = [(point.percent / 100, point.cartel.share(Outcome.FORGED)) for point in points]
+    right = [(point.cartel_share, point.cartel.share(Outcome.RIGHT)) for point in points]
+    forged = [(point.cartel_share, point.cartel.share(Outcome.FORGED)) for point in points]
     return [
         _text(_MARGIN, 78, "Does the quorum hold?", size=14, bold=True),
         *_legend(
@@ -113,8 +113,8 @@ def _cost(settings: Settings, points: Sequence[Point], curve: Sequence[Expected]
     beforehand = settings.n * REQUEST_FEE_PER_OPERATOR / TOKEN
     bond = settings.threshold * MIN_PROVIDER_BOND / TOKEN
     losses = [(one.share, loss) for one in curve if (loss := one.loss_per_forgery) is not None]
-    measured = [(point.percent / 100, loss) for point in points if (loss := point.loss_per_forgery) is not None]
-    locked = [(one.share, one.locked) for one in curve if one.locked]
+    measured = [(point.cartel_share, loss) for point in points if (loss := point.loss_per_forgery) is not None]
+    locked = [(one.share, one.locked) for one in curve if one.forged]
     # Of the smallest cartels a forgery is dearer than any scale shows.
     ceiling = 1000 * max(one.locked for one in curve)
     losses = [(share, loss) for share, loss in losses if loss <= ceiling]
@@ -138,7 +138,7 @@ def _cost(settings: Settings, points: Sequence[Point], curve: Sequence[Expected]
         frame.line(losses, _BAD),
         *frame.dots(measured, _BAD),
         _halo(996, frame.at((0, bond))[1] - 6, f"least stake that can forge: {bond:g}", _PALE),
-        _halo(996, frame.at((0, beforehand))[1] - 6, f"fee, where the draw is computed first: {beforehand:g}", _BAD),
+        _halo(996, frame.at((0, beforehand))[1] + 14, f"fee, where the draw is computed first: {beforehand:g}", _BAD),
     ]
 
 

@@ -76,7 +76,7 @@ def print_tables(console: Console, settings: Settings, result: Result, points: S
     console.print()
     shares = _table("dishonest", "alone", "right", "chance", "forged", "chance", "cost", "chance")
     for point in points:
-        chance = expected(settings, settings.pool * point.percent // 100)
+        chance = expected(settings, point.members)
         shares.add_row(
             f"{point.percent} %",
             _percent(point.apart.share(Outcome.RIGHT)),
@@ -104,4 +104,6 @@ def _percent(share: float) -> str:
 
 
 def _tokens(amount: float | None) -> str:
-    return "" if amount is None else f"{amount:.2f}"
+    if amount is None:
+        return ""
+    return f"{amount:.2f}" if amount < 1e6 else f"{amount:.1e}"

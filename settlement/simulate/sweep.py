@@ -28,6 +28,16 @@ class Point:
     cartel: Result
 
     @property
+    def members(self) -> int:
+        """Operators of the cartel."""
+        return self.cartel.behaved[Behaviour.COLLUDING].operators
+
+    @property
+    def cartel_share(self) -> float:
+        """Theirs among all: the percentage, down to whole operators."""
+        return self.members / sum(one.operators for one in self.cartel.behaved.values())
+
+    @property
     def loss_per_forgery(self) -> float | None:
         """Tokens that the cartel is poorer by for each forgery; none without any."""
         forged = self.cartel.outcomes[Outcome.FORGED]
@@ -37,6 +47,7 @@ class Point:
         return {
             "dishonestPercent": self.percent,
             "apart": {outcome.value: count for outcome, count in self.apart.outcomes.items()},
+            "cartelOperators": self.members,
             "cartel": {outcome.value: count for outcome, count in self.cartel.outcomes.items()},
             "cartelLoss": str(self.cartel.cartel_loss()),
         }
@@ -66,7 +77,8 @@ def sweep(settings: Settings, progress: Callable[[int], None] | None = None) -> 
     points = []
     for percent in SHARES:
         apart = replace(one, mix=_apart(settings, percent))
-        cartel = replace(one, mix={Behaviour.HONEST: 100 - percent, Behaviour.COLLUDING: percent})
+        members = one.operators * percent // 100
+        cartel = replace(one, mix={Behaviour.HONEST: one.operators - members, Behaviour.COLLUDING: members})
         points.append(
             Point(
                 percent,
