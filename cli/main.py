@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
     "manager": ("pygenvm.manager.command", "serve the operator's API, and install versions of the executor"),
     "receipt": ("pygenvm.settlement.cli", "verify, show and export receipts of settlement"),
+    "settlement": ("pygenvm.settlement.simulate.cli", "simulate operators that agree for money, and some that cheat"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),
