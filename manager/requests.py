@@ -74,7 +74,7 @@ class Members:
         """:raises RequestError: missing, no whole number, or out of range."""
         value: int = self.get(name, int, _REQUIRED if default is None else default)
         if not low <= value <= high:
-            raise RequestError(f"{name} must be from {low} to {high}, not {value:.20g}")
+            raise RequestError(f"{name} must be from {low} to {high}, not {_shown(value)}")
         return value
 
     def time(self, name: str, header: str | None = None) -> datetime:
@@ -101,6 +101,10 @@ def deployment_time(request: web.Request) -> datetime:
         return parse_time(text)
     except ValueError as error:
         raise RequestError(f"{TIMESTAMP_HEADER}: {error}") from error
+
+
+def _shown(value: int) -> str:
+    return str(value) if abs(value) < 1 << 128 else f"a number of {value.bit_length()} bits"
 
 
 def _kind(value: Any) -> str:

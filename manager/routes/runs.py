@@ -83,6 +83,9 @@ class _Runs:
             on_log=manager.log_of_run(number, cookie, notes),
             notes=notes,
         )
+        size = sum(len(word.encode()) for word in job.words())
+        if size > limits.COMMAND_LINE_BYTES:
+            raise RequestError(f"the run has {size} bytes, which is more than a command line takes")
         manager.warn_of_missing_modules()
         return await manager.executions.start(job, number, minutes)
 

@@ -60,7 +60,19 @@ def test_a_log_level_holds_for_what_is_logged(manager: ManagerProcess) -> None:
 
 def test_bad_log_levels(manager: ManagerProcess) -> None:
     assert manager.refused("POST", "/log/level", {"level": "loud"}).startswith("invalid log level")
-    assert "level is missing" in manager.refused("POST", "/log/level", {})
+    assert manager.refused("POST", "/log/level", {}).startswith("invalid log level: level is missing")
+    assert manager.refused("POST", "/log/level", {"level": 5}).startswith("invalid log level: level must be a text")
+
+
+def test_levels_of_targets_are_bounded(manager: ManagerProcess) -> None:
+    long = {"level": "info", "target": "x" * 1000}
+    assert "more than 200 characters" in manager.refused("POST", "/log/level", long)
+    for number in range(64):
+        manager.post("/log/level", {"level": "info", "target": f"target{number}"})
+    assert "64 targets" in manager.refused("POST", "/log/level", {"level": "info", "target": "another"})
+    manager.post("/log/level", {"level": "info", "target": "target5"})
+    manager.post("/log/level", {"level": "info"})
+    manager.post("/log/level", {"level": "info", "target": "another"})
 
 
 def test_permits(manager: ManagerProcess) -> None:
@@ -90,6 +102,30 @@ def test_variables_that_are_refused(manager: ManagerProcess, name: str) -> None:
 @pytest.mark.parametrize("value", ["a\0b", "x" * (1 << 17), "\ud800"])
 def test_values_that_are_refused(manager: ManagerProcess, value: str) -> None:
     assert manager.refused("POST", "/env", {"key": "K", "value": value}).startswith("invalid env var value")
+
+
+def test_variables_of_the_wrong_type(manager: ManagerProcess) -> None:
+    assert manager.refused("POST", "/env", {"key": 5, "value": "x"}).startswith("invalid env var key: key must be")
+    assert manager.refused("POST", "/env", {"key": "K"}).startswith("invalid env var value: value is missing")
+
+
+def test_programs_can_be_started_whatever_was_set(manager: ManagerProcess) -> None:
+    """The operating system refuses to start anything if its variables are too long."""
+    for number in range(4):
+        manager.post("/env", {"key": f"LONG_{number}", "value": "x" * 16_000})
+    for name in ("LONG_0", "ANOTHER"):
+        assert "together" in manager.refused("POST", "/env", {"key": name, "value": "x" * 18_000})
+    # Words that the pool does not know, so a process of its own is started.
+    body = run_body("unix:///nonexistent", extra_args=["--nonsense", *["x" * 120_000] * 4])
+    run = manager.post("/genvm/run", body)["id"]
+    manager.delete(run)
+    status = manager.status_of(run)
+    assert status is not None
+    assert "--nonsense" in status["stderr"]
+    body["extra_args"] += ["x" * 120_000]
+    assert "more than a command line takes" in manager.refused("POST", "/genvm/run", body)
+    for number in range(4):
+        manager.post("/env", {"key": f"LONG_{number}", "value": ""})
 
 
 # --- versions of contracts ------------------------------------------------------------------------
