@@ -6,6 +6,8 @@ from __future__ import annotations
 
 #: Bodies of requests; contract code travels to two routes.
 BODY_BYTES = 64 << 20
+#: Those of all requests that are under way; further ones are refused.
+BODIES_BYTES = 512 << 20
 #: Nesting of JSON bodies.
 JSON_DEPTH = 64
 #: What the command line of one executor may take (the operating system allows 128 KiB for one argument).
@@ -103,6 +105,8 @@ WATCHERS = 64
 WATCHER_EVENTS = 1_000
 #: After each piece of the stream; between two looks at the status; between two heartbeats.
 WATCHER_PAUSE_SECONDS = 0.1
+#: One that reads nothing for so long gives its place up.
+WATCHER_WRITE_SECONDS = 30.0
 WATCHER_LOOK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 10.0
 #: What the page knows of the past.

@@ -24,7 +24,15 @@ from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
 from pygenvm.manager.executions.backend import Job, Notes
 from pygenvm.manager.executions.registry import Run
-from pygenvm.manager.requests import TIMESTAMP_HEADER, Members, answer, deployment_time, read_body, read_json
+from pygenvm.manager.requests import (
+    TIMESTAMP_HEADER,
+    Members,
+    answer,
+    deployment_time,
+    parse_object,
+    read_body,
+    read_json,
+)
 from pygenvm.manager.schema_host import SchemaHost
 
 _U32_MAX = (1 << 32) - 1
@@ -57,7 +65,7 @@ class _Runs:
         # A request body of /genvm/run is a JSON object, which no contract is.
         if code.lstrip()[:1] != b"{":
             return answer(await self._schema(code, deployment_time(request)))
-        body = await read_json(request)
+        body = parse_object(code)
         run = await self._start(body, body.time("timestamp", request.headers.get(TIMESTAMP_HEADER)), READ_ONLY)
         return answer({"result": "started", "id": run.id})
 

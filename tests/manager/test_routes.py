@@ -15,6 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
+from pygenvm.manager import limits
+from pygenvm.manager.requests import BODIES
+from tests.manager.live import live_manager
 from tests.manager.process import HEADER, ManagerProcess, manager_process, run_body
 from tests.support.running import until
 
@@ -380,3 +383,33 @@ def test_pages_of_others_may_ask_nothing(manager: ManagerProcess) -> None:
     assert manager.ask("GET", "/status", headers={"Origin": "https://example.com"})[0] == 403
     assert manager.ask("GET", "/status", headers={"Host": "example.com"})[0] == 403
     assert manager.ask("GET", "/status", headers={"Host": "localhost:1"})[0] == 200
+    for malformed in ("http://[", "null", "", "\xff"):
+        assert manager.ask("GET", "/status", headers={"Origin": malformed})[0] == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_images_of_others_take_no_status_away(manager: ManagerProcess, site: str) -> None:
+    """They come without ``Origin``; links to the page itself are welcome."""
+    assert manager.ask("GET", "/genvm/1", headers={"Sec-Fetch-Site": site})[0] == 403
+    assert manager.ask("GET", "/genvm/1", headers={"Sec-Fetch-Site": "same-origin"})[0] == 200
+    assert manager.ask("GET", "/health/live", headers={"Sec-Fetch-Site": site})[0] == 200
+
+
+def test_bodies_that_are_not_what_their_headers_say(manager: ManagerProcess) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    assert manager.refused("POST", "/env", b"no gzip", headers).startswith("the body cannot be read: ")
+
+
+def test_bodies_of_all_requests_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODIES_BYTES", 1 << 20)
+    head = b"POST /env HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n"
+    with live_manager(tmp_path) as live, contextlib.ExitStack() as stack:
+        bodies = live.app[BODIES]
+        host, _, port = live.url.removeprefix("http://").rpartition(":")
+        first, second = (stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(2))
+        first.sendall(head + bytes(1 << 19))
+        until(lambda: bodies.held == 1 << 19, "it was not read")
+        second.sendall(head + bytes((1 << 19) + 1))
+        assert b"requests take 1048576 bytes already" in second.recv(1 << 16)
+        first.close()
+        until(lambda: bodies.held == 0, "bodies of requests that have ended are counted")
