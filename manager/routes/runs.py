@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -34,6 +34,7 @@ from pygenvm.manager.requests import (
     read_json,
 )
 from pygenvm.manager.schema_host import SchemaHost
+from pygenvm.manager.temporary import temporary_folder
 
 _U32_MAX = (1 << 32) - 1
 #: Reading, calling and nondet blocks (spec executor/10 "run").
@@ -135,9 +136,8 @@ class _Runs:
         }
         number, cookie = manager.executions.next_id()
         host, notes = SchemaHost(code), Notes()
-        with tempfile.TemporaryDirectory(prefix="genvm-manager-", ignore_cleanup_errors=True) as folder:
-            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
-            async with listen(lambda: host, address):
+        try:
+            async with _serving(host) as address:
                 job = Job(
                     executor=executor,
                     message=json.dumps(message),
@@ -159,7 +159,21 @@ class _Runs:
                 finally:
                     await asyncio.shield(asyncio.ensure_future(manager.executions.stop(number, 0)))
                     manager.executions.collect(number)
+        except OSError as error:
+            raise RequestError(f"no socket for the executor can be made: {error}") from error
         return _schema_of(host.result, run)
+
+
+@asynccontextmanager
+async def _serving(host: SchemaHost) -> AsyncIterator[str]:
+    """Its address.
+
+    :raises OSError: there is no place for a socket.
+    """
+    with temporary_folder() as folder:
+        address = str(UnixEndpoint(str(folder / "host.sock")))
+        async with listen(lambda: host, address):
+            yield address
 
 
 def _schema_of(result: bytes | None, run: Run) -> Any:
