@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from pygenvm.manager import limits
 from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
-from pygenvm.manager.requests import answer
+from pygenvm.manager.requests import BODIES, Bodies, answer
 from pygenvm.manager.routes import contracts, operations, page, runs
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +34,7 @@ def make_app(manager: Manager, *, token: str | None = None, loopback: bool = Tru
     """
     app = web.Application(client_max_size=limits.BODY_BYTES, middlewares=[_middleware(manager, token, loopback)])
     app[_MANAGER] = manager
+    app[BODIES] = Bodies()
     for part in (runs, contracts, operations, page):
         part.add_routes(app, manager)
     return app
@@ -66,6 +67,8 @@ async def _answer(manager: Manager, request: web.Request, handler: Handler) -> w
     except Exception as error:
         manager.log.error("request failed", path=request.path, method=request.method, error=error)
         return answer({"error": f"internal error of the manager: {type(error).__name__}"}, 500)
+    finally:
+        request.app[BODIES].release(request)
 
 
 def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Response | None:
@@ -73,10 +76,13 @@ def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Res
     host = request.headers.get("Host", "")
     if loopback and not _is_loopback(host):
         return answer({"error": f"the manager is not called {host[:80]!r}; use a loopback address"}, 403)
+    is_open = request.path in _OPEN or request.path.startswith(_OPEN_FOLDERS)
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    # Images and links of pages send no Origin, but reading a status removes it.
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if (origin is not None and _authority(origin) != host) or (site not in ("none", "same-origin") and not is_open):
         return answer({"error": "web pages from elsewhere may not use the manager"}, 403)
-    if token is not None and request.path not in _OPEN and not request.path.startswith(_OPEN_FOLDERS):
+    if token is not None and not is_open:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()):
             return web.Response(
@@ -86,6 +92,13 @@ def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Res
                 headers={"WWW-Authenticate": "Bearer"},
             )
     return None
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.manager import limits
+from pygenvm.manager.environment import Environment
 from pygenvm.manager.executions.backend import Backend, Notes
 from pygenvm.manager.executions.registry import Executions, Run
 from pygenvm.manager.feed import Feed
@@ -33,6 +34,7 @@ class Manager:
         self.permits = permits
         self.modules = modules
         self.log = log
+        self.environment = Environment(log.secrets)
         self.metrics = Metrics()
         self.feed = Feed()
         self.executions = Executions(backend, permits, self._run_changed)
@@ -85,7 +87,10 @@ class Manager:
     # --- logs -------------------------------------------------------------------------------------
 
     def set_log_level(self, level: str, target: str | None = None) -> None:
-        """From now on; for all targets, or for ``target`` and what is below it."""
+        """From now on; for all targets, or for ``target`` and what is below it.
+
+        :raises RequestError: too many targets have a level of their own, or this is none.
+        """
         self.log.set_level(level, target)
 
     def log_of_run(self, number: int, cookie: str, notes: Notes) -> Callable[[bytes], None]:

@@ -6,13 +6,23 @@ from __future__ import annotations
 
 #: Bodies of requests; contract code travels to two routes.
 BODY_BYTES = 64 << 20
+#: Those of all requests that are under way; further ones are refused.
+BODIES_BYTES = 512 << 20
 #: Nesting of JSON bodies.
 JSON_DEPTH = 64
 #: What the command line of one executor may take (the operating system allows 128 KiB for one argument).
 ARGUMENT_BYTES = 128 << 10
 ARGUMENTS_MAX = 64
+#: What ``POST /env`` may set: every process gets it, and with the command line it must fit into 2 MiB.
+VARIABLES_MAX = 128
+VARIABLES_BYTES = 64 << 10
+#: What all words of one command line may take together.
+COMMAND_LINE_BYTES = 512 << 10
 #: Requests that wait for permits at a time; further ones are refused at once.
 WAITING_RUNS = 10_000
+#: Targets of the log that may have a level of their own.
+LOG_TARGETS = 64
+LOG_TARGET_CHARS = 200
 #: What ``POST /permits`` accepts at most.
 PERMITS_MAX = 100_000
 #: Time for the body of a request to arrive.
@@ -97,6 +107,8 @@ WATCHERS = 64
 WATCHER_EVENTS = 1_000
 #: After each piece of the stream; between two looks at the status; between two heartbeats.
 WATCHER_PAUSE_SECONDS = 0.1
+#: One that reads nothing for so long gives its place up.
+WATCHER_WRITE_SECONDS = 30.0
 WATCHER_LOOK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 10.0
 #: What the page knows of the past.

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pygenvm.executor.config import LOG_LEVELS
+from pygenvm.manager import limits
+from pygenvm.manager.errors import RequestError
 from pygenvm.modules.log import ABSENT, Logger
 
 #: What the page shows of a record's fields.
@@ -24,9 +26,16 @@ class ManagerLog(Logger):
         self._lowest = 0
 
     def set_level(self, level: str, target: str | None = None) -> None:
-        """For all targets, or for ``target`` (``genvm_modules::manager``) and what is below it."""
-        if target is None:
+        """For all targets, or for ``target`` (``genvm_modules::manager``) and what is below it.
+
+        :raises RequestError: too many targets have a level of their own, or ``target`` is too long for one.
+        """
+        if not target:
             self._levels.clear()
+        elif len(target) > limits.LOG_TARGET_CHARS:
+            raise RequestError(f"target has more than {limits.LOG_TARGET_CHARS} characters")
+        elif target not in self._levels and len(self._levels) > limits.LOG_TARGETS:
+            raise RequestError(f"{limits.LOG_TARGETS} targets have levels already; without a target all have the same")
         self._levels[target or ""] = LOG_LEVELS.index(level)
 
     def observe(self, observer: Callable[[dict[str, Any]], None]) -> None:
@@ -41,7 +50,8 @@ class ManagerLog(Logger):
             fields = {**self._fields, **extras}
             fields.pop("genvm_id", None)
             shown = " ".join(
-                f"{name}={self.secrets.mask(str(value)[:_SHOWN_CHARACTERS])}"
+                # A secret must not be cut before it is found.
+                f"{name}={self.secrets.mask(str(value))[:_SHOWN_CHARACTERS]}"
                 for name, value in fields.items()
                 if value not in (ABSENT, "")
             )

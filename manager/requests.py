@@ -27,15 +27,45 @@ def answer(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 
+class Bodies:
+    """How much the bodies take of the requests that are under way, those of waiting runs too."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def take(self, request: web.Request, size: int) -> None:
+        """:raises RequestError: all of them together are too big."""
+        if self.held + size > limits.BODIES_BYTES:
+            raise RequestError(f"requests take {limits.BODIES_BYTES} bytes already; try again later")
+        self.held += size
+        request[_HELD] = request.get(_HELD, 0) + size
+
+    def release(self, request: web.Request) -> None:
+        self.held -= request.pop(_HELD, 0)
+
+
+BODIES: Final = web.AppKey("bodies", Bodies)
+_HELD: Final = web.RequestKey("held", int)
+
+
 async def read_body(request: web.Request) -> bytes:
-    """:raises RequestError: it is too big, or does not arrive."""
+    """Once for each request.
+
+    :raises RequestError: it is too big, does not arrive, or is not what its headers say.
+    """
+    body = bytearray()
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):
-            return await request.read()
+            async for data in request.content.iter_any():
+                body += data
+                if len(body) > limits.BODY_BYTES:
+                    raise RequestError(f"the body has more than {limits.BODY_BYTES} bytes")
+                request.app[BODIES].take(request, len(data))
     except TimeoutError:
         raise RequestError(f"the body has not arrived within {limits.REQUEST_SECONDS:g} s") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise RequestError(f"the body has more than {limits.BODY_BYTES} bytes") from None
+    except web.RequestPayloadError as error:
+        raise RequestError(f"the body cannot be read: {error}") from None
+    return bytes(body)
 
 
 async def read_json(request: web.Request) -> Members:
@@ -43,7 +73,11 @@ async def read_json(request: web.Request) -> Members:
 
     :raises RequestError: it is none.
     """
-    body = await read_body(request)
+    return parse_object(await read_body(request))
+
+
+def parse_object(body: bytes) -> Members:
+    """:raises RequestError: it is no JSON object."""
     try:
         value = parse_json(body.decode("utf-8"), max_chars=limits.BODY_BYTES, max_depth=limits.JSON_DEPTH)
     except (ValueError, RecursionError) as error:
@@ -74,7 +108,7 @@ class Members:
         """:raises RequestError: missing, no whole number, or out of range."""
         value: int = self.get(name, int, _REQUIRED if default is None else default)
         if not low <= value <= high:
-            raise RequestError(f"{name} must be from {low} to {high}, not {value:.20g}")
+            raise RequestError(f"{name} must be from {low} to {high}, not {_shown(value)}")
         return value
 
     def time(self, name: str, header: str | None = None) -> datetime:
@@ -101,6 +135,10 @@ def deployment_time(request: web.Request) -> datetime:
         return parse_time(text)
     except ValueError as error:
         raise RequestError(f"{TIMESTAMP_HEADER}: {error}") from error
+
+
+def _shown(value: int) -> str:
+    return str(value) if abs(value) < 1 << 128 else f"a number of {value.bit_length()} bits"
 
 
 def _kind(value: Any) -> str:

@@ -26,6 +26,7 @@ from pygenvm.manager.log import ManagerLog
 from pygenvm.manager.modules import ModuleProcesses
 from pygenvm.manager.permits import Permits, default_total
 from pygenvm.manager.settings import Settings, is_loopback, read_token
+from pygenvm.manager.temporary import remove_left_over
 from pygenvm.manager.versions import Executors
 from pygenvm.modules.config import ConfigError
 from pygenvm.modules.process import allow_descriptors
@@ -73,6 +74,7 @@ async def serve(
     """
     allow_descriptors()
     root = executable_dir().parent
+    remove_left_over()
     token = None if settings.token_file is None else read_token(settings.token_file)
     if token is not None:
         log.secrets.add(token)

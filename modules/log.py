@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import stat
 import threading
 import time
 import urllib.parse
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeVar
 
@@ -49,9 +48,11 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._forms: set[str] = set()
-        self._text: re.Pattern[str] | None = None
-        self._data: re.Pattern[bytes] | None = None
+        #: How often each was added.
+        self._values: Counter[str] = Counter()
+        #: The longest first: one may contain another.
+        self._texts: list[str] = []
+        self._data: list[bytes] = []
         for value in values:
             self.add(value)
 
@@ -60,12 +61,27 @@ class Secrets:
         value = value.strip()
         if len(value) < SECRET_CHARS_MIN:
             return
-        self._forms |= {value, urllib.parse.quote(value, safe=""), urllib.parse.quote_plus(value)}
-        self._forms |= {json.dumps(value)[1:-1], repr(value)[1:-1]}
-        # One may contain another.
-        alternatives = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
-        self._text = re.compile(alternatives)
-        self._data = re.compile(alternatives.encode())
+        self._values[value] += 1
+        if self._values[value] == 1:
+            self._collect()
+
+    def discard(self, value: str) -> None:
+        """``value`` is no secret any more, unless it was added more often than this is said."""
+        value = value.strip()
+        if value not in self._values:
+            return
+        self._values[value] -= 1
+        if not self._values[value]:
+            del self._values[value]
+            self._collect()
+
+    def _collect(self) -> None:
+        forms: set[str] = set()
+        for value in self._values:
+            forms |= {value, urllib.parse.quote(value, safe=""), urllib.parse.quote_plus(value)}
+            forms |= {json.dumps(value)[1:-1], repr(value)[1:-1]}
+        self._texts = sorted(forms, key=len, reverse=True)
+        self._data = [form.encode() for form in self._texts]
 
     def add_headers(self, headers: Mapping[str, str]) -> None:
         """Hide the values of HTTP headers, but for those that every request has; of ``Bearer KEY`` the key too."""
@@ -76,31 +92,35 @@ class Secrets:
 
     def mask(self, value: T) -> T:
         """``value`` with the secrets in its texts and byte strings replaced; also in those of lists and maps."""
-        if self._text is None or self._data is None:
+        if not self._texts:
             return value
-        return _masked(value, self._text, self._data)  # type: ignore[no-any-return]
+        return _masked(value, self._texts, self._data)  # type: ignore[no-any-return]
 
     def found_in(self, data: bytes) -> bool:
         """Whether some secret stands in ``data``."""
-        return any(form.encode() in data for form in self._forms)
+        return any(form in data for form in self._data)
 
     def mask_error(self, error: ModuleError) -> ModuleError:
         """``error`` without secrets; to be asked for before it becomes a text, which shows bytes as numbers."""
         return ModuleError(self.mask(error.causes), fatal=error.fatal, ctx=self.mask(error.ctx))
 
 
-def _masked(value: Any, text: re.Pattern[str], data: re.Pattern[bytes]) -> Any:
+def _masked(value: Any, texts: list[str], data: list[bytes]) -> Any:
     match value:
         case str():
-            return text.sub(MASK, value)
+            for text in texts:
+                value = value.replace(text, MASK)
+            return value
         case bytes():
-            return data.sub(MASK.encode(), value)
+            for part in data:
+                value = value.replace(part, MASK.encode())
+            return value
         case Mapping():
-            return {_masked(key, text, data): _masked(item, text, data) for key, item in value.items()}
+            return {_masked(key, texts, data): _masked(item, texts, data) for key, item in value.items()}
         case list():
-            return [_masked(item, text, data) for item in value]
+            return [_masked(item, texts, data) for item in value]
         case tuple():
-            return tuple(_masked(item, text, data) for item in value)
+            return tuple(_masked(item, texts, data) for item in value)
     return value
 
 

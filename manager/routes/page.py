@@ -81,13 +81,16 @@ class _Page:
                 elif not changes and time.monotonic() - written > limits.HEARTBEAT_SECONDS:
                     changes = b": still here\n\n"
                 if changes:
-                    await response.write(changes)
+                    async with asyncio.timeout(limits.WATCHER_WRITE_SECONDS):
+                        await response.write(changes)
                     written = time.monotonic()
                     # What changes often is sent once for all of its changes.
                     await asyncio.sleep(limits.WATCHER_PAUSE_SECONDS)
                 changes, lost = await watcher.next()
-        except ConnectionError:
-            pass
+        except (ConnectionError, TimeoutError):
+            # What was written is not waited for either.
+            if request.transport is not None:
+                request.transport.abort()
         finally:
             feed.leave(watcher)
         return response

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -24,8 +24,17 @@ from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
 from pygenvm.manager.executions.backend import Job, Notes
 from pygenvm.manager.executions.registry import Run
-from pygenvm.manager.requests import TIMESTAMP_HEADER, Members, answer, deployment_time, read_body, read_json
+from pygenvm.manager.requests import (
+    TIMESTAMP_HEADER,
+    Members,
+    answer,
+    deployment_time,
+    parse_object,
+    read_body,
+    read_json,
+)
 from pygenvm.manager.schema_host import SchemaHost
+from pygenvm.manager.temporary import temporary_folder
 
 _U32_MAX = (1 << 32) - 1
 #: Reading, calling and nondet blocks (spec executor/10 "run").
@@ -57,7 +66,7 @@ class _Runs:
         # A request body of /genvm/run is a JSON object, which no contract is.
         if code.lstrip()[:1] != b"{":
             return answer(await self._schema(code, deployment_time(request)))
-        body = await read_json(request)
+        body = parse_object(code)
         run = await self._start(body, body.time("timestamp", request.headers.get(TIMESTAMP_HEADER)), READ_ONLY)
         return answer({"result": "started", "id": run.id})
 
@@ -83,6 +92,9 @@ class _Runs:
             on_log=manager.log_of_run(number, cookie, notes),
             notes=notes,
         )
+        size = sum(len(word.encode()) for word in job.words())
+        if size > limits.COMMAND_LINE_BYTES:
+            raise RequestError(f"the run has {size} bytes, which is more than a command line takes")
         manager.warn_of_missing_modules()
         return await manager.executions.start(job, number, minutes)
 
@@ -124,9 +136,8 @@ class _Runs:
         }
         number, cookie = manager.executions.next_id()
         host, notes = SchemaHost(code), Notes()
-        with tempfile.TemporaryDirectory(prefix="genvm-manager-", ignore_cleanup_errors=True) as folder:
-            address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
-            async with listen(lambda: host, address):
+        try:
+            async with _serving(host) as address:
                 job = Job(
                     executor=executor,
                     message=json.dumps(message),
@@ -148,7 +159,21 @@ class _Runs:
                 finally:
                     await asyncio.shield(asyncio.ensure_future(manager.executions.stop(number, 0)))
                     manager.executions.collect(number)
+        except OSError as error:
+            raise RequestError(f"no socket for the executor can be made: {error}") from error
         return _schema_of(host.result, run)
+
+
+@asynccontextmanager
+async def _serving(host: SchemaHost) -> AsyncIterator[str]:
+    """Its address.
+
+    :raises OSError: there is no place for a socket.
+    """
+    with temporary_folder() as folder:
+        address = str(UnixEndpoint(str(folder / "host.sock")))
+        async with listen(lambda: host, address):
+            yield address
 
 
 def _schema_of(result: bytes | None, run: Run) -> Any:

@@ -55,8 +55,9 @@ exec sleep 1000
 class LiveManager:
     """``url`` is where it serves; :meth:`call` runs something in its event loop."""
 
-    def __init__(self, manager: Manager, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, manager: Manager, app: web.Application, url: str, loop: asyncio.AbstractEventLoop) -> None:
         self.manager = manager
+        self.app = app
         self.url = url
         self._loop = loop
 
@@ -91,14 +92,15 @@ def live_manager(root: Path, *, token: str | None = None, permits: int = 8, port
             )
             log.observe(manager.feed.logged)
             quiet_access_log()
-            runner = web.AppRunner(make_app(manager, token=token), handler_cancellation=True, access_log=None)
+            app = make_app(manager, token=token)
+            runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
                 manager.start()
                 stop = asyncio.Event()
                 url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-                live = LiveManager(manager, url, asyncio.get_running_loop())
+                live = LiveManager(manager, app, url, asyncio.get_running_loop())
                 stops.append(stop)
                 started.append(live)
                 ready.set()

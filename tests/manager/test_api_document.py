@@ -102,6 +102,9 @@ def test_nothing_but_the_files_of_the_page_is_served(live: LiveManager, name: st
 
 
 def test_numbers_and_times_beyond_all_bounds(live: LiveManager) -> None:
+    answer = requests.post(f"{live.url}/permits", data=b'{"permits": 1%s}' % (b"0" * 400), timeout=30)
+    expected = "invalid permits: permits must be from 0 to 100000, not a number of 1329 bits"
+    assert answer.json() == {"error": expected}
     assert requests.get(f"{live.url}/genvm/{'9' * 5000}", timeout=30).status_code == 404
     answer = requests.post(
         f"{live.url}/contract/detect-version",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,8 @@ from pygenvm.manager.executions.backend import Ended, Job
 from pygenvm.manager.executions.registry import Run
 from pygenvm.manager.feed import Feed, TooManyWatchers
 from pygenvm.manager.versions import InstalledExecutor
+from tests.manager.live import live_manager
+from tests.support.running import until
 
 
 def waiting_run(number: int) -> Run:
@@ -112,3 +117,22 @@ def test_seconds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         feed.run_changed(run)
     assert len(feed.rates) == 2
     assert min(feed.rates) >= int(time.time()) - 12
+
+
+def test_who_reads_nothing_gives_the_place_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WATCHER_WRITE_SECONDS", 0.3)
+    with live_manager(tmp_path) as live, contextlib.ExitStack() as stack:
+        host, _, port = live.url.removeprefix("http://").rpartition(":")
+        for _ in range(3):
+            silent = stack.enter_context(socket.socket())
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.connect((host, int(port)))
+            silent.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        feed = live.manager.feed
+        until(lambda: feed.watchers == 3, "they do not watch")
+
+        def told() -> bool:
+            live.call(lambda: feed.logged({"message": "x" * 1_000_000}))
+            return feed.watchers == 0
+
+        until(told, "they hold their places")

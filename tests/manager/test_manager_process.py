@@ -21,7 +21,7 @@ import pytest
 
 from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.primitives.abi import HostMethod
-from tests.manager.process import ManagerProcess, alive, manager_process, run_body
+from tests.manager.process import HEADER, ManagerProcess, after, alive, manager_process, run_body
 from tests.support.execution import config_file
 from tests.support.hosts import serving
 from tests.support.machine import Script, machine
@@ -181,6 +181,54 @@ def test_a_killed_manager_leaves_nothing_behind(tmp_path: Path) -> None:
             manager.part(run)
         assert isinstance(host.outcome, Return)
         assert manager.end() == 0
+
+
+def test_folders_of_killed_managers_are_removed_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    (folder / "genvm-manager-file").touch()
+    environment = {"TMPDIR": str(folder)}
+    executor = tmp_path / "executor" / "vTEST" / "bin" / "genvm"
+    executor.parent.mkdir(parents=True)
+    executor.write_text("#!/bin/sh\nexec sleep 1000\n")
+    executor.chmod(0o755)
+
+    def folders() -> list[str]:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            before = len(folders())
+            manager = stack.enter_context(manager_process(tmp_path, environment=environment))
+            ask_in_vain(manager)
+            until(lambda before=before: len(folders()) == before + 1, "the second takes the first one's away")
+        manager.process.kill()
+        manager.wait()
+        with manager_process(tmp_path, environment=environment) as third:
+            assert len(folders()) == 1, "the first still lives"
+            assert third.end() == 0
+    assert (folder / "genvm-manager-file").exists()
+
+
+def ask_in_vain(manager: ManagerProcess) -> None:
+    """For a schema, which never comes."""
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            manager.ask("POST", "/genvm/run/readonly", b"# code", HEADER)
+
+    after(0, ask)
+
+
+def test_no_place_for_a_socket(tmp_path: Path) -> None:
+    """A folder whose name is too long for one."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    with manager_process(tmp_path, environment={"TMPDIR": str(folder)}) as manager:
+        text = manager.refused("POST", "/genvm/run/readonly", b"# code", HEADER)
+        assert text.startswith("no socket for the executor can be made: ")
+        assert list(folder.iterdir()) == []
+        manager.idle()
 
 
 def test_a_manager_ends_with_its_parent(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
+from pygenvm.manager import limits
+from pygenvm.manager.requests import BODIES
+from tests.manager.live import live_manager
 from tests.manager.process import HEADER, ManagerProcess, manager_process, run_body
 from tests.support.running import until
 
@@ -60,7 +63,19 @@ def test_a_log_level_holds_for_what_is_logged(manager: ManagerProcess) -> None:
 
 def test_bad_log_levels(manager: ManagerProcess) -> None:
     assert manager.refused("POST", "/log/level", {"level": "loud"}).startswith("invalid log level")
-    assert "level is missing" in manager.refused("POST", "/log/level", {})
+    assert manager.refused("POST", "/log/level", {}).startswith("invalid log level: level is missing")
+    assert manager.refused("POST", "/log/level", {"level": 5}).startswith("invalid log level: level must be a text")
+
+
+def test_levels_of_targets_are_bounded(manager: ManagerProcess) -> None:
+    long = {"level": "info", "target": "x" * 1000}
+    assert "more than 200 characters" in manager.refused("POST", "/log/level", long)
+    for number in range(64):
+        manager.post("/log/level", {"level": "info", "target": f"target{number}"})
+    assert "64 targets" in manager.refused("POST", "/log/level", {"level": "info", "target": "another"})
+    manager.post("/log/level", {"level": "info", "target": "target5"})
+    manager.post("/log/level", {"level": "info"})
+    manager.post("/log/level", {"level": "info", "target": "another"})
 
 
 def test_permits(manager: ManagerProcess) -> None:
@@ -90,6 +105,26 @@ def test_variables_that_are_refused(manager: ManagerProcess, name: str) -> None:
 @pytest.mark.parametrize("value", ["a\0b", "x" * (1 << 17), "\ud800"])
 def test_values_that_are_refused(manager: ManagerProcess, value: str) -> None:
     assert manager.refused("POST", "/env", {"key": "K", "value": value}).startswith("invalid env var value")
+
+
+def test_variables_of_the_wrong_type(manager: ManagerProcess) -> None:
+    assert manager.refused("POST", "/env", {"key": 5, "value": "x"}).startswith("invalid env var key: key must be")
+    assert manager.refused("POST", "/env", {"key": "K"}).startswith("invalid env var value: value is missing")
+
+
+def test_programs_can_be_started_whatever_was_set(manager: ManagerProcess) -> None:
+    """The operating system refuses to start anything if its variables are too long."""
+    for number in range(4):
+        manager.post("/env", {"key": f"LONG_{number}", "value": "x" * 16_000})
+    for name in ("LONG_0", "ANOTHER"):
+        assert "together" in manager.refused("POST", "/env", {"key": name, "value": "x" * 18_000})
+    # Words that the pool does not know, so a process of its own is started.
+    body = run_body("unix:///nonexistent", extra_args=["--nonsense", *["x" * 120_000] * 4])
+    assert "--nonsense" in manager.ended(manager.post("/genvm/run", body)["id"])["stderr"]
+    body["extra_args"] += ["x" * 120_000]
+    assert "more than a command line takes" in manager.refused("POST", "/genvm/run", body)
+    for number in range(4):
+        manager.post("/env", {"key": f"LONG_{number}", "value": ""})
 
 
 # --- versions of contracts ------------------------------------------------------------------------
@@ -344,3 +379,33 @@ def test_pages_of_others_may_ask_nothing(manager: ManagerProcess) -> None:
     assert manager.ask("GET", "/status", headers={"Origin": "https://example.com"})[0] == 403
     assert manager.ask("GET", "/status", headers={"Host": "example.com"})[0] == 403
     assert manager.ask("GET", "/status", headers={"Host": "localhost:1"})[0] == 200
+    for malformed in ("http://[", "null", "", "\xff"):
+        assert manager.ask("GET", "/status", headers={"Origin": malformed})[0] == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_images_of_others_take_no_status_away(manager: ManagerProcess, site: str) -> None:
+    """They come without ``Origin``; links to the page itself are welcome."""
+    assert manager.ask("GET", "/genvm/1", headers={"Sec-Fetch-Site": site})[0] == 403
+    assert manager.ask("GET", "/genvm/1", headers={"Sec-Fetch-Site": "same-origin"})[0] == 200
+    assert manager.ask("GET", "/health/live", headers={"Sec-Fetch-Site": site})[0] == 200
+
+
+def test_bodies_that_are_not_what_their_headers_say(manager: ManagerProcess) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    assert manager.refused("POST", "/env", b"no gzip", headers).startswith("the body cannot be read: ")
+
+
+def test_bodies_of_all_requests_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODIES_BYTES", 1 << 20)
+    head = b"POST /env HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n"
+    with live_manager(tmp_path) as live, contextlib.ExitStack() as stack:
+        bodies = live.app[BODIES]
+        host, _, port = live.url.removeprefix("http://").rpartition(":")
+        first, second = (stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(2))
+        first.sendall(head + bytes(1 << 19))
+        until(lambda: bodies.held == 1 << 19, "it was not read")
+        second.sendall(head + bytes((1 << 19) + 1))
+        assert b"requests take 1048576 bytes already" in second.recv(1 << 16)
+        first.close()
+        until(lambda: bodies.held == 0, "bodies of requests that have ended are counted")

@@ -69,6 +69,17 @@ def test_a_secret_that_contains_another_is_masked_whole() -> None:
     assert secrets.mask("<abcdefghijkl> <abcdefgh>") == "<***> <***>"
 
 
+def test_what_is_discarded_is_shown_again_unless_somebody_else_added_it_too() -> None:
+    secrets = Secrets(["abcdefgh", "ijklmnop"])
+    secrets.add("abcdefgh")
+    secrets.discard("abcdefgh")
+    secrets.discard("ijklmnop")
+    secrets.discard("never added")
+    assert secrets.mask(["abcdefgh", b"ijklmnop"]) == ["***", b"ijklmnop"]
+    secrets.discard("abcdefgh")
+    assert secrets.mask("abcdefgh") == "abcdefgh"
+
+
 def test_headers_that_every_request_has_are_no_secrets() -> None:
     secrets = Secrets()
     secrets.add_headers(
