@@ -53,11 +53,16 @@ class RunStatus:
 
 
 class ManagerClient:
-    """One manager. ``url`` is ``http://…``, ``https://…`` or ``unix:///PATH``."""
+    """One manager. ``url`` is ``http://…``, ``https://…`` or ``unix:///PATH``.
+
+    :raises ValueError: it is none of these.
+    """
 
     def __init__(
         self, url: str = "http://127.0.0.1:3999", *, token: str | None = None, seconds: float = SECONDS
     ) -> None:
+        if not url.startswith(("http://", "https://", "unix:///")):
+            raise ValueError(f"a manager's address begins with http://, https:// or unix:///, not {url[:80]!r}")
         self._path: str | None = None
         self._url = url.rstrip("/")
         if url.startswith("unix://"):

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    actions = parser.add_subparsers(dest="action", metavar="install|list|remove", prog=parser.prog)
+    actions = parser.add_subparsers(dest="action", metavar="[install|list|remove]", prog=parser.prog)
     install = actions.add_parser(
         "install", help="install a version of the executor beside this one", allow_abbrev=False
     )
@@ -44,6 +44,14 @@ def add_parser(commands: Any) -> None:
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     for action in (install, remove, listing):
         action.add_argument("--root", type=Path, metavar="DIR", help="where executor/vX.Y.Z is (default: ${exeDir}/..)")
+    for action in (install, listing):
+        # Without defaults: they would take the place of what stands before the action.
+        action.add_argument(
+            "--config", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="the manager's configuration"
+        )
+        action.add_argument(
+            "--manifest-path", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="the manager's manifest"
+        )
     parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="address to listen at (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=3999, metavar="N", help="TCP port, 0 for any (default: 3999)")
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen at a Unix socket instead")
@@ -121,7 +129,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 1 << 16:
-        raise ValueError
-    return number
+    if not (text.isascii() and text.isdigit() and int(text[:6]) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text[:40]!r}")
+    return int(text[:6])

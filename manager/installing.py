@@ -24,19 +24,28 @@ def run(options: argparse.Namespace) -> int:
     try:
         match options.action:
             case "install":
-                _install(root, options.source, options.replace)
+                _install(root, options.source, options.replace, _manifest_path(options))
             case "remove":
                 version = Version.parse(options.version)
                 print(f"removed {installations.remove(root, version)}")
             case _:
-                _list(root, options.json)
+                _list(root, options.json, _manifest_path(options))
     except (InstallError, ConfigError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _install(root: Path, text: str, replace: bool) -> None:
+def _manifest_path(options: argparse.Namespace) -> Path | None:
+    """The manifest of the manager whose versions these are."""
+    path: Path | None = options.manifest_path
+    if path is None and options.root is not None and options.config is None:
+        path = options.root / "data" / "manifest.yaml"
+        return path if path.is_file() else None
+    return path or read_settings(options.config).manifest_path
+
+
+def _install(root: Path, text: str, replace: bool, manifest: Path | None) -> None:
     source = Source.parse(text)
     steps = 0
 
@@ -47,7 +56,6 @@ def _install(root: Path, text: str, replace: bool) -> None:
 
     place = installations.install(root, source, replace=replace, tell=tell)
     print(f"installed {source.version} in {place}")
-    manifest = read_settings(None).manifest_path
     if manifest is None:
         print("A manager without a manifest uses it at once for new runs, after POST /manifest/reload.")
     else:
@@ -55,9 +63,9 @@ def _install(root: Path, text: str, replace: bool) -> None:
         print(f'  {source.version}: {{ available_after: "YYYY-MM-DDTHH:MM:SSZ" }}')
 
 
-def _list(root: Path, as_json: bool) -> None:
+def _list(root: Path, as_json: bool, manifest: Path | None) -> None:
     own = Version.parse(distribution_version("pygenvm"))
-    executors = Executors(root, own, read_settings(None).manifest_path)
+    executors = Executors(root, own, manifest)
     installed = executors.installed()
     rows: list[dict[str, Any]] = []
     for version in sorted({own, *installed, *executors.manifest.versions}):
@@ -80,7 +88,9 @@ def _list(root: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("version", "used for messages after", "state", "folder", box=None)
+    table = Table("version", "used for messages after", "state", box=None)
+    # A path that is cut is of no use.
+    table.add_column("folder", overflow="fold")
     for row in rows:
         table.add_row(row["version"], row["available_after"], row["state"], row["folder"])
     Console(markup=False, highlight=False).print(table)
