@@ -12,8 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +185,15 @@ def test_a_killed_manager_leaves_nothing_behind(tmp_path: Path) -> None:
         assert manager.end() == 0
 
 
-def test_folders_of_killed_managers_are_removed_by_the_next(tmp_path: Path) -> None:
-    folder = tmp_path / "tmp"
-    folder.mkdir()
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """One with a short name: the path of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="gm-") as folder:
+        yield Path(folder)
+
+
+def test_folders_of_killed_managers_are_removed_by_the_next(tmp_path: Path, short_folder: Path) -> None:
+    folder = short_folder
     (folder / "genvm-manager-file").touch()
     environment = {"TMPDIR": str(folder)}
     executor = tmp_path / "executor" / "vTEST" / "bin" / "genvm"
