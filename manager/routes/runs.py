@@ -66,7 +66,7 @@ class _Runs:
         # A request body of /genvm/run is a JSON object, which no contract is.
         if code.lstrip()[:1] != b"{":
             return answer(await self._schema(code, deployment_time(request)))
-        body = parse_object(code)
+        body = await parse_object(code)
         run = await self._start(body, body.time("timestamp", request.headers.get(TIMESTAMP_HEADER)), READ_ONLY)
         return answer({"result": "started", "id": run.id})
 
