@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import socket
 import threading
 import time
@@ -387,10 +388,15 @@ def test_big_bodies_keep_nobody_waiting(manager: ManagerProcess) -> None:
 
 def test_writes_of_huge_code_keep_nobody_waiting(manager: ManagerProcess) -> None:
     code = b"# v0.2.16\n" + bytes(range(256)) * (16 << 12)
-    answers: list[Any] = []
-    path = "/contract/pre-deploy-writes?bytes=array"
-    assert longest_silence(manager, lambda: answers.append(manager.post(path, code, **HEADER))) < 1.0
-    assert bytes(answers[0]["writes"][1][1]) == code
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with contextlib.closing(manager.connect()) as connection:
+            connection.request("POST", "/contract/pre-deploy-writes?bytes=array", code, HEADER)
+            answers.append(connection.getresponse().read())
+
+    assert longest_silence(manager, ask) < 1.0
+    assert bytes(json.loads(answers[0])["writes"][1][1]) == code
 
 
 def test_slow_clients_keep_nobody_waiting(manager: ManagerProcess) -> None:
