@@ -30,7 +30,7 @@ function marked(text) {
 /** A bound; numbers that JavaScript rounds are all powers of two less one. */
 function bound(number) {
   if (number === undefined) return "";
-  return Number.isSafeInteger(number) ? String(number) : `2^${Math.round(Math.log2(number))} − 1`;
+  return Number.isSafeInteger(number) ? String(number) : `2^${Math.round(Math.log2(number))} - 1`;
 }
 
 function typeOf(schema) {
