@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pygenvm.executor.config import ConfigError, cache_root
 from pygenvm.executor.runner.version import Version
+from pygenvm.manager.temporary import remove_left_over, temporary_folder
 
 _WHEEL = re.compile(r"pygenvm-([0-9]+\.[0-9]+\.[0-9]+)-[^/]*\.whl")
 _CONFIG = """\
@@ -48,6 +49,9 @@ from pygenvm.cli.main import main
 
 sys.exit(main())
 """
+#: What is not finished, and what was there before.
+_INSTALLING = ".installing-"
+_REMOVING = ".removing-"
 #: What is said of a step that fails.
 _LINES_SHOWN = 20
 
@@ -99,17 +103,17 @@ def install(root: Path, source: Source, *, replace: bool, tell: Tell) -> Path:
         raise InstallError(f"{source.version} is installed in {place}; --replace installs it anew")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
     except OSError as error:
         raise InstallError(f"{place.parent} cannot be written to: {error.strerror}") from error
+    for prefix in (_INSTALLING, _REMOVING):
+        remove_left_over(prefix, place.parent)
     try:
-        _fill(work, source, tell)
-        work.chmod(0o755)
-        _put(work, place)
+        with temporary_folder(_INSTALLING, place.parent) as work:
+            _fill(work, source, tell)
+            work.chmod(0o755)
+            _put(work, place)
     except OSError as error:
-        raise InstallError(f"{work}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        raise InstallError(f"{error.filename or place.parent}: {error.strerror or error}") from error
     return place
 
 
@@ -183,7 +187,7 @@ def _put(work: Path, place: Path) -> None:
     """Puts the installation in its place; what was there goes away afterwards."""
     old = None
     if place.exists():
-        old = Path(tempfile.mkdtemp(prefix=".removing-", dir=place.parent))
+        old = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=place.parent))
         os.rename(place, old / "old")
     os.rename(work, place)
     if old is not None:
@@ -199,7 +203,7 @@ def remove(root: Path, version: Version) -> Path:
     if not place.is_dir():
         raise InstallError(f"{version} is not installed in {place.parent}")
     try:
-        aside = Path(tempfile.mkdtemp(prefix=".removing-", dir=place.parent))
+        aside = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=place.parent))
         os.rename(place, aside / "old")
         shutil.rmtree(aside)
     except OSError as error:

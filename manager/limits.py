@@ -8,6 +8,9 @@ from __future__ import annotations
 BODY_BYTES = 64 << 20
 #: Those of all requests that are under way; further ones are refused.
 BODIES_BYTES = 512 << 20
+#: A body that is JSON. One that takes longer than a moment to read or write is for a thread.
+JSON_BYTES = 16 << 20
+JSON_THREAD_BYTES = 64 << 10
 #: Nesting of JSON bodies.
 JSON_DEPTH = 64
 #: What the command line of one executor may take (the operating system allows 128 KiB for one argument).

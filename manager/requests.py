@@ -73,18 +73,27 @@ async def read_json(request: web.Request) -> Members:
 
     :raises RequestError: it is none.
     """
-    return parse_object(await read_body(request))
+    return await parse_object(await read_body(request))
 
 
-def parse_object(body: bytes) -> Members:
-    """:raises RequestError: it is no JSON object."""
+async def parse_object(body: bytes) -> Members:
+    """:raises RequestError: it is no JSON object, or a very big one."""
+    if len(body) > limits.JSON_BYTES:
+        raise RequestError(f"the body has more than {limits.JSON_BYTES} bytes, which is too much for JSON")
     try:
-        value = parse_json(body.decode("utf-8"), max_chars=limits.BODY_BYTES, max_depth=limits.JSON_DEPTH)
+        if len(body) > limits.JSON_THREAD_BYTES:
+            value = await asyncio.to_thread(_parse, body)
+        else:
+            value = _parse(body)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise RequestError(f"the body must be a JSON object, not {_kind(value)}")
     return Members(value)
+
+
+def _parse(body: bytes) -> Any:
+    return parse_json(body.decode("utf-8"), max_chars=limits.JSON_BYTES, max_depth=limits.JSON_DEPTH)
 
 
 class Members:

@@ -9,6 +9,8 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, HostErrorCode, SpecialMethod, StorageType
 from pygenvm.executor.primitives.address import Address
 
+#: How the folders begin that hold its socket.
+SOCKET_FOLDER = "genvm-manager-"
 _FUEL = (1 << 53) - 1
 
 

@@ -25,6 +25,7 @@ from pygenvm.manager.executions.local import LocalExecutors
 from pygenvm.manager.log import ManagerLog
 from pygenvm.manager.modules import ModuleProcesses
 from pygenvm.manager.permits import Permits, default_total
+from pygenvm.manager.schema_host import SOCKET_FOLDER
 from pygenvm.manager.settings import Settings, is_loopback, read_token
 from pygenvm.manager.temporary import remove_left_over
 from pygenvm.manager.versions import Executors
@@ -74,7 +75,7 @@ async def serve(
     """
     allow_descriptors()
     root = executable_dir().parent
-    remove_left_over()
+    remove_left_over(SOCKET_FOLDER)
     token = None if settings.token_file is None else read_token(settings.token_file)
     if token is not None:
         log.secrets.add(token)

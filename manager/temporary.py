@@ -1,6 +1,6 @@
-"""Folders for sockets, for as long as a request takes. One whose manager was killed is removed by the next one.
+"""Folders that are in use for a while. One whose process was killed is removed by the next one of its kind.
 
-Each is locked by its manager, and the lock ends with the process however that ends.
+Each is locked by its process, and the lock ends with that however it ends.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "genvm-manager-"
-
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """:raises OSError: it cannot be made."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A new one in ``parent``, or where temporary files belong. It may be moved away meanwhile.
+
+    :raises OSError: it cannot be made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         lock = os.open(folder, os.O_RDONLY)
         try:
@@ -31,10 +32,10 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_left_over() -> None:
+def remove_left_over(prefix: str, parent: Path | None = None) -> None:
     """Those of this user that no process has locked."""
     try:
-        folders = list(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+        folders = list((parent or Path(tempfile.gettempdir())).glob(f"{prefix}*"))
     except OSError:
         return
     for folder in folders:

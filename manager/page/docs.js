@@ -27,6 +27,12 @@ function marked(text) {
 
 // --- shapes ---
 
+/** A bound; numbers that JavaScript rounds are all powers of two less one. */
+function bound(number) {
+  if (number === undefined) return "";
+  return Number.isSafeInteger(number) ? String(number) : `2^${Math.round(Math.log2(number))} - 1`;
+}
+
 function typeOf(schema) {
   if ("const" in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
@@ -38,7 +44,7 @@ function typeOf(schema) {
   const types = [schema.type ?? "anything"].flat().map((type) => (type === "array" ? arrayOf(schema) : type));
   const bounds = [
     schema.format ?? "",
-    schema.minimum !== undefined || schema.maximum !== undefined ? `${schema.minimum ?? ""} … ${schema.maximum ?? ""}`.trim() : "",
+    schema.minimum !== undefined || schema.maximum !== undefined ? `${bound(schema.minimum)} … ${bound(schema.maximum)}`.trim() : "",
     schema.maxItems !== undefined && schema.minItems !== schema.maxItems ? `at most ${schema.maxItems}` : "",
     schema.default !== undefined ? `default ${JSON.stringify(schema.default)}` : "",
   ].filter(Boolean);

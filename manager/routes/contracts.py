@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from pygenvm.manager import contracts
@@ -24,7 +26,9 @@ def add_routes(app: web.Application, manager: Manager) -> None:
         code = await read_body(request)
         if await contracts.detect_major(manager.executors, code, moment) != 0:
             raise RequestError("only major version 0 is supported for now")
-        return answer({"writes": contracts.as_json(contracts.deploy_writes(code), arrays=form == "array")})
+        writes = contracts.deploy_writes(code)
+        body = await asyncio.to_thread(contracts.as_json, writes, arrays=form == "array")
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     app.router.add_post("/contract/detect-version", detect_version)
     app.router.add_post("/contract/pre-deploy-writes", pre_deploy_writes)

@@ -33,7 +33,7 @@ from pygenvm.manager.requests import (
     read_body,
     read_json,
 )
-from pygenvm.manager.schema_host import SchemaHost
+from pygenvm.manager.schema_host import SOCKET_FOLDER, SchemaHost
 from pygenvm.manager.temporary import temporary_folder
 
 _U32_MAX = (1 << 32) - 1
@@ -66,7 +66,7 @@ class _Runs:
         # A request body of /genvm/run is a JSON object, which no contract is.
         if code.lstrip()[:1] != b"{":
             return answer(await self._schema(code, deployment_time(request)))
-        body = parse_object(code)
+        body = await parse_object(code)
         run = await self._start(body, body.time("timestamp", request.headers.get(TIMESTAMP_HEADER)), READ_ONLY)
         return answer({"result": "started", "id": run.id})
 
@@ -170,7 +170,7 @@ async def _serving(host: SchemaHost) -> AsyncIterator[str]:
 
     :raises OSError: there is no place for a socket.
     """
-    with temporary_folder() as folder:
+    with temporary_folder(SOCKET_FOLDER) as folder:
         address = str(UnixEndpoint(str(folder / "host.sock")))
         async with listen(lambda: host, address):
             yield address

@@ -165,7 +165,7 @@ def test_lines_of_the_log(hostile: ManagerProcess) -> None:
 
 
 def test_the_command_line(hostile: ManagerProcess) -> None:
-    """The message is compact (spec modules/04 §6.2)."""
+    """As nodes know it (spec modules/04 §6.2), the message compact."""
     body = run_body(NOWHERE, extra_args=["--do=printf '%s\\n' \"$@\"", "--debug-mode"], is_sync=True)
     body["message"] = {"a": [1, 2.5, "ä\u2028"], "b": None}
     run = hostile.post("/genvm/run", body)["id"]

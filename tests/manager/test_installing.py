@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pygenvm.cli.main import main
+from pygenvm.manager.installations import InstallError, Source, install
+from pygenvm.manager.temporary import temporary_folder
 
 MANIFEST = 'executor_versions: {v0.9.1: {available_after: "2026-01-01T00:00:00Z"}}'
 
@@ -66,6 +68,21 @@ def test_paths_are_not_cut(root: Path, capsys: pytest.CaptureFixture[str]) -> No
     shown = "".join(capsys.readouterr().out.split())
 
     assert "…" not in shown
+
+
+def test_what_a_killed_install_has_left_is_removed(root: Path, tmp_path: Path) -> None:
+    """The next one, which fails here, still removes it; one that is under way keeps its folder."""
+    folder = root / "executor"
+    (folder / ".installing-killed" / "env").mkdir(parents=True)
+    (folder / ".removing-killed" / "old").mkdir(parents=True)
+    wheel = tmp_path / "pygenvm-0.9.2-py3-none-any.whl"
+    wheel.write_bytes(b"no wheel")
+    with temporary_folder(".installing-", folder) as other:
+        with pytest.raises(InstallError, match="pip"):
+            install(root, Source.parse(str(wheel)), replace=False, tell=lambda _: None)
+        assert other.exists()
+
+    assert [path.name for path in folder.iterdir()] == ["v0.9.1"]
 
 
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "1e3", "9" * 5000])

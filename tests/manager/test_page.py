@@ -429,6 +429,7 @@ def test_the_document_is_rendered(live: LiveManager, watched: Watched) -> None:
     card = page.locator("#op-run")
     expect(card).to_contain_text("POST/genvm/run")
     expect(card).to_contain_text("max_execution_minutes")
+    expect(card).to_contain_text("(0 … 2^64 - 1, default 50)")
     expect(card).to_contain_text('"result": "started"')
     page.get_by_role("navigation", name="Routes").get_by_role("link", name="/permits").first.click()
     expect(page.locator("#op-getPermits")).to_be_in_viewport()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import socket
+import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -360,6 +363,40 @@ def test_what_is_no_http(manager: ManagerProcess, raw: socket.socket, data: byte
         answer += part
     assert not answer or answer.split()[1] in (b"400", b"403")
     assert manager.ask("GET", "/health/live") == (200, {"alive": True})
+
+
+def longest_silence(manager: ManagerProcess, work: Callable[[], None]) -> float:
+    """While ``work`` is done: how long an answer took at most."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    longest = 0.0
+    while thread.is_alive():
+        begun = time.monotonic()
+        manager.state()
+        longest = max(longest, time.monotonic() - begun)
+    return longest
+
+
+def test_big_bodies_keep_nobody_waiting(manager: ManagerProcess) -> None:
+    objects = b'{"a": [%s0]}' % (b'{"a":1},' * ((15 << 20) // 8))
+    refused: list[str] = []
+    work = partial(manager.refused, "POST", "/permits", objects)
+    assert longest_silence(manager, lambda: refused.append(work())) < 1.0
+    assert refused == ["invalid permits: permits is missing; it must be a whole number"]
+    assert "too much for JSON" in manager.refused("POST", "/permits", b" " * (17 << 20))
+
+
+def test_writes_of_huge_code_keep_nobody_waiting(manager: ManagerProcess) -> None:
+    code = b"# v0.2.16\n" + bytes(range(256)) * (16 << 12)
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with contextlib.closing(manager.connect()) as connection:
+            connection.request("POST", "/contract/pre-deploy-writes?bytes=array", code, HEADER)
+            answers.append(connection.getresponse().read())
+
+    assert longest_silence(manager, ask) < 1.0
+    assert bytes(json.loads(answers[0])["writes"][1][1]) == code
 
 
 def test_slow_clients_keep_nobody_waiting(manager: ManagerProcess) -> None:

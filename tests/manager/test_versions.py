@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,6 +81,12 @@ def test_a_manifest_with_a_mistake_is_told_with_file_and_key(tmp_path: Path, tex
     with pytest.raises(ConfigError, match=what) as error:
         Manifest.read(path)
     assert str(path) in str(error.value)
+
+
+def test_a_manifest_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "manifest.yaml")
+    with pytest.raises(ConfigError, match=r"manifest\.yaml: "):
+        Manifest.read(path)
 
 
 def test_reload_keeps_the_old_one_if_the_new_one_is_broken(tmp_path: Path) -> None:
