@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.chain.model import Execution, Receipt
+    from pygenvm.localnet.chain.model import Execution, Receipt, Settling
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
@@ -23,6 +23,9 @@ EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUP
 
 PROJECT_FOLDER = ".pygenvm"
 DATABASE = "local.db"
+#: Of the file beside the database that has the state of the settlement.
+SETTLEMENT_SUFFIX = ".settlement"
+_ROTATIONS = 3
 
 _DESCRIPTION = """\
 An embedded node for authors: runs contracts in the real sandbox and keeps accounts, contracts, storage and a log of
@@ -446,7 +449,29 @@ def _net(options: argparse.Namespace) -> LocalNet:
         on_wait=on_wait,
         strict_views=strict_views,
         validators=getattr(options, "validators", 1) - 1,
+        settling=_settling(options, path),
     )
+
+
+def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
+    """With a threshold, operators with stake decide."""
+    threshold = getattr(options, "threshold", None)
+    rotations = getattr(options, "rotations", None)
+    if threshold is None and rotations is None:
+        return None
+    from pygenvm.localnet.chain.model import Settling
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.settlement.types.constants import MIN_N
+
+    nodes: int = options.validators
+    if threshold is None:
+        raise BadRequest("--rotations needs --threshold")
+    if nodes < MIN_N:
+        raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
+    if not nodes // 2 < threshold <= nodes:
+        raise BadRequest(f"--threshold must be more than half of the {nodes} nodes, and at most all of them")
+    rotations = _ROTATIONS if rotations is None else rotations
+    return Settling(path.with_name(path.name + SETTLEMENT_SUFFIX), nodes, threshold, rotations)
 
 
 def _names(net: LocalNet) -> Any:
@@ -553,6 +578,18 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="run N nodes: a leader, and N-1 validators that judge what it found; more than half of the N decide",
         )
         parser.add_argument(
+            "--threshold",
+            type=_count,
+            metavar="T",
+            help="settle nondet transactions: N operators with stake are drawn, T equal votes decide",
+        )
+        parser.add_argument(
+            "--rotations",
+            type=_rotations,
+            metavar="N",
+            help=f"leaders that follow one whose result was not accepted (default: {_ROTATIONS})",
+        )
+        parser.add_argument(
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
         )
         parser.add_argument(
@@ -603,6 +640,12 @@ def _nodes(text: str) -> int:
 
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text) or not 2 <= int(text) <= limits.NODES:
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of nodes from 2 to {limits.NODES}")
+    return int(text)
+
+
+def _rotations(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number from 0 to 99")
     return int(text)
 
 

@@ -1,0 +1,193 @@
+"""Nondet transactions settled by operators with stake (docs/settlement.md).
+
+Each transaction has an order of the operators, drawn by its id: the first leads, and after a decision against what it
+found the next one does. What a leader found becomes a task of the settlement engine, which draws N operators; those
+execute the transaction as validators, and vote. Leader and validators go by their place in that order, ``leader``,
+``validator 1``, …, in all rounds.
+
+The chain of the operators is a file beside the database, open only while a round is made a task or is settled, under
+the lock of the command that writes. The keys of operators are those of every local network, known to everybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judged, votes_of
+from pygenvm.localnet.chain.database import StateView, in_thread
+from pygenvm.localnet.chain.model import (
+    Decision,
+    Kind,
+    Node,
+    Receipt,
+    SettledRound,
+    Settlement,
+    Settling,
+    Transaction,
+    outcome_to_bytes,
+)
+from pygenvm.localnet.chain.runs import Identity, Runs
+from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
+from pygenvm.localnet.errors import DatabaseError
+from pygenvm.settlement.blocks.signatures import Secp256k1Key
+from pygenvm.settlement.bridge.committee import Ballot, Committee, operators_needed
+from pygenvm.settlement.bridge.rounds import Call, Proposal, code_hash, disagree_hash, prompt_hash
+from pygenvm.settlement.codec.hashes import chain_id, draw, model_spec_hash
+from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.state.opening import open_store
+from pygenvm.settlement.state.store import StoreError
+from pygenvm.settlement.types.block_errors import BlockError
+from pygenvm.settlement.types.errors import QuorumError
+from pygenvm.settlement.types.words import ZERO, Address, Hash
+
+T = TypeVar("T")
+
+_CHAIN_ID: Final = chain_id("genvm local")
+_MODEL_SPEC: Final = model_spec_hash("genvm local", 1, ZERO, "")
+
+
+async def settle(
+    runs: Runs,
+    how: Settling,
+    state: StateView,
+    transaction: Transaction,
+    identity: Identity,
+    *,
+    queued: int | None = None,
+) -> Executed:
+    """Executes a transaction on top of ``state`` and settles it if it has nondet blocks.
+
+    One without, which operators can have no opinion of, is judged as :func:`localnet.chain.consensus.decide` does, by
+    the leader and the next N - 1.
+
+    :param queued: as for :func:`localnet.chain.transactions.execute`.
+    :raises DatabaseError: the settlement state cannot be used.
+    """
+    nodes = _order(how, identity)
+    rounds: list[SettledRound] = []
+    for attempt in range(how.rotations + 1):
+        leader = nodes[attempt % operators_needed(how.nodes)]
+        own = dataclasses.replace(runs, node=leader)
+        executed = await execute(own, state, transaction, identity, queued=queued)
+        if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
+            others = [node for node in nodes if node != leader][: how.nodes - 1]
+            executed = await judged(own, others, state, transaction, executed, queued=queued)
+            break
+        round_ = await _round(own, how, state, transaction, executed.receipt, nodes, attempt, queued)
+        rounds.append(round_)
+        if round_.decision is Decision.AGREE:
+            break
+    else:
+        executed = await undetermined(state, executed, queued)
+    return await _with_rounds(executed, how, nodes, rounds)
+
+
+async def _round(
+    runs: Runs,
+    how: Settling,
+    state: StateView,
+    transaction: Transaction,
+    found: Receipt,
+    nodes: Sequence[Node],
+    attempt: int,
+    queued: int | None,
+) -> SettledRound:
+    """A task of what a leader found, the votes of those who are drawn for it, and what they come to."""
+    assert found.outcome is not None
+    leader, tx_id = runs.node, Hash(found.tx_id)
+    proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
+    prompt = prompt_hash(_call(transaction, found), proposal)
+    request = await _asked(
+        how, lambda committee: committee.request(tx_id, attempt, prompt, n=how.nodes, threshold=how.threshold)
+    )
+    by_address = {node.address: node for node in nodes}
+    drawn = [by_address[_hex(operator)] for operator in request.drawn]
+    judges = [node for node in drawn if node != leader]
+    judgements = {vote.node: vote for vote in await votes_of(runs, judges, state, transaction, found, queued=queued)}
+    votes = tuple(judgements.get(node) for node in drawn)
+    yes, no = proposal.hash(), disagree_hash(prompt)
+    ballots = [
+        Ballot(operator, yes if vote is None or vote.verdict.agrees else no)
+        for operator, vote in zip(request.drawn, votes, strict=True)
+        if vote is None or vote.verdict.reached
+    ]
+    receipt = await _asked(how, lambda committee: committee.settle(request, ballots))
+    decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
+    decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
+    return SettledRound(leader, found, votes, decision, request.intent_id, receipt)
+
+
+async def _with_rounds(
+    executed: Executed, how: Settling, nodes: Sequence[Node], rounds: Sequence[SettledRound]
+) -> Executed:
+    if not rounds:
+        return executed
+    by_address = {node.address: node for node in nodes}
+    accounts = await _asked(how, Committee.accounts)
+    operators = tuple((by_address[_hex(account.operator)], account) for account in accounts)
+    receipt = dataclasses.replace(executed.receipt, settlement=Settlement(tuple(rounds), operators, str(how.path)))
+    changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
+    return executed._replace(receipt=receipt, changes=changes)
+
+
+def _call(transaction: Transaction, found: Receipt) -> Call:
+    return Call(
+        Address(transaction.contract.as_bytes),
+        Address(transaction.sender.as_bytes),
+        Address(transaction.origin.as_bytes),
+        transaction.value,
+        found.datetime,
+        transaction.calldata,
+        code_hash(transaction.code) if transaction.kind is Kind.DEPLOY else ZERO,
+    )
+
+
+def _order(how: Settling, identity: Identity) -> list[Node]:
+    """All operators by their places in the order of a transaction.
+
+    Those who are certainly registered come first, as the draw by the transaction's id has them.
+    """
+    operators, count = [key.address for key in _keys()], operators_needed(how.nodes)
+    order = [*draw(operators[:count], Hash(identity[0]), count), *operators[count:]]
+    names = [LEADER, *(f"validator {number}" for number in range(1, len(order)))]
+    return [Node(name, _hex(operator)) for name, operator in zip(names, order, strict=True)]
+
+
+async def _asked(how: Settling, question: Callable[[Committee], T]) -> T:
+    """What the chain of the operators answers, or does."""
+
+    def ask() -> T:
+        try:
+            store = open_store(str(how.path))
+            with contextlib.closing(store):
+                return question(
+                    Committee(
+                        store,
+                        chain_id=_CHAIN_ID,
+                        operators=_keys(),
+                        requester=_key("requester"),
+                        model_spec=_MODEL_SPEC,
+                    )
+                )
+        except (StoreError, BlockError, QuorumError) as error:
+            raise DatabaseError(f"the settlement state {how.path} cannot be used: {error}") from error
+
+    return await in_thread(ask)
+
+
+@lru_cache(maxsize=1)
+def _keys() -> tuple[Secp256k1Key, ...]:
+    return tuple(_key(f"operator {number}") for number in range(operators_needed(limits.NODES)))
+
+
+def _key(name: str) -> Secp256k1Key:
+    return Secp256k1Key(keccak256(b"genvm local " + name.encode()))
+
+
+def _hex(operator: bytes) -> str:
+    return "0x" + operator.hex()
