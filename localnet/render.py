@@ -240,8 +240,8 @@ class Printer:
         """What operators with stake decided in each round, and what they have now."""
         for number, round_ in enumerate(settlement.rounds, 1):
             word, style = _DECISION_STYLE[round_.decision]
-            head = Text(f"{indent}{'settled':<12}", "dim").append(word, style)
-            head.append(f" round {number}, proposed by {round_.leader.name}: {votes.settled_summary(round_)}")
+            head = Text(f"{indent}{f'round {number}':<12}", "dim").append(f"proposed by {round_.leader.name}: ")
+            head.append(word, style).append(f", {votes.settled_summary(round_)}")
             console.print(head, soft_wrap=True)
             for node, vote in votes.settled_votes(round_):
                 self._vote(console, node.name, vote, round_.found, indent)

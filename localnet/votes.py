@@ -36,6 +36,10 @@ _UNDETERMINED = Explanation(
     " validator of your own, gl.eq_principle.prompt_comparative or prompt_non_comparative. Outside of nondet blocks"
     " nothing may differ between nodes.",
 )
+_NOT_SETTLED = Explanation(
+    "Operators ask the web and language models for themselves, and as many as --threshold must accept a result.",
+    _UNDETERMINED.advice,
+)
 
 
 def round_document(receipt: Receipt) -> dict[str, Any]:
@@ -167,7 +171,7 @@ def explain_undetermined(receipt: Receipt) -> Explanation:
         votes, missing = last.votes, last.receipt.threshold - _accepting(last)
     silent = [vote.verdict for vote in votes if vote is not None and not vote.verdict.reached]
     if not silent or len(silent) < missing:
-        return _UNDETERMINED
+        return _UNDETERMINED if receipt.round is not None else _NOT_SETTLED
     known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr.text()) if silent[0].receipt.outcome else None
     meaning = "A validator without a verdict does not agree, and its line says what kept it from one."
     return Explanation(*((f"{meaning} {known.meaning}", known.advice) if known else (meaning, _UNDETERMINED.advice)))

@@ -127,9 +127,8 @@ async def _with_rounds(
 ) -> Executed:
     if not rounds:
         return executed
-    by_address = {node.address: node for node in nodes}
-    accounts = await _asked(how, Committee.accounts)
-    operators = tuple((by_address[_hex(account.operator)], account) for account in accounts)
+    accounts = {_hex(account.operator): account for account in await _asked(how, Committee.accounts)}
+    operators = tuple((node, accounts[node.address]) for node in nodes if node.address in accounts)
     receipt = dataclasses.replace(executed.receipt, settlement=Settlement(tuple(rounds), operators, str(how.path)))
     changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
     return executed._replace(receipt=receipt, changes=changes)
