@@ -457,7 +457,8 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     """With a threshold, operators with stake decide."""
     threshold = getattr(options, "threshold", None)
     rotations = getattr(options, "rotations", None)
-    if threshold is None and rotations is None:
+    records = getattr(options, "records", None)
+    if threshold is None and rotations is None and records is None:
         return None
     from pygenvm.localnet.chain.model import Settling
     from pygenvm.localnet.errors import BadRequest
@@ -465,13 +466,13 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
 
     nodes: int = options.validators
     if threshold is None:
-        raise BadRequest("--rotations needs --threshold")
+        raise BadRequest(f"{'--records' if rotations is None else '--rotations'} needs --threshold")
     if nodes < MIN_N:
         raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
     if not nodes // 2 < threshold <= nodes:
         raise BadRequest(f"--threshold must be more than half of the {nodes} nodes, and at most all of them")
     rotations = _ROTATIONS if rotations is None else rotations
-    return Settling(path.with_name(path.name + SETTLEMENT_SUFFIX), nodes, threshold, rotations)
+    return Settling(path.with_name(path.name + SETTLEMENT_SUFFIX), nodes, threshold, rotations, records)
 
 
 def _names(net: LocalNet) -> Any:
@@ -588,6 +589,12 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             type=_rotations,
             metavar="N",
             help=f"leaders that follow one whose result was not accepted (default: {_ROTATIONS})",
+        )
+        parser.add_argument(
+            "--records",
+            type=Path,
+            metavar="FOLDER",
+            help="keep what each node asked in its run, and bind its vote to that",
         )
         parser.add_argument(
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"

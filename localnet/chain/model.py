@@ -247,6 +247,8 @@ class Settling:
     """Votes that decide: more than half of ``nodes``."""
     rotations: int
     """How many more leaders there are after the first."""
+    records: Path | None = None
+    """Folder for the records of all runs, which votes are then bound to."""
 
 
 class Decision(StrEnum):

@@ -15,8 +15,11 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Final, TypeVar
 
+from pygenvm.executor.record.format import RecordError
+from pygenvm.executor.record.reading import read_record
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judged, votes_of
 from pygenvm.localnet.chain.database import StateView, in_thread
@@ -31,14 +34,16 @@ from pygenvm.localnet.chain.model import (
     Transaction,
     outcome_to_bytes,
 )
-from pygenvm.localnet.chain.runs import Identity, Runs
+from pygenvm.localnet.chain.runs import Identity, Runs, record_of
 from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.bridge.committee import Ballot, Committee, operators_needed
 from pygenvm.settlement.bridge.rounds import Call, Proposal, code_hash, disagree_hash, prompt_hash
+from pygenvm.settlement.bridge.transcripts import TranscriptError, whole_transcript
 from pygenvm.settlement.codec.hashes import chain_id, draw, model_spec_hash
 from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.codec.transcript import transcript_hash
 from pygenvm.settlement.state.opening import open_store
 from pygenvm.settlement.state.store import StoreError
 from pygenvm.settlement.types.block_errors import BlockError
@@ -72,7 +77,8 @@ async def settle(
     rounds: list[SettledRound] = []
     for attempt in range(how.rotations + 1):
         leader = nodes[attempt % operators_needed(how.nodes)]
-        own = dataclasses.replace(runs, node=leader)
+        records = await _folder(how, identity, attempt)
+        own = dataclasses.replace(runs, node=leader, records=records)
         executed = await execute(own, state, transaction, identity, queued=queued)
         if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
             others = [node for node in nodes if node != leader][: how.nodes - 1]
@@ -112,14 +118,37 @@ async def _round(
     votes = tuple(judgements.get(node) for node in drawn)
     yes, no = proposal.hash(), disagree_hash(prompt)
     ballots = [
-        Ballot(operator, yes if vote is None or vote.verdict.agrees else no)
-        for operator, vote in zip(request.drawn, votes, strict=True)
+        Ballot(operator, yes if vote is None or vote.verdict.agrees else no, await _embedding(runs, node))
+        for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
         if vote is None or vote.verdict.reached
     ]
     receipt = await _asked(how, lambda committee: committee.settle(request, ballots))
     decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
     decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
     return SettledRound(leader, found, votes, decision, request.intent_id, receipt)
+
+
+async def _folder(how: Settling, identity: Identity, attempt: int) -> Path | None:
+    """Where the records of a round go."""
+    if how.records is None:
+        return None
+    folder = how.records / _hex(identity[0]) / f"round-{attempt + 1}"
+    try:
+        await in_thread(lambda: folder.mkdir(parents=True))
+    except OSError as error:
+        raise DatabaseError(f"cannot make {folder}: {error.strerror}") from error
+    return folder
+
+
+async def _embedding(runs: Runs, node: Node) -> Hash:
+    """The transcript that a vote is bound to; zero, which is that of none, where there are no records."""
+    if runs.records is None:
+        return ZERO
+    path = record_of(runs.records, node)
+    try:
+        return transcript_hash(await in_thread(lambda: whole_transcript(read_record(path))))
+    except (OSError, RecordError, TranscriptError) as error:
+        raise DatabaseError(f"the record {path} cannot be used: {error}") from error
 
 
 async def _with_rounds(
