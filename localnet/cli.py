@@ -68,7 +68,8 @@ programs (--json):
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
   shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages,
-  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
+  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes; with
+  --threshold also settlement: state, rounds, operators), delivered.
   view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
@@ -87,6 +88,13 @@ validators:
   --validators 5 runs a leader and four validators. Each is a node that asks the modules for itself; a validator gets
   the leader's results of nondet blocks, judges them, and compares the rest. Every node has one vote, the leader's is
   for itself. If no more than half of them agree, the transaction is undetermined: nothing changes, exit code 1.
+
+settlement:
+  --validators 5 --threshold 3 has operators with stake decide on each transaction with nondet blocks: 5 of 7 are drawn
+  and vote on what a leader found. If 3 of them accept it, it holds; otherwise the next operator leads, at most
+  --rotations times, then the transaction is undetermined. Each round leaves a receipt:
+      genvm receipt export .pygenvm/local.db.settlement --intent 0x… > receipt.json
+      genvm receipt verify receipt.json
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -460,6 +468,8 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     records = getattr(options, "records", None)
     if threshold is None and rotations is None and records is None:
         return None
+    from importlib.util import find_spec
+
     from pygenvm.localnet.chain.model import Settling
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.settlement.types.constants import MIN_N
@@ -471,6 +481,8 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
         raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
     if not nodes // 2 < threshold <= nodes:
         raise BadRequest(f"--threshold must be more than half of the {nodes} nodes, and at most all of them")
+    if find_spec("coincurve") is None:
+        raise BadRequest("--threshold needs the package coincurve, which this Python does not have")
     rotations = _ROTATIONS if rotations is None else rotations
     return Settling(path.with_name(path.name + SETTLEMENT_SUFFIX), nodes, threshold, rotations, records)
 
