@@ -465,18 +465,22 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     """With a threshold, operators with stake decide."""
     threshold = getattr(options, "threshold", None)
     rotations = getattr(options, "rotations", None)
+    appeals = getattr(options, "appeals", None)
     records = getattr(options, "records", None)
-    if threshold is None and rotations is None and records is None:
+    needing = {"--rotations": rotations, "--appeals": appeals, "--records": records}
+    given = [name for name, value in needing.items() if value is not None]
+    if threshold is None and not given:
         return None
     from importlib.util import find_spec
 
+    from pygenvm.localnet import limits
     from pygenvm.localnet.chain.model import Settling
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.settlement.types.constants import MIN_N
 
     nodes: int = options.validators
     if threshold is None:
-        raise BadRequest(f"{'--records' if rotations is None else '--rotations'} needs --threshold")
+        raise BadRequest(f"{given[0]} needs --threshold")
     if nodes < MIN_N:
         raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
     if not nodes // 2 < threshold <= nodes:
@@ -484,7 +488,11 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     if find_spec("coincurve") is None:
         raise BadRequest("--threshold needs the package coincurve, which this Python does not have")
     rotations = _ROTATIONS if rotations is None else rotations
-    return Settling(path.with_name(path.name + SETTLEMENT_SUFFIX), nodes, threshold, rotations, records)
+    last = (nodes + 1) * 2 ** (appeals or 0) - 1
+    if last > limits.NODES:
+        raise BadRequest(f"--appeals: the last would need {last} nodes, of at most {limits.NODES}")
+    state = path.with_name(path.name + SETTLEMENT_SUFFIX)
+    return Settling(state, nodes, threshold, rotations, appeals or 0, records)
 
 
 def _names(net: LocalNet) -> Any:
@@ -598,9 +606,15 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
         )
         parser.add_argument(
             "--rotations",
-            type=_rotations,
+            type=_few,
             metavar="N",
             help=f"leaders that follow one whose result was not accepted (default: {_ROTATIONS})",
+        )
+        parser.add_argument(
+            "--appeals",
+            type=_few,
+            metavar="N",
+            help="larger committees that judge what one has not accepted, before the next leader (default: 0)",
         )
         parser.add_argument(
             "--records",
@@ -662,7 +676,7 @@ def _nodes(text: str) -> int:
     return int(text)
 
 
-def _rotations(text: str) -> int:
+def _few(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,2}", text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number from 0 to 99")
     return int(text)

@@ -240,7 +240,8 @@ class Printer:
         """What operators with stake decided in each round, and what they have now."""
         for number, round_ in enumerate(settlement.rounds, 1):
             word, style = _DECISION_STYLE[round_.decision]
-            head = Text(f"{indent}{f'round {number}':<12}", "dim").append(f"proposed by {round_.leader.name}: ")
+            verb = f"appeal {round_.appeal}, proposed" if round_.appeal else "proposed"
+            head = Text(f"{indent}{f'round {number}':<12}", "dim").append(f"{verb} by {round_.leader.name}: ")
             head.append(word, style).append(f", {votes.settled_summary(round_)}")
             console.print(head, soft_wrap=True)
             for node, vote in votes.settled_votes(round_):

@@ -75,6 +75,7 @@ def settlement_document(settlement: Settlement) -> dict[str, Any]:
         "rounds": [
             {
                 "leader": {"node": round_.leader.name, "address": round_.leader.address},
+                "appeal": round_.appeal,
                 "decision": str(round_.decision),
                 "votes": [
                     {
@@ -125,7 +126,8 @@ def undetermined_summary(receipt: Receipt) -> str:
     if receipt.settlement is None:
         return ""
     rounds = receipt.settlement.rounds
-    before = "" if len(rounds) == 1 else f"{len(rounds)} leaders were not accepted; of the last, "
+    leaders = sum(not round_.appeal for round_ in rounds)
+    before = "" if leaders == 1 else f"{leaders} leaders were not accepted; of the last, "
     return before + settled_summary(rounds[-1])
 
 

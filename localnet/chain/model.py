@@ -247,6 +247,8 @@ class Settling:
     """Votes that decide: more than half of ``nodes``."""
     rotations: int
     """How many more leaders there are after the first."""
+    appeals: int = 0
+    """How many more, larger committees judge what one has not accepted, before the next leader."""
     records: Path | None = None
     """Folder for the records of all runs, which votes are then bound to."""
 
@@ -272,6 +274,8 @@ class SettledRound:
     decision: Decision
     intent_id: bytes
     receipt: SettledReceipt
+    appeal: int
+    """0 for the first committee that judges it, then counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)

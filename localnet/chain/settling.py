@@ -73,71 +73,112 @@ async def settle(
     :param queued: as for :func:`localnet.chain.transactions.execute`.
     :raises DatabaseError: the settlement state cannot be used.
     """
-    nodes = _order(how, identity)
-    rounds: list[SettledRound] = []
-    for attempt in range(how.rotations + 1):
-        leader = nodes[attempt % operators_needed(how.nodes)]
-        records = await _folder(how, identity, attempt)
-        own = dataclasses.replace(runs, node=leader, records=records)
-        executed = await execute(own, state, transaction, identity, queued=queued)
-        if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
-            others = [node for node in nodes if node != leader][: how.nodes - 1]
-            executed = await judged(own, others, state, transaction, executed, queued=queued)
-            break
-        round_ = await _round(own, how, state, transaction, executed.receipt, nodes, attempt, queued)
-        rounds.append(round_)
-        if round_.decision is Decision.AGREE:
-            break
-    else:
-        executed = await undetermined(state, executed, queued)
-    return await _with_rounds(executed, how, nodes, rounds)
+    return await _Case(runs, how, state, transaction, identity, queued).decided()
 
 
-async def _round(
-    runs: Runs,
-    how: Settling,
-    state: StateView,
-    transaction: Transaction,
-    found: Receipt,
-    nodes: Sequence[Node],
-    attempt: int,
-    queued: int | None,
-) -> SettledRound:
-    """A task of what a leader found, the votes of those who are drawn for it, and what they come to."""
-    assert found.outcome is not None
-    leader, tx_id = runs.node, Hash(found.tx_id)
-    proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
-    prompt = prompt_hash(_call(transaction, found), proposal)
-    request = await _asked(
-        how, lambda committee: committee.request(tx_id, attempt, prompt, n=how.nodes, threshold=how.threshold)
-    )
-    by_address = {node.address: node for node in nodes}
-    drawn = [by_address[_hex(operator)] for operator in request.drawn]
-    judges = [node for node in drawn if node != leader]
-    judgements = {vote.node: vote for vote in await votes_of(runs, judges, state, transaction, found, queued=queued)}
-    votes = tuple(judgements.get(node) for node in drawn)
-    yes, no = proposal.hash(), disagree_hash(prompt)
-    ballots = [
-        Ballot(operator, yes if vote is None or vote.verdict.agrees else no, await _embedding(runs, node))
-        for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
-        if vote is None or vote.verdict.reached
-    ]
-    receipt = await _asked(how, lambda committee: committee.settle(request, ballots))
-    decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
-    decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
-    return SettledRound(leader, found, votes, decision, request.intent_id, receipt)
+class _Case:
+    """One transaction on its way through the rounds."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        how: Settling,
+        state: StateView,
+        transaction: Transaction,
+        identity: Identity,
+        queued: int | None,
+    ) -> None:
+        self._runs = runs
+        self._how = how
+        self._state = state
+        self._transaction = transaction
+        self._identity = identity
+        self._queued = queued
+        self._nodes = _order(how, identity)
+        self._rounds: list[SettledRound] = []
+
+    async def decided(self) -> Executed:
+        """Leader after leader, until what one found holds."""
+        how = self._how
+        for attempt in range(how.rotations + 1):
+            leader = self._nodes[attempt % operators_needed(how.nodes)]
+            runs = dataclasses.replace(self._runs, node=leader, records=await self._folder())
+            executed = await execute(runs, self._state, self._transaction, self._identity, queued=self._queued)
+            if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
+                others = [node for node in self._nodes if node != leader][: how.nodes - 1]
+                executed = await judged(runs, others, self._state, self._transaction, executed, queued=self._queued)
+                break
+            if await self._accepted(runs, executed.receipt):
+                break
+        else:
+            executed = await undetermined(self._state, executed, self._queued)
+        return await _with_rounds(executed, how, self._nodes, self._rounds)
+
+    async def _accepted(self, led: Runs, found: Receipt) -> bool:
+        """Whether operators accept what a leader found, in the end: each appeal asks more of them."""
+        runs = led
+        for appeal, (nodes, threshold) in enumerate(committees(self._how)):
+            if appeal:
+                runs = dataclasses.replace(led, records=await self._folder())
+            round_ = await self._round(led, runs, found, nodes, threshold, appeal)
+            self._rounds.append(round_)
+            if round_.decision is Decision.AGREE:
+                return True
+        return False
+
+    async def _round(
+        self, led: Runs, runs: Runs, found: Receipt, nodes: int, threshold: int, appeal: int
+    ) -> SettledRound:
+        """A task of what a leader found, the votes of those who are drawn for it, and what they come to.
+
+        :param led: how the leader ran; the others run as ``runs``.
+        """
+        assert found.outcome is not None
+        leader, number = led.node, len(self._rounds)
+        proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
+        prompt = prompt_hash(_call(self._transaction, found), proposal)
+        request = await _asked(
+            self._how,
+            lambda committee: committee.request(Hash(found.tx_id), number, prompt, n=nodes, threshold=threshold),
+        )
+        by_address = {node.address: node for node in self._nodes}
+        drawn = [by_address[_hex(operator)] for operator in request.drawn]
+        judges = [node for node in drawn if node != leader]
+        given = await votes_of(runs, judges, self._state, self._transaction, found, queued=self._queued)
+        judgements = {vote.node: vote for vote in given}
+        votes = tuple(judgements.get(node) for node in drawn)
+        yes, no = proposal.hash(), disagree_hash(prompt)
+        ballots = [
+            Ballot(operator, yes, await _embedding(led, node))
+            if vote is None
+            else Ballot(operator, yes if vote.verdict.agrees else no, await _embedding(runs, node))
+            for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
+            if vote is None or vote.verdict.reached
+        ]
+        receipt = await _asked(self._how, lambda committee: committee.settle(request, ballots))
+        decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
+        decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
+        return SettledRound(leader, found, votes, decision, request.intent_id, receipt, appeal)
+
+    async def _folder(self) -> Path | None:
+        """Where the records of the next round go."""
+        if self._how.records is None:
+            return None
+        folder = self._how.records / _hex(self._identity[0]) / f"round-{len(self._rounds) + 1}"
+        try:
+            await in_thread(lambda: folder.mkdir(parents=True))
+        except OSError as error:
+            raise DatabaseError(f"cannot make {folder}: {error.strerror}") from error
+        return folder
 
 
-async def _folder(how: Settling, identity: Identity, attempt: int) -> Path | None:
-    """Where the records of a round go."""
-    if how.records is None:
-        return None
-    folder = how.records / _hex(identity[0]) / f"round-{attempt + 1}"
-    try:
-        await in_thread(lambda: folder.mkdir(parents=True))
-    except OSError as error:
-        raise DatabaseError(f"cannot make {folder}: {error.strerror}") from error
-    return folder
+def committees(how: Settling) -> list[tuple[int, int]]:
+    """Operators and threshold of the first round and of each appeal: twice as many and one, the same share of them."""
+    sizes = [(how.nodes, how.threshold)]
+    for _ in range(how.appeals):
+        nodes = 2 * sizes[-1][0] + 1
+        sizes.append((nodes, max(nodes // 2 + 1, -(-nodes * how.threshold // how.nodes))))
+    return sizes
 
 
 async def _embedding(runs: Runs, node: Node) -> Hash:

@@ -139,6 +139,27 @@ def test_undetermined_after_as_many_leaders_as_configured(
     assert local("view", "get")[1]["result"]["cents"] == 0
 
 
+def test_an_appeal_with_its_records(local: Local, export: Callable[[str], str], verify: Verify) -> None:
+    options = ("--rotations", "0", "--appeals", "1", "--records", "records")
+    wrong = mocks(**{f"validator_{number}": 1.0 for number in range(1, 5)})
+    _, document = update(local, wrong, "--validators", "3", "--threshold", "2", *options)
+    first, second = rounds(document)
+    assert [(one["appeal"], one["receipt"]["n"], one["receipt"]["threshold"]) for one in (first, second)] == [
+        (0, 3, 2),
+        (1, 7, 5),
+    ]
+    assert document["ok"] is (second["decision"] == "agree")
+    folder = Path("records", document["transaction"]["id"])
+    text = export(second["intent"])
+    for vote in second["votes"]:
+        name = vote["node"].replace(" ", "-")
+        # The leader ran once, before the first committee was drawn.
+        record = folder / ("round-1" if name == "leader" else "round-2") / name
+        code, lines = verify(text, "--record", str(record))
+        assert code == 0
+        assert any(f"{vote['address']} bound its vote" in line for line in lines)
+
+
 def test_what_was_changed_is_refused(local: Local, export: Callable[[str], str], verify: Verify) -> None:
     words = ("--validators", "3", "--threshold", "2", "--records", "records")
     _, document = update(local, mocks(), *words)
@@ -180,6 +201,11 @@ def test_what_was_changed_is_refused(local: Local, export: Callable[[str], str],
         ),
         (("--validators", "5", "--rotations", "2"), "--rotations needs --threshold"),
         (("--validators", "5", "--records", "here"), "--records needs --threshold"),
+        (("--validators", "5", "--appeals", "1"), "--appeals needs --threshold"),
+        (
+            ("--validators", "50", "--threshold", "26", "--appeals", "1"),
+            "--appeals: the last would need 101 nodes, of at most 100",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(local: Local, words: tuple[str, ...], message: str) -> None:

@@ -16,6 +16,7 @@ from pygenvm.executor.host_protocol.host import HostErrorReply
 from pygenvm.executor.primitives import calldata
 from pygenvm.localnet.chain import Chain, Execution, accounts, calldata_of_call
 from pygenvm.localnet.chain.model import Decision, Settlement, Settling, Status
+from pygenvm.localnet.chain.settling import committees
 from pygenvm.localnet.documents import execution_document
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.localnet.render import Printer
@@ -65,8 +66,8 @@ class Oracle:
         return calldata.decode(leader[1:])
 
 
-def chain_of(folder: Path, oracle: Oracle, nodes: int, threshold: int, rotations: int) -> Chain:
-    settling = Settling(folder / "local.db.settlement", nodes, threshold, rotations)
+def chain_of(folder: Path, oracle: Oracle, nodes: int, threshold: int, rotations: int, appeals: int = 0) -> Chain:
+    settling = Settling(folder / "local.db.settlement", nodes, threshold, rotations, appeals)
     return Chain(folder / "local.db", executor=FakeExecutor({b"oracle": oracle}), settling=settling, clock=lambda: NOW)
 
 
@@ -77,10 +78,11 @@ async def ask(
     nodes: int = 3,
     threshold: int = 2,
     rotations: int = 2,
+    appeals: int = 0,
     method: str = "ask",
     value: int = 0,
 ) -> Execution:
-    chain = chain_of(folder, oracle, nodes, threshold, rotations)
+    chain = chain_of(folder, oracle, nodes, threshold, rotations, appeals)
     sees, oracle.sees = oracle.sees, {}
     contract = (await chain.deploy(b"oracle", sender=ALICE)).receipt.transaction.contract
     oracle.sees = sees
@@ -195,6 +197,47 @@ async def test_without_rotations_there_is_one_leader(tmp_path: Path) -> None:
     assert decisions(execution) == [("leader", Decision.DISAGREE)]
     assert execution_document(execution, {})["error"]["message"].endswith("of 3 operators agree, 2 are needed")
     assert execution.receipt.status is Status.UNDETERMINED
+
+
+async def test_an_appeal_asks_a_larger_committee(tmp_path: Path) -> None:
+    """Four of the ten operators of the larger one reject what the leader found, and all others of the first one."""
+    oracle = Oracle(**{f"validator_{number}": 7 for number in range(1, 5)})
+    execution = await ask(tmp_path, oracle, appeals=1, rotations=0)
+    first, second = settled(execution).rounds
+    assert (first.appeal, first.decision, first.receipt.n, first.receipt.threshold) == (0, Decision.DISAGREE, 3, 2)
+    assert (second.appeal, second.receipt.n, second.receipt.threshold) == (1, 7, 5)
+    assert first.receipt.prompt_hash == second.receipt.prompt_hash
+    assert first.leader == second.leader
+    # The leader ran once.
+    assert oracle.ran.count("leader") == 1
+    agreeing = [vote is None or vote.verdict.agrees for vote in second.votes].count(True)
+    assert second.decision is (
+        Decision.AGREE if agreeing >= 5 else Decision.NONE if agreeing > 2 else Decision.DISAGREE
+    )
+    assert "  round 2     appeal 1, proposed by leader: " in shown(execution)
+    verified(tmp_path, [first.intent_id, second.intent_id])
+
+
+async def test_an_appeal_can_turn_a_decision(tmp_path: Path) -> None:
+    first = await ask(tmp_path, Oracle(), rotations=0)
+    (round_,) = settled(first).rounds
+    against = [vote.node.name for vote in round_.votes if vote][:2]
+    (tmp_path / "again").mkdir()
+    execution = await ask(
+        tmp_path / "again", Oracle(**{name.replace(" ", "_"): 7 for name in against}), rotations=0, appeals=2
+    )
+    assert [one.decision for one in settled(execution).rounds] == [Decision.DISAGREE, Decision.AGREE]
+    assert (execution.receipt.ok, execution.receipt.value) == (True, 42)
+    assert not execution_document(execution, {})["transaction"]["settlement"]["rounds"][0]["appeal"]
+
+
+def test_committees_of_appeals() -> None:
+    def sizes(nodes: int, threshold: int) -> list[tuple[int, int]]:
+        return committees(Settling(Path(), nodes, threshold, 0, 2))
+
+    assert sizes(5, 3) == [(5, 3), (11, 7), (23, 14)]
+    assert sizes(3, 3) == [(3, 3), (7, 7), (15, 15)]
+    assert sizes(99, 50)[1] == (199, 101)
 
 
 async def test_who_has_no_verdict_does_not_commit(tmp_path: Path) -> None:
