@@ -79,7 +79,7 @@ def rounds(document: Any) -> list[Any]:
 
 
 def test_a_receipt_with_its_records(local: Local, export: Callable[[str], str], verify: Verify) -> None:
-    prices = {f"validator_{number}": 42.5 + 0.001 * number for number in range(1, 7)}
+    prices = {f"validator_{number}": 42.5 + 0.0001 * number for number in range(1, 7)}
     code, document = update(local, mocks(**prices), "--validators", "5", "--threshold", "3", "--records", "records")
     assert (code, document["result"]) == (0, 4250), document
     (round_,) = rounds(document)
@@ -99,6 +99,43 @@ def test_a_receipt_with_its_records(local: Local, export: Callable[[str], str], 
         # Each of them has found another page, so no two have the same transcript.
         (bound,) = (line for line in lines if "bound" in line)
         assert bound == f"holds      {vote['address']} bound its vote for the output to the 1 exchanges recorded."
+
+
+TWICE = """# v0.2.16
+# { "Depends": "py-genlayer:test" }
+
+from genlayer import *
+
+
+class Twice(gl.Contract):
+    def __init__(self):
+        pass
+
+    @gl.public.write
+    def ask(self) -> str:
+        def page(name: str) -> str:
+            return gl.eq_principle.strict_eq(lambda: gl.nondet.web.get("https://example.com/" + name).body.decode())
+
+        return page("first") + page("second")
+"""
+
+
+def test_a_vote_is_bound_to_all_blocks(local: Local, export: Callable[[str], str], verify: Verify) -> None:
+    Path("twice.py").write_text(TWICE)
+    Path("mocks.yaml").write_text("web:\n  - {url: first, body: a}\n  - {url: second, body: b}\n")
+    assert local("deploy", "twice.py")[0] == 0
+    options = ("--mocks", "mocks.yaml", "--validators", "3", "--threshold", "2", "--records", "records")
+    code, document = local("call", "ask", *options)
+    assert (code, document["result"]) == (0, "ab"), document
+    (round_,) = rounds(document)
+    text = export(round_["intent"])
+    for vote in round_["votes"]:
+        record = Path("records", document["transaction"]["id"], "round-1", vote["node"].replace(" ", "-"))
+        code, lines = verify(text, "--record", str(record))
+        assert code == 0
+        assert any(f"{vote['address']} bound its vote for the output to the 2 exchanges" in line for line in lines)
+        # One block is not all that the vote is bound to.
+        assert verify(text, "--record", str(record), "--block", "0")[0] == 1
 
 
 def test_a_dissenting_validator(local: Local, export: Callable[[str], str], verify: Verify) -> None:
