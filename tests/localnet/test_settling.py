@@ -25,7 +25,7 @@ from pygenvm.settlement.state.sqlite import SqliteStore
 from pygenvm.settlement.types.words import Hash
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.export import export
-from tests.localnet.localnet_fakes import FakeExecutor, Run, Trap
+from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.settlement.receipts import said
 
 ALICE = accounts.named()["alice"]
@@ -35,7 +35,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 class Oracle:
     """A contract with one nondet block: ``sees`` is what the nodes find in it, 42 where it has none.
 
-    A node that sees ``"silence"`` has no verdict.
+    A node that sees ``"silence"`` has no verdict. With value the transaction fails.
     """
 
     def __init__(self, **sees: Any) -> None:
@@ -62,6 +62,8 @@ class Oracle:
             raise Trap("timeout")
         if leader != own:
             await run.host.notify_nondet_disagreement(0)
+        if run.value:
+            raise Rollback("no money, please")
         await run.write(0, leader)
         return calldata.decode(leader[1:])
 
@@ -178,7 +180,7 @@ async def test_the_next_leader_proposes_what_holds(tmp_path: Path) -> None:
 
 async def test_undetermined_when_no_leader_is_accepted(tmp_path: Path) -> None:
     everybody_else = {f"validator_{number}": number for number in range(1, 5)}
-    execution = await ask(tmp_path, Oracle(leader=0, **everybody_else), rotations=1, value=5)
+    execution = await ask(tmp_path, Oracle(leader=0, **everybody_else), rotations=1)
     receipt = execution.receipt
     assert decisions(execution) == [("leader", Decision.DISAGREE), ("validator 1", Decision.DISAGREE)]
     assert (receipt.status, receipt.number, receipt.balances) == (Status.UNDETERMINED, None, ())
@@ -197,6 +199,14 @@ async def test_without_rotations_there_is_one_leader(tmp_path: Path) -> None:
     assert decisions(execution) == [("leader", Decision.DISAGREE)]
     assert execution_document(execution, {})["error"]["message"].endswith("of 3 operators agree, 2 are needed")
     assert execution.receipt.status is Status.UNDETERMINED
+
+
+async def test_a_failure_can_be_accepted(tmp_path: Path) -> None:
+    execution = await ask(tmp_path, Oracle(), value=5)
+    assert [round_.decision for round_ in settled(execution).rounds] == [Decision.AGREE]
+    assert execution.receipt.status is Status.FAILED
+    assert execution_document(execution, {})["error"]["message"] == "no money, please"
+    assert "  round 1     proposed by leader: accepted, 3 of 3" in shown(execution)
 
 
 async def test_an_appeal_asks_a_larger_committee(tmp_path: Path) -> None:
@@ -267,7 +277,7 @@ async def test_what_has_no_nondet_blocks_is_not_settled(tmp_path: Path) -> None:
 
 
 async def test_messages_are_settled_too(tmp_path: Path) -> None:
-    execution = await ask(tmp_path, Oracle(leader=1), method="send", value=7)
+    execution = await ask(tmp_path, Oracle(leader=1), method="send")
     (delivered,) = execution.delivered
     assert execution.receipt.settlement is None
     assert delivered.settlement is not None
