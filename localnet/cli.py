@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.chain.model import Execution, Receipt
+    from pygenvm.localnet.chain.model import Execution, Receipt, Settling
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
@@ -23,6 +23,9 @@ EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUP
 
 PROJECT_FOLDER = ".pygenvm"
 DATABASE = "local.db"
+#: Of the file beside the database that has the state of the settlement.
+SETTLEMENT_SUFFIX = ".settlement"
+_ROTATIONS = 3
 
 _DESCRIPTION = """\
 An embedded node for authors: runs contracts in the real sandbox and keeps accounts, contracts, storage and a log of
@@ -65,7 +68,8 @@ programs (--json):
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
   shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages,
-  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes), delivered.
+  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes; with
+  --threshold also settlement: state, rounds, operators), delivered.
   view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
@@ -84,6 +88,13 @@ validators:
   --validators 5 runs a leader and four validators. Each is a node that asks the modules for itself; a validator gets
   the leader's results of nondet blocks, judges them, and compares the rest. Every node has one vote, the leader's is
   for itself. If no more than half of them agree, the transaction is undetermined: nothing changes, exit code 1.
+
+settlement:
+  --validators 5 --threshold 3 has operators with stake decide on each transaction with nondet blocks: 5 of 7 are drawn
+  and vote on what a leader found. If 3 of them accept it, it holds; otherwise the next operator leads, at most
+  --rotations times, then the transaction is undetermined. Each round leaves a receipt:
+      genvm receipt export .pygenvm/local.db.settlement --intent 0x… > receipt.json
+      genvm receipt verify receipt.json
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -446,7 +457,42 @@ def _net(options: argparse.Namespace) -> LocalNet:
         on_wait=on_wait,
         strict_views=strict_views,
         validators=getattr(options, "validators", 1) - 1,
+        settling=_settling(options, path),
     )
+
+
+def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
+    """With a threshold, operators with stake decide."""
+    threshold = getattr(options, "threshold", None)
+    rotations = getattr(options, "rotations", None)
+    appeals = getattr(options, "appeals", None)
+    records = getattr(options, "records", None)
+    needing = {"--rotations": rotations, "--appeals": appeals, "--records": records}
+    given = [name for name, value in needing.items() if value is not None]
+    if threshold is None and not given:
+        return None
+    from importlib.util import find_spec
+
+    from pygenvm.localnet import limits
+    from pygenvm.localnet.chain.model import Settling
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.settlement.types.constants import MIN_N
+
+    nodes: int = options.validators
+    if threshold is None:
+        raise BadRequest(f"{given[0]} needs --threshold")
+    if nodes < MIN_N:
+        raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
+    if not nodes // 2 < threshold <= nodes:
+        raise BadRequest(f"--threshold must be more than half of the {nodes} nodes, and at most all of them")
+    if find_spec("coincurve") is None:
+        raise BadRequest("--threshold needs the package coincurve, which this Python does not have")
+    rotations = _ROTATIONS if rotations is None else rotations
+    last = (nodes + 1) * 2 ** (appeals or 0) - 1
+    if last > limits.NODES:
+        raise BadRequest(f"--appeals: the last would need {last} nodes, of at most {limits.NODES}")
+    state = path.with_name(path.name + SETTLEMENT_SUFFIX)
+    return Settling(state, nodes, threshold, rotations, appeals or 0, records)
 
 
 def _names(net: LocalNet) -> Any:
@@ -553,6 +599,30 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="run N nodes: a leader, and N-1 validators that judge what it found; more than half of the N decide",
         )
         parser.add_argument(
+            "--threshold",
+            type=_count,
+            metavar="T",
+            help="settle nondet transactions: N operators with stake are drawn, T equal votes decide",
+        )
+        parser.add_argument(
+            "--rotations",
+            type=_few,
+            metavar="N",
+            help=f"leaders that follow one whose result was not accepted (default: {_ROTATIONS})",
+        )
+        parser.add_argument(
+            "--appeals",
+            type=_few,
+            metavar="N",
+            help="larger committees that judge what one has not accepted, before the next leader (default: 0)",
+        )
+        parser.add_argument(
+            "--records",
+            type=Path,
+            metavar="FOLDER",
+            help="keep what each node asked in its run, and bind its vote to that",
+        )
+        parser.add_argument(
             "--value", type=_amount, default=0, metavar="N", help="value to send, decimal or 0x… (default: 0)"
         )
         parser.add_argument(
@@ -603,6 +673,12 @@ def _nodes(text: str) -> int:
 
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text) or not 2 <= int(text) <= limits.NODES:
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of nodes from 2 to {limits.NODES}")
+    return int(text)
+
+
+def _few(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number from 0 to 99")
     return int(text)
 
 

@@ -80,6 +80,7 @@ def receipt_document(receipt: Receipt, names: Names) -> Document:
         "storage": {"slots": receipt.slots_written, "bytes": receipt.bytes_written},
         "nondet_results": ["0x" + result.hex() for result in receipt.nondet_results],
         **({"validators": votes.round_document(receipt)} if receipt.round else {}),
+        **({"settlement": votes.settlement_document(receipt.settlement)} if receipt.settlement else {}),
         **_output(receipt),
     }
 
@@ -198,10 +199,10 @@ def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
         return {"kind": str(receipt.status), "message": "not delivered"}
     if receipt.status is Status.UNDETERMINED:
-        if receipt.round is None:
+        message = votes.undetermined_summary(receipt)
+        if not message:  # the database does not have the votes
             return {"kind": str(receipt.status), "message": ""}
         known = votes.explain_undetermined(receipt)
-        message = votes.summary(receipt.round)
         return {"kind": str(receipt.status), "message": message, "meaning": known.meaning, "advice": known.advice}
     failure = explain_failure(receipt)
     causes = [{"meaning": cause.text, "advice": cause.fix, "rule": cause.rule} for cause in failure.causes]

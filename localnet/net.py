@@ -21,7 +21,7 @@ from pygenvm.localnet.arguments import check_arguments, explain_arguments, surel
 from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call, consensus
 from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
 from pygenvm.localnet.chain.hints import Explanation
-from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind
+from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Settling
 from pygenvm.localnet.chain.run_host import EthCall
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.errors import BadValue, NotFound
@@ -59,6 +59,7 @@ class LocalNet:
         durable: bool = True,
         strict_views: bool = False,
         validators: int = 0,
+        settling: Settling | None = None,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -71,6 +72,7 @@ class LocalNet:
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
         :param validators: how many judge each transaction besides the leader (:mod:`localnet.chain.consensus`).
+        :param settling: operators with stake decide instead (:mod:`localnet.chain.settling`).
         """
         #: Where the paths of the authors' files in the database begin.
         self._folder = Path(db_path).absolute().parent
@@ -86,6 +88,7 @@ class LocalNet:
             durable=durable,
             strict_views=strict_views,
             validators=consensus.validators(validators),
+            settling=settling,
         )
 
     # --- commands that write ----------------------------------------------------------------------

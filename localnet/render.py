@@ -20,7 +20,18 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import one_line, visible
 from pygenvm.localnet import votes
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import AccountInfo, Execution, Kind, Posted, PostedKind, Receipt, Status
+from pygenvm.localnet.chain.model import (
+    AccountInfo,
+    Decision,
+    Execution,
+    Kind,
+    Posted,
+    PostedKind,
+    Receipt,
+    Settlement,
+    Status,
+    Vote,
+)
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
 from pygenvm.localnet.failure import Style, error_text, explain_failure, full_traceback, lines
@@ -46,6 +57,13 @@ _STATUS_STYLE = {
     Status.UNDETERMINED: "yellow",
 }
 _VOTE_STYLE = {votes.AGREES: ("agrees", "green"), votes.DISAGREES: ("disagrees", "red")}
+
+_DECISION_STYLE = {
+    Decision.AGREE: ("accepted", "green"),
+    Decision.DISAGREE: ("rejected", "red"),
+    Decision.NONE: ("no quorum", "yellow"),
+}
+_TOKEN = 10**18
 
 
 class Printer:
@@ -118,9 +136,8 @@ class Printer:
 
     def _undetermined(self, receipt: Receipt) -> None:
         """A transaction that most nodes did not agree with."""
-        assert receipt.round is not None
         self._streams(receipt)
-        title = f"Undetermined: {votes.summary(receipt.round)}"
+        title = f"Undetermined: {votes.undetermined_summary(receipt)}"
         for style, text in ((Style.ERROR, title), (Style.NOTE, "Nothing was changed.")):
             _print_failure(self._err, style, text)
         self._votes(self._err, receipt)
@@ -210,13 +227,39 @@ class Printer:
 
     def _votes(self, console: Console, receipt: Receipt, *, indent: str = "  ") -> None:
         """Who agreed, if validators were asked."""
+        if receipt.settlement is not None:
+            self._settlement(console, receipt.settlement, indent)
         if receipt.round is None:
             return
         console.print(Text(f"{indent}{'validators':<12}", "dim").append(votes.summary(receipt.round)), soft_wrap=True)
-        for vote in votes.round_document(receipt)["votes"]:
-            word, style = _VOTE_STYLE.get(vote["vote"], ("no verdict", "yellow"))
-            line = Text(f"{indent}  {vote['node']:<14}").append(f"{word:<12}" if vote["reason"] else word, style)
-            console.print(line.append(one_line(vote["reason"])), soft_wrap=True)
+        self._vote(console, receipt.round.leader.name, None, receipt, indent)
+        for vote in receipt.round.votes:
+            self._vote(console, vote.node.name, vote, receipt, indent)
+
+    def _settlement(self, console: Console, settlement: Settlement, indent: str) -> None:
+        """What operators with stake decided in each round, and what they have now."""
+        for number, round_ in enumerate(settlement.rounds, 1):
+            word, style = _DECISION_STYLE[round_.decision]
+            verb = f"appeal {round_.appeal}, proposed" if round_.appeal else "proposed"
+            head = Text(f"{indent}{f'round {number}':<12}", "dim").append(f"{verb} by {round_.leader.name}: ")
+            head.append(word, style).append(f", {votes.settled_summary(round_)}")
+            console.print(head, soft_wrap=True)
+            for node, vote in votes.settled_votes(round_):
+                self._vote(console, node.name, vote, round_.found, indent)
+            console.print(f"{indent}  receipt       0x{round_.receipt.hash().hex()}", soft_wrap=True)
+            console.print(f"{indent}  intent        0x{round_.intent_id.hex()}", soft_wrap=True)
+        console.print(Text(f"{indent}operators", "dim"), soft_wrap=True)
+        rows: list[tuple[str, ...]] = [(indent + "  name", "address", "balance", "stake", "credit")]
+        for node, account in settlement.operators:
+            amounts = (account.balance, account.stake, account.credit)
+            rows.append((f"{indent}  {node.name}", node.address, *(_tokens(amount) for amount in amounts)))
+        _table(console, rows)
+
+    def _vote(self, console: Console, name: str, vote: Vote | None, found: Receipt, indent: str) -> None:
+        said, why = (votes.AGREES, "") if vote is None else (votes.word(vote), votes.reason(vote, found))
+        word, style = _VOTE_STYLE.get(said, ("no verdict", "yellow"))
+        line = Text(f"{indent}  {name:<14}").append(f"{word:<12}" if why else word, style)
+        console.print(line.append(one_line(why)), soft_wrap=True)
 
     def _posted(self, posted: Posted) -> str:
         value = f" value {posted.value}" if posted.value else ""
@@ -273,6 +316,12 @@ def shown(document: Any) -> str:
     if len(text) > _VALUE_CHARACTERS:
         return f"{text[:_VALUE_CHARACTERS]}… ({len(text)} characters)"
     return text
+
+
+def _tokens(amount: int) -> str:
+    """In tokens of 10^18 units, with as many places as there are."""
+    whole, rest = divmod(amount, _TOKEN)
+    return f"{whole}.{rest:018}".rstrip("0").rstrip(".")
 
 
 def _count(number: int, noun: str) -> str:

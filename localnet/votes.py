@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return
@@ -10,7 +11,7 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.terminal_text import one_line
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.hints import Explanation
-from pygenvm.localnet.chain.model import Receipt, Round, Vote, outcome_from_bytes
+from pygenvm.localnet.chain.model import Node, Receipt, Round, SettledRound, Settlement, Vote, outcome_from_bytes
 from pygenvm.localnet.failure import error_text
 from pygenvm.localnet.values import to_json
 
@@ -34,6 +35,10 @@ _UNDETERMINED = Explanation(
     "Let nondet blocks give only what every node finds alike, or accept what is close enough: gl.vm.run_nondet with a"
     " validator of your own, gl.eq_principle.prompt_comparative or prompt_non_comparative. Outside of nondet blocks"
     " nothing may differ between nodes.",
+)
+_NOT_SETTLED = Explanation(
+    "Operators ask the web and language models for themselves, and as many as --threshold must accept a result.",
+    _UNDETERMINED.advice,
 )
 
 
@@ -61,6 +66,69 @@ def round_document(receipt: Receipt) -> dict[str, Any]:
             ),
         ],
     }
+
+
+def settlement_document(settlement: Settlement) -> dict[str, Any]:
+    """Of a transaction that operators with stake have settled. Amounts are texts, as in receipts."""
+    return {
+        "state": settlement.state,
+        "rounds": [
+            {
+                "leader": {"node": round_.leader.name, "address": round_.leader.address},
+                "appeal": round_.appeal,
+                "decision": str(round_.decision),
+                "votes": [
+                    {
+                        "node": node.name,
+                        "address": node.address,
+                        "vote": AGREES if vote is None else word(vote),
+                        "block": None if vote is None else vote.verdict.disagreement,
+                        "reason": "" if vote is None else reason(vote, round_.found),
+                    }
+                    for node, vote in settled_votes(round_)
+                ],
+                "intent": "0x" + round_.intent_id.hex(),
+                "receipt": {**round_.receipt.to_json(), "hash": "0x" + round_.receipt.hash().hex()},
+            }
+            for round_ in settlement.rounds
+        ],
+        "operators": [
+            {
+                "node": node.name,
+                "address": node.address,
+                "balance": str(account.balance),
+                "stake": str(account.stake),
+                "credit": str(account.credit),
+            }
+            for node, account in settlement.operators
+        ],
+    }
+
+
+def settled_votes(round_: SettledRound) -> list[tuple[Node, Vote | None]]:
+    """Who was drawn, and says what; None stands for the leader's own vote."""
+    return [(round_.leader if vote is None else vote.node, vote) for vote in round_.votes]
+
+
+def settled_summary(round_: SettledRound) -> str:
+    """``4 of 5 operators agree, 3 are needed``."""
+    return f"{_accepting(round_)} of {round_.receipt.n} operators agree, {round_.receipt.threshold} are needed"
+
+
+def _accepting(round_: SettledRound) -> int:
+    return sum(vote is None or vote.verdict.agrees for vote in round_.votes)
+
+
+def undetermined_summary(receipt: Receipt) -> str:
+    """How few agreed; of settled rounds, with the last leader."""
+    if receipt.round is not None:
+        return summary(receipt.round)
+    if receipt.settlement is None:
+        return ""
+    rounds = receipt.settlement.rounds
+    leaders = sum(not round_.appeal for round_ in rounds)
+    before = "" if leaders == 1 else f"{leaders} leaders were not accepted; of the last, "
+    return before + settled_summary(rounds[-1])
 
 
 def word(vote: Vote) -> str:
@@ -96,10 +164,16 @@ def explain_undetermined(receipt: Receipt) -> Explanation:
 
     Where those without a verdict would have been enough, it is what has kept them from one.
     """
-    assert receipt.round is not None
-    silent = [vote.verdict for vote in receipt.round.votes if not vote.verdict.reached]
-    if not silent or 2 * (receipt.round.agreeing + len(silent)) <= receipt.round.nodes:
-        return _UNDETERMINED
+    if receipt.round is not None:
+        votes: Sequence[Vote | None] = receipt.round.votes
+        missing = receipt.round.nodes // 2 + 1 - receipt.round.agreeing
+    else:
+        assert receipt.settlement is not None
+        last = receipt.settlement.rounds[-1]
+        votes, missing = last.votes, last.receipt.threshold - _accepting(last)
+    silent = [vote.verdict for vote in votes if vote is not None and not vote.verdict.reached]
+    if not silent or len(silent) < missing:
+        return _UNDETERMINED if receipt.round is not None else _NOT_SETTLED
     known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr.text()) if silent[0].receipt.outcome else None
     meaning = "A validator without a verdict does not agree, and its line says what kept it from one."
     return Explanation(*((f"{meaning} {known.meaning}", known.advice) if known else (meaning, _UNDETERMINED.advice)))

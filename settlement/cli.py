@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
     verify.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     verify.add_argument("--root", type=_hash, metavar="HEX", help="receipt root of a block that you trust")
     verify.add_argument("--record", type=Path, metavar="FILE", help="record of an operator's run (genvm run --record)")
-    verify.add_argument("--block", type=int, default=0, metavar="N", help="nondet block of the record (default: 0)")
+    verify.add_argument("--block", type=int, metavar="N", help="nondet block of the record (default: all)")
     show = actions.add_parser("show", help="print the fields of a receipt as JSON", allow_abbrev=False)
     show.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     export = actions.add_parser("export", help="print the file of a receipt from a state", allow_abbrev=False)
@@ -71,9 +71,10 @@ def _verify(options: argparse.Namespace) -> int:
     exchanges = None
     if options.record is not None:
         from pygenvm.executor.record.reading import read_record
-        from pygenvm.settlement.bridge.transcripts import transcript
+        from pygenvm.settlement.bridge.transcripts import transcript, whole_transcript
 
-        exchanges = transcript(read_record(options.record), options.block)
+        record = read_record(options.record)
+        exchanges = whole_transcript(record) if options.block is None else transcript(record, options.block)
     findings = check(_document(options.file), options.root, exchanges)
     marks = {Verdict.HOLDS: "holds    ", Verdict.FAILS: "FAILS    ", Verdict.UNKNOWN: "unchecked"}
     for finding in findings:

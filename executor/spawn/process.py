@@ -27,6 +27,8 @@ def run_words(arguments: RunArguments) -> list[str]:
     words = ["run", "--host", arguments.host, "--message", arguments.message]
     words += ["--permissions", arguments.permissions, "--host-data", arguments.host_data]
     words += ["--debug-mode"] * arguments.debug_mode + ["--sync"] * arguments.sync
+    if arguments.record is not None:
+        words += ["--record", str(arguments.record.absolute())]
     return words + [f"--print={what}" for what in sorted(arguments.printed)]
 
 

@@ -25,15 +25,16 @@ from pygenvm.localnet.chain.model import (
     Kind,
     Node,
     Receipt,
+    Settling,
     Transaction,
     Verdict,
 )
 from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.run_host import EthCall
-from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS, Runs
+from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS, Identity, Runs
 from pygenvm.localnet.chain.state import StateDump, read_state
 from pygenvm.localnet.chain.store import Store
-from pygenvm.localnet.chain.transactions import EMPTY_CALL, put_back
+from pygenvm.localnet.chain.transactions import EMPTY_CALL, Executed, put_back
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.process import ExecutorProcess
@@ -77,6 +78,7 @@ class Chain:
         durable: bool = True,
         strict_views: bool = False,
         validators: Sequence[Node] = (),
+        settling: Settling | None = None,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run. It is not closed by the chain.
@@ -92,12 +94,14 @@ class Chain:
             do both in the name of the caller.
         :param validators: who judges each transaction besides the leader, which this node is
             (:mod:`localnet.chain.consensus`).
+        :param settling: operators with stake decide instead of validators (:mod:`localnet.chain.settling`).
         """
         self._database = Database(
             Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
         )
         self._runs = Runs(executor or ExecutorProcess(), timeout, clock, Node("", node_address), eth_call, strict_views)
         self._validators = validators
+        self._settling = settling
         self._commands = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -350,12 +354,22 @@ class Chain:
             async with session.view() as state:
                 transaction = await _checked(state, make)
                 identity = self._runs.identify(state, transaction)
-                receipt, _, changes = await decide(self._runs, self._validators, state, transaction, identity)
+                receipt, _, changes = await self._decide(state, transaction, identity)
             if changes is None:
                 await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
             (receipt,) = await session.commit([changes])
             return Execution(receipt, await self._deliver(session), resumed)
+
+    async def _decide(
+        self, state: StateView, transaction: Transaction, identity: Identity, *, queued: int | None = None
+    ) -> Executed:
+        if self._settling is None:
+            return await decide(self._runs, self._validators, state, transaction, identity, queued=queued)
+        # Imported here: it needs libraries that a network without stake does not.
+        from pygenvm.localnet.chain.settling import settle
+
+        return await settle(self._runs, self._settling, state, transaction, identity, queued=queued)
 
     async def _deliver(self, session: Session) -> tuple[Receipt, ...]:
         """Delivers what is in the queue and what follows from it, within the limit of one command."""
@@ -365,9 +379,7 @@ class Chain:
             async with session.view() as state:
                 identity = self._runs.identify(state, transaction, number)
                 if len(receipts) < limits.DELIVERIES:
-                    *_, changes = await decide(
-                        self._runs, self._validators, state, transaction, identity, queued=number
-                    )
+                    *_, changes = await self._decide(state, transaction, identity, queued=number)
                     assert changes is not None, "a queued message is always settled"
                 else:
                     changes = await put_back(state, transaction, identity, queued=number)

@@ -48,12 +48,28 @@ async def decide(
     if nodes:
         runs = dataclasses.replace(runs, node=Node(LEADER, runs.node.address))
     executed = await execute(runs, state, transaction, identity, queued=queued)
-    outcome = executed.receipt.outcome
-    # A transfer executes nothing, and a leader whose run broke or was cut off has no results of all its blocks.
-    if not nodes or outcome is None or isinstance(outcome, InternalError) or outcome == TIMEOUT:
+    return await judged(runs, nodes, state, transaction, executed, queued=queued)
+
+
+def can_be_judged(receipt: Receipt) -> bool:
+    """A transfer executes nothing, and a leader whose run broke or was cut off has no results of all its blocks."""
+    outcome = receipt.outcome
+    return outcome is not None and not isinstance(outcome, InternalError) and outcome != TIMEOUT
+
+
+async def judged(
+    runs: Runs,
+    nodes: Sequence[Node],
+    state: StateView,
+    transaction: Transaction,
+    executed: Executed,
+    *,
+    queued: int | None = None,
+) -> Executed:
+    """What becomes of a transaction that the leader, the node of ``runs``, has executed; else as :func:`decide`."""
+    if not nodes or not can_be_judged(executed.receipt):
         return executed
-    votes = await _votes(runs, nodes, state, transaction, executed.receipt, queued)
-    round_ = Round(runs.node, votes)
+    round_ = Round(runs.node, await votes_of(runs, nodes, state, transaction, executed.receipt, queued=queued))
     if not round_.accepted:
         executed = await undetermined(state, executed, queued)
     receipt = dataclasses.replace(executed.receipt, round=round_)
@@ -82,14 +98,16 @@ async def judge(
     return Verdict(own, disagreement, diverged=leader_results is None and bool(differences), differences=differences)
 
 
-async def _votes(
+async def votes_of(
     runs: Runs,
     nodes: Sequence[Node],
     state: StateView,
     transaction: Transaction,
     receipt: Receipt,
-    queued: int | None,
+    *,
+    queued: int | None = None,
 ) -> tuple[Vote, ...]:
+    """What each of ``nodes`` says of the leader's ``receipt``."""
     turns = asyncio.Semaphore(limits.VALIDATORS_AT_ONCE)
 
     async def vote(node: Node) -> Vote:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
@@ -17,6 +18,8 @@ from pygenvm.localnet.chain.hints import Explanation
 
 if TYPE_CHECKING:
     from pygenvm.localnet.sources import Source
+    from pygenvm.settlement.bridge.committee import Account as OperatorAccount
+    from pygenvm.settlement.codec.receipt import Receipt as SettledReceipt
 
 #: What a validator's run ends with that finds no result of the leader (spec sdk/04 §3).
 _NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
@@ -133,6 +136,8 @@ class Receipt:
     """Of a failure: the code that failed, if that is known (:mod:`localnet.failure`)."""
     round: Round | None = None
     """What validators found, if any were asked. It is not kept in the database."""
+    settlement: Settlement | None = None
+    """What operators decided, where nondet blocks are settled. It is not kept in the database."""
 
     @property
     def ok(self) -> bool:
@@ -228,6 +233,60 @@ class Round:
     def accepted(self) -> bool:
         """Whether more than half of them agree."""
         return 2 * self.agreeing > self.nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How nondet transactions are settled."""
+
+    path: Path
+    """File of the settlement state."""
+    nodes: int
+    """Operators that are drawn for each round."""
+    threshold: int
+    """Votes that decide: more than half of ``nodes``."""
+    rotations: int
+    """How many more leaders there are after the first."""
+    appeals: int = 0
+    """How many more, larger committees judge what one has not accepted, before the next leader."""
+    records: Path | None = None
+    """Folder for the records of all runs, which votes are then bound to."""
+
+
+class Decision(StrEnum):
+    """What operators with stake say of what a leader found."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+    NONE = "none"
+    """Neither has as many votes as are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRound:
+    """One leader's proposal, settled."""
+
+    leader: Node
+    found: Receipt
+    """What became of the transaction at the leader."""
+    votes: tuple[Vote | None, ...]
+    """Of the operators that were drawn; None for the leader, who is for what it found."""
+    decision: Decision
+    intent_id: bytes
+    receipt: SettledReceipt
+    appeal: int
+    """0 for the first committee that judges it, then counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The rounds of one transaction, the last of which decided."""
+
+    rounds: tuple[SettledRound, ...]
+    operators: tuple[tuple[Node, OperatorAccount], ...]
+    """What they have after it."""
+    state: str
+    """Path of the settlement state, which has the receipts."""
 
 
 @dataclass(frozen=True, slots=True)

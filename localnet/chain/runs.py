@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
@@ -46,6 +47,8 @@ class Runs:
     node: Node
     eth_call: EthCall | None
     strict_views: bool
+    records: Path | None = None
+    """Folder for a record of the run of each node."""
 
     @property
     def permissions(self) -> str:
@@ -77,7 +80,14 @@ class Runs:
             "datetime": time,
         }
         request = RunRequest(
-            message, "0x" + tx_id.hex(), permissions, self.timeout, sync, self.node.address, self.node.name
+            message,
+            "0x" + tx_id.hex(),
+            permissions,
+            self.timeout,
+            sync,
+            self.node.address,
+            self.node.name,
+            record=record_of(self.records, self.node) if self.records else None,
         )
         report = await self.executor(host, request)
         if host.result is None or report.failure is not None:
@@ -99,6 +109,11 @@ class Runs:
         outcome, report = await self.run(host, transaction, identity, permissions=permissions, sync=sync)
         status = Status.OK if isinstance(outcome, Return) else Status.FAILED
         return Receipt(transaction, status, outcome, *identity, **streams(report, outcome))
+
+
+def record_of(folder: Path, node: Node) -> Path:
+    """The file of a node's run."""
+    return folder / node.name.replace(" ", "-")
 
 
 def streams(report: RunReport, outcome: Outcome) -> dict[str, Any]:

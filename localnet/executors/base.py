@@ -37,6 +37,8 @@ class RunRequest:
     """What LLM and web services are told about this node."""
     node: str = ""
     """``leader`` or ``validator N``, where there are validators: files of mocks may have answers for one of them."""
+    record: Path | None = None
+    """File for a record of the run (:mod:`executor.record.format`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def _arguments(address: str, request: RunRequest) -> RunArguments:
         host_data=json.dumps({**host_data, **({"mock_node": request.node} if request.node else {})}),
         permissions=request.permissions,
         sync=request.sync,
+        record=request.record,
         # Contracts of authors use runner ids like py-genlayer:test, which need the debug mode.
         debug_mode=True,
         printed=frozenset(["result"]),

@@ -1,1 +1,1 @@
-"""From executors to settlement. So far: transcripts of nondet blocks, out of records of runs (docs/settlement.md)."""
+"""From executors to settlement (docs/settlement.md): nondet rounds as tasks, votes as commits and reveals, records."""

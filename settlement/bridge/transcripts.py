@@ -1,4 +1,4 @@
-"""The transcript of a nondet block, out of a record (``genvm run --record FILE``)."""
+"""Transcripts of nondet blocks, out of a record (``genvm run --record FILE``)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def transcript(record: Record, call_no: int) -> list[Exchange]:
     validator = record.streams.get(call_no)
     events = _led(record.streams.get(None, ()), call_no) if validator is None else validator
     return [_exchange(event) for event in events if isinstance(event, ModuleExchange)]
+
+
+def whole_transcript(record: Record) -> list[Exchange]:
+    """What all blocks of a run asked, one block after the other; that of its block where there is only one."""
+    posted = (
+        event.request.fields["call_no"]
+        for event in record.streams.get(None, ())
+        if isinstance(event, HostExchange) and event.request.method == HostMethod.POST_NONDET_RESULT
+    )
+    blocks = {call_no for call_no in record.streams if call_no is not None} | set(posted)
+    return [exchange for call_no in sorted(blocks) for exchange in transcript(record, call_no)]
 
 
 def _led(events: Sequence[Event], call_no: int) -> Iterator[Event]:

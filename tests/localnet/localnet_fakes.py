@@ -39,6 +39,7 @@ class Run:
     args: list[Any]
     is_init: bool
     node_address: str
+    node: str
 
     async def read(self, index: int, length: int, kind: StorageType = StorageType.DEFAULT) -> bytes:
         return await self.host.storage_read(kind, self.address, DATA_SLOT, index, length)
@@ -91,6 +92,7 @@ class FakeExecutor:
             call.get("args", []),
             message["is_init"],
             request.node_address,
+            request.node,
         )
         self.order.append((run.address, run.method))
         outcome: Outcome

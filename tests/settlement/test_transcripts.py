@@ -10,7 +10,7 @@ import pytest
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.record.reading import read_record
-from pygenvm.settlement.bridge.transcripts import TranscriptError, transcript
+from pygenvm.settlement.bridge.transcripts import TranscriptError, transcript, whole_transcript
 from pygenvm.settlement.codec.hashes import commit_hash
 from pygenvm.settlement.codec.transcript import Exchange, encode, transcript_hash
 from pygenvm.settlement.verifier.checks import Verdict, check
@@ -99,6 +99,8 @@ def test_leader_and_validator_of_a_real_run(config: Path, tmp_path: Path) -> Non
     assert as_leader
     assert all(isinstance(one.answer, bytes) for one in as_leader + as_validator)
     assert transcript(led, 0) == as_leader
+    assert [whole_transcript(one) for one in (led, validated)] == [as_leader, as_validator]
+    assert whole_transcript(read_record(deployed)) == []
     for record, call_no in ((led, len(host.leader_results)), (read_record(deployed), 0)):
         with pytest.raises(TranscriptError, match="no run of nondet block"):
             transcript(record, call_no)
