@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("pygenvm.cli.replay", "run a recorded execution again, or compare two records"),
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
     "receipt": ("pygenvm.settlement.cli", "verify, show and export receipts of settlement"),
+    "settlement": ("pygenvm.settlement.commands", "serve settlement over HTTP"),
+    "operator": ("pygenvm.settlement.operator.command", "take part in settlement: answer tasks, commit and reveal"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),
@@ -40,7 +42,7 @@ could not be written (a full disk, a reader that is gone).
 
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
-_OWN_SIGNALS = ("run", "pool", "llm", "web", "webdriver")
+_OWN_SIGNALS = ("run", "pool", "llm", "web", "webdriver", "settlement", "operator")
 
 
 def program_version() -> str:

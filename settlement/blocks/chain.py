@@ -93,6 +93,10 @@ class Chain(ChainView):
         """Transactions in the pool."""
         return len(self._pool)
 
+    def next_nonce(self, account: Address) -> int:
+        """Of a transaction that is to follow those that wait."""
+        return self._pool.next_nonce(account, self.nonce(account))
+
     def block(self, block_id: Hash) -> Block | None:
         """A verified or accepted block."""
         verified = self._verified.get(block_id)

@@ -1,0 +1,23 @@
+"""``genvm settlement``: its actions are in files of their own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pygenvm.settlement.service import command as serve
+
+_ACTIONS = {"serve": serve}
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "settlement", help="serve settlement over HTTP", description="Settlement as a service.", allow_abbrev=False
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)
+    for action in _ACTIONS.values():
+        action.add_parser(actions)
+
+
+def run(options: argparse.Namespace) -> int:
+    return _ACTIONS[options.action].run(options)
