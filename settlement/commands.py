@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from pygenvm.settlement.service import command as serve
 
-_ACTIONS = {"serve": serve}
+_ACTIONS: Final = {"serve": serve}
 
 
 def add_parser(commands: Any) -> None:
@@ -20,4 +20,4 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return _ACTIONS[options.action].run(options)
+    return int(_ACTIONS[options.action].run(options))

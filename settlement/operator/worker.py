@@ -83,6 +83,10 @@ class Worker:
                 except ServiceError as error:
                     self._log.warn("the service could not be asked", error=error)
                     await asyncio.sleep(_PAUSE_SECONDS)
+                except Exception as error:
+                    # Whoever ends before it has revealed is slashed.
+                    self._log.error("a look at the tasks failed", error=error)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
         finally:
@@ -154,8 +158,9 @@ class Worker:
             nonce = Hash(secrets.token_bytes(32))
             vote = Vote(task.task, task.model_spec, task.prompt_hash, keccak256(output), ZERO, nonce)
             await asyncio.to_thread(self._votes.keep, vote)
-        except (NoAnswer, ServiceError, VotesError) as error:
-            self._log.warn("no vote", task="0x" + task.task.hex(), error=error)
+        except Exception as error:
+            known = isinstance(error, NoAnswer | ServiceError | VotesError)
+            (self._log.warn if known else self._log.error)("no vote", task="0x" + task.task.hex(), error=error)
             await asyncio.sleep(_RETRY_SECONDS)
         self._wake.set()
 

@@ -87,7 +87,7 @@ def _hex(text: str, what: str, *, size: int | None = None, most: int | None = No
     if most is not None and len(text) > 2 + 2 * most:
         raise RequestError(f"{what} has more than {most} bytes", 413)
     digits = text[2:]
-    if not text.startswith("0x") or not digits.isalnum() and digits:
+    if not text.startswith("0x") or (digits and not digits.isalnum()):
         raise RequestError(f"{what} must be a hexadecimal text with 0x")
     try:
         data = bytes.fromhex(digits)

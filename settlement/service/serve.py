@@ -118,9 +118,8 @@ async def _listen_until_told(
         if options.token is None and not address.private:
             log.warn("whoever reaches this address may use the service; set --token-file")
         ready(listening)
-        told = asyncio.create_task(stop.wait())
-        await asyncio.wait([told, node.broken], return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
+        node.broken.add_done_callback(lambda _: stop.set())
+        await stop.wait()
     finally:
         if clock is not None:
             clock.cancel()
