@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pygenvm.modules.log import Logger
+from pygenvm.settlement.core.vm import CoreVM
 from pygenvm.settlement.service import core_routes, limits, routes
 from pygenvm.settlement.service.metrics import Metrics
 from pygenvm.settlement.service.node import Node
@@ -42,7 +43,7 @@ def make_app(
     """
     app = web.Application(client_max_size=limits.BODY_BYTES, middlewares=[_middleware(metrics, log, token, loopback)])
     routes.add_routes(app, node, metrics, on_demand=on_demand)
-    core_routes.add_routes(app)
+    core_routes.add_routes(app, node.chain_id, CoreVM())
     return app
 
 

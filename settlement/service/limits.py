@@ -36,8 +36,3 @@ HEARTBEAT_SECONDS: Final = 10.0
 
 #: Blocks that one request may ask for.
 BLOCKS_AT_ONCE: Final = 200
-
-# --- core tasks ---
-
-CORE_PROVIDERS: Final = 10_000
-CORE_TASKS: Final = 10_000

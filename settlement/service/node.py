@@ -80,6 +80,7 @@ class Node:
         self._observers: list[Callable[[Made], None]] = []
         self._outcomes: OrderedDict[Hash, Outcome] = OrderedDict()
         self.prompts = prompts
+        self.chain_id = genesis.a_chain_id
         self.feed = Feed()
         self.height = 0
         self.waiting = 0
