@@ -15,6 +15,7 @@ from pygenvm.settlement.types.words import Hash
 #: Of a command's output that is an answer, and of what it says when it has none.
 _OUTPUT_BYTES: Final = 16 << 20
 _REMARK_BYTES: Final = 4096
+_END_SECONDS: Final = 5.0
 
 
 class NoAnswer(Exception):
@@ -66,24 +67,43 @@ class Command:
             raise NoAnswer(f"{self._arguments[0]} cannot be started: {error.strerror}") from error
         try:
             async with asyncio.timeout(self._seconds):
-                _, output, remark = await asyncio.gather(
-                    _give(process, question.prompt or b""),
-                    _read(process.stdout, _OUTPUT_BYTES),
-                    _read(process.stderr, _REMARK_BYTES, rest=True),
-                )
+                talk = [
+                    asyncio.create_task(_give(process, question.prompt or b"")),
+                    output := asyncio.create_task(_read(process.stdout, _OUTPUT_BYTES)),
+                    remark := asyncio.create_task(_read(process.stderr, _REMARK_BYTES, rest=True)),
+                ]
+                try:
+                    await asyncio.gather(*talk)
+                finally:
+                    for one in talk:
+                        one.cancel()
+                    await asyncio.gather(*talk, return_exceptions=True)
                 status = await process.wait()
         except TimeoutError:
             raise NoAnswer(f"the command took longer than {self._seconds:g} s") from None
         finally:
             if process.returncode is None:
-                # It may have started others.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+                await _end(process)
         if status:
-            said = remark.decode("utf-8", "replace").strip()[-500:]
+            said = remark.result().decode("utf-8", "replace").strip()[-500:]
             raise NoAnswer(f"the command ended with {status}: {said}")
-        return output
+        return output.result()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """With all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # Its end is not noticed before its output has been read; somebody that got away may still hold that open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await asyncio.gather(_drain(process.stdout), _drain(process.stderr))
+            await process.wait()
+
+
+async def _drain(stream: asyncio.StreamReader | None) -> None:
+    while stream is not None and await stream.read(1 << 16):
+        pass
 
 
 async def _give(process: asyncio.subprocess.Process, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -162,11 +162,11 @@ class Network:
         found = await self.get(f"/intents/0x{asked.intent_id.hex()}")
         return asked, await self.get(f"/tasks/{found['taskId']}")
 
-    async def operate(self, address: str, *answer: str) -> Process:
+    async def operate(self, address: str, *answer: str, options: Sequence[str] = ()) -> Process:
         """Starts the operator with this address; a second time with what it has left on disk."""
         key = KEYS[bytes.fromhex(address[2:])]  # type: ignore[index]
         process = await Process.start(
-            "pygenvm.cli.main", "operator", "run", f"--rpc={self.base}", *self._own(key), "--", *answer
+            "pygenvm.cli.main", "operator", "run", f"--rpc={self.base}", *self._own(key), *options, "--", *answer
         )
         self.operators[key.address] = process
         return process

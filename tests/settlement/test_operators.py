@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import stat
 from pathlib import Path
 from typing import Any
 
 from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.operator.client import Client
 from pygenvm.settlement.types.constants import SLASH_PER_OPERATOR
 from pygenvm.settlement.verifier.checks import Finding, Verdict
-from tests.settlement.chains import ETHER, REQUESTER
+from tests.settlement.chains import ETHER, OPERATOR_KEYS, REQUESTER
 from tests.settlement.network import PROMPT, Network, network
 
 #: Gives the prompt back.
@@ -197,3 +200,24 @@ async def test_service_is_away_for_a_while(tmp_path: Path) -> None:
         await net.blocks()
         assert len((await net.get(f"/tasks/{task['taskId']}"))["commits"]) == 5
         assert [await one.stop() for one in processes] == [0] * 5
+
+
+async def test_over_a_unix_socket(tmp_path: Path) -> None:
+    """With a token; nobody else may connect, and the socket is gone afterwards."""
+    socket, token = tmp_path / "settlement.sock", tmp_path / "token"
+    token.write_text("correct horse battery")
+    async with network(tmp_path, f"--socket={socket}", f"--token-file={token}") as net:
+        assert net.base == f"unix://{socket}"
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+        client = Client(net.base, "correct horse battery")
+        try:
+            assert (await client.get("/chain"))["height"] == 0
+        finally:
+            await client.close()
+        operator = await net.operate("0x" + OPERATOR_KEYS[0].address.hex(), *AGREED, options=[f"--token-file={token}"])
+        await operator.said("operator starts")
+        await asyncio.sleep(0.5)
+        assert [line for line in operator.lines if line["level"] in ("warn", "error")] == []
+        assert await net.service.stop() == 0
+        assert not socket.exists()
+        await operator.said("the service could not be asked")

@@ -139,7 +139,7 @@ async def test_exact_answers_while_a_task_is_open(tmp_path: Path) -> None:
             "endpointHash": hexed(word(0x80)),
             "credit": "0",
         }
-        assert await net.engine("/operators/" + first["address"]) == first
+        assert await net.engine(f"/operators/{first['address']}") == first
         eligible = await net.engine("/operators?modelSpec=" + hexed(SPEC))
         assert (eligible["eligible"], len(eligible["operators"]), eligible["operators"][0]) == (8, 8, first)
         conforms(eligible, "Operators")
@@ -383,7 +383,7 @@ async def test_who_may_ask(tmp_path: Path) -> None:
         assert (await net.ask("GET", "/health"))[0] == 200
         assert await net.ask("GET", path) == (401, '{"error":"a bearer token is needed"}')
         assert (await net.ask("GET", path, Authorization="Bearer wrong"))[0] == 401
-        good = {"Authorization": "Bearer correct horse battery"}
+        good: Any = {"Authorization": "Bearer correct horse battery"}
         assert (await net.ask("GET", path, **good))[0] == 200
         foreign = "web pages from elsewhere may not use the service"
         status, text = await net.ask("GET", path, Origin="http://evil.example", **good)
