@@ -88,7 +88,9 @@ class Worker:
                     self._log.error("a look at the tasks failed", error=error)
                     await asyncio.sleep(_PAUSE_SECONDS)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
+                    # Not `wait_for`, which forgets being cancelled if the event comes at the same time (Python 3.11).
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._wake.wait()
         finally:
             ending = [listening, *self._answers.values()]
             for one in ending:
@@ -101,14 +103,14 @@ class Worker:
         :raises ServiceError: it could not be asked, or refuses.
         """
         if self._chain_id is None:
-            chain_id = _hash(await self._client.get("/chain"), "aChainId")
+            chain_id = hash_in(await self._client.get("/chain"), "aChainId")
             self._chain_id = chain_id
         # Nonces first: with those of a later block than the tasks', what is done would look as if it were lost.
         account = await self._client.get(f"/accounts/{self._me}")
-        nonce, next_nonce = _number(account, "nonce"), _number(account, "nextNonce")
+        nonce, next_nonce = number_in(account, "nonce"), number_in(account, "nextNonce")
         waiting = {key for key, one in self._sent.items() if nonce <= one < next_nonce}
         found = await self._client.get("/tasks", operator=self._me)
-        height = _number(found, "height") + 1
+        height = number_in(found, "height") + 1
         tasks = [one for one in map(self._seen, _list(found, "tasks")) if one.selected]
         for task in tasks:
             call = self._due(task, height)
@@ -196,8 +198,10 @@ class Worker:
     async def _listen(self) -> None:
         while True:
             try:
-                async for _ in self._client.events():
-                    self._wake.set()
+                async for name in self._client.events():
+                    # A block's event comes after all others of that block.
+                    if name in ("hello", "block", "lost"):
+                        self._wake.set()
             except ServiceError as error:
                 self._log.debug("no events", error=error)
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -208,18 +212,18 @@ class Worker:
         mine = [one for one in _list(found, "commits") if isinstance(one, dict) and one.get("operator") == self._me]
         revealed = any(isinstance(one, dict) and one.get("operator") == self._me for one in _list(found, "reveals"))
         return _Seen(
-            task=_hash(found, "taskId"),
-            model_spec=_hash(found, "modelSpecHash"),
-            prompt_hash=_hash(found, "promptHash"),
-            commit_deadline=_number(found, "commitDeadline"),
-            reveal_deadline=_number(found, "revealDeadline"),
+            task=hash_in(found, "taskId"),
+            model_spec=hash_in(found, "modelSpecHash"),
+            prompt_hash=hash_in(found, "promptHash"),
+            commit_deadline=number_in(found, "commitDeadline"),
+            reveal_deadline=number_in(found, "revealDeadline"),
             selected=self._me in _list(found, "operators"),
-            commitment=_hash(mine[0], "commitment") if mine else None,
+            commitment=hash_in(mine[0], "commitment") if mine else None,
             revealed=revealed,
         )
 
 
-def _hash(found: dict[str, Any], name: str) -> Hash:
+def hash_in(found: dict[str, Any], name: str) -> Hash:
     data = _bytes(found, name)
     if len(data) != 32:
         raise ServiceError(f"{name} in an answer of the service is not 32 bytes")
@@ -236,7 +240,7 @@ def _bytes(found: dict[str, Any], name: str) -> bytes:
     raise ServiceError(f"{name} in an answer of the service is no hexadecimal text")
 
 
-def _number(found: dict[str, Any], name: str) -> int:
+def number_in(found: dict[str, Any], name: str) -> int:
     value = found.get(name)
     if type(value) is not int or not 0 <= value < 1 << 64:
         raise ServiceError(f"{name} in an answer of the service is no number")

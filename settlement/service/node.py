@@ -77,6 +77,7 @@ class Node:
         self._all_readers: list[_Reader] = []
         self._store: Store | None = None
         self._chain: Chain | None = None
+        self._making: set[asyncio.Task[Made]] = set()
         self._observers: list[Callable[[Made], None]] = []
         self._outcomes: OrderedDict[Hash, Outcome] = OrderedDict()
         self.prompts = prompts
@@ -99,6 +100,7 @@ class Node:
             self._readers.put_nowait(reader)
 
     async def close(self) -> None:
+        await asyncio.gather(*self._making, return_exceptions=True)
         self.feed.close()
         for reader in self._all_readers:
             await reader.close()
@@ -136,19 +138,26 @@ class Node:
 
         def take() -> tuple[Transaction, int]:
             chain = self._running_chain
-            return chain.submit(data), chain.waiting
+            taken = chain.submit(data)
+            if prompt is not None:
+                self.prompts.offer(prompt)
+            return taken, chain.waiting
 
         transaction, self.waiting = await self._write(take)
         self._remember(transaction.id, Outcome("waiting"))
-        if prompt is not None:
-            self.prompts.offer(prompt)
         return transaction
 
     async def make_block(self) -> Made:
-        """Builds the next block of what waits, accepts it, and tells who listens.
+        """Builds the next block of what waits, accepts it, and tells who listens, also if whoever asked goes away.
 
         :raises StoreError: it could not be written, and is not accepted.
         """
+        making = asyncio.create_task(self._make_and_tell())
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        return await asyncio.shield(making)
+
+    async def _make_and_tell(self) -> Made:
         try:
             made, self.waiting = await self._write(self._make_block)
         except StoreConflict as error:

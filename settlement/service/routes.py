@@ -56,9 +56,9 @@ def add_routes(app: web.Application, node: Node, metrics: Metrics, *, on_demand:
         ("/roots/{height}", own.root),
         ("/blocks/{block}", own.block),
         ("/transactions/{transaction}", own.transaction),
-        ("/events", own.events),
     ):
         app.router.add_get(PREFIX + path, handler)
+    app.router.add_get(PREFIX + "/events", own.events, allow_head=False)
     app.router.add_post(PREFIX + "/transactions", own.submit)
     app.router.add_post(PREFIX + "/blocks", own.make_blocks)
 

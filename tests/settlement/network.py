@@ -40,6 +40,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.lines: list[dict[str, Any]] = []
+        self.text = ""
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -50,6 +51,7 @@ class Process:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
+            self.text += line.decode()
             with suppress(ValueError):
                 self.lines.append(json.loads(line))
 
@@ -166,19 +168,19 @@ class Network:
         """Starts the operator with this address; a second time with what it has left on disk."""
         key = KEYS[bytes.fromhex(address[2:])]  # type: ignore[index]
         process = await Process.start(
-            "pygenvm.cli.main", "operator", "run", f"--rpc={self.base}", *self._own(key), *options, "--", *answer
+            "pygenvm.cli.main", "operator", "run", f"--rpc={self.base}", *self.own(key), *options, "--", *answer
         )
         self.operators[key.address] = process
         return process
 
     async def copycat(self, address: str, task: str, victim: str) -> Process:
         key = KEYS[bytes.fromhex(address[2:])]  # type: ignore[index]
-        file = self._own(key)[0].removeprefix("--key-file=")
+        file = self.own(key)[0].removeprefix("--key-file=")
         process = await Process.start("tests.settlement.copycat", self.base, file, task, victim)
         self.operators[key.address] = process
         return process
 
-    def _own(self, key: Secp256k1Key) -> tuple[str, str, str]:
+    def own(self, key: Secp256k1Key) -> tuple[str, str, str]:
         file = self.folder / f"{key.address.hex()}.key"
         file.touch(mode=0o600)
         file.write_text(key.secret.hex())

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from pygenvm.cli.main import main
 from pygenvm.modules.log import Logger
+from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.codec.hashes import prompt_hash
 from pygenvm.settlement.operator.answering import Answering, Command, NoAnswer, Question
 from pygenvm.settlement.operator.client import Client, ServiceError
@@ -260,6 +261,21 @@ async def test_is_late(tmp_path: Path) -> None:
     assert (answering.asked, liar.sent) == ([], [])
 
 
+async def test_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """Also at the moment at which something has happened."""
+    log, votes = Logger(fd=os.open(os.devnull, os.O_WRONLY)), Votes(tmp_path)
+    async with Liar() as url:
+        client = Client(url)
+        worker = Worker(client, KEY, votes, Told(), log, poll_seconds=60)
+        working = asyncio.create_task(worker.run())
+        await asyncio.sleep(0.3)
+        worker._wake.set()
+        working.cancel()
+        done, _ = await asyncio.wait([working], timeout=5)
+        assert done
+        await client.close()
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
@@ -307,6 +323,16 @@ def test_key_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int
     said = capsys.readouterr().err
     assert error in said
     assert text not in said
+
+
+def test_new_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "key"
+    assert main(["operator", "new-key", str(file)]) == 0
+    key = Secp256k1Key(bytes.fromhex(file.read_text()))
+    assert capsys.readouterr().out == f"0x{key.address.hex()}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert main(["operator", "new-key", str(file)]) == 1
+    assert Secp256k1Key(bytes.fromhex(file.read_text())) == key
 
 
 @pytest.mark.parametrize(

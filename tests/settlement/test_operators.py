@@ -12,7 +12,8 @@ from pygenvm.settlement.operator.client import Client
 from pygenvm.settlement.types.constants import SLASH_PER_OPERATOR
 from pygenvm.settlement.verifier.checks import Finding, Verdict
 from tests.settlement.chains import ETHER, OPERATOR_KEYS, REQUESTER
-from tests.settlement.network import PROMPT, Network, network
+from tests.settlement.engines import SPEC
+from tests.settlement.network import PROMPT, Network, Process, network
 
 #: Gives the prompt back.
 AGREED = ("cat",)
@@ -200,6 +201,32 @@ async def test_service_is_away_for_a_while(tmp_path: Path) -> None:
         await net.blocks()
         assert len((await net.get(f"/tasks/{task['taskId']}"))["commits"]) == 5
         assert [await one.stop() for one in processes] == [0] * 5
+
+
+async def test_by_hand(tmp_path: Path) -> None:
+    """Register, leave, withdraw, with a key of its own."""
+    async with network(tmp_path) as net:
+        key = OPERATOR_KEYS[0]
+        common = ("pygenvm.cli.main", "operator"), (f"--rpc={net.base}", net.own(key)[0])
+
+        async def done(action: str, *options: str) -> tuple[int, str]:
+            process = await Process.start(*common[0], action, *common[1], *options)
+            await net.waiting(1)
+            await net.blocks()
+            status = await process.ended()
+            return status, process.text
+
+        me = f"0x{key.address.hex()}"
+        spec = "0x" + SPEC.hex()
+        register = await done("register", f"--stake={2 * ETHER}", f"--model-spec={spec}")
+        assert register == (0, f"{me}: done in block 1\n")
+        assert (await net.get(f"/operators/{me}"))["stake"] == str(2 * ETHER)
+        assert await done("register", f"--stake={2 * ETHER}", f"--model-spec={spec}") == (1, "")
+        assert await done("leave") == (0, f"{me}: done in block 3\n")
+        await net.to_height(63)
+        assert await done("withdraw-stake") == (0, f"{me}: done in block 63\n")
+        assert (await net.get(f"/accounts/{me}"))["balance"] == str(3 * ETHER)
+        assert await done("withdraw-rewards") == (1, "")
 
 
 async def test_over_a_unix_socket(tmp_path: Path) -> None:

@@ -403,6 +403,20 @@ async def test_blocks_by_the_clock(tmp_path: Path) -> None:
         clock.cancel()
 
 
+async def test_a_block_is_told_though_who_asked_for_it_is_gone(tmp_path: Path) -> None:
+    async with live(tmp_path) as net:
+        stuck = threading.Event()
+        net.node._writer.submit(stuck.wait, 30)
+        asking = asyncio.create_task(net.node.make_block())
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        stuck.set()
+        async with asyncio.timeout(10):
+            while net.node.height < 1:
+                await asyncio.sleep(0.01)
+        assert await net.ask("GET", "/health") == (200, '{"status":"ok","height":1}')
+
+
 async def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
     """While it is in the middle of something, and sees what was accepted before."""
     async with live(tmp_path) as net:
