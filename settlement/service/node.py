@@ -125,8 +125,8 @@ class Node:
         """None for a transaction that nobody knows of (any more)."""
         return self._outcomes.get(transaction_id)
 
-    async def next_nonce(self, account: Address) -> int:
-        return await self._write(lambda: self._running_chain.next_nonce(account))
+    def next_nonce(self, account: Address, nonce: int) -> int:
+        return self._running_chain.next_nonce(account, nonce)
 
     # --- writers ---
 

@@ -136,16 +136,16 @@ class _Routes:
         address = address_of(request.match_info["address"], "address")
 
         def told(view: ChainView) -> dict[str, object]:
-            engine = view.engine()
+            engine, nonce = view.engine(), view.nonce(address)
             return {
                 "address": hexed(address),
                 "balance": str(engine.balance(address)),
                 "credit": str(engine.credit(address)),
-                "nonce": view.nonce(address),
+                "nonce": nonce,
+                "nextNonce": self._node.next_nonce(address, nonce),
             }
 
-        found = await self._node.read(told)
-        return answer({**found, "nextNonce": await self._node.next_nonce(address)})
+        return await self._told(told)
 
     async def intent(self, request: web.Request) -> web.Response:
         intent_id = hash_of(request.match_info["intent"], "intent")

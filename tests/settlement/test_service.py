@@ -427,6 +427,7 @@ async def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             for _ in range(20):
                 assert (await net.engine("/chain"))["height"] == 2
+                assert (await net.engine(f"/accounts/{hexed(REQUESTER)}"))["nextNonce"] == 1
         assert not busy.done()
         assert not sent.done()
         stuck.set()
