@@ -177,6 +177,7 @@ class Liar:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.sent.append(bytes.fromhex((await request.json())["transaction"][2:]))
+        self.answers["account"]["nextNonce"] += 1
         return web.json_response({"id": hexed(word(1)), "status": "waiting"}, status=202)
 
 
@@ -215,10 +216,20 @@ async def looked(liar: Liar, folder: Path, times: int = 1, *, vote: Vote | None 
 async def test_commits_once(tmp_path: Path) -> None:
     """The answer, then a commit, and no other one while that waits."""
     liar = Liar(tasks={"height": 5, "tasks": [a_task()]}, prompt={"prompt": hexed(b"What?")})
-    answering, votes = await looked(liar, tmp_path, 2)
+    answering, votes = await looked(liar, tmp_path, 4)
     assert [one.prompt for one in answering.asked] == [b"What?"]
     assert len(liar.sent) == 1
     assert votes.read(VOTE.task) is not None
+
+
+async def test_commits_again_what_got_lost(tmp_path: Path) -> None:
+    """The same vote, with the nonce that is free again."""
+    liar = Liar(tasks={"height": 5, "tasks": [a_task()]}, prompt={"prompt": hexed(b"What?")})
+    await looked(liar, tmp_path, 3)
+    liar.answers["account"] = {"nonce": 0, "nextNonce": 0}
+    again = Liar(**liar.answers)
+    await looked(again, tmp_path)
+    assert again.sent == liar.sent
 
 
 async def test_is_not_drawn(tmp_path: Path) -> None:
