@@ -23,7 +23,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "local": ("pygenvm.localnet.cli", "deploy and call contracts on this machine, without a node"),
     "manager": ("pygenvm.manager.command", "serve the operator's API, and install versions of the executor"),
     "receipt": ("pygenvm.settlement.cli", "verify, show and export receipts of settlement"),
-    "settlement": ("pygenvm.settlement.simulate.cli", "simulate operators that agree for money, and some that cheat"),
+    "settlement": (
+        "pygenvm.settlement.commands",
+        "serve settlement over HTTP, or simulate operators, some of whom cheat",
+    ),
+    "operator": ("pygenvm.settlement.operator.command", "take part in settlement: answer tasks, commit and reveal"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),
@@ -43,7 +47,7 @@ could not be written (a full disk, a reader that is gone).
 
 _INTERRUPTED = 130
 #: Commands that are told to end in their own ways.
-_OWN_SIGNALS = ("run", "pool", "manager", "llm", "web", "webdriver")
+_OWN_SIGNALS = ("run", "pool", "manager", "llm", "web", "webdriver", "settlement", "operator")
 #: Exit codes of commands that could not do their work, if not 1.
 _FAILED = {"local": 3, "replay": 3}
 

@@ -93,6 +93,13 @@ class Chain(ChainView):
         """Transactions in the pool."""
         return len(self._pool)
 
+    def next_nonce(self, account: Address, nonce: int) -> int:
+        """Of a transaction that is to follow those that wait, from the account's next one on.
+
+        Only this may be asked in another thread: the pool looks into a dictionary.
+        """
+        return self._pool.next_nonce(account, nonce)
+
     def block(self, block_id: Hash) -> Block | None:
         """A verified or accepted block."""
         verified = self._verified.get(block_id)

@@ -62,6 +62,13 @@ class Pool:
             if following is not None and nonce_of(sender) == nonce + 1:
                 heapq.heappush(heap, (following.arrival, sender, nonce + 1))
 
+    def next_nonce(self, sender: Address, nonce: int) -> int:
+        """The first one from the sender's next on that no transaction waits with."""
+        own = self._by_sender.get(sender, {})
+        while nonce in own:
+            nonce += 1
+        return nonce
+
     def drop(self, transaction: Transaction) -> None:
         self._remove(transaction.sender, transaction.nonce)
 

@@ -32,14 +32,7 @@ exit codes: 0 done; 1 the engine broke a rule, for which there is no excuse; 2 b
 """
 
 
-def add_parser(commands: Any) -> None:
-    parser = commands.add_parser(
-        "settlement",
-        help="simulate operators that agree for money, and some that cheat",
-        description="Quorum settlement on this machine.",
-        allow_abbrev=False,
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)
+def add_parser(actions: Any) -> None:
     simulate = actions.add_parser(
         "simulate",
         help="play thousands of operators and tasks, and count who got what",

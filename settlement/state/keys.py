@@ -28,6 +28,8 @@ BALANCES: Final = b"av/ledger/"
 TIP: Final = b"av/tip"
 GENESIS: Final = b"av/genesis"
 JOBS: Final = b"av/job/"
+#: Before the tasks that are not settled yet.
+DUE: Final = b"av/due/"
 
 
 def slot(key: Hash) -> bytes:
@@ -43,7 +45,7 @@ def merkle_node(level: int, index: int) -> bytes:
 
 
 def due_task(height: int, index: int) -> bytes:
-    return b"av/due/" + u64(height) + u32(index)
+    return DUE + u64(height) + u32(index)
 
 
 def due_count(height: int) -> bytes:
