@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,13 @@ for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
 def built_runners() -> BuiltRunners:
     """Every built-in runner, built below the cache folder if it is not there yet (minutes)."""
     return ensure_built(progress=False)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """One with a short name: the path of a socket has at most 107 bytes, and pytest's folders have long ones."""
+    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

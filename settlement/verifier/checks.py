@@ -218,10 +218,12 @@ def _outcome(document: Document) -> Iterator[Finding]:
 
 
 def _transcript(document: Document, exchanges: Sequence[Exchange] | None) -> Iterator[Finding]:
+    # Zero is the vote of somebody who binds it to nothing.
+    bound = [one.embedding for one in document.reveals or () if one.embedding not in (None, ZERO)]
     if exchanges is None:
-        yield _unknown("What an operator asked the services: give the record of its run with --record.")
+        if bound or not document.reveals:
+            yield _unknown("What an operator asked the services: give the record of its run with --record.")
         return
-    bound = [one.embedding for one in document.reveals or () if one.embedding is not None]
     if not bound:
         yield _unknown("Whether a vote is bound to the record: the file has no embedding hashes.")
         return

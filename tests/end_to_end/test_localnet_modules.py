@@ -435,21 +435,19 @@ def test_commands_at_the_same_time_share_one_module(
     assert len(list(author_modules.glob("*.json"))) == 1
 
 
-def test_an_interrupt_during_a_request(headline: Local, project: Path, tmp_path: Path) -> None:
+def test_an_interrupt_during_a_request(headline: Local, project: Path, short_folder: Path) -> None:
     """Neither the command nor its executor waits for an answer, and no folder is left."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
     (project / "mocks.yaml").write_text("web: [{url: example.com, never: true}]")
     words = ["call", "update", "--args", '["https://example.com/"]', "--mocks", "mocks.yaml"]
     with subprocess.Popen(
         [sys.executable, "-m", "pygenvm.cli.main", "local", *words],
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(short_folder)},
         stderr=subprocess.PIPE,
         text=True,
     ) as command:
         deadline = time.monotonic() + PATIENCE_SECONDS
         # The configuration of the executor, then the socket of the run.
-        while len(list(temporary.glob("*/*"))) < 2:
+        while len(list(short_folder.glob("*/*"))) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(0.5)
@@ -457,4 +455,4 @@ def test_an_interrupt_during_a_request(headline: Local, project: Path, tmp_path:
         _, err = command.communicate(timeout=PATIENCE_SECONDS)
     assert command.returncode == 130
     assert err.startswith("genvm local: interrupted: ")
-    assert list(temporary.iterdir()) == []
+    assert list(short_folder.iterdir()) == []

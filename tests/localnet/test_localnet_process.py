@@ -28,11 +28,9 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
 
 @pytest.fixture(autouse=True)
-def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+def own_temporary_folder(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    return short_folder
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import termios
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,13 +181,6 @@ def test_a_killed_manager_leaves_nothing_behind(tmp_path: Path) -> None:
             manager.part(run)
         assert isinstance(host.outcome, Return)
         assert manager.end() == 0
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """One with a short name: the path of a socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="gm-") as folder:
-        yield Path(folder)
 
 
 def test_folders_of_killed_managers_are_removed_by_the_next(tmp_path: Path, short_folder: Path) -> None:

@@ -54,7 +54,9 @@ def content(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 def genvm_runners(*words: str) -> int:
     parser = argparse.ArgumentParser()
     cli.add_parser(parser.add_subparsers())
-    return cli.run(parser.parse_args(["runners", *words]))
+    options = parser.parse_args(["runners", *words])
+    options.config, options.interrupted = None, lambda: False
+    return cli.run(options)
 
 
 def test_build_publishes_archives_under_their_hash(
