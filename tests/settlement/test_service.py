@@ -209,7 +209,7 @@ async def test_exact_answers_with_a_receipt(tmp_path: Path) -> None:
         status, text = await net.ask("GET", f"/v1/settlement/receipts/{hexed(made.intent_id)}/document")
         findings = check(read(text), Hash(bytes.fromhex(root[2:])))
         # The records of the operators' runs are theirs.
-        told = {one.verdict for one in findings if "asked the services" not in one.text}
+        told = {one.verdict for one in findings if "asked the services" not in one.sentence}
         assert (status, told) == (200, {Verdict.HOLDS})
         assert await net.ask("GET", "/health") == (200, '{"status":"ok","height":63}')
         _, counters = await net.ask("GET", "/metrics")
