@@ -44,9 +44,15 @@ def short_folder() -> Iterator[Path]:
 def _library_log() -> Iterator[None]:
     """A test that sends the executor's log somewhere leaves it as it was for the next one."""
     library = logging.getLogger("executor")
-    Remarks.destination, library.handlers, library.level, library.propagate = None, [], logging.NOTSET, True
+    _reset(library)
     yield
-    Remarks.destination, library.handlers, library.level, library.propagate = None, [], logging.NOTSET, True
+    _reset(library)
+
+
+def _reset(library: logging.Logger) -> None:
+    Remarks.destination, library.handlers, library.propagate = None, [], True
+    # Loggers below remember what is enabled until a level is set.
+    library.setLevel(logging.NOTSET)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
