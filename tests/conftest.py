@@ -51,8 +51,12 @@ def _library_log() -> Iterator[None]:
 
 def _reset(library: logging.Logger) -> None:
     Remarks.destination, library.handlers, library.propagate = None, [], True
-    # Loggers below remember what is enabled until a level is set.
+    # Loggers below remember what is enabled until a level is set, and libraries that configure logging disable them.
     library.setLevel(logging.NOTSET)
+    logging.disable(logging.NOTSET)
+    for name, below in list(logging.root.manager.loggerDict.items()):
+        if name.startswith("executor.") and isinstance(below, logging.Logger):
+            below.disabled = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
