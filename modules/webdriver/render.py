@@ -119,6 +119,9 @@ async def render(place: Place, request: RenderRequest) -> Rendered:
         if crashed.is_set():
             return failed("crashed")
         error = work.exception()
+        if error is not None and _NO_PICTURE in str(error):
+            # Not the page's doing: a browser that is short of time for its compositor. Another try gets one.
+            raise BrowserDied
         return work.result() if error is None else failed("other", f"Reading failed: {first_line(error)}")
     finally:
         tasks = [work, *ends.values(), *popups.tasks]
@@ -361,3 +364,7 @@ def visible_text(text: str) -> str:
     """Each line trimmed, white space in it one space, and two or more line feeds two."""
     text = _AROUND_LINE.sub("\n", _SPACES.sub(" ", text))
     return _BLANK_LINES.sub("\n\n", text.removeprefix(" ").removesuffix(" "))
+
+
+#: What Chromium says when it has no picture of a page that is there.
+_NO_PICTURE = "Unable to capture screenshot"
