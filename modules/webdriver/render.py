@@ -55,6 +55,8 @@ class _Cause:
 
 
 #: Statuses of what never was a page.
+#: What Chromium says when it has no picture of a page that is there.
+_NO_PICTURE = "Unable to capture screenshot"
 _CAUSES: Final[Mapping[str, _Cause]] = {
     "timeout": _Cause(408, "Navigation timeout"),
     "dns": _Cause(502, "DNS resolution failed"),
@@ -364,7 +366,3 @@ def visible_text(text: str) -> str:
     """Each line trimmed, white space in it one space, and two or more line feeds two."""
     text = _AROUND_LINE.sub("\n", _SPACES.sub(" ", text))
     return _BLANK_LINES.sub("\n\n", text.removeprefix(" ").removesuffix(" "))
-
-
-#: What Chromium says when it has no picture of a page that is there.
-_NO_PICTURE = "Unable to capture screenshot"
