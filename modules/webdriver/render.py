@@ -54,9 +54,9 @@ class _Cause:
     message: str
 
 
-#: Statuses of what never was a page.
 #: What Chromium says when it has no picture of a page that is there.
 _NO_PICTURE = "Unable to capture screenshot"
+#: Statuses of what never was a page.
 _CAUSES: Final[Mapping[str, _Cause]] = {
     "timeout": _Cause(408, "Navigation timeout"),
     "dns": _Cause(502, "DNS resolution failed"),
