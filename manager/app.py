@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -16,6 +14,7 @@ from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
 from pygenvm.manager.requests import BODIES, Bodies, answer
 from pygenvm.manager.routes import contracts, operations, page, runs
+from pygenvm.modules.listening import authority, names_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -74,13 +73,13 @@ async def _answer(manager: Manager, request: web.Request, handler: Handler) -> w
 def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Response | None:
     """Why this request is not answered, if it is not."""
     host = request.headers.get("Host", "")
-    if loopback and not _is_loopback(host):
+    if loopback and not names_loopback(host):
         return answer({"error": f"the manager is not called {host[:80]!r}; use a loopback address"}, 403)
     is_open = request.path in _OPEN or request.path.startswith(_OPEN_FOLDERS)
     origin = request.headers.get("Origin")
     # Images and links of pages send no Origin, but reading a status removes it.
     site = request.headers.get("Sec-Fetch-Site", "none")
-    if (origin is not None and _authority(origin) != host) or (site not in ("none", "same-origin") and not is_open):
+    if (origin is not None and authority(origin) != host) or (site not in ("none", "same-origin") and not is_open):
         return answer({"error": "web pages from elsewhere may not use the manager"}, 403)
     if token is not None and not is_open:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -92,24 +91,6 @@ def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Res
                 headers={"WWW-Authenticate": "Bearer"},
             )
     return None
-
-
-def _authority(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    if name in ("", "localhost"):
-        # No Host at all: HTTP/1.0, which no browser speaks.
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def quiet_access_log() -> None:

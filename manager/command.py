@@ -87,9 +87,10 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.config import LOG_LEVELS
     from pygenvm.executor.runner.version import Version
     from pygenvm.manager.log import ManagerLog
-    from pygenvm.manager.serve import Address, ServeError, serve
+    from pygenvm.manager.serve import serve
     from pygenvm.manager.settings import is_loopback, read_settings
     from pygenvm.modules.config import ConfigError
+    from pygenvm.modules.listening import Address, ListenError
 
     if options.action is not None:
         from pygenvm.manager import installing
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
         address = Address(options.host, options.port) if options.socket is None else Address(path=options.socket)
         own = Version.parse(version("pygenvm"))
         asyncio.run(serve(settings, address, reroute=options.reroute, log=log, own_version=own, parent=parent))
-    except (ConfigError, ServeError) as error:
+    except (ConfigError, ListenError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     log.flush()

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
 import ssl
-import stat
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -26,36 +22,14 @@ from pygenvm.manager.log import ManagerLog
 from pygenvm.manager.modules import ModuleProcesses
 from pygenvm.manager.permits import Permits, default_total
 from pygenvm.manager.schema_host import SOCKET_FOLDER
-from pygenvm.manager.settings import Settings, is_loopback, read_token
+from pygenvm.manager.settings import Settings, read_token
 from pygenvm.manager.temporary import remove_left_over
 from pygenvm.manager.versions import Executors
 from pygenvm.modules.config import ConfigError
+from pygenvm.modules.listening import Address, listen
 from pygenvm.modules.process import allow_descriptors
 
 LOG_TARGET = "genvm_modules::manager"
-
-
-class ServeError(Exception):
-    """It cannot listen; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: a TCP address, or the path of a Unix socket."""
-
-    host: str = ""
-    port: int = 0
-    path: Path | None = None
-
-    @property
-    def private(self) -> bool:
-        """Only this machine reaches it."""
-        return self.path is not None or is_loopback(self.host)
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix://{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 async def serve(
@@ -71,7 +45,7 @@ async def serve(
     """Serves until a signal comes, or ``parent`` is no longer the parent process.
 
     :raises ConfigError: the manifest, the token or the certificate cannot be used.
-    :raises ServeError: it cannot listen.
+    :raises ListenError: it cannot listen.
     """
     allow_descriptors()
     root = executable_dir().parent
@@ -102,7 +76,7 @@ async def serve(
     await runner.setup()
     bound = False
     try:
-        listening = await _listen(runner, address, _tls(settings))
+        listening = str(await listen(runner, address, "manager", _tls(settings)))
         bound = True
         manager.start()
         backend.warm_up()
@@ -122,54 +96,6 @@ async def serve(
             with contextlib.suppress(OSError):
                 address.path.unlink()
     log.info("manager ended")
-
-
-async def _listen(runner: web.AppRunner, address: Address, tls: ssl.SSLContext | None) -> str:
-    """The address at which it listens; a port 0 has been replaced."""
-    try:
-        if address.path is not None:
-            _remove_dead(address.path)
-            # Nobody else before the mode is set.
-            before = os.umask(0o177)
-            try:
-                await web.UnixSite(runner, str(address.path), ssl_context=tls).start()
-            finally:
-                os.umask(before)
-            return str(address)
-        await web.TCPSite(runner, address.host, address.port, ssl_context=tls, reuse_address=True).start()
-    except OSError as error:
-        # asyncio has texts of its own.
-        why = str(error) if error.errno is None else os.strerror(error.errno)
-        remedy = "is another manager running? " if error.errno == errno.EADDRINUSE else ""
-        remedy += "`--socket` chooses another path" if address.path is not None else "`--port` chooses another port"
-        raise ServeError(f"cannot listen at {address}: {why}; {remedy}") from error
-    return str(Address(address.host, runner.addresses[0][1]))
-
-
-def _remove_dead(path: Path) -> None:
-    """A socket that nobody listens at any more is in the way.
-
-    :raises ServeError: something else is there, or somebody listens.
-    """
-    import socket
-
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ServeError(f"{path} is there and is no socket; remove it, or choose another path")
-    with socket.socket(socket.AF_UNIX) as probe:
-        # One that is too busy to accept is alive.
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass
-    raise ServeError(f"another process listens at {path}")
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from pygenvm.modules.listening import authority, names_loopback
 from pygenvm.modules.log import Logger
 from pygenvm.settlement.core.vm import CoreVM
 from pygenvm.settlement.service import core_routes, limits, routes
@@ -92,10 +91,10 @@ def _status(refusal: BlockRefusal) -> int:
 def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Response | None:
     """Why this request is not answered, if it is not."""
     host = request.headers.get("Host", "")
-    if loopback and not _is_loopback(host):
+    if loopback and not names_loopback(host):
         return refused(f"the service is not called {host[:80]!r}; use a loopback address", 403)
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and authority(origin) != host:
         return refused("web pages from elsewhere may not use the service", 403)
     if token is not None and request.path not in _OPEN:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -104,14 +103,3 @@ def _refusal(request: web.Request, token: str | None, loopback: bool) -> web.Res
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    if name in ("", "localhost"):
-        # No Host at all: HTTP/1.0, which no browser speaks.
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -51,12 +51,13 @@ def add_parser(actions: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     import ipaddress
 
+    from pygenvm.modules.listening import Address, ListenError
     from pygenvm.modules.log import Logger
     from pygenvm.modules.process import allow_descriptors
     from pygenvm.settlement.engine.tasks import admit_nothing
     from pygenvm.settlement.service.genesis import GenesisError, read_genesis
     from pygenvm.settlement.service.node import signed_is_committed
-    from pygenvm.settlement.service.serve import Address, Options, ServeError, serve
+    from pygenvm.settlement.service.serve import Options, serve
     from pygenvm.settlement.state.store import StoreError
     from pygenvm.settlement.types.block_errors import BlockError
 
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         address = Address(options.host, options.port) if options.socket is None else Address(path=options.socket)
         allow_descriptors()
         asyncio.run(serve(chosen, address, log))
-    except (GenesisError, ServeError, StoreError, BlockError, OSError) as error:
+    except (GenesisError, ListenError, StoreError, BlockError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     finally:
@@ -93,11 +94,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _token(file: Path) -> str:
-    from pygenvm.settlement.service.serve import ServeError
+    from pygenvm.modules.listening import ListenError
 
     token = file.read_text(encoding="utf-8", errors="replace").strip()
     if len(token) < 16 or not token.isascii():
-        raise ServeError(f"{file}: a token has at least 16 ASCII characters")
+        raise ListenError(f"{file}: a token has at least 16 ASCII characters")
     return token
 
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import logging
-import os
 import signal
-import socket
-import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
+from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.log import Logger
 from pygenvm.settlement.blocks.view import Genesis
 from pygenvm.settlement.engine.tasks import CommitmentVerifier
@@ -29,29 +25,6 @@ from pygenvm.settlement.service.node import Node
 from pygenvm.settlement.service.prompts import Prompts
 
 LOG_TARGET: Final = "genvm_settlement::serve"
-
-
-class ServeError(Exception):
-    """It cannot listen, or cannot go on; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: a TCP address, or the path of a Unix socket."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    path: Path | None = None
-
-    @property
-    def private(self) -> bool:
-        """Only this machine reaches it."""
-        return self.path is not None or ipaddress.ip_address(self.host).is_loopback
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix://{self.path}"
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +44,7 @@ class Options:
 async def serve(options: Options, address: Address, log: Logger, ready: Callable[[str], None] = lambda _: None) -> None:
     """Serves until a signal comes.
 
-    :raises ServeError: it cannot listen, or somebody else has written to the state.
+    :raises ListenError: it cannot listen, or somebody else has written to the state.
     :raises StoreError: the state cannot be opened.
     :raises BlockError: it is another chain's.
     """
@@ -89,7 +62,7 @@ async def serve(options: Options, address: Address, log: Logger, ready: Callable
         finally:
             await node.close()
     if node.broken.done():
-        raise ServeError(node.broken.result())
+        raise ListenError(node.broken.result())
     log.info("settlement ended")
 
 
@@ -110,7 +83,7 @@ async def _listen_until_told(
     bound = False
     clock: asyncio.Task[None] | None = None
     try:
-        listening = await _listen(runner, address)
+        listening = _url(await listen(runner, address, "service"))
         bound = True
         if options.block_seconds:
             clock = asyncio.create_task(node.make_blocks(options.block_seconds))
@@ -133,46 +106,5 @@ async def _listen_until_told(
                 address.path.unlink()
 
 
-async def _listen(runner: web.AppRunner, address: Address) -> str:
-    """The address at which it listens; a port 0 has been replaced."""
-    try:
-        if address.path is not None:
-            _remove_dead(address.path)
-            # Nobody else before the mode is set.
-            before = os.umask(0o177)
-            try:
-                await web.UnixSite(runner, str(address.path)).start()
-            finally:
-                os.umask(before)
-            return str(address)
-        await web.TCPSite(runner, address.host, address.port, reuse_address=True).start()
-    except OSError as error:
-        why = str(error) if error.errno is None else os.strerror(error.errno)
-        remedy = "`--socket` chooses another path" if address.path is not None else "`--port` chooses another port"
-        remedy = f"is another service running? {remedy}" if error.errno == errno.EADDRINUSE else remedy
-        raise ServeError(f"cannot listen at {address}: {why}; {remedy}") from error
-    return str(Address(address.host, runner.addresses[0][1]))
-
-
-def _remove_dead(path: Path) -> None:
-    """A socket that nobody listens at any more is in the way.
-
-    :raises ServeError: something else is there, or somebody listens.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ServeError(f"{path} is there and is no socket; remove it, or choose another path")
-    with socket.socket(socket.AF_UNIX) as probe:
-        # One that is too busy to accept is alive.
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass
-    raise ServeError(f"another process listens at {path}")
+def _url(address: Address) -> str:
+    return str(address) if address.path is not None else f"http://{address}"
