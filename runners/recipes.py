@@ -51,6 +51,26 @@ class Recipe:
     actions: Callable[[Mapping[str, str]], Action] = field(default=lambda ids: {})
 
 
+@dataclass(frozen=True)
+class _Generation:
+    """What runs contracts that were written for one generation of the SDK: ids of runners.
+
+    `below`: where their compiler has their files, if not at their place.
+    """
+
+    sdk: str
+    compiler: str
+    below: str = ""
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        return ("py-lib-cloudpickle", self.sdk, "cpython-genlayer", self.compiler)
+
+
+_CURRENT = _Generation("py-lib-genlayer-std", "py-compiler")
+_V0_1_0 = _Generation("py-lib-genlayer-std-v0_1_0", "py-compiler-v0_1_0", "/of")
+
+
 def softfloat_step() -> Step:
     """Compiles softfloat.wasm."""
     inputs = (
@@ -193,17 +213,38 @@ def _start_compiler(ids: Mapping[str, str]) -> Action:
     return {"Seq": [_map("src/", f"{_LIBRARIES_AT}/"), *started]}
 
 
-def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
+def _names_of_v0_1_0(work: Work) -> dict[str, bytes]:
+    return _python_files(work, _NAMES_V0_1_0, _LIBRARIES_AT)
+
+
+def _compiler_v0_1_0(work: Work) -> dict[str, bytes]:
+    return _python_files(work, _COMPILER_V0_1_0, "")
+
+
+def _python_files(work: Work, folder: Path, mapped_at: str) -> dict[str, bytes]:
+    """The modules of `folder` and their bytecode, below `src/`."""
+    modules = {path.name: path.read_bytes() for path in folder.glob("*.py")}
+    return {f"src/{name}": data for name, data in bytecode.with_bytecode(work, modules, mapped_at).items()}
+
+
+def _start_compiler_v0_1_0(ids: Mapping[str, str]) -> Action:
+    """The snapshot takes it for a contract."""
+    started = [_run("_genlayer_runner.py"), _depends("cpython-genlayer", ids)]
+    return {"Seq": [_map("src/", "/"), *started]}
+
+
+def _start_contract(code: str, to: str, generation: _Generation) -> Callable[[Mapping[str, str]], Action]:
     """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it."""
 
     def actions(ids: Mapping[str, str]) -> Action:
-        bytecode = {"MapDerived": {"file": code, "to": to, "by": f"py-compiler:{ids['py-compiler']}"}}
+        by = f"{generation.compiler}:{ids[generation.compiler]}"
+        bytecode = {"MapDerived": {"file": code, "to": f"{generation.below}{to}", "by": by}}
         return {
             "Seq": [
                 {"With": {"runner": "<contract>", "action": {"Seq": [_map(code, to), bytecode]}}},
                 _run("_genlayer_runner.py"),
                 _depends("py-lib-cloudpickle", ids),
-                _depends("py-lib-genlayer-std", ids),
+                _depends(generation.sdk, ids),
                 _depends("cpython-genlayer", ids),
             ]
         }
@@ -212,8 +253,9 @@ def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]
 
 
 _PYTHON_LIBRARIES = ("py-lib-cloudpickle", "py-lib-genlayer-std")
-_PYTHON_CONTRACT_DEPENDS = (*_PYTHON_LIBRARIES, "cpython-genlayer", "py-compiler")
 _COMPILER_PROGRAM = _HERE / "py-compiler" / "src" / "_genlayer_compiler.py"
+_NAMES_V0_1_0 = _HERE / _V0_1_0.sdk / "src"
+_COMPILER_V0_1_0 = _HERE / _V0_1_0.compiler / "src"
 _SNAPSHOT_MODULE = _HERE / "cpython-genlayer" / "src" / "_genlayer_snapshot.py"
 
 RECIPES: tuple[Recipe, ...] = (
@@ -266,13 +308,39 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         id="py-genlayer",
-        depends=_PYTHON_CONTRACT_DEPENDS,
-        actions=_start_contract("file", "/contract.py"),
+        depends=_CURRENT.depends,
+        actions=_start_contract("file", "/contract.py", _CURRENT),
     ),
     Recipe(
         id="py-genlayer-multi",
-        depends=_PYTHON_CONTRACT_DEPENDS,
-        actions=_start_contract("contract/", "/contract/"),
+        depends=_CURRENT.depends,
+        actions=_start_contract("contract/", "/contract/", _CURRENT),
+    ),
+    Recipe(
+        id=_V0_1_0.sdk,
+        depends=(_CURRENT.sdk,),
+        inputs=(*bytecode.recipe_files(), _NAMES_V0_1_0),
+        needs=_python_needs,
+        files=_names_of_v0_1_0,
+        actions=lambda ids: {"Seq": [_depends(_CURRENT.sdk, ids), _map("src/", f"{_LIBRARIES_AT}/")]},
+    ),
+    Recipe(
+        id=_V0_1_0.compiler,
+        depends=("cpython-genlayer",),
+        inputs=(*bytecode.recipe_files(), _COMPILER_V0_1_0),
+        needs=_python_needs,
+        files=_compiler_v0_1_0,
+        actions=_start_compiler_v0_1_0,
+    ),
+    Recipe(
+        id="py-genlayer-v0_1_0",
+        depends=_V0_1_0.depends,
+        actions=_start_contract("file", "/contract.py", _V0_1_0),
+    ),
+    Recipe(
+        id="py-genlayer-multi-v0_1_0",
+        depends=_V0_1_0.depends,
+        actions=_start_contract("contract/", "/contract/", _V0_1_0),
     ),
 )
 
