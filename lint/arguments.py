@@ -64,7 +64,8 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
 
 def _signature_of(module: Module, call: ast.Call, every: set[str], here: set[str]) -> str | None:
     name = module.dotted(call.func).removesuffix(".lazy")
-    if name in SIGNATURES:
+    # What functions of the old SDK took is not known here, whatever they are called today.
+    if name in SIGNATURES and name == module.written(call.func).removesuffix(".lazy"):
         return SIGNATURES[name]
     match call.func:
         case ast.Attribute(value=owner, attr=attr) if attr in PROXY_METHODS:

@@ -205,7 +205,7 @@ class _Checker:
             return
         found = header.check_text(text, self.runners)
         self._report_all(self.path, split_lines(text), found.faults)
-        module = self._parsed("contract.py", self.path, text, code)
+        module = self._parsed("contract.py", self.path, text, code, found)
         if module:
             self._run(Contract(self.path, [module], found.version, self._sandbox(found)))
 
@@ -222,7 +222,7 @@ class _Checker:
             if name.startswith("contract/") and name.endswith(".py"):
                 file = packed_file(self.path, name)
                 text = self._decoded(file, bytes(content))
-                module = None if text is None else self._parsed(name, file, text, code)
+                module = None if text is None else self._parsed(name, file, text, code, found)
                 complete &= module is not None
                 modules += [module] if module else []
         # What cannot be read may be what the rest needs.
@@ -268,7 +268,7 @@ class _Checker:
             self._report(path, "", fault(NOT_TEXT, Place(line, 0, 0), message))
             return None
 
-    def _parsed(self, file: str, path: Path, text: str, code: bytes) -> Module | None:
+    def _parsed(self, file: str, path: Path, text: str, code: bytes, found: header.Header) -> Module | None:
         """The module ``file`` of the contract ``code``."""
         lines = split_lines(text)
         if "\0" in text:
@@ -279,12 +279,13 @@ class _Checker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return Module(_module_name(file), path, text, ast.parse(text.removeprefix("\ufeff")))
+                tree = ast.parse(text.removeprefix("\ufeff"))
+                return Module(_module_name(file), path, text, tree, of_old_sdk=found.old_sdk)
         except SyntaxError as error:
-            found = self._syntax(file, lines, error, code)
-            place = found[1]
+            problem = self._syntax(file, lines, error, code)
+            place = problem[1]
             assert isinstance(place, Place)
-            self._report(path, lines[place.line - 1], found)
+            self._report(path, lines[place.line - 1], problem)
         except (ValueError, RecursionError, MemoryError) as error:
             message = f"Python cannot read the file: {str(error) or 'it is nested too deeply'}"
             self._report(path, lines[0], fault(SYNTAX, Place(1, 0, len(lines[0])), message))

@@ -12,6 +12,7 @@ from pygenvm.executor.runner.ids import CONTRACT, LATEST, RUNNER_JSON, RunnerId
 from pygenvm.executor.runner.registry import published_runners
 from pygenvm.executor.runner.runner_json import Action, Depends, Seq, StartWasm, When, With
 from pygenvm.executor.runner.version import WHITE_SPACE, Version, version_limit
+from pygenvm.lint import old_sdk
 from pygenvm.lint.model import Fault, Place, Rules, fault
 
 RULES = Rules("Header")
@@ -72,6 +73,11 @@ NOT_MADE = RULES.error(
     "a runner that is published and does not exist here yet, so that the contract cannot run here",
     "Do without it: `genvm runners list` shows what there is.",
 )
+OLD_SDK = RULES.info(
+    "GL112",
+    "a runner of the SDK v0.1.0, whose names are others than today's",
+    "New contracts name the current runner.",
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,13 @@ class Runners:
 @dataclass
 class Header:
     """``version`` is None where it cannot be read. ``runners`` are those that the contract depends on; None where
-    something else may be done too, such as mapping files, or where the runners are not known."""
+    something else may be done too, such as mapping files, or where the runners are not known. ``old_sdk``: they bring
+    the names of the SDK v0.1.0."""
 
     version: Version | None
     faults: list[Fault] = field(default_factory=list)
     runners: frozenset[str] | None = None
+    old_sdk: bool = False
 
 
 def check_text(text: str, runners: Runners) -> Header:
@@ -117,7 +125,7 @@ def check_text(text: str, runners: Runners) -> Header:
     result.faults += found_
     if action is not None:
         result.faults += _runners(action, lines, runners, _SINGLE)
-        result.runners = _depends_on(action)
+        result.runners, result.old_sdk = _depends_on(action), _has_old_sdk(action)
     return result
 
 
@@ -128,7 +136,7 @@ def check_runner_json(text: str, runners: Runners) -> Header:
         action = _contract_action(text)
     except InvalidContract as error:
         return Header(None, [fault(BAD_JSON, _whole(lines, 1), _cause(error), f"Write it as: {depends_line(_MULTI)}")])
-    return Header(None, list(_runners(action, lines, runners, _MULTI)), _depends_on(action))
+    return Header(None, list(_runners(action, lines, runners, _MULTI)), _depends_on(action), _has_old_sdk(action))
 
 
 def check_version_file(text: str) -> Header:
@@ -253,7 +261,7 @@ def _runners(action: Action, lines: list[str], runners: Runners, needed: str) ->
             names.add(reference.split(":")[0])
             continue
         names.add(runner.name)
-        ours = published_runners().get(runner.name, {}).get(runner.hash, runner.name)
+        ours = _of_ours(reference)
         if runner.name not in known and runner.name not in installed:
             every = ", ".join(sorted({*known, *installed}))
             yield fault(UNKNOWN_RUNNER, place, f"there is no runner `{runner.name}`", f"Known runners: {every}.")
@@ -272,6 +280,9 @@ def _runners(action: Action, lines: list[str], runners: Runners, needed: str) ->
         ):
             fix = f"Use the current one: {runner.name}:{[*installed[runner.name], *known.get(runner.name, ())][-1]}"
             yield fault(UNKNOWN_RUNNER, place, f"no version of `{runner.name}` has the hash `{runner.hash}`", fix)
+        elif ours in old_sdk.RUNNERS:
+            message = "the contract runs with the names of the SDK v0.1.0"
+            yield fault(OLD_SDK, place, message, f"Name the current one: {runner.name}:{known[runner.name][-1]}")
     other = _MULTI if needed == _SINGLE else _SINGLE
     place = _whole(lines, next((n for n, line in enumerate(lines, 1) if "{" in line), 1))
     if other in names and needed not in names:
@@ -289,6 +300,16 @@ def _depends_on(action: Action) -> frozenset[str] | None:
     names = {reference.split(":")[0] for reference in _references(action)}
     plain = all(isinstance(one, Seq | Depends) for one in every) and names <= published().keys()
     return frozenset(names) if plain else None
+
+
+def _has_old_sdk(action: Action) -> bool:
+    return any(_of_ours(reference) in old_sdk.RUNNERS for reference in _references(action))
+
+
+def _of_ours(reference: str) -> str:
+    """The runner of ours that a reference means: another one than it names, where it names an earlier generation."""
+    name, _, published_hash = reference.partition(":")
+    return published_runners().get(name, {}).get(published_hash, name)
 
 
 def _actions(action: Action) -> Iterator[Action]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from pygenvm.lint import old_sdk
 from pygenvm.lint.calls import interfaces, is_proxy
 from pygenvm.lint.model import Fault, Rules, fault
 from pygenvm.lint.names import MEMBERS, MESSAGE_RAW, PROXY_MEMBERS, UNLISTED
@@ -14,6 +15,11 @@ RULES = Rules("Names")
 
 OLD = RULES.error("GL601", "a name of an earlier SDK", "Write what has taken its place.")
 UNKNOWN = RULES.error("GL602", "a name that the SDK does not have", "Look it up; editors complete the names.")
+LATER = RULES.warning(
+    "GL604",
+    "a name that the SDK of the header did not have yet",
+    "Name the current runner in the header, and write what has taken the place of old names.",
+)
 
 _RENAMED = {
     "gl.OtherContract": "gl.get_contract_at(address).view().METHOD(…)",
@@ -83,13 +89,15 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                 continue
             match node:
                 case ast.Import() | ast.ImportFrom():
-                    found = _import(node)
+                    found = _import(module, node)
                 case ast.Attribute(value=owner, attr=attr) if (
                     attr not in PROXY_MEMBERS and not attr.startswith("_") and is_proxy(module, owner, known)
                 ):
                     every = ", ".join(sorted(PROXY_MEMBERS))
                     fix = f"It has: {every}. A message is `.emit().{attr}(…)`, a call `.view().{attr}(…)`."
                     found = fault(UNKNOWN, node, f"what gives access to another contract has no `{attr}`", fix)
+                case ast.Attribute() if module.of_old_sdk and module.written(node) in old_sdk.LATER:
+                    found = _later(node)
                 case ast.Attribute():
                     found = _attribute(module, node)
                 case ast.Name(ctx=ast.Load()):
@@ -99,8 +107,8 @@ def check(contract: Contract) -> Iterator[tuple[Module, Fault]]:
                 ):
                     every = ", ".join(sorted(MESSAGE_RAW))
                     found = fault(UNKNOWN, node, f"`gl.message_raw` has no key `{key}`", f"It has: {every}.")
-                case ast.Call(func=ast.Attribute(value=owner, attr="emit"), keywords=keywords) if is_proxy(
-                    module, owner, known
+                case ast.Call(func=ast.Attribute(value=owner, attr="emit"), keywords=keywords) if (
+                    not module.of_old_sdk and is_proxy(module, owner, known)
                 ):
                     found = next((_emit(item) for item in keywords if item.arg in OLD_EMIT), None)
                 case _:
@@ -134,7 +142,12 @@ def _attribute(module: Module, node: ast.Attribute) -> Fault | None:
     return fault(UNKNOWN, node, f"`{owner}` has no `{attr}`", fix)
 
 
-def _import(node: ast.Import | ast.ImportFrom) -> Fault | None:
+def _later(node: ast.Attribute) -> Fault:
+    message = f"`{shown(node)}` came after the SDK of the header; it is there here, and not on every node"
+    return fault(LATER, node, message)
+
+
+def _import(module: Module, node: ast.Import | ast.ImportFrom) -> Fault | None:
     if isinstance(node, ast.ImportFrom):
         if node.level:
             return None
@@ -142,6 +155,8 @@ def _import(node: ast.Import | ast.ImportFrom) -> Fault | None:
     else:
         names = [alias.name for alias in node.names]
     for name in names:
+        if module.of_old_sdk and old_sdk.todays(name) != name:
+            continue
         for old, new in _RENAMED_MODULES.items():
             if name == old or name.startswith(f"{old}."):
                 return fault(OLD, node, f"`{old}` was a module of an earlier SDK", f"Write {_quoted(new)}.")

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pygenvm.executor.runner.version import Version
+from pygenvm.lint import old_sdk
 from pygenvm.lint.model import Place
 from pygenvm.lint.names import EXPORTED, MEMBERS, MODULES, PLAIN_BASES, STAR
 
@@ -22,6 +23,7 @@ Method = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _GENLAYER = "genlayer"
 _GL = "gl"
+_CONTRACT = "gl.Contract"
 _TYPING = frozenset({"typing", "typing_extensions"})
 #: Names that mean the same whatever is imported with a star.
 _BUILTINS = frozenset(dir(builtins))
@@ -49,13 +51,14 @@ class Module:
 
     Names are known by what they stand for, however they were imported: ``gl.vm.UserError``, ``u256`` for what comes
     from the SDK, ``typing.Optional``, ``datetime.datetime.now`` for the rest. A name that is also bound to anything
-    else in the file stands for nothing.
+    else in the file stands for nothing. With ``of_old_sdk`` those of the SDK v0.1.0 stand for those of today.
     """
 
-    def __init__(self, name: str, path: Path, text: str, tree: ast.Module) -> None:
+    def __init__(self, name: str, path: Path, text: str, tree: ast.Module, *, of_old_sdk: bool = False) -> None:
         self.name = name
         self.path = path
         self.tree = tree
+        self.of_old_sdk = of_old_sdk
         self.lines = split_lines(text)
         self.nodes = list(ast.walk(tree))
         self.parents: dict[ast.AST, ast.AST] = {}
@@ -74,6 +77,10 @@ class Module:
 
     # --- names ------------------------------------------------------------------------------------
 
+    def makes_contract(self, node: ast.ClassDef) -> bool:
+        """Whether the decorator of the old SDK makes the class derive from ``gl.Contract``."""
+        return self.of_old_sdk and any(self.written(item) == old_sdk.CONTRACT for item in node.decorator_list)
+
     def binds_in_class(self, node: ast.ClassDef, name: str) -> bool:
         """Whether the body of the class gives the name a value, not only a type."""
         return node in self._bound_in_class.get(name, {})
@@ -81,7 +88,7 @@ class Module:
     def is_bound(self, name: str) -> bool:
         """Whether the file itself gives the name a meaning, by an import or otherwise."""
         bound = name in self._bound or name in self._bound_in_class
-        return bound or name in self._imported or (self._star and name in EXPORTED)
+        return bound or name in self._imported or (self._star and bool(self._exported(name)))
 
     def bindings(self, name: str) -> int:
         """How often the file binds the name, imports and what is in class bodies not counted."""
@@ -99,14 +106,25 @@ class Module:
             return ""
         if name in self._imported:
             return self._imported[name]
-        if self._star and name in EXPORTED:
-            return name
+        if self._star and (exported := self._exported(name)):
+            return exported
         if self._typing_star and name in typing.__all__:
             return f"typing.{name}"
         return "" if self._other_star and name not in _BUILTINS else f"builtins.{name}"
 
+    def _exported(self, name: str) -> str:
+        """What a name stands for that the star import of the SDK brings; empty if it brings none."""
+        if name in EXPORTED:
+            return name
+        return f"{_GENLAYER}.{name}" if self.of_old_sdk and name in old_sdk.STAR else ""
+
     def dotted(self, node: ast.AST | None) -> str:
         """What ``a.b.c`` stands for; empty for anything else."""
+        name = self.written(node)
+        return old_sdk.todays(name) if self.of_old_sdk else name
+
+    def written(self, node: ast.AST | None) -> str:
+        """The same, but that a name of the old SDK stands for itself."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
@@ -478,14 +496,15 @@ class Contract:
     @cached_property
     def _outer_bases(self) -> Inherited:
         """What bases stand for that are no classes of the contract."""
-        return Inherited(
-            self,
-            lambda info: (
-                info.module.dotted(_unsubscripted(base))
-                for base in info.node.bases
-                if self.resolve_class(info.module, base) is None
-            ),
-        )
+
+        def own(info: ClassInfo) -> Iterator[str]:
+            for base in info.node.bases:
+                if self.resolve_class(info.module, base) is None:
+                    yield info.module.dotted(_unsubscripted(base))
+            if info.module.makes_contract(info.node):
+                yield _CONTRACT
+
+        return Inherited(self, own)
 
     @cached_property
     def storage_marks(self) -> Inherited:
@@ -555,7 +574,7 @@ class Contract:
             for node in module.scope(module.tree).nodes
             if isinstance(node, ast.ClassDef)
             and (info := ClassInfo(node, module))
-            and self.derives_from(info, "gl.Contract")
+            and self.derives_from(info, _CONTRACT)
         ]
 
 

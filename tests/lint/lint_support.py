@@ -9,11 +9,14 @@ from pathlib import Path
 from pygenvm.lint import Finding, Settings, lint
 
 RUNNER = "py-genlayer:1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
+OLD_RUNNER = "py-genlayer:15qfivjvy80800rh998pcxmd2m8va1wq2qzqhz850n8ggcr4i9q0"
 HEADER = f'# v0.2.16\n# {{ "Depends": "{RUNNER}" }}\n\n'
+#: Of the SDK v0.1.0; each contract with it has a GL112 in its second line.
+OLD_HEADER = HEADER.replace(RUNNER, OLD_RUNNER)
 IMPORTS = "from genlayer import *\n"
 SETTINGS = Settings(
-    {"py-genlayer": ["built"], "py-genlayer-multi": [], "cpython": ["built"]},
-    buildable=("py-genlayer", "py-genlayer-multi", "cpython", "softfloat"),
+    {"py-genlayer": ["built"], "py-genlayer-multi": [], "py-genlayer-v0_1_0": ["built"], "cpython": ["built"]},
+    buildable=("py-genlayer", "py-genlayer-multi", "py-genlayer-v0_1_0", "cpython", "softfloat"),
     left_out=("tkinter", "http/server"),
 )
 

@@ -9,7 +9,7 @@ import pytest
 from pygenvm.executor.runner.version import version_limit
 from pygenvm.lint import header
 from pygenvm.lint.model import Level
-from tests.lint.lint_support import RUNNER, contract, found, places
+from tests.lint.lint_support import OLD_RUNNER, RUNNER, contract, found, places
 
 EMBEDDINGS = header.published()["py-lib-genlayer-embeddings"][0]
 JSON = f'{{ "Depends": "{RUNNER}" }}'
@@ -31,6 +31,7 @@ HEADERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         2,
         OK,
     ),
+    "GL112": (("# v0.2.16", f'# {{ "Depends": "{OLD_RUNNER}" }}'), 2, OK),
     "GL110": (("# v0.2.16", f'# {{ "Seq": [{JSON}, {{ "Depends": "softfloat:test" }}] }}'), 2, OK),
 }
 
