@@ -16,7 +16,7 @@ RULES = Rules("Sandbox")
 NO_MODULE = RULES.error(
     "GL801",
     "a module that is not there",
-    "Use the standard library, numpy, or what the runners in the header bring.",
+    "Use the standard library, numpy, PIL, or what the runners in the header bring.",
 )
 NETWORK = RULES.warning(
     "GL802",
@@ -33,6 +33,8 @@ _LLM = "Use `gl.nondet.exec_prompt(prompt)` in a non-deterministic block."
 _STORAGE = "Use fields: they are the database of a contract."
 _EVM = "Use `gl.evm` for contracts of the EVM chain, and `Keccak256` for hashes."
 _PLAIN = "Write it in plain Python, or with `numpy`."
+_PICTURES = "Use `PIL`, and `numpy`."
+_MEANING = "Use `genlayer_embeddings`, with the runner py-lib-genlayer-embeddings in the header."
 _RECORDS = "Use `dataclasses`."
 
 #: Names that one looks for in vain, and what there is instead.
@@ -44,6 +46,8 @@ _INSTEAD = {
     **dict.fromkeys(("sqlite3", "dbm", "shelve"), _STORAGE),
     **dict.fromkeys(("web3", "eth_abi", "eth_account", "eth_utils", "sha3"), _EVM),
     **dict.fromkeys(("pandas", "scipy", "sklearn", "torch", "sympy"), _PLAIN),
+    **dict.fromkeys(("cv2", "skimage", "imageio"), _PICTURES),
+    **dict.fromkeys(("sentence_transformers", "onnxruntime", "faiss", "chromadb"), _MEANING),
     **dict.fromkeys(("pydantic", "attr", "attrs", "marshmallow"), _RECORDS),
     "typing_extensions": "Use `typing`.",
     "bs4": "Use `html.parser`.",

