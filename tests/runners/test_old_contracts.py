@@ -342,6 +342,33 @@ def test_what_stands_first_in_a_file_stays_first(direct_vm: DirectVM) -> None:
     assert "unmatched ')'" in str(failure.error)
 
 
+@pytest.mark.usefixtures("built_runners")
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"x = " + b"-" * 100_000 + b"1",
+        b"x = " + b"(" * 150 + b")" * 150,
+        b"x = " + b"a." * 50_000 + b"b",
+        b"x = " + b" + ".join([b"1"] * 20_000),
+        b"if 1:\n" + b"".join(b" " * n + b"if 1:\n" for n in range(1, 120)),
+        b"# -*- coding: no-such -*-\n",
+        b"\xff",
+        b"x = '\0'",
+        b"",
+    ],
+)
+def test_a_module_that_cannot_be_compiled_spoils_no_other(bad: bytes) -> None:
+    files = {
+        "contract/__init__.py": b"from genlayer import *\n\nclass A(gl.Contract):\n    @gl.public.view\n"
+        b"    def get(self) -> str:\n        return gl.Rollback('x').msg\n",
+        "contract/bad.py": bad,
+    }
+    host = InMemoryHost(calldata=calldata.encode({"method": "get"}))
+    host.put_code(contract_zip({"Depends": f"py-genlayer-multi:{THEN_MULTI}"}, files))
+    run = execute(host=host, built=True)
+    assert run.outcome == Return(calldata.encode("x")), run.stderr.decode()
+
+
 def test_genvm_local(
     built_runners: BuiltRunners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

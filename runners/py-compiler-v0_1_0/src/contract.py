@@ -38,7 +38,7 @@ def _compiled(paths: list[str]) -> dict[str, bytes]:
         try:
             code = compile(_with_names(source, seen), seen, "exec", dont_inherit=True)
             bytecode = _bootstrap_external._code_to_hash_pyc(code, importlib.util.source_hash(source), checked=False)
-        except (SyntaxError, ValueError, RecursionError, OverflowError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             continue  # Its import says why.
         made[importlib.util.cache_from_source(seen)] = bytes(bytecode)
     return made

@@ -4,10 +4,11 @@ Importing it adds the old names to the modules of the SDK, in this VM and in tho
 today's: the rules of blocks and messages are those of the executor.
 """
 
+from __future__ import annotations
+
 import functools
 import sys
 import typing
-from collections.abc import Callable, Sequence
 
 import genlayer
 import genlayer.gl as gl
@@ -16,6 +17,9 @@ from genlayer.gl import advanced, eq_principle, evm, genvm_contracts, nondet, vm
 from genlayer.gl._internal.gl_call import contract_return, lazy_api
 from genlayer.py import calldata, storage, types
 from genlayer.py._internal.event import _topic
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # --- errors and results ---
 
