@@ -60,6 +60,10 @@ _TWICE = "numpy/random/src/distributions"
 _LEGACY = "NP_RANDOM_LEGACY"
 _FUNCTION = re.compile(r"\b(random_\w+)\s*\(")
 _NAMES_MIN = 50
+#: What numpy.show_config would tell of the machine that built it.
+_OF_THE_MACHINE = ("build", "Python Information")
+_MACHINE = re.compile(r'("(?:%s)": )\{[^{}]*\},' % "|".join(_OF_THE_MACHINE))
+_NO_PYTHON = ("*.so", "*.a", "*.pyi", "*.pxd", "*.h", "*.pyc", "__pycache__", "py.typed", "pkgconfig", "include")
 
 
 def step() -> Step:
@@ -171,4 +175,9 @@ def _collect_python(installed: Path, target: Path) -> None:
     found = [path for path in installed.rglob("numpy") if (path / "__init__.py").is_file()]
     if len(found) != 1:
         raise BuildError("meson has installed no numpy")
-    shutil.copytree(found[0], target)
+    shutil.copytree(found[0], target, ignore=shutil.ignore_patterns(*_NO_PYTHON))
+    config = target / "__config__.py"
+    text, count = _MACHINE.subn(r"\1{},", config.read_text(encoding="utf-8"))
+    if count != len(_OF_THE_MACHINE):
+        raise BuildError("numpy/__config__.py has changed: it may tell of this machine")
+    config.write_text(text, encoding="utf-8")
