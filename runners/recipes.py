@@ -20,7 +20,7 @@ from pygenvm.runners.cpython import command, native, stdlib
 from pygenvm.runners.cpython.snapshot import snapshots
 from pygenvm.runners.errors import ToolFailed
 from pygenvm.runners.numeric import command as numeric_command
-from pygenvm.runners.numeric import images, numpy_library
+from pygenvm.runners.numeric import images, numpy_library, pins
 from pygenvm.runners.process import failure_text
 from pygenvm.runners.sdk_tree import sdk_files, sdk_sources
 from pygenvm.runners.softfloat import build as softfloat_build
@@ -227,16 +227,22 @@ def _start_compiler(ids: Mapping[str, str]) -> Action:
 
 
 def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
-    """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it."""
+    """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it.
+
+    A contract that mentions NumPy or the like gets the interpreter that has it. Its archive is named by a pinned hash,
+    so that it need not be built for this one.
+    """
 
     def actions(ids: Mapping[str, str]) -> Action:
         bytecode = {"MapDerived": {"file": code, "to": to, "by": f"py-compiler:{ids['py-compiler']}"}}
+        numeric = _depends("cpython-genlayer-numeric", pins.pinned())
         return {
             "Seq": [
                 {"With": {"runner": "<contract>", "action": {"Seq": [_map(code, to), bytecode]}}},
                 _run("_genlayer_runner.py"),
                 _depends("py-lib-cloudpickle", ids),
                 _depends("py-lib-genlayer-std", ids),
+                {"WhenMentions": {"file": code, "names": list(pins.NAMES), "action": numeric}},
                 _depends("cpython-genlayer", ids),
             ]
         }
@@ -305,11 +311,13 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         id="py-genlayer",
         depends=_PYTHON_CONTRACT_DEPENDS,
+        inputs=pins.recipe_files(),
         actions=_start_contract("file", "/contract.py"),
     ),
     Recipe(
         id="py-genlayer-multi",
         depends=_PYTHON_CONTRACT_DEPENDS,
+        inputs=pins.recipe_files(),
         actions=_start_contract("contract/", "/contract/"),
     ),
     Recipe(
