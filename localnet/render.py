@@ -30,6 +30,7 @@ from pygenvm.localnet.chain.model import (
     Receipt,
     Settlement,
     Status,
+    Told,
     Vote,
 )
 from pygenvm.localnet.chain.state import StateDump
@@ -255,7 +256,7 @@ class Printer:
             rows.append((f"{indent}  {node.name}", node.address, *(_tokens(amount) for amount in amounts)))
         _table(console, rows)
 
-    def _vote(self, console: Console, name: str, vote: Vote | None, found: Receipt, indent: str) -> None:
+    def _vote(self, console: Console, name: str, vote: Vote | Told | None, found: Receipt, indent: str) -> None:
         said, why = (votes.AGREES, "") if vote is None else (votes.word(vote), votes.reason(vote, found))
         word, style = _VOTE_STYLE.get(said, ("no verdict", "yellow"))
         line = Text(f"{indent}  {name:<14}").append(f"{word:<12}" if why else word, style)

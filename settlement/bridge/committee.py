@@ -35,11 +35,12 @@ _NONCE_DOMAIN: Final = b"pygenvm/settlement/nonce/v1"
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One operator's vote; ``embedding`` is the hash of its transcript."""
+    """One operator's vote; ``embedding`` is the hash of its transcript. One that is withheld is never revealed."""
 
     operator: Address
     output: Hash
     embedding: Hash = ZERO
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Committee:
             *(
                 (key, Reveal(task.task_id, ballot.output, ballot.embedding, _nonce(key, task.task_id)))
                 for key, ballot in voters
+                if not ballot.withheld
             )
         )
         self._go_to(task.reveal_deadline + 1)
