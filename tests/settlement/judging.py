@@ -13,14 +13,14 @@ from typing import Any
 import aiohttp
 
 from pygenvm.executor.config import load_config
-from pygenvm.executor.module_protocol.codec import Answer, FatalError, Ok, decode_hello
-from pygenvm.localnet.module_server import Call, serving_module
+from pygenvm.executor.module_protocol.codec import GET_STATS, Answer, FatalError, Ok, decode_hello
 from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.settlement.blocks.transactions import Register
 from tests.settlement.chains import ETHER, OPERATOR_KEYS, REQUESTER_KEY
 from tests.settlement.engines import SPEC
 from tests.settlement.network import GENESIS, PATIENCE, Network, Process
 from tests.settlement.vectors import word
+from tests.support.module_server import Call, serving_module, statistics
 
 URL = "https://api.example.com/price"
 #: As many as five of them can be drawn from.
@@ -36,6 +36,8 @@ class Web:
         self.prices: dict[str, float | None] = {}
 
     async def __call__(self, call: Call) -> Answer:
+        if call.request.name == GET_STATS:
+            return statistics(call)
         told = decode_hello(call.session.hello).host_data
         if told["node_address"] not in _OPERATORS:
             return _page(self.leaders.get(told["mock_node"], 42.5))
@@ -45,7 +47,7 @@ class Web:
 
 
 def _page(price: float) -> Ok:
-    return Ok({"status": 200, "headers": {}, "body": json.dumps({"price": price}).encode()})
+    return Ok({"response": {"status": 200, "headers": {}, "body": json.dumps({"price": price}).encode()}})
 
 
 class Market(Network):
