@@ -75,7 +75,8 @@ class Executing:
         # Of a try before that came to nothing.
         record.unlink(missing_ok=True)
         verdict = await judge_document(runs, document)
-        if not verdict.reached:
+        if not verdict.reached or not record.exists():
+            # There is none where nothing had to be executed.
             return verdict, ZERO
         return verdict, transcript_hash(await in_thread(lambda: whole_transcript(read_record(record))))
 

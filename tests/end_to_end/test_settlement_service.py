@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pygenvm.cli.main import main
+from pygenvm.executor.outcome import Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.operating import Executing
+from pygenvm.modules.log import Logger
+from pygenvm.settlement.bridge.documents import Document
+from pygenvm.settlement.codec.hashes import prompt_hash
+from pygenvm.settlement.operator.answering import NoAnswer, Question
 from pygenvm.settlement.types.constants import SLASH_PER_OPERATOR
+from pygenvm.settlement.types.words import ZERO
 from tests.settlement.chains import ETHER, REQUESTER
+from tests.settlement.engines import SPEC
 from tests.settlement.judging import KEYS, URL, Market, ended, market
+from tests.settlement.vectors import word
 from tests.support.paths import EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("built_runners")
@@ -75,6 +88,7 @@ async def test_operators_with_executors(tmp_path: Path, capsys: pytest.CaptureFi
         assert code == 0, document
 
         first = await agreement(net, receipts)
+        await requester_lies(net, first)
         await one_dissents(net, receipts, first)
         await one_withholds(net, receipts)
         await two_copy(net, receipts)
@@ -93,6 +107,48 @@ async def agreement(net: Market, receipts: Receipts) -> Any:
     assert [await credit(net, one) for one in task["operators"]] == [REWARD] * 5
     await receipts.hold(document)
     return document
+
+
+async def requester_lies(net: Market, first: Any) -> None:
+    """What the leader found is one thing, what the requester says of it another: an operator is against all of it."""
+    (round_,) = first["transaction"]["settlement"]["rounds"]
+    prompt = bytes.fromhex((await net.get(f"/tasks/{round_['receipt']['taskId']}/prompt"))["prompt"][2:])
+    good = Document.decode(prompt)
+    assert good.encode() == prompt
+    operator = KEYS[0].address
+    net.web.prices["0x" + operator.hex()] = YES
+    executor = ExecutorProcess(options=[f"--config={net.config}"])
+    executing = Executing(executor, operator, 30.0, None, Logger(fd=os.open(os.devnull, os.O_WRONLY)))
+
+    async def answer(document: Document) -> str:
+        given = document.encode()
+        found = await executing.answer(Question(ZERO, SPEC, prompt_hash(given), given))
+        return {document.yes: "agree", document.no: "disagree"}[found.output]
+
+    lies = {
+        "nothing": good,
+        "outcome": replace(good, proposal=replace(good.proposal, outcome=Return(calldata.encode(1)).to_bytes())),
+        "result": replace(good, proposal=replace(good.proposal, results=(Return(calldata.encode(1)).to_bytes(),))),
+        "effects": replace(good, effects=word(1)),
+        "no effects": replace(good, effects=ZERO),
+        "state": replace(good, pages={}),
+        "no contract": replace(good, accounts={}),
+    }
+    said = {name: await answer(document) for name, document in lies.items()}
+    assert said == {**dict.fromkeys(lies, "disagree"), "nothing": "agree"}
+
+    unanswerable = {
+        b"": "the prompt is no document of a transaction: the document breaks off at byte 0",
+        prompt + b"\0": "the prompt is no document of a transaction: the document is not in its canonical form",
+        replace(good, proposal=replace(good.proposal, results=())).encode(): "the run has no verdict: VMError",
+        replace(good, call=replace(good.call, value=10**40)).encode(): "the transaction cannot be judged: ",
+        replace(good, call=replace(good.call, datetime="soon")).encode(): "the run has no verdict: InternalError",
+        replace(good, pages={(bytes(20), bytes(32), 0): bytes(5000)}).encode(): "the transaction cannot be judged: ",
+    }
+    for given, why in unanswerable.items():
+        with pytest.raises(NoAnswer) as error:
+            await executing.answer(Question(ZERO, SPEC, prompt_hash(given), given))
+        assert str(error.value).startswith(why)
 
 
 async def one_dissents(net: Market, receipts: Receipts, first: Any) -> None:

@@ -17,7 +17,8 @@ from pygenvm.cli.main import main
 from pygenvm.modules.log import Logger
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.codec.hashes import prompt_hash
-from pygenvm.settlement.operator.answering import Answering, Command, NoAnswer, Question
+from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.operator.answering import Answer, Answering, Command, NoAnswer, Question
 from pygenvm.settlement.operator.client import Client, ServiceError
 from pygenvm.settlement.operator.votes import Vote, Votes, VotesError
 from pygenvm.settlement.operator.worker import Worker
@@ -107,9 +108,10 @@ def test_the_vote_of_another_task(tmp_path: Path) -> None:
 
 async def test_a_command_answers() -> None:
     script = 'cat; printf " $GENVM_TASK $GENVM_MODEL_SPEC $GENVM_PROMPT_HASH"'
-    output = await Command(["sh", "-c", script], 10).answer(QUESTION)
-    assert output == f"What? {hexed(word(1))} {hexed(word(2))} {hexed(word(3))}".encode()
-    assert await Command(["true"], 10).answer(replace(QUESTION, prompt=bytes(1 << 20))) == b""
+    answer = await Command(["sh", "-c", script], 10).answer(QUESTION)
+    output = f"What? {hexed(word(1))} {hexed(word(2))} {hexed(word(3))}".encode()
+    assert answer == Answer(keccak256(output))
+    assert await Command(["true"], 10).answer(replace(QUESTION, prompt=bytes(1 << 20))) == Answer(keccak256(b""))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,9 @@ class Told(Answering):
     def __init__(self) -> None:
         self.asked: list[Question] = []
 
-    async def answer(self, question: Question) -> bytes:
+    async def answer(self, question: Question) -> Answer:
         self.asked.append(question)
-        return b"output"
+        return Answer(keccak256(b"output"), word(0x77))
 
 
 class Liar:
