@@ -680,6 +680,7 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
         )
         parser.add_argument(
             "--withhold",
+            type=_node,
             action="append",
             metavar="NODE",
             help='a node that commits and never reveals, such as "validator 2"; it loses stake (may be repeated)',
@@ -741,6 +742,12 @@ def _amount(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,78}|0x[0-9a-fA-F]{1,64}", text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number (decimal, or 0x and hex digits)")
     return int(text, 16 if text.startswith("0x") else 10)
+
+
+def _node(text: str) -> str:
+    if not re.fullmatch(r"leader|validator [1-9][0-9]{0,2}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is neither leader nor validator N")
+    return text
 
 
 def _rpc(text: str) -> str:

@@ -32,6 +32,7 @@ from pygenvm.localnet.chain.model import (
     Status,
     Told,
     Vote,
+    Word,
 )
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
@@ -57,7 +58,12 @@ _STATUS_STYLE = {
     Status.UNDELIVERED: "yellow",
     Status.UNDETERMINED: "yellow",
 }
-_VOTE_STYLE = {votes.AGREES: ("agrees", "green"), votes.DISAGREES: ("disagrees", "red")}
+_VOTE_STYLE = {
+    votes.AGREES: ("agrees", "green"),
+    votes.DISAGREES: ("disagrees", "red"),
+    str(Word.OTHER): ("another", "yellow"),
+    str(Word.WITHHELD): ("withholds", "red"),
+}
 
 _DECISION_STYLE = {
     Decision.AGREE: ("accepted", "green"),

@@ -82,6 +82,7 @@ def check(scheme: int, signature: bytes, digest: Hash, sender: Address) -> None:
 
 
 def _recovered(signature: bytes, digest: Hash) -> Address | None:
+    require_library()
     from coincurve import PublicKey
 
     try:

@@ -81,5 +81,5 @@ def test_counts_that_no_document_has_room_for() -> None:
 def test_code_of_another_deployment() -> None:
     for changes in ({"code": b"other"}, {"code": b""}, {"call": CALL}):
         with pytest.raises(ValueError, match="the code is not the one that the call deploys"):
-            replace(DEPLOYMENT, **changes)  # type: ignore[arg-type]
+            replace(DEPLOYMENT, **changes)
     assert CALL.code_hash == ZERO
