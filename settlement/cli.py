@@ -46,7 +46,9 @@ def add_parser(commands: Any) -> None:
     show = actions.add_parser("show", help="print the fields of a receipt as JSON", allow_abbrev=False)
     show.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     export = actions.add_parser("export", help="print the file of a receipt from a state", allow_abbrev=False)
-    export.add_argument("state", metavar="STATE", help="an SQLite file, postgresql://…, or a service: http://…, unix:///…")
+    export.add_argument(
+        "state", metavar="STATE", help="an SQLite file, postgresql://…, or a service: http://…, unix:///…"
+    )
     export.add_argument("--token-file", type=Path, metavar="PATH", help="bearer token of the service")
     export.add_argument("--intent", type=_hash, required=True, metavar="HEX", help="id of the intent")
 

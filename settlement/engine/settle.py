@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pygenvm.settlement.codec.receipt import Receipt
@@ -74,8 +74,7 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
         state.set_word(slots.canonical_output(task_id), canonical)
     state.set_flag(settled_flag)
 
-    ended = replace(task, state=outcome, settled_height=height)
-    receipt = receipts.build(chains, ended, operators, winners, canonical if agreed else ZERO)
+    receipt = receipts.build(chains, task, operators, winners, canonical if agreed else ZERO, height)
     receipt_hash = receipt.hash()
     root = receipts.append(state, task.intent_id, receipt_hash)
     return Settled(receipt, receipt_hash, root, winners, plan.paid, plan.slashed)
@@ -88,9 +87,9 @@ def _plan(state: State, task: tasks.Task, operators: Sequence[Address], winners:
     if due > MAX_U256 or task.escrow < due:
         raise QuorumError(Refusal.ErrEscrowUnderflow)
     share, rest = divmod(pool, len(winners)) if winners else (0, pool)
-    payouts = Counter(dict.fromkeys(winners, task.reward + share))
+    payouts = dict.fromkeys(winners, task.reward + share)
     if refund := task.escrow - due + rest:
-        payouts[task.requester] += refund
+        payouts[task.requester] = payouts.get(task.requester, 0) + refund
     credits = {account: state.number(slots.credit(account)) + payout for account, payout in payouts.items()}
     if any(credit > MAX_U256 for credit in credits.values()):
         raise QuorumError(Refusal.ErrCreditOverflow)
