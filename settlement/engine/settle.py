@@ -59,7 +59,8 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
     canonical, votes = plurality(output for _, output in reveals)
     agreed = votes >= task.threshold
     winners = tuple(operator for operator, output in reveals if agreed and output == canonical)
-    plan = _plan(state, task, operators, winners)
+    have_revealed = {operator for operator, _ in reveals}
+    plan = _plan(state, task, [one for one in operators if one not in have_revealed], winners)
 
     for operator, stake in plan.stakes.items():
         state.set_number(slots.operator_stake(operator), stake)
@@ -80,9 +81,12 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
     return Settled(receipt, receipt_hash, root, winners, plan.paid, plan.slashed)
 
 
-def _plan(state: State, task: tasks.Task, operators: Sequence[Address], winners: Sequence[Address]) -> _Plan:
-    """New stakes and credits; everything that could fail fails here (spec settlement/01 §8.4-§8.6)."""
-    stakes, pool = _slashed(state, task.task_id, operators)
+def _plan(state: State, task: tasks.Task, silent: Sequence[Address], winners: Sequence[Address]) -> _Plan:
+    """New stakes and credits; everything that could fail fails here (spec settlement/01 §8.4-§8.6).
+
+    :param silent: who was drawn and has not revealed.
+    """
+    stakes, pool = _slashed(state, task.task_id, silent)
     due = task.reward * len(winners)
     if due > MAX_U256 or task.escrow < due:
         raise QuorumError(Refusal.ErrEscrowUnderflow)
@@ -96,11 +100,11 @@ def _plan(state: State, task: tasks.Task, operators: Sequence[Address], winners:
     return _Plan(stakes, credits, due + share * len(winners), pool)
 
 
-def _slashed(state: State, task_id: Hash, operators: Sequence[Address]) -> tuple[dict[Address, int], int]:
+def _slashed(state: State, task_id: Hash, silent: Sequence[Address]) -> tuple[dict[Address, int], int]:
     """Stakes of those who committed and kept their reveal back, and what they lose together. Nobody else loses any."""
     stakes, pool = {}, 0
-    for operator in operators:
-        if state.is_set(slots.commit(task_id, operator)) and not state.is_set(slots.revealed(task_id, operator)):
+    for operator in silent:
+        if state.is_set(slots.commit(task_id, operator)):
             stake = state.number(slots.operator_stake(operator))
             if loss := min(SLASH_PER_OPERATOR, stake):
                 stakes[operator] = stake - loss
