@@ -25,12 +25,13 @@ from pygenvm.localnet.chain.transactions import Executed
 from pygenvm.localnet.errors import SettlementError
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.blocks.transactions import ImportIntent, sign
-from pygenvm.settlement.bridge.committee import REWARD, Account
+from pygenvm.settlement.bridge.committee import REWARD, Account, operators_needed
 from pygenvm.settlement.codec.hashes import prompt_hash
 from pygenvm.settlement.codec.intent import Intent
 from pygenvm.settlement.codec.receipt import Receipt
 from pygenvm.settlement.operator.client import Client, ServiceError, hash_in, list_in, number_in
 from pygenvm.settlement.service.limits import PROMPT_BYTES
+from pygenvm.settlement.types.constants import REQUEST_FEE_PER_OPERATOR
 from pygenvm.settlement.types.words import ZERO, Address, Hash
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import Document, DocumentError, read
@@ -160,6 +161,7 @@ class _Service:
             fee=0,
             reward=REWARD,
         )
+        await self._check_possible(n)
         intent = replace(unnamed, intent_id=unnamed.computed_id())
         task = await self._imported(intent, a_chain, prompt)
         path = f"/tasks/{_hex(task)}"
@@ -169,6 +171,23 @@ class _Service:
         commits = [one.get("operator") for one in list_in(found, "commits") if isinstance(one, dict)]
         operators = [_hex(one) for one in document.operators or ()]
         return _Asked(document, operators, frozenset(one for one in commits if isinstance(one, str)))
+
+    async def _check_possible(self, n: int) -> None:
+        """Says at once what would come to nothing after many blocks.
+
+        :raises SettlementError: too little money, or too few operators.
+        """
+        me, cost = _hex(self._key.address), n * (REQUEST_FEE_PER_OPERATOR + REWARD)
+        has = await self.account(me)
+        if has.balance < cost:
+            raise SettlementError(f"the account {me} has {has.balance}, and a task of {n} operators costs {cost}")
+        spec = _hex(self._model_spec)
+        found = await self._patiently(lambda: self._client.get("/operators", modelSpec=spec))
+        eligible, needed = number_in(found, "eligible"), operators_needed(n)
+        if eligible < needed:
+            raise SettlementError(
+                f"{eligible} operators can be drawn for the model spec {spec}; for {n} there must be {needed}"
+            )
 
     async def _imported(self, intent: Intent, a_chain: Hash, prompt: bytes) -> Hash:
         """The task of an intent, which is sent again if the service has lost it."""

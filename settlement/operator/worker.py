@@ -111,6 +111,7 @@ class Worker:
         found = await self._client.get("/tasks", operator=self._me)
         height = number_in(found, "height") + 1
         tasks = [one for one in map(self._seen, list_in(found, "tasks")) if one.selected]
+        self._give_up({one.task for one in tasks if one.commitment is None and height <= one.commit_deadline})
         for task in tasks:
             call = self._due(task, height)
             if call is None or (type(call), task.task) in waiting:
@@ -143,6 +144,13 @@ class Worker:
             self._log.error("the vote that was committed to is not here", task="0x" + task.task.hex())
             return None
         return Reveal(task.task, vote.output, vote.embedding, vote.nonce)
+
+    def _give_up(self, open_tasks: set[Hash]) -> None:
+        """Answers that come too late keep others from being looked for."""
+        for task, answering in self._answers.items():
+            if task not in open_tasks:
+                self._log.warn("commits have closed before there was an answer", task="0x" + task.hex())
+                answering.cancel()
 
     def _look_for_answer(self, task: _Seen) -> None:
         if task.task not in self._answers:
