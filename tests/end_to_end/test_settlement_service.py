@@ -18,6 +18,7 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.operating import Executing
 from pygenvm.modules.log import Logger
+from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.bridge.documents import Document
 from pygenvm.settlement.codec.hashes import prompt_hash
 from pygenvm.settlement.operator.answering import NoAnswer, Question
@@ -89,6 +90,7 @@ async def test_operators_with_executors(tmp_path: Path, capsys: pytest.CaptureFi
 
         first = await agreement(net, receipts)
         await requester_lies(net, first)
+        await asked_in_vain(net)
         await one_dissents(net, receipts, first)
         await one_withholds(net, receipts)
         await two_copy(net, receipts)
@@ -149,6 +151,28 @@ async def requester_lies(net: Market, first: Any) -> None:
         with pytest.raises(NoAnswer) as error:
             await executing.answer(Question(ZERO, SPEC, prompt_hash(given), given))
         assert str(error.value).startswith(why)
+
+
+async def asked_in_vain(net: Market) -> None:
+    """What cannot come to anything is told at once, and nothing has changed."""
+    (tmp := net.folder / "poor.key").touch(mode=0o600)
+    tmp.write_text("77" * 32)
+    poor = "0x" + Secp256k1Key(b"\x77" * 32).address.hex()
+    spec = "0x" + "77" * 32
+    for words, said in (
+        ((f"--key-file={tmp}",), f"the account {poor} has 0, and a task of 5 operators costs 550000000000000000"),
+        ((f"--model-spec={spec}",), f"0 operators can be drawn for the model spec {spec}; for 5 there must be 7"),
+        (
+            ("--validators=7", "--threshold=4"),
+            f"7 operators can be drawn for the model spec 0x{SPEC.hex()}; for 7 there",
+        ),
+    ):
+        code, document = await ended(await net.update(*words))
+        assert (code, document["error"]["kind"]) == (3, "settlement"), document
+        assert document["error"]["message"].startswith(said), document
+    assert (await net.get("/chain"))["waiting"] == 0
+    _, found = await ended(await net.local("log"))
+    assert len(found["transactions"]) == 2
 
 
 async def one_dissents(net: Market, receipts: Receipts, first: Any) -> None:

@@ -372,3 +372,34 @@ def test_bad_genesis(tmp_path: Path, capsys: pytest.CaptureFixture[str], genesis
     file.write_text(genesis)
     assert main(["settlement", "serve", f"--genesis={file}", "--port=0"]) == 1
     assert error in capsys.readouterr().err
+
+
+class Slow(Answering):
+    """Never done."""
+
+    def __init__(self) -> None:
+        self.looking = 0
+
+    async def answer(self, question: Question) -> Answer:
+        self.looking += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.looking -= 1
+        raise AssertionError
+
+
+async def test_gives_up_what_comes_too_late(tmp_path: Path) -> None:
+    """Whoever asks what takes forever keeps no place longer than until commits close."""
+    log, votes, slow = Logger(fd=os.open(os.devnull, os.O_WRONLY)), Votes(tmp_path), Slow()
+    liar = Liar(tasks={"height": 31, "tasks": [a_task()]}, prompt={"prompt": hexed(b"What?")})
+    async with liar as url:
+        client = Client(url)
+        worker = Worker(client, KEY, votes, slow, log, answers_at_once=1)
+        for height, looking in ((5, 1), (31, 1), (32, 0)):
+            liar.answers["tasks"]["height"] = height
+            await worker.look()
+            await asyncio.sleep(0.2)
+            assert slow.looking == looking
+        await client.close()
+        votes.close()
