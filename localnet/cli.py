@@ -543,10 +543,13 @@ def _service(options: argparse.Namespace) -> Service | None:
         return None
     if missing:
         raise BadRequest(f"--rpc needs --{missing[0].replace('_', '-')}")
+
+    def on_task(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     try:
-        return Service(
-            options.rpc, key_in(options.key_file).secret, bytes(options.model_spec), token_in(options.token_file)
-        )
+        secret, token = key_in(options.key_file).secret, token_in(options.token_file)
+        return Service(options.rpc, secret, options.model_spec, token, on_task)
     except (OSError, ValueError) as error:
         raise BadRequest(str(error)) from error
 

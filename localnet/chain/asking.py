@@ -122,6 +122,7 @@ class _Service:
         self._model_spec = Hash(service.model_spec)
         self._key = Secp256k1Key(service.secret)
         self._client = client
+        self._on_task = service.on_task
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -165,12 +166,18 @@ class _Service:
         intent = replace(unnamed, intent_id=unnamed.computed_id())
         task = await self._imported(intent, a_chain, prompt)
         path = f"/tasks/{_hex(task)}"
+        self._tell(task, await self._patiently(lambda: self._client.get(path)))
         while (found := await self._patiently(lambda: self._client.get(path))).get("state") == "open":
             await asyncio.sleep(limits.SERVICE_POLL_SECONDS)
         document = await self._receipt(intent)
         commits = [one.get("operator") for one in list_in(found, "commits") if isinstance(one, dict)]
         operators = [_hex(one) for one in document.operators or ()]
         return _Asked(document, operators, frozenset(one for one in commits if isinstance(one, str)))
+
+    def _tell(self, task: Hash, found: dict[str, Any]) -> None:
+        if self._on_task is not None:
+            start, end = number_in(found, "requestHeight"), number_in(found, "revealDeadline") + 1
+            self._on_task(f"operators judge task {_hex(task)}, from block {start} to block {end}")
 
     async def _check_possible(self, n: int) -> None:
         """Says at once what would come to nothing after many blocks.

@@ -267,6 +267,8 @@ class Service:
     model_spec: bytes
     """Hash of what operators run, by which they are found."""
     token: str | None = field(default=None, repr=False)
+    on_task: Callable[[str], None] | None = None
+    """Told of each task that is waited for, which takes many blocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,10 @@ def run(options: argparse.Namespace, executing: Executing) -> int:
         return _new_key(options.file)
     if options.action in _BY_HAND:
         return _by_hand(options)
+    for name in ("records", "mocks", "llm_config", "web_config"):
+        if options.answer and getattr(options, name) is not None:
+            print(f"Error: --{name.replace('_', '-')} is for executors, and a command answers", file=sys.stderr)
+            return 2
     log = Logger(fd=1, level=options.log_level or "info")
     try:
         key = key_in(options.key_file)

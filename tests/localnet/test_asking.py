@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from aiohttp import web
 
 from pygenvm.localnet.chain import Chain, Execution, accounts, calldata_of_call
-from pygenvm.localnet.chain.model import Decision, Service, Settling, Status, Word
+from pygenvm.localnet.chain.model import Decision, Node, Service, Settling, Status, Word
+from pygenvm.localnet.chain.requests import judge_document
+from pygenvm.localnet.chain.runs import Runs
 from pygenvm.localnet.errors import SettlementError
 from pygenvm.settlement.blocks.transactions import Commit, ImportIntent, Reveal, parse
 from pygenvm.settlement.bridge.documents import Document
@@ -19,7 +23,7 @@ from pygenvm.settlement.codec.hashes import commit_hash, prompt_hash
 from pygenvm.settlement.service import forms
 from pygenvm.settlement.types.words import Hash
 from pygenvm.settlement.verifier.export import export
-from tests.localnet.localnet_fakes import FakeExecutor
+from tests.localnet.localnet_fakes import FakeExecutor, Run
 from tests.localnet.test_settling import Oracle
 from tests.settlement.chains import OPERATOR_KEYS, REQUESTER_KEY, Net, new_chain
 from tests.settlement.engines import SPEC
@@ -176,6 +180,43 @@ async def test_what_is_so(tmp_path: Path) -> None:
     assert [account.credit for _, account in settlement.operators] == [10**17] * 5
     (document,) = lies.documents
     assert document.proposal.results == execution.receipt.nondet_results
+
+
+class Born(Oracle):
+    """With the nondet block in its constructor too."""
+
+    async def __call__(self, run: Run) -> Any:
+        return await super().__call__(replace(run, is_init=False) if run.is_init else run)
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "status", "documents"),
+    [("ask", 0, Status.OK, 2), ("ask", 5, Status.FAILED, 2), ("send", 7, Status.OK, 3)],
+)
+async def test_operators_find_the_same(tmp_path: Path, method: str, value: int, status: Status, documents: int) -> None:
+    """On nothing but the document: in a call, in one that fails, in a message that fails and in the one that brings its
+    value back; and in the deployment before them."""
+    lies, oracle = Lies(), Born()
+    async with lies as url:
+        settling = Settling(Path(), 5, 3, 1, service=Service(url, REQUESTER_KEY.secret, bytes(SPEC)))
+        executor = FakeExecutor({b"oracle": oracle})
+        chain = Chain(tmp_path / "local.db", executor=executor, settling=settling, strict_views=value == 7)
+        contract = (await chain.deploy(b"oracle", sender=ALICE)).receipt.transaction.contract
+        execution = await chain.call(contract, calldata_of_call(method), sender=ALICE, value=value)
+    assert execution.receipt.status is status
+    assert [one.code for one in lies.documents] == [b"oracle", *[b""] * (documents - 1)]
+    assert [one.is_message for one in lies.documents] == [False, value == 7, True][:documents]
+    assert [one.strict_views for one in lies.documents] == [value == 7] * documents
+    runs = Runs(executor, 10.0, lambda: datetime.now(UTC), Node("validator 1", "0x"), None, strict_views=value == 7)
+    for document in lies.documents:
+        assert await agrees(runs, Document.decode(document.encode()))
+        assert not await agrees(runs, replace(document, effects=word(9)))
+    oracle.sees = {"validator 1": 1}
+    assert [await agrees(runs, document) for document in lies.documents] == [False] * documents
+
+
+async def agrees(runs: Runs, document: Document) -> bool:
+    return (await judge_document(runs, document)).agrees
 
 
 def without(name: str) -> Callable[[Any], Any]:
