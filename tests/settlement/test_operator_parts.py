@@ -403,3 +403,21 @@ async def test_gives_up_what_comes_too_late(tmp_path: Path) -> None:
             assert slow.looking == looking
         await client.close()
         votes.close()
+
+
+@pytest.mark.parametrize("option", ["--records", "--mocks", "--llm-config", "--web-config"])
+def test_options_of_executors_beside_a_command(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--rpc=http://127.0.0.1:9", "--key-file=key", "--state=state", f"{option}=here", "--", "cat")
+    assert main(["operator", "run", *words]) == 2
+    assert capsys.readouterr().err == f"Error: {option} is for executors, and a command answers\n"
+
+
+def test_mocks_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("key").touch(mode=0o600)
+    Path("key").write_text("11" * 32)
+    words = ("--rpc=http://127.0.0.1:9", "--key-file=key", "--state=state", "--mocks=mocks.yaml")
+    assert main(["operator", "run", *words]) == 1
+    assert capsys.readouterr().err.startswith("Error: --mocks: ")
