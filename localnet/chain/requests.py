@@ -81,7 +81,9 @@ class GivenState(StateView):
         self.reading = asyncio.Lock()
         self.transactions = 0
         self._accounts = document.accounts
-        self._found = document.pages
+        self._slots: dict[tuple[bytes, bytes], dict[int, bytes]] = {}
+        for (contract, slot, number), content in document.pages.items():
+            self._slots.setdefault((contract, slot), {})[number] = content
 
     def balance(self, address: executor_address.Address) -> int:
         found = self._accounts.get(Address(address.as_bytes))
@@ -96,12 +98,11 @@ class GivenState(StateView):
         return ContractInfo(address, "", 0, top_level=True) if found and found.is_contract else None
 
     def pages(self, address: executor_address.Address, slot: bytes, first: int, last: int) -> dict[int, bytes]:
-        wanted = address.as_bytes, slot
-        return {
-            number: content
-            for (contract, of, number), content in self._found.items()
-            if (contract, of) == wanted and first <= number <= last
-        }
+        # A contract may ask again and again, while the operator has other things to do in time.
+        found = self._slots.get((address.as_bytes, slot), {})
+        numbers = range(first, last + 1)
+        wanted = numbers if len(numbers) < len(found) else [number for number in found if number in numbers]
+        return {number: found[number] for number in wanted if number in found}
 
 
 async def judge_document(runs: Runs, document: Document) -> Verdict:

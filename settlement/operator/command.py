@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pygenvm.modules.log import Logger
     from pygenvm.settlement.blocks.signatures import Secp256k1Key
     from pygenvm.settlement.operator.answering import Answering
+    from pygenvm.settlement.operator.client import Client
     from pygenvm.settlement.types.words import Address, Hash
 
 Executing: TypeAlias = "Callable[[argparse.Namespace, Address, Logger], contextlib.AbstractContextManager[Answering]]"
@@ -193,12 +194,14 @@ async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> in
 
     :raises ServiceError: it is refused, or the service is away.
     """
-    from pygenvm.settlement.blocks.transactions import sign
+    from pygenvm.settlement.blocks.transactions import WithdrawStake, sign
     from pygenvm.settlement.operator.client import Client, ServiceError, hash_in, number_in
 
     client = Client(rpc, token)
     try:
         chain = hash_in(await client.get("/chain"), "aChainId")
+        if isinstance(call, WithdrawStake):
+            await _check_cooldown(client, key.address)
         nonce = number_in(await client.get(f"/accounts/0x{key.address.hex()}"), "nextNonce")
         transaction = sign(key, chain, nonce, call)
         await client.submit(transaction.encode())
@@ -209,6 +212,20 @@ async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> in
         return number_in(outcome, "height")
     finally:
         await client.close()
+
+
+async def _check_cooldown(client: Client, operator: Address) -> None:
+    """A withdrawal that came too early would wait, and all commits and reveals of the operator behind it.
+
+    :raises ServiceError: it is too early.
+    """
+    from pygenvm.settlement.operator.client import ServiceError, number_in
+
+    chain, found = await client.get("/chain"), await client.get(f"/operators/0x{operator.hex()}")
+    if found.get("unbonding") is True:
+        first = number_in(found, "unbondHeight") + number_in(chain, "cooldown")
+        if number_in(chain, "height") + 1 < first:
+            raise ServiceError(f"the stake can be withdrawn from block {first} on")
 
 
 def _new_key(file: Path) -> int:

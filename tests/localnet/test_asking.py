@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet.chain import Chain, Execution, accounts, calldata_of_call
 from pygenvm.localnet.chain.model import Decision, Node, Service, Settling, Status, Word
-from pygenvm.localnet.chain.requests import judge_document
+from pygenvm.localnet.chain.requests import GivenState, judge_document
 from pygenvm.localnet.chain.runs import Runs
 from pygenvm.localnet.errors import SettlementError
 from pygenvm.settlement.blocks.transactions import Commit, ImportIntent, Reveal, parse
@@ -27,6 +28,7 @@ from tests.localnet.localnet_fakes import FakeExecutor, Run
 from tests.localnet.test_settling import Oracle
 from tests.settlement.chains import OPERATOR_KEYS, REQUESTER_KEY, Net, new_chain
 from tests.settlement.engines import SPEC
+from tests.settlement.test_documents import DOCUMENT
 from tests.settlement.vectors import word
 
 ALICE = accounts.named()["alice"]
@@ -213,6 +215,19 @@ async def test_operators_find_the_same(tmp_path: Path, method: str, value: int, 
         assert not await agrees(runs, replace(document, effects=word(9)))
     oracle.sees = {"validator 1": 1}
     assert [await agrees(runs, document) for document in lies.documents] == [False] * documents
+
+
+def test_pages_of_a_document(tmp_path: Path) -> None:
+    contract, slot = Address(b"\x05" * 20), bytes(word(1))
+    pages = {(contract.as_bytes, slot, number): bytes((number,)) for number in (1, 2, 5, 9)}
+    others = {(contract.as_bytes, bytes(word(2)), 1): b"x", (bytes(20), slot, 2): b"y"}
+    state = GivenState(replace(DOCUMENT, pages={**pages, **others}))
+    for first in range(11):
+        for last in range(first, 11):
+            wanted = {number: bytes((number,)) for number in (1, 2, 5, 9) if first <= number <= last}
+            assert state.pages(contract, slot, first, last) == wanted
+    assert state.pages(contract, bytes(word(3)), 0, 9) == {}
+    assert state.pages(Address(bytes(20)), slot, 0, 1 << 20) == {2: b"y"}
 
 
 async def agrees(runs: Runs, document: Document) -> bool:
