@@ -38,9 +38,10 @@ MODULE_LOG_BYTES = 64 << 20
 
 # --- a settlement service -------------------------------------------------------------------------
 
-#: Seconds between two looks at a task, and that a service may be away.
+#: Seconds between two looks at a task, that a service may be away, and that it may make no block.
 SERVICE_POLL_SECONDS = 0.5
 SERVICE_AWAY_SECONDS = 60.0
+SERVICE_STALLED_SECONDS = 600.0
 
 # --- effects of one transaction -------------------------------------------------------------------
 

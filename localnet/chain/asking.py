@@ -165,14 +165,31 @@ class _Service:
         await self._check_possible(n)
         intent = replace(unnamed, intent_id=unnamed.computed_id())
         task = await self._imported(intent, a_chain, prompt)
-        path = f"/tasks/{_hex(task)}"
-        self._tell(task, await self._patiently(lambda: self._client.get(path)))
-        while (found := await self._patiently(lambda: self._client.get(path))).get("state") == "open":
-            await asyncio.sleep(limits.SERVICE_POLL_SECONDS)
+        found = await self._settled(task)
         document = await self._receipt(intent)
         commits = [one.get("operator") for one in list_in(found, "commits") if isinstance(one, dict)]
         operators = [_hex(one) for one in document.operators or ()]
         return _Asked(document, operators, frozenset(one for one in commits if isinstance(one, str)))
+
+    async def _settled(self, task: Hash) -> dict[str, Any]:
+        """What the service says of a task that is settled.
+
+        :raises SettlementError: it makes no blocks any more.
+        """
+        path, now = f"/tasks/{_hex(task)}", asyncio.get_running_loop().time
+        self._tell(task, await self._patiently(lambda: self._client.get(path)))
+        height, since = 0, now()
+        while (found := await self._patiently(lambda: self._client.get(path))).get("state") == "open":
+            tip = number_in(await self._patiently(lambda: self._client.get("/chain")), "height")
+            if tip != height:
+                height, since = tip, now()
+            elif now() - since > limits.SERVICE_STALLED_SECONDS:
+                raise SettlementError(
+                    f"the service has stood at block {height} for {limits.SERVICE_STALLED_SECONDS:g} s; task"
+                    f" {_hex(task)} may still be settled, and nothing has changed here"
+                )
+            await asyncio.sleep(limits.SERVICE_POLL_SECONDS)
+        return found
 
     def _tell(self, task: Hash, found: dict[str, Any]) -> None:
         if self._on_task is not None:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain import Chain, Execution, accounts, calldata_of_call
 from pygenvm.localnet.chain.model import Decision, Node, Service, Settling, Status, Word
 from pygenvm.localnet.chain.requests import GivenState, judge_document
@@ -83,7 +84,12 @@ class Lies:
     async def _chain(self, request: web.Request) -> web.Response:
         chain = self.net.leader
         return self._said(
-            "chain", {"aChainId": forms.hexed(chain.a_chain_id), "cChainId": forms.hexed(chain.c_chain_id)}
+            "chain",
+            {
+                "aChainId": forms.hexed(chain.a_chain_id),
+                "cChainId": forms.hexed(chain.c_chain_id),
+                "height": chain.tip.height,
+            },
         )
 
     async def _account(self, request: web.Request) -> web.Response:
@@ -299,6 +305,24 @@ async def test_a_transaction_that_got_lost_is_sent_again(tmp_path: Path) -> None
     execution = await asked(tmp_path, lies)
     assert execution.receipt.ok
     assert (lies.submitted, len(lies.documents)) == (2, 1)
+
+
+async def test_a_service_that_makes_no_blocks_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SERVICE_STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "SERVICE_POLL_SECONDS", 0.05)
+    with pytest.raises(SettlementError, match=r"the service has stood at block 65 for 0\.2 s; task 0x[0-9a-f]{64} may"):
+        await asked(tmp_path, Lies(task=lambda answer: {**answer, "state": "open"}))
+
+
+async def test_a_service_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SERVICE_AWAY_SECONDS", 0.5)
+    settling = Settling(Path(), 5, 3, 1, service=Service("http://127.0.0.1:9", REQUESTER_KEY.secret, bytes(SPEC)))
+    chain = Chain(tmp_path / "local.db", executor=FakeExecutor({b"oracle": Oracle()}), settling=settling)
+    contract = (await chain.deploy(b"oracle", sender=ALICE)).receipt.transaction.contract
+    with pytest.raises(
+        SettlementError, match=r"the settlement service http://127\.0\.0\.1:9: the service does not answer"
+    ):
+        await chain.call(contract, calldata_of_call("ask"), sender=ALICE)
 
 
 async def test_what_does_not_fit_into_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
