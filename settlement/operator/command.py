@@ -51,7 +51,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "operator",
         help="take part in settlement: answer tasks, commit and reveal",
-        description="An operator of settlement. It has to be registered, with stake.",
+        description="An operator of settlement. It has to be registered, with stake. Whoever asks operators uses"
+        " `genvm local call --rpc`.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)

@@ -291,6 +291,23 @@ async def test_who_withholds_is_slashed(tmp_path: Path) -> None:
     assert execution.receipt.status is Status.UNDETERMINED
 
 
+async def test_others_take_the_places_of_those_who_withheld_too_often(tmp_path: Path) -> None:
+    """Eleven times takes half of a stake, and less than that is not drawn."""
+    oracle = Oracle()
+    contract = (await ask(tmp_path, oracle)).receipt.transaction.contract
+    everybody = frozenset(["leader", *(f"validator {number}" for number in range(1, 200))])
+    chain = chain_of(tmp_path, oracle, 3, 2, 0, withholding=everybody)
+    for number in range(20):
+        # An argument each, so that their ids differ.
+        assert not (await chain.call(contract, calldata_of_call("ask", [number]), sender=ALICE)).receipt.ok
+    later = await chain_of(tmp_path, oracle, 3, 2, 0).call(contract, calldata_of_call("ask"), sender=ALICE)
+    assert later.receipt.value == 42
+    stakes = [account.stake for _, account in settled(later).operators]
+    assert len(stakes) > 5
+    assert min(stakes) < 10**18
+    verified(tmp_path, [settled(later).rounds[0].intent_id])
+
+
 def test_committees_of_appeals() -> None:
     def sizes(nodes: int, threshold: int) -> list[tuple[int, int]]:
         return committees(Settling(Path(), nodes, threshold, 0, 2))
