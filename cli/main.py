@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pygenvm.settlement.commands",
         "serve settlement over HTTP, or simulate operators, some of whom cheat",
     ),
-    "operator": ("pygenvm.settlement.operator.command", "take part in settlement: answer tasks, commit and reveal"),
+    "operator": ("pygenvm.cli.operator", "take part in settlement: answer tasks, commit and reveal"),
     "llm": ("pygenvm.modules.cli.llm", "serve language models to contracts"),
     "web": ("pygenvm.modules.cli.web", "serve the web to contracts"),
     "webdriver": ("pygenvm.modules.cli.webdriver", "render web pages for the web service"),

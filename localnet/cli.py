@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from pygenvm.localnet.chain.model import Execution, Receipt, Settling
+    from pygenvm.localnet.chain.model import Execution, Receipt, Service, Settling
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
@@ -67,9 +67,9 @@ programs (--json):
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
-  shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages,
-  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes; with
-  --threshold also settlement: state, rounds, operators), delivered.
+  settlement, shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events,
+  messages, balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes;
+  with --threshold also settlement: state, rounds, operators), delivered.
   view: contract, result, stdout, stderr.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
@@ -95,6 +95,15 @@ settlement:
   --rotations times, then the transaction is undetermined. Each round leaves a receipt:
       genvm receipt export .pygenvm/local.db.settlement --intent 0x… > receipt.json
       genvm receipt verify receipt.json
+  --appeals N has larger committees judge what one has not accepted; with --appeal-accepted what one has accepted too.
+  --withhold "validator 2" shows what becomes of an operator that keeps its vote back.
+
+  With --rpc URL, --key-file FILE and --model-spec HEX the operators are those of a service (`genvm settlement serve`,
+  `genvm operator run`). Leaders are runs of this machine; what one found is published there as a task, with the code
+  and storage that the transaction reads: whoever may ask the service sees them. The command waits until the task is
+  settled (61 blocks), checks the receipt, and only then changes anything. The account pays 0.01 tokens for each
+  operator, and 0.1 to each that votes as the quorum does.
+      genvm receipt export http://127.0.0.1:4100 --intent 0x… > receipt.json
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
@@ -481,15 +490,24 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     rotations = getattr(options, "rotations", None)
     appeals = getattr(options, "appeals", None)
     records = getattr(options, "records", None)
-    needing = {"--rotations": rotations, "--appeals": appeals, "--records": records}
+    rpc = getattr(options, "rpc", None)
+    appeal_accepted = getattr(options, "appeal_accepted", None)
+    withholding = getattr(options, "withhold", None)
+    needing = {
+        "--rotations": rotations,
+        "--appeals": appeals,
+        "--appeal-accepted": appeal_accepted,
+        "--withhold": withholding,
+        "--records": records,
+        "--rpc": rpc,
+    }
     given = [name for name, value in needing.items() if value is not None]
     if threshold is None and not given:
         return None
-    from importlib.util import find_spec
-
     from pygenvm.localnet import limits
     from pygenvm.localnet.chain.model import Settling
     from pygenvm.localnet.errors import BadRequest
+    from pygenvm.settlement.blocks.signatures import MissingLibrary, require_library
     from pygenvm.settlement.types.constants import MIN_N
 
     nodes: int = options.validators
@@ -499,14 +517,55 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
         raise BadRequest(f"--threshold needs --validators N, from {MIN_N} on")
     if not nodes // 2 < threshold <= nodes:
         raise BadRequest(f"--threshold must be more than half of the {nodes} nodes, and at most all of them")
-    if find_spec("coincurve") is None:
-        raise BadRequest("--threshold needs the package coincurve, which this Python does not have")
+    try:
+        require_library()
+    except MissingLibrary as error:
+        raise BadRequest(f"--threshold: {error}") from error
+    if appeal_accepted and not appeals:
+        raise BadRequest("--appeal-accepted needs --appeals N, from 1 on")
+    if rpc is not None and withholding is not None:
+        raise BadRequest("--withhold is for operators of this machine, and those of --rpc are others")
     rotations = _ROTATIONS if rotations is None else rotations
     last = (nodes + 1) * 2 ** (appeals or 0) - 1
     if last > limits.NODES:
         raise BadRequest(f"--appeals: the last would need {last} nodes, of at most {limits.NODES}")
     state = path.with_name(path.name + SETTLEMENT_SUFFIX)
-    return Settling(state, nodes, threshold, rotations, appeals or 0, records)
+    return Settling(
+        state,
+        nodes,
+        threshold,
+        rotations,
+        appeals or 0,
+        records,
+        appeal_accepted=bool(appeal_accepted),
+        withholding=frozenset(withholding or ()),
+        service=_service(options),
+    )
+
+
+def _service(options: argparse.Namespace) -> Service | None:
+    """The settlement service that is asked, if it is not this machine's operators."""
+    from pygenvm.localnet.chain.model import Service
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.settlement.operator.keys import key_in, token_in
+
+    missing = [name for name in ("key_file", "model_spec") if getattr(options, name) is None]
+    if options.rpc is None:
+        given = [name for name in ("key_file", "model_spec", "token_file") if getattr(options, name) is not None]
+        if given:
+            raise BadRequest(f"--{given[0].replace('_', '-')} needs --rpc")
+        return None
+    if missing:
+        raise BadRequest(f"--rpc needs --{missing[0].replace('_', '-')}")
+
+    def on_task(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    try:
+        secret, token = key_in(options.key_file).secret, token_in(options.token_file)
+        return Service(options.rpc, secret, options.model_spec, token, on_task)
+    except (OSError, ValueError) as error:
+        raise BadRequest(str(error)) from error
 
 
 def _names(net: LocalNet) -> Any:
@@ -631,6 +690,26 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="larger committees that judge what one has not accepted, before the next leader (default: 0)",
         )
         parser.add_argument(
+            "--appeal-accepted",
+            action="store_true",
+            default=None,
+            help="appeal what a committee has accepted too; the last committee decides",
+        )
+        parser.add_argument(
+            "--withhold",
+            type=_node,
+            action="append",
+            metavar="NODE",
+            help='a node that commits and never reveals, such as "validator 2"; it loses stake (may be repeated)',
+        )
+        service = parser.add_argument_group("operators of a settlement service, instead of this machine's")
+        service.add_argument("--rpc", type=_rpc, metavar="URL", help="the service: http://…, or unix:///path")
+        service.add_argument(
+            "--key-file", type=Path, metavar="FILE", help="private key of the account there that pays fees and rewards"
+        )
+        service.add_argument("--token-file", type=Path, metavar="PATH", help="bearer token of the service")
+        service.add_argument("--model-spec", type=_hash, metavar="HEX", help="what the operators are registered with")
+        parser.add_argument(
             "--records",
             type=Path,
             metavar="FOLDER",
@@ -680,6 +759,24 @@ def _amount(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,78}|0x[0-9a-fA-F]{1,64}", text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number (decimal, or 0x and hex digits)")
     return int(text, 16 if text.startswith("0x") else 10)
+
+
+def _node(text: str) -> str:
+    if not re.fullmatch(r"leader|validator [1-9][0-9]{0,2}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is neither leader nor validator N")
+    return text
+
+
+def _rpc(text: str) -> str:
+    if not text.startswith(("http://", "https://", "unix:///")):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} begins with none of http://, https:// and unix:///")
+    return text
+
+
+def _hash(text: str) -> bytes:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not 0x and 64 hex digits")
+    return bytes.fromhex(text[2:])
 
 
 def _nodes(text: str) -> int:

@@ -53,3 +53,9 @@ class ExecutorError(LocalNetError):
     """The executor could not be started, crashed or broke the protocol."""
 
     kind = "executor"
+
+
+class SettlementError(LocalNetError):
+    """A settlement service refuses, does not answer, or tells what is not so."""
+
+    kind = "settlement"

@@ -36,6 +36,13 @@ MODULE_NOTE_BYTES = 64 << 10
 #: Bytes of a service's log; then it begins anew.
 MODULE_LOG_BYTES = 64 << 20
 
+# --- a settlement service -------------------------------------------------------------------------
+
+#: Seconds between two looks at a task, that a service may be away, and that it may make no block.
+SERVICE_POLL_SECONDS = 0.5
+SERVICE_AWAY_SECONDS = 60.0
+SERVICE_STALLED_SECONDS = 600.0
+
 # --- effects of one transaction -------------------------------------------------------------------
 
 #: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.

@@ -30,7 +30,9 @@ from pygenvm.localnet.chain.model import (
     Receipt,
     Settlement,
     Status,
+    Told,
     Vote,
+    Word,
 )
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
@@ -56,7 +58,12 @@ _STATUS_STYLE = {
     Status.UNDELIVERED: "yellow",
     Status.UNDETERMINED: "yellow",
 }
-_VOTE_STYLE = {votes.AGREES: ("agrees", "green"), votes.DISAGREES: ("disagrees", "red")}
+_VOTE_STYLE = {
+    votes.AGREES: ("agrees", "green"),
+    votes.DISAGREES: ("disagrees", "red"),
+    str(Word.OTHER): ("another", "yellow"),
+    str(Word.WITHHELD): ("withholds", "red"),
+}
 
 _DECISION_STYLE = {
     Decision.AGREE: ("accepted", "green"),
@@ -255,7 +262,7 @@ class Printer:
             rows.append((f"{indent}  {node.name}", node.address, *(_tokens(amount) for amount in amounts)))
         _table(console, rows)
 
-    def _vote(self, console: Console, name: str, vote: Vote | None, found: Receipt, indent: str) -> None:
+    def _vote(self, console: Console, name: str, vote: Vote | Told | None, found: Receipt, indent: str) -> None:
         said, why = (votes.AGREES, "") if vote is None else (votes.word(vote), votes.reason(vote, found))
         word, style = _VOTE_STYLE.get(said, ("no verdict", "yellow"))
         line = Text(f"{indent}  {name:<14}").append(f"{word:<12}" if why else word, style)

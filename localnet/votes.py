@@ -11,11 +11,29 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.terminal_text import one_line
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.hints import Explanation
-from pygenvm.localnet.chain.model import Node, Receipt, Round, SettledRound, Settlement, Vote, outcome_from_bytes
+from pygenvm.localnet.chain.model import (
+    Node,
+    Receipt,
+    Round,
+    SettledRound,
+    Settlement,
+    Told,
+    Vote,
+    Word,
+    outcome_from_bytes,
+)
 from pygenvm.localnet.failure import error_text
 from pygenvm.localnet.values import to_json
 
-AGREES, DISAGREES, NO_VERDICT = "agree", "disagree", "none"
+AGREES, DISAGREES, NO_VERDICT = str(Word.AGREE), str(Word.DISAGREE), str(Word.NONE)
+#: Why an operator does not agree whose run is not known here.
+_TOLD = {
+    Word.AGREE: "",
+    Word.DISAGREE: "it does not accept what the leader found",
+    Word.OTHER: "it revealed an output of its own",
+    Word.WITHHELD: "it committed and did not reveal: slashed",
+    Word.NONE: "it did not commit",
+}
 #: Characters of a value that a reason quotes.
 _VALUE_CHARACTERS = 200
 
@@ -82,7 +100,7 @@ def settlement_document(settlement: Settlement) -> dict[str, Any]:
                         "node": node.name,
                         "address": node.address,
                         "vote": AGREES if vote is None else word(vote),
-                        "block": None if vote is None else vote.verdict.disagreement,
+                        "block": vote.verdict.disagreement if isinstance(vote, Vote) else None,
                         "reason": "" if vote is None else reason(vote, round_.found),
                     }
                     for node, vote in settled_votes(round_)
@@ -105,7 +123,7 @@ def settlement_document(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def settled_votes(round_: SettledRound) -> list[tuple[Node, Vote | None]]:
+def settled_votes(round_: SettledRound) -> list[tuple[Node, Vote | Told | None]]:
     """Who was drawn, and says what; None stands for the leader's own vote."""
     return [(round_.leader if vote is None else vote.node, vote) for vote in round_.votes]
 
@@ -116,7 +134,7 @@ def settled_summary(round_: SettledRound) -> str:
 
 
 def _accepting(round_: SettledRound) -> int:
-    return sum(vote is None or vote.verdict.agrees for vote in round_.votes)
+    return sum(vote is None or word(vote) == AGREES for vote in round_.votes)
 
 
 def undetermined_summary(receipt: Receipt) -> str:
@@ -131,15 +149,19 @@ def undetermined_summary(receipt: Receipt) -> str:
     return before + settled_summary(rounds[-1])
 
 
-def word(vote: Vote) -> str:
-    """One of the three things that a validator can say."""
+def word(vote: Vote | Told) -> str:
+    """One of the three things that a validator can say, or what else an operator did."""
+    if isinstance(vote, Told):
+        return str(vote.word)
     if not vote.verdict.reached:
         return NO_VERDICT
     return AGREES if vote.verdict.agrees else DISAGREES
 
 
-def reason(vote: Vote, receipt: Receipt) -> str:
+def reason(vote: Vote | Told, receipt: Receipt) -> str:
     """Why a validator does not agree with the leader, whose ``receipt`` it is; empty if it does."""
+    if isinstance(vote, Told):
+        return _TOLD[vote.word]
     verdict = vote.verdict
     own = verdict.receipt.outcome
     if verdict.agrees:
@@ -165,13 +187,13 @@ def explain_undetermined(receipt: Receipt) -> Explanation:
     Where those without a verdict would have been enough, it is what has kept them from one.
     """
     if receipt.round is not None:
-        votes: Sequence[Vote | None] = receipt.round.votes
+        votes: Sequence[Vote | Told | None] = receipt.round.votes
         missing = receipt.round.nodes // 2 + 1 - receipt.round.agreeing
     else:
         assert receipt.settlement is not None
         last = receipt.settlement.rounds[-1]
         votes, missing = last.votes, last.receipt.threshold - _accepting(last)
-    silent = [vote.verdict for vote in votes if vote is not None and not vote.verdict.reached]
+    silent = [vote.verdict for vote in votes if isinstance(vote, Vote) and not vote.verdict.reached]
     if not silent or len(silent) < missing:
         return _UNDETERMINED if receipt.round is not None else _NOT_SETTLED
     known = explain(silent[0].receipt.outcome, silent[0].receipt.stderr.text()) if silent[0].receipt.outcome else None

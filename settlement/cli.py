@@ -19,6 +19,7 @@ _UNUSABLE = 3
 _EPILOG = """\
 examples:
   genvm receipt export settlement.db --intent 0x… > receipt.json
+  genvm receipt export http://127.0.0.1:4100 --intent 0x… > receipt.json
   genvm receipt verify receipt.json --root 0x…
   genvm receipt show receipt.json
 
@@ -45,13 +46,17 @@ def add_parser(commands: Any) -> None:
     show = actions.add_parser("show", help="print the fields of a receipt as JSON", allow_abbrev=False)
     show.add_argument("file", type=Path, metavar="FILE", help="a receipt with what belongs to it")
     export = actions.add_parser("export", help="print the file of a receipt from a state", allow_abbrev=False)
-    export.add_argument("state", metavar="STATE", help="an SQLite file, or postgresql://…")
+    export.add_argument(
+        "state", metavar="STATE", help="an SQLite file, postgresql://…, or a service: http://…, unix:///…"
+    )
+    export.add_argument("--token-file", type=Path, metavar="PATH", help="bearer token of the service")
     export.add_argument("--intent", type=_hash, required=True, metavar="HEX", help="id of the intent")
 
 
 def run(options: argparse.Namespace) -> int:
     from pygenvm.executor.record.format import RecordError
     from pygenvm.settlement.bridge.transcripts import TranscriptError
+    from pygenvm.settlement.operator.client import ServiceError
     from pygenvm.settlement.state.store import StoreError
     from pygenvm.settlement.types.errors import QuorumError
     from pygenvm.settlement.verifier.document import DocumentError
@@ -60,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "verify":
             return _verify(options)
         return _show(options) if options.action == "show" else _export(options)
-    except (DocumentError, RecordError, TranscriptError, OSError, StoreError, QuorumError) as error:
+    except (DocumentError, RecordError, TranscriptError, OSError, ServiceError, StoreError, QuorumError) as error:
         print(f"Error: {one_line(str(error))}", file=sys.stderr)
         return _UNUSABLE
 
@@ -106,12 +111,34 @@ def _export(options: argparse.Namespace) -> int:
     from pygenvm.settlement.state.opening import open_store
     from pygenvm.settlement.verifier.export import export
 
+    if options.state.startswith(("http://", "https://", "unix:///")):
+        print(_exported_by_service(options), end="")
+        return 0
     store = open_store(options.state, create=False)
     try:
         print(export(ChainView(store), options.intent).to_json(), end="")
     finally:
         store.close()
     return 0
+
+
+def _exported_by_service(options: argparse.Namespace) -> str:
+    import asyncio
+    import json
+
+    from pygenvm.settlement.operator.client import Client
+    from pygenvm.settlement.operator.keys import token_in
+    from pygenvm.settlement.verifier.document import read
+
+    async def asked() -> dict[str, Any]:
+        client = Client(options.state, token_in(options.token_file))
+        try:
+            return await client.get(f"/receipts/0x{options.intent.hex()}/document")
+        finally:
+            await client.close()
+
+    # What it gives is written as one of ours, or not at all.
+    return read(json.dumps(asyncio.run(asked()))).to_json()
 
 
 def _document(file: Path) -> Document:

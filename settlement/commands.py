@@ -15,7 +15,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "settlement",
         help="serve settlement over HTTP, or simulate operators, some of whom cheat",
-        description="Quorum settlement on this machine.",
+        description="Quorum settlement: `serve` a chain, for which `genvm operator run` works and which is asked by"
+        " `genvm local call --rpc`.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)

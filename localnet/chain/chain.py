@@ -367,6 +367,10 @@ class Chain:
         if self._settling is None:
             return await decide(self._runs, self._validators, state, transaction, identity, queued=queued)
         # Imported here: it needs libraries that a network without stake does not.
+        if self._settling.service is not None:
+            from pygenvm.localnet.chain import asking
+
+            return await asking.settle(self._runs, self._settling, state, transaction, identity, queued=queued)
         from pygenvm.localnet.chain.settling import settle
 
         return await settle(self._runs, self._settling, state, transaction, identity, queued=queued)

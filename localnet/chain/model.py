@@ -235,12 +235,48 @@ class Round:
         return 2 * self.agreeing > self.nodes
 
 
+class Word(StrEnum):
+    """What an operator with stake says, and what it may do instead."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+    OTHER = "other"
+    """It revealed an output that stands for neither."""
+    WITHHELD = "withheld"
+    """It committed and did not reveal, for which it was slashed."""
+    NONE = "none"
+    """It did not commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of an operator whose run is not: a service has its vote, or it keeps that to itself."""
+
+    node: Node
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A settlement service, and who asks there."""
+
+    rpc: str
+    """``http://…``, ``https://…`` or ``unix:///path``."""
+    secret: bytes = field(repr=False)
+    """Private key of the account that pays fees and rewards."""
+    model_spec: bytes
+    """Hash of what operators run, by which they are found."""
+    token: str | None = field(default=None, repr=False)
+    on_task: Callable[[str], None] | None = None
+    """Told of each task that is waited for, which takes many blocks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settling:
     """How nondet transactions are settled."""
 
     path: Path
-    """File of the settlement state."""
+    """File of the settlement state; where there is a service, of nothing."""
     nodes: int
     """Operators that are drawn for each round."""
     threshold: int
@@ -251,6 +287,12 @@ class Settling:
     """How many more, larger committees judge what one has not accepted, before the next leader."""
     records: Path | None = None
     """Folder for the records of all runs, which votes are then bound to."""
+    appeal_accepted: bool = False
+    """What a committee has accepted is appealed too, and the last one decides."""
+    withholding: frozenset[str] = frozenset()
+    """Names of nodes that commit and do not reveal."""
+    service: Service | None = None
+    """Whose operators decide, instead of those of this machine."""
 
 
 class Decision(StrEnum):
@@ -269,7 +311,7 @@ class SettledRound:
     leader: Node
     found: Receipt
     """What became of the transaction at the leader."""
-    votes: tuple[Vote | None, ...]
+    votes: tuple[Vote | Told | None, ...]
     """Of the operators that were drawn; None for the leader, who is for what it found."""
     decision: Decision
     intent_id: bytes
@@ -286,7 +328,7 @@ class Settlement:
     operators: tuple[tuple[Node, OperatorAccount], ...]
     """What they have after it."""
     state: str
-    """Path of the settlement state, which has the receipts."""
+    """Path of the settlement state, or URL of the service, which has the receipts."""
 
 
 @dataclass(frozen=True, slots=True)

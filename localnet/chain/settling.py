@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -25,21 +26,22 @@ from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judged, vote
 from pygenvm.localnet.chain.database import StateView, in_thread
 from pygenvm.localnet.chain.model import (
     Decision,
-    Kind,
     Node,
-    Receipt,
     SettledRound,
     Settlement,
     Settling,
+    Told,
     Transaction,
+    Word,
     outcome_to_bytes,
 )
+from pygenvm.localnet.chain.requests import call_of
 from pygenvm.localnet.chain.runs import Identity, Runs, record_of
 from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
-from pygenvm.settlement.bridge.committee import Ballot, Committee, operators_needed
-from pygenvm.settlement.bridge.rounds import Call, Proposal, code_hash, disagree_hash, prompt_hash
+from pygenvm.settlement.bridge.committee import Account, Ballot, Committee, operators_needed
+from pygenvm.settlement.bridge.rounds import Proposal, disagree_hash, prompt_hash
 from pygenvm.settlement.bridge.transcripts import TranscriptError, whole_transcript
 from pygenvm.settlement.codec.hashes import chain_id, draw, model_spec_hash
 from pygenvm.settlement.codec.keccak import keccak256
@@ -48,7 +50,7 @@ from pygenvm.settlement.state.opening import open_store
 from pygenvm.settlement.state.store import StoreError
 from pygenvm.settlement.types.block_errors import BlockError
 from pygenvm.settlement.types.errors import QuorumError
-from pygenvm.settlement.types.words import ZERO, Address, Hash
+from pygenvm.settlement.types.words import ZERO, Hash
 
 T = TypeVar("T")
 
@@ -73,10 +75,10 @@ async def settle(
     :param queued: as for :func:`localnet.chain.transactions.execute`.
     :raises DatabaseError: the settlement state cannot be used.
     """
-    return await _Case(runs, how, state, transaction, identity, queued).decided()
+    return await _LocalCase(runs, how, state, transaction, identity, queued).decided()
 
 
-class _Case:
+class Case(ABC):
     """One transaction on its way through the rounds."""
 
     def __init__(
@@ -94,7 +96,7 @@ class _Case:
         self._transaction = transaction
         self._identity = identity
         self._queued = queued
-        self._nodes = _order(how, identity)
+        self._nodes = self._order()
         self._rounds: list[SettledRound] = []
 
     async def decided(self) -> Executed:
@@ -103,62 +105,62 @@ class _Case:
         for attempt in range(how.rotations + 1):
             leader = self._nodes[attempt % operators_needed(how.nodes)]
             runs = dataclasses.replace(self._runs, node=leader, records=await self._folder())
-            executed = await execute(runs, self._state, self._transaction, self._identity, queued=self._queued)
+            state = self._seen_by_leader()
+            executed = await execute(runs, state, self._transaction, self._identity, queued=self._queued)
             if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
                 others = [node for node in self._nodes if node != leader][: how.nodes - 1]
                 executed = await judged(runs, others, self._state, self._transaction, executed, queued=self._queued)
                 break
-            if await self._accepted(runs, executed.receipt):
+            if await self._accepted(runs, state, executed):
                 break
         else:
             executed = await undetermined(self._state, executed, self._queued)
-        return await _with_rounds(executed, how, self._nodes, self._rounds)
+        return await self._with_rounds(executed)
 
-    async def _accepted(self, led: Runs, found: Receipt) -> bool:
+    async def _accepted(self, led: Runs, state: StateView, executed: Executed) -> bool:
         """Whether operators accept what a leader found, in the end: each appeal asks more of them."""
-        runs = led
+        runs, accepted = led, False
         for appeal, (nodes, threshold) in enumerate(committees(self._how)):
             if appeal:
                 runs = dataclasses.replace(led, records=await self._folder())
-            round_ = await self._round(led, runs, found, nodes, threshold, appeal)
+            round_ = await self._round(led, runs, state, executed, nodes, threshold, appeal)
             self._rounds.append(round_)
-            if round_.decision is Decision.AGREE:
-                return True
-        return False
+            accepted = round_.decision is Decision.AGREE
+            if accepted and not self._how.appeal_accepted:
+                break
+        return accepted
 
+    @abstractmethod
+    def _order(self) -> list[Node]:
+        """Who leads, one after the other."""
+
+    @abstractmethod
+    def _seen_by_leader(self) -> StateView:
+        """The state that a leader executes on."""
+
+    @abstractmethod
     async def _round(
-        self, led: Runs, runs: Runs, found: Receipt, nodes: int, threshold: int, appeal: int
+        self, led: Runs, runs: Runs, state: StateView, executed: Executed, nodes: int, threshold: int, appeal: int
     ) -> SettledRound:
         """A task of what a leader found, the votes of those who are drawn for it, and what they come to.
 
         :param led: how the leader ran; the others run as ``runs``.
+        :param state: what the leader has executed on.
         """
-        assert found.outcome is not None
-        leader, number = led.node, len(self._rounds)
-        proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
-        prompt = prompt_hash(_call(self._transaction, found), proposal)
-        request = await _asked(
-            self._how,
-            lambda committee: committee.request(Hash(found.tx_id), number, prompt, n=nodes, threshold=threshold),
-        )
-        by_address = {node.address: node for node in self._nodes}
-        drawn = [by_address[_hex(operator)] for operator in request.drawn]
-        judges = [node for node in drawn if node != leader]
-        given = await votes_of(runs, judges, self._state, self._transaction, found, queued=self._queued)
-        judgements = {vote.node: vote for vote in given}
-        votes = tuple(judgements.get(node) for node in drawn)
-        yes, no = proposal.hash(), disagree_hash(prompt)
-        ballots = [
-            Ballot(operator, yes, await _embedding(led, node))
-            if vote is None
-            else Ballot(operator, yes if vote.verdict.agrees else no, await _embedding(runs, node))
-            for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
-            if vote is None or vote.verdict.reached
-        ]
-        receipt = await _asked(self._how, lambda committee: committee.settle(request, ballots))
-        decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
-        decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
-        return SettledRound(leader, found, votes, decision, request.intent_id, receipt, appeal)
+
+    @abstractmethod
+    async def _accounts(self) -> Sequence[tuple[Node, Account]]:
+        """What operators have after the rounds."""
+
+    async def _with_rounds(self, executed: Executed) -> Executed:
+        if not self._rounds:
+            return executed
+        how = self._how
+        where = str(how.path) if how.service is None else how.service.rpc
+        settlement = Settlement(tuple(self._rounds), tuple(await self._accounts()), where)
+        receipt = dataclasses.replace(executed.receipt, settlement=settlement)
+        changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
+        return executed._replace(receipt=receipt, changes=changes)
 
     async def _folder(self) -> Path | None:
         """Where the records of the next round go."""
@@ -170,6 +172,64 @@ class _Case:
         except OSError as error:
             raise DatabaseError(f"cannot make {folder}: {error.strerror}") from error
         return folder
+
+
+class _LocalCase(Case):
+    """Settled by operators of this machine."""
+
+    def _order(self) -> list[Node]:
+        return _order(self._how, self._identity)
+
+    def _seen_by_leader(self) -> StateView:
+        return self._state
+
+    async def _round(
+        self, led: Runs, runs: Runs, state: StateView, executed: Executed, nodes: int, threshold: int, appeal: int
+    ) -> SettledRound:
+        leader, number, found = led.node, len(self._rounds), executed.receipt
+        assert found.outcome is not None
+        proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
+        prompt = prompt_hash(call_of(self._transaction, found), proposal)
+        request = await _asked(
+            self._how,
+            lambda committee: committee.request(Hash(found.tx_id), number, prompt, n=nodes, threshold=threshold),
+        )
+        by_address = {node.address: node for node in self._nodes}
+        drawn = [by_address[_hex(operator)] for operator in request.drawn]
+        judges = [node for node in drawn if node != leader]
+        given = await votes_of(runs, judges, state, self._transaction, found, queued=self._queued)
+        judgements = {vote.node: vote for vote in given}
+        votes = tuple(judgements.get(node) for node in drawn)
+        yes, no = proposal.hash(), disagree_hash(prompt)
+        withholding = self._how.withholding
+        ballots = [
+            Ballot(operator, yes, await _embedding(led, node), withheld=node.name in withholding)
+            if vote is None
+            else Ballot(
+                operator,
+                yes if vote.verdict.agrees else no,
+                await _embedding(runs, node),
+                withheld=node.name in withholding,
+            )
+            for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
+            if vote is None or vote.verdict.reached
+        ]
+        withheld = {ballot.operator for ballot in ballots if ballot.withheld}
+        told = tuple(
+            Told(node, Word.WITHHELD) if operator in withheld else vote
+            for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
+        )
+        receipt = await _asked(self._how, lambda committee: committee.settle(request, ballots))
+        decision = decision_of(receipt.canonical_output_hash, yes, no)
+        return SettledRound(leader, found, told, decision, request.intent_id, receipt, appeal)
+
+    async def _accounts(self) -> Sequence[tuple[Node, Account]]:
+        accounts = {_hex(account.operator): account for account in await _asked(self._how, Committee.accounts)}
+        return [(node, accounts[node.address]) for node in self._nodes if node.address in accounts]
+
+
+def decision_of(canonical: Hash, yes: Hash, no: Hash) -> Decision:
+    return {yes: Decision.AGREE, no: Decision.DISAGREE}.get(canonical, Decision.NONE)
 
 
 def committees(how: Settling) -> list[tuple[int, int]]:
@@ -190,30 +250,6 @@ async def _embedding(runs: Runs, node: Node) -> Hash:
         return transcript_hash(await in_thread(lambda: whole_transcript(read_record(path))))
     except (OSError, RecordError, TranscriptError) as error:
         raise DatabaseError(f"the record {path} cannot be used: {error}") from error
-
-
-async def _with_rounds(
-    executed: Executed, how: Settling, nodes: Sequence[Node], rounds: Sequence[SettledRound]
-) -> Executed:
-    if not rounds:
-        return executed
-    accounts = {_hex(account.operator): account for account in await _asked(how, Committee.accounts)}
-    operators = tuple((node, accounts[node.address]) for node in nodes if node.address in accounts)
-    receipt = dataclasses.replace(executed.receipt, settlement=Settlement(tuple(rounds), operators, str(how.path)))
-    changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
-    return executed._replace(receipt=receipt, changes=changes)
-
-
-def _call(transaction: Transaction, found: Receipt) -> Call:
-    return Call(
-        Address(transaction.contract.as_bytes),
-        Address(transaction.sender.as_bytes),
-        Address(transaction.origin.as_bytes),
-        transaction.value,
-        found.datetime,
-        transaction.calldata,
-        code_hash(transaction.code) if transaction.kind is Kind.DEPLOY else ZERO,
-    )
 
 
 def _order(how: Settling, identity: Identity) -> list[Node]:

@@ -113,8 +113,15 @@ class Chain(ChainView):
         transaction.check(self.a_chain_id)
         if transaction.nonce < self.nonce(transaction.sender):
             raise BlockError(BlockRefusal.ErrTransactionNonce)
+        if not self._has_something(transaction.sender):
+            # Keys cost nothing, and the pool has room for so many transactions only.
+            raise BlockError(BlockRefusal.ErrTransactionSender)
         self._pool.add(transaction, self._tip.height)
         return transaction
+
+    def _has_something(self, account: Address) -> bool:
+        engine = self.engine()
+        return bool(engine.balance(account) or engine.credit(account)) or engine.operator(account).exists
 
     # --- blocks ---
 
@@ -193,10 +200,10 @@ class Chain(ChainView):
             raise QuorumError(Refusal.ErrReceiptRootMismatch)
         self._keep(block, staging, transactions)
 
-    def accept(self, block_id: Hash) -> None:
+    def accept(self, block_id: Hash) -> list[Transaction]:
         """Commits a verified block after the last accepted one. With a ``StoreError`` it may be tried again.
 
-        Verified blocks that do not follow it are dropped.
+        Verified blocks that do not follow it are dropped. Gives the transactions that have waited for too long now.
         """
         verified = self._verified.get(block_id)
         if verified is None:
@@ -210,12 +217,13 @@ class Chain(ChainView):
         del self._verified[block_id]
         for sender in senders:
             self._pool.prune(sender, self.nonce(sender))
-        self._pool.expire(block.height)
+        expired = self._pool.expire(block.height)
         kept = self._descendants(block_id)
         self._verified = {one: self._verified[one] for one in kept}
         for one in self._verified.values():
             if one.block.parent == block_id:
                 one.staging.rebase(self._store)
+        return expired
 
     def reject(self, block_id: Hash) -> None:
         """Forgets a verified block and those after it; its transactions are still in the pool."""

@@ -77,11 +77,17 @@ class Pool:
         for done in [one for one in self._by_sender.get(sender, {}) if one < nonce]:
             self._remove(sender, done)
 
-    def expire(self, height: int) -> None:
-        """Those that have waited for too long, for whatever they wait."""
-        for sender, own in list(self._by_sender.items()):
-            for nonce in [one for one, waiting in own.items() if height - waiting.height > HEIGHTS_MAX]:
-                self._remove(sender, nonce)
+    def expire(self, height: int) -> list[Transaction]:
+        """Takes out those that have waited for too long, for whatever they wait."""
+        expired = [
+            waiting.transaction
+            for own in self._by_sender.values()
+            for waiting in own.values()
+            if height - waiting.height > HEIGHTS_MAX
+        ]
+        for transaction in expired:
+            self.drop(transaction)
+        return expired
 
     def _remove(self, sender: Address, nonce: int) -> None:
         own = self._by_sender[sender]

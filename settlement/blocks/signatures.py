@@ -18,6 +18,21 @@ SIGNATURE_SIZES: Final = {SECP256K1: 65}
 _S_MAX: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
+class MissingLibrary(ValueError):
+    """There is no library for the curve; the text says what to do."""
+
+
+def require_library() -> None:
+    """:raises MissingLibrary: nothing can be signed or checked here."""
+    try:
+        import coincurve  # noqa: F401
+    except ImportError as error:
+        raise MissingLibrary(
+            "signatures need the package coincurve, which this Python does not have; it has wheels for Python 3.11 to"
+            " 3.13"
+        ) from error
+
+
 class Signer(Protocol):
     @property
     def scheme(self) -> int: ...
@@ -33,6 +48,7 @@ class Secp256k1Key:
     secret: bytes
 
     def __post_init__(self) -> None:
+        require_library()
         from coincurve import PrivateKey
 
         PrivateKey(self.secret)
@@ -66,6 +82,7 @@ def check(scheme: int, signature: bytes, digest: Hash, sender: Address) -> None:
 
 
 def _recovered(signature: bytes, digest: Hash) -> Address | None:
+    require_library()
     from coincurve import PublicKey
 
     try:

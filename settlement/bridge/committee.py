@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from pygenvm.settlement.blocks.chain import Chain
@@ -35,11 +36,12 @@ _NONCE_DOMAIN: Final = b"pygenvm/settlement/nonce/v1"
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One operator's vote; ``embedding`` is the hash of its transcript."""
+    """One operator's vote; ``embedding`` is the hash of its transcript. One that is withheld is never revealed."""
 
     operator: Address
     output: Hash
     embedding: Hash = ZERO
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Committee:
             *(
                 (key, Reveal(task.task_id, ballot.output, ballot.embedding, _nonce(key, task.task_id)))
                 for key, ballot in voters
+                if not ballot.withheld
             )
         )
         self._go_to(task.reveal_deadline + 1)
@@ -163,9 +166,11 @@ class Committee:
         )
 
     def _register(self, count: int) -> None:
+        """So that this many can be drawn: who was slashed too often cannot, and another key takes its place."""
         engine = self._chain.engine()
-        new = [key for operator, key in list(self._keys.items())[:count] if not engine.operator(operator).exists]
-        if new:
+        missing = count - len(engine.eligible(self._model_spec))
+        unused = (key for operator, key in self._keys.items() if not engine.operator(operator).exists)
+        if new := list(islice(unused, max(0, missing))):
             self._block(*((key, Register(STAKE, self._model_spec, ZERO)) for key in new))
 
     def _block(self, *calls: tuple[Secp256k1Key, Call]) -> None:

@@ -16,7 +16,7 @@ Integers are big-endian, and ``sized`` bytes have their length before them as u3
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.types.words import ZERO, Address, Hash, checked_address, checked_hash, u32, u256
@@ -45,10 +45,20 @@ class Call:
             checked_address(getattr(self, name), name)
         checked_hash(self.code_hash, "code_hash")
 
+    @classmethod
+    def decode(cls, data: bytes) -> Call:
+        """``ValueError`` for what no call encodes to."""
+        fields = Fields(data, "the call")
+        fields.expect(_VERSION)
+        fields.take(1)
+        contract, sender, origin = (Address(fields.take(20)) for _ in range(3))
+        value, datetime, calldata = fields.number(32), fields.text(), fields.sized()
+        return fields.end(cls(contract, sender, origin, value, datetime, calldata, Hash(fields.take(32))))
+
     def encode(self) -> bytes:
         kind = b"\x00" if self.code_hash == ZERO else b"\x01"
         parties = self.contract + self.sender + self.origin
-        texts = _sized(self.datetime.encode()) + _sized(self.calldata)
+        texts = sized(self.datetime.encode()) + sized(self.calldata)
         return b"".join((_VERSION, kind, parties, u256(self.value), texts, self.code_hash))
 
 
@@ -59,8 +69,16 @@ class Proposal:
     results: tuple[bytes, ...]
     outcome: bytes
 
+    @classmethod
+    def decode(cls, data: bytes) -> Proposal:
+        """``ValueError`` for what no proposal encodes to."""
+        fields = Fields(data, "the proposal")
+        fields.expect(_VERSION)
+        results = tuple(fields.sized() for _ in range(fields.count()))
+        return fields.end(cls(results, fields.sized()))
+
     def encode(self) -> bytes:
-        return b"".join((_VERSION, u32(len(self.results)), *map(_sized, self.results), _sized(self.outcome)))
+        return b"".join((_VERSION, u32(len(self.results)), *map(sized, self.results), sized(self.outcome)))
 
     def hash(self) -> Hash:
         """What those reveal who accept it."""
@@ -80,5 +98,54 @@ def code_hash(code: bytes) -> Hash:
     return keccak256(code)
 
 
-def _sized(data: bytes) -> bytes:
+def sized(data: bytes) -> bytes:
     return u32(len(data)) + data
+
+
+class _Encoded(Protocol):
+    def encode(self) -> bytes: ...
+
+
+_E = TypeVar("_E", bound=_Encoded)
+
+
+class Fields:
+    """Reads what was written as above; everything raises ``ValueError``, in words with ``what`` it is."""
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self._data = data
+        self._at = 0
+        self._what = what
+
+    def take(self, size: int) -> bytes:
+        taken = self._data[self._at : self._at + size]
+        if len(taken) < size:
+            raise ValueError(f"{self._what} breaks off at byte {len(self._data)}")
+        self._at += size
+        return taken
+
+    def expect(self, wanted: bytes) -> None:
+        if self.take(len(wanted)) != wanted:
+            raise ValueError(f"{self._what} is of another kind or version")
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def count(self) -> int:
+        """Of things that have at least a byte each."""
+        count = self.number(4)
+        if count > len(self._data) - self._at:
+            raise ValueError(f"{self._what} breaks off at byte {len(self._data)}")
+        return count
+
+    def sized(self) -> bytes:
+        return self.take(self.number(4))
+
+    def text(self) -> str:
+        return self.sized().decode()
+
+    def end(self, found: _E) -> _E:
+        """``found``, if it is all there was, and would be written so."""
+        if found.encode() != self._data:
+            raise ValueError(f"{self._what} is not in its canonical form")
+        return found

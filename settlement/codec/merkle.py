@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pygenvm.settlement.codec.keccak import keccak256
@@ -19,6 +20,8 @@ MAX_DEPTH: Final = 64
 _FRAME_HEAD: Final = 42
 
 
+# Operators are drawn again and again.
+@lru_cache(maxsize=1 << 13)
 def address_leaf(address: Address) -> Hash:
     return keccak256(address)
 
@@ -43,7 +46,7 @@ def root(leaves: Sequence[Hash]) -> Hash:
 
 
 def root_over_addresses(addresses: Sequence[Address]) -> Hash:
-    return root([keccak256(address) for address in addresses])
+    return root([address_leaf(address) for address in addresses])
 
 
 def _above(level: Sequence[Hash]) -> list[Hash]:

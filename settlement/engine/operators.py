@@ -107,10 +107,8 @@ def operator(state: State, address: Address) -> Operator:
 
 def is_eligible(state: State, address: Address, model_spec: Hash) -> bool:
     """Takes part in draws of this model (spec settlement/01 §5.4)."""
-    meta = _meta(state, address)
     return (
-        meta.exists
-        and not meta.unbonding
+        slots.is_active(state.word(slots.operator_meta(address)))
         and state.word(slots.operator_spec(address)) == model_spec
         and state.number(slots.operator_stake(address)) >= MIN_PROVIDER_BOND
     )

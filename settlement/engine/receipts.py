@@ -36,13 +36,16 @@ def build(
     operators: Sequence[Address],
     winners: Sequence[Address],
     canonical: Hash,
+    height: int,
 ) -> Receipt:
-    """The receipt of a settled task.
+    """The receipt of a task that was settled at this height.
 
     :param operators: in the order of selection.
     :param winners: in the order of their reveals; none if the task failed, and then ``canonical`` is zero.
     """
-    completed = task.state == TaskState.SETTLED
+    operators_root = merkle.root_over_addresses(operators)
+    # All agreed, and revealed in the order of their selection: the same list.
+    same = len(winners) == len(operators) and tuple(winners) == tuple(operators)
     return Receipt(
         version=VERSION,
         intent_id=task.intent_id,
@@ -53,13 +56,13 @@ def build(
         model_spec_hash=task.model_spec_hash,
         prompt_hash=task.prompt_hash,
         canonical_output_hash=canonical,
-        status=ReceiptStatus.COMPLETED if completed else ReceiptStatus.FAILED,
+        status=ReceiptStatus.FAILED if canonical == ZERO else ReceiptStatus.COMPLETED,
         n=task.n,
         threshold=task.threshold,
-        winners_root=merkle.root_over_addresses(winners),
-        operators_root=merkle.root_over_addresses(operators),
+        winners_root=operators_root if same else merkle.root_over_addresses(winners),
+        operators_root=operators_root,
         fee_paid=task.fee_paid,
-        settled_at_height=task.settled_height & MAX_U64,
+        settled_at_height=height & MAX_U64,
     )
 
 
@@ -135,5 +138,5 @@ def export(state: State, chains: tuple[Hash, Hash], intent_id: Hash) -> Exported
     canonical = state.word(slots.canonical_output(task_id))
     completed = task.state == TaskState.SETTLED
     winners = [operator for operator, output in revealed(state, task_id) if completed and output == canonical]
-    receipt = build(chains, task, tasks.selection(state, task_id, task.n), winners, canonical)
+    receipt = build(chains, task, tasks.selection(state, task_id, task.n), winners, canonical, task.settled_height)
     return Exported(receipt, proof(state, place - 1), root(state))

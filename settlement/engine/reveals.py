@@ -6,7 +6,6 @@ from pygenvm.settlement.codec.hashes import commit_hash
 from pygenvm.settlement.engine import ledger, tasks
 from pygenvm.settlement.state import slots
 from pygenvm.settlement.state.state import State
-from pygenvm.settlement.types.constants import TaskState
 from pygenvm.settlement.types.errors import QuorumError, Refusal
 from pygenvm.settlement.types.words import MAX_U32, ZERO, Address, Hash, address_of_word, word_of_address
 
@@ -15,8 +14,7 @@ def commit(state: State, task_id: Hash, operator: Address, commitment: Hash, hei
     ledger.refuse_reserved(operator)
     if commitment == ZERO:
         raise QuorumError(Refusal.ErrEmptyCommit)
-    if tasks.head(state, task_id).state != TaskState.COMMITTING:
-        raise QuorumError(Refusal.ErrTaskNotCommitting)
+    tasks.require_committing(state, task_id)
     if height > tasks.deadlines(state, task_id).commit:
         raise QuorumError(Refusal.ErrCommitClosed)
     if not state.is_set(slots.selected(task_id, operator)):
@@ -33,8 +31,7 @@ def reveal(
     ledger.refuse_reserved(operator)
     if output == ZERO:
         raise QuorumError(Refusal.ErrEmptyOutputHash)
-    if tasks.head(state, task_id).state != TaskState.COMMITTING:
-        raise QuorumError(Refusal.ErrTaskNotCommitting)
+    tasks.require_committing(state, task_id)
     windows = tasks.deadlines(state, task_id)
     if height <= windows.commit:
         raise QuorumError(Refusal.ErrRevealNotOpen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pygenvm.settlement.codec.receipt import Receipt
@@ -59,7 +59,8 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
     canonical, votes = plurality(output for _, output in reveals)
     agreed = votes >= task.threshold
     winners = tuple(operator for operator, output in reveals if agreed and output == canonical)
-    plan = _plan(state, task, operators, winners)
+    have_revealed = {operator for operator, _ in reveals}
+    plan = _plan(state, task, [one for one in operators if one not in have_revealed], winners)
 
     for operator, stake in plan.stakes.items():
         state.set_number(slots.operator_stake(operator), stake)
@@ -74,34 +75,36 @@ def settle(state: State, chains: tuple[Hash, Hash], task_id: Hash, height: int) 
         state.set_word(slots.canonical_output(task_id), canonical)
     state.set_flag(settled_flag)
 
-    ended = replace(task, state=outcome, settled_height=height)
-    receipt = receipts.build(chains, ended, operators, winners, canonical if agreed else ZERO)
+    receipt = receipts.build(chains, task, operators, winners, canonical if agreed else ZERO, height)
     receipt_hash = receipt.hash()
     root = receipts.append(state, task.intent_id, receipt_hash)
     return Settled(receipt, receipt_hash, root, winners, plan.paid, plan.slashed)
 
 
-def _plan(state: State, task: tasks.Task, operators: Sequence[Address], winners: Sequence[Address]) -> _Plan:
-    """New stakes and credits; everything that could fail fails here (spec settlement/01 §8.4-§8.6)."""
-    stakes, pool = _slashed(state, task.task_id, operators)
+def _plan(state: State, task: tasks.Task, silent: Sequence[Address], winners: Sequence[Address]) -> _Plan:
+    """New stakes and credits; everything that could fail fails here (spec settlement/01 §8.4-§8.6).
+
+    :param silent: who was drawn and has not revealed.
+    """
+    stakes, pool = _slashed(state, task.task_id, silent)
     due = task.reward * len(winners)
     if due > MAX_U256 or task.escrow < due:
         raise QuorumError(Refusal.ErrEscrowUnderflow)
     share, rest = divmod(pool, len(winners)) if winners else (0, pool)
-    payouts = Counter(dict.fromkeys(winners, task.reward + share))
+    payouts = dict.fromkeys(winners, task.reward + share)
     if refund := task.escrow - due + rest:
-        payouts[task.requester] += refund
+        payouts[task.requester] = payouts.get(task.requester, 0) + refund
     credits = {account: state.number(slots.credit(account)) + payout for account, payout in payouts.items()}
     if any(credit > MAX_U256 for credit in credits.values()):
         raise QuorumError(Refusal.ErrCreditOverflow)
     return _Plan(stakes, credits, due + share * len(winners), pool)
 
 
-def _slashed(state: State, task_id: Hash, operators: Sequence[Address]) -> tuple[dict[Address, int], int]:
+def _slashed(state: State, task_id: Hash, silent: Sequence[Address]) -> tuple[dict[Address, int], int]:
     """Stakes of those who committed and kept their reveal back, and what they lose together. Nobody else loses any."""
     stakes, pool = {}, 0
-    for operator in operators:
-        if state.is_set(slots.commit(task_id, operator)) and not state.is_set(slots.revealed(task_id, operator)):
+    for operator in silent:
+        if state.is_set(slots.commit(task_id, operator)):
             stake = state.number(slots.operator_stake(operator))
             if loss := min(SLASH_PER_OPERATOR, stake):
                 stakes[operator] = stake - loss

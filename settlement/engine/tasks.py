@@ -138,6 +138,15 @@ def head(state: State, task_id: Hash) -> slots.TaskHead:
     return found
 
 
+def require_committing(state: State, task_id: Hash) -> None:
+    """``ErrTaskUnknown``, or ``ErrTaskNotCommitting`` after the end of a task."""
+    found = state.word(slots.task_head(task_id))[0]
+    if found == TaskState.NONE:
+        raise QuorumError(Refusal.ErrTaskUnknown)
+    if found != TaskState.COMMITTING:
+        raise QuorumError(Refusal.ErrTaskNotCommitting)
+
+
 def deadlines(state: State, task_id: Hash) -> slots.TaskDeadlines:
     return slots.task_deadlines_of(state.word(slots.task_deadlines(task_id)))
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pygenvm.settlement.types.words import Hash
+from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.types.words import ZERO, Hash
 
 #: Of a command's output that is an answer, and of what it says when it has none.
 _OUTPUT_BYTES: Final = 16 << 20
@@ -32,16 +33,27 @@ class Question:
     prompt: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is voted for: operators that agree have the same ``output``.
+
+    :param embedding: hash of what the answer was found from (:mod:`settlement.codec.transcript`); zero: of nothing.
+    """
+
+    output: Hash
+    embedding: Hash = ZERO
+
+
 class Answering(Protocol):
-    async def answer(self, question: Question) -> bytes:
-        """The canonical output: operators that agree give the same bytes, whose hash is voted for.
+    async def answer(self, question: Question) -> Answer:
+        """The canonical output.
 
         :raises NoAnswer: it cannot be found; the operator may ask again.
         """
 
 
 class Command:
-    """A program that is given the prompt on standard input and writes the output to standard output.
+    """A program that is given the prompt on standard input and writes to standard output what is hashed.
 
     In its environment are ``GENVM_TASK``, ``GENVM_MODEL_SPEC`` and ``GENVM_PROMPT_HASH``, in hexadecimal with ``0x``.
     Another exit code than 0 means that there is no answer.
@@ -51,7 +63,7 @@ class Command:
         self._arguments = arguments
         self._seconds = seconds
 
-    async def answer(self, question: Question) -> bytes:
+    async def answer(self, question: Question) -> Answer:
         environment = {
             **os.environ,
             "GENVM_TASK": "0x" + question.task.hex(),
@@ -87,7 +99,7 @@ class Command:
         if status:
             said = remark.result().decode("utf-8", "replace").strip()[-500:]
             raise NoAnswer(f"the command ended with {status}: {said}")
-        return output.result()
+        return Answer(keccak256(output.result()))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

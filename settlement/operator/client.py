@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 
 from pygenvm.executor.json_text import parse_json
+from pygenvm.settlement.types.words import Hash
 
 _PREFIX: Final = "/v1/settlement"
 _ANSWER_BYTES: Final = 16 << 20
@@ -48,9 +49,15 @@ class Client:
         """:raises ServiceError: it does not answer, refuses, or answers no JSON object."""
         return await self._asked("GET", path, params=query)
 
-    async def submit(self, transaction: bytes) -> None:
-        """:raises ServiceError: as with :meth:`get`."""
-        await self._asked("POST", "/transactions", json={"transaction": "0x" + transaction.hex()})
+    async def submit(self, transaction: bytes, prompt: bytes | None = None) -> None:
+        """:param prompt: with an intent, what its prompt hash is of.
+
+        :raises ServiceError: as with :meth:`get`.
+        """
+        members = {"transaction": "0x" + transaction.hex()}
+        if prompt is not None:
+            members["prompt"] = "0x" + prompt.hex()
+        await self._asked("POST", "/transactions", json=members)
 
     async def events(self) -> AsyncIterator[str]:
         """The names of events as they come.
@@ -95,3 +102,34 @@ class Client:
             text = str(answer.get("error", json.dumps(answer)))[:500]
             raise ServiceError(text, status, name if isinstance(name, str) else None)
         return answer
+
+
+def hash_in(found: dict[str, Any], name: str) -> Hash:
+    data = bytes_in(found, name)
+    if len(data) != 32:
+        raise ServiceError(f"{name} in an answer of the service is not 32 bytes")
+    return Hash(data)
+
+
+def bytes_in(found: dict[str, Any], name: str) -> bytes:
+    text = found.get(name)
+    try:
+        if isinstance(text, str) and text.startswith("0x"):
+            return bytes.fromhex(text[2:])
+    except ValueError:
+        pass
+    raise ServiceError(f"{name} in an answer of the service is no hexadecimal text")
+
+
+def number_in(found: dict[str, Any], name: str) -> int:
+    value = found.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise ServiceError(f"{name} in an answer of the service is no number")
+    return value
+
+
+def list_in(found: dict[str, Any], name: str) -> list[Any]:
+    value = found.get(name)
+    if not isinstance(value, list):
+        raise ServiceError(f"{name} in an answer of the service is no list")
+    return value

@@ -7,18 +7,31 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from pygenvm.modules.log import Logger
     from pygenvm.settlement.blocks.signatures import Secp256k1Key
-    from pygenvm.settlement.types.words import Hash
+    from pygenvm.settlement.operator.answering import Answering
+    from pygenvm.settlement.operator.client import Client
+    from pygenvm.settlement.types.words import Address, Hash
+
+Executing: TypeAlias = "Callable[[argparse.Namespace, Address, Logger], contextlib.AbstractContextManager[Answering]]"
 
 _EPILOG = """\
-The command after -- is given the prompt of a task on standard input and writes the output to standard output, byte for
-byte as the others do that agree. GENVM_TASK, GENVM_MODEL_SPEC and GENVM_PROMPT_HASH are in its environment.
+Without a command executors answer: the prompt of a task is a transaction with the state that it reads and what a leader
+found (`genvm local call … --rpc URL`). The operator executes it as a validator in the sandbox, and votes for that or
+against it. Its language models and web are those of `genvm local`: live, by --llm-config and --web-config, out of
+--mocks, or the modules that `genvm --config FILE operator run` names. With --records a vote can be proven:
+      genvm receipt verify receipt.json --record RECORDS/0xTASK/validator-1
+
+A command after -- answers instead. It is given the prompt on standard input and writes the output to standard output,
+byte for byte as the others do that agree. GENVM_TASK, GENVM_MODEL_SPEC and GENVM_PROMPT_HASH are in its environment.
 
 examples:
+  genvm operator run --rpc http://127.0.0.1:4100 --key-file key --state ~/.genvm/operator
   genvm operator run --rpc http://127.0.0.1:4100 --key-file key --state ~/.genvm/operator -- ./answer.sh
 
 exit codes: 0 told to end; 1 a file or folder cannot be used; 2 bad command line
@@ -38,7 +51,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "operator",
         help="take part in settlement: answer tasks, commit and reveal",
-        description="An operator of settlement. It has to be registered, with stake.",
+        description="An operator of settlement. It has to be registered, with stake. Whoever asks operators uses"
+        " `genvm local call --rpc`.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)
@@ -56,7 +70,11 @@ def add_parser(commands: Any) -> None:
         "--answer-seconds", type=_seconds, default=600.0, metavar="N", help="for one answer (default: 600)"
     )
     run.add_argument("--at-once", type=_count, default=4, metavar="N", help="answers looked for at a time (default: 4)")
-    run.add_argument("answer", nargs="+", metavar="COMMAND", help="after --: finds the answer to a prompt")
+    run.add_argument("--records", type=Path, metavar="DIR", help="keep a record of each executor's run")
+    run.add_argument("--mocks", type=Path, metavar="FILE", help="answer language models and the web from a YAML file")
+    for name in ("llm", "web"):
+        run.add_argument(f"--{name}-config", type=Path, metavar="FILE", help=f"configuration of the {name} module")
+    run.add_argument("answer", nargs="*", metavar="COMMAND", help="after --: finds answers instead of executors")
     for name, text in _BY_HAND.items():
         by_hand = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         _add_common(by_hand)
@@ -76,18 +94,25 @@ def _add_common(action: argparse.ArgumentParser) -> None:
     action.add_argument("--token-file", type=Path, metavar="PATH", help="bearer token of the service")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, executing: Executing) -> int:
+    """:param executing: what answers where there is no command; ``OSError`` or ``ValueError`` if it cannot."""
     from pygenvm.modules.log import Logger
+    from pygenvm.settlement.operator.answering import Command
+    from pygenvm.settlement.operator.keys import key_in, token_in
     from pygenvm.settlement.operator.votes import Votes, VotesError
 
     if options.action == "new-key":
         return _new_key(options.file)
     if options.action in _BY_HAND:
         return _by_hand(options)
+    for name in ("records", "mocks", "llm_config", "web_config"):
+        if options.answer and getattr(options, name) is not None:
+            print(f"Error: --{name.replace('_', '-')} is for executors, and a command answers", file=sys.stderr)
+            return 2
     log = Logger(fd=1, level=options.log_level or "info")
     try:
-        key = _key(options.key_file)
-        token = None if options.token_file is None else options.token_file.read_text(encoding="ascii").strip()
+        key = key_in(options.key_file)
+        token = token_in(options.token_file)
         votes = Votes(options.state)
     except (OSError, ValueError, VotesError) as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -96,20 +121,28 @@ def run(options: argparse.Namespace) -> int:
     if token is not None:
         log.secrets.add(token)
     try:
-        asyncio.run(_work(options, key, token, votes, log))
+        with (
+            contextlib.nullcontext(Command(options.answer, options.answer_seconds))
+            if options.answer
+            else executing(options, key.address, log) as answering
+        ):
+            asyncio.run(_work(options, key, token, votes, answering, log))
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     finally:
         votes.close()
         log.flush()
     return 0
 
 
-async def _work(options: argparse.Namespace, key: Secp256k1Key, token: str | None, votes: Any, log: Any) -> None:
-    from pygenvm.settlement.operator.answering import Command
+async def _work(
+    options: argparse.Namespace, key: Secp256k1Key, token: str | None, votes: Any, answering: Answering, log: Any
+) -> None:
     from pygenvm.settlement.operator.client import Client
     from pygenvm.settlement.operator.worker import Worker
 
     client = Client(options.rpc, token)
-    answering = Command(options.answer, options.answer_seconds)
     worker = Worker(
         client,
         key,
@@ -134,10 +167,11 @@ async def _work(options: argparse.Namespace, key: Secp256k1Key, token: str | Non
 def _by_hand(options: argparse.Namespace) -> int:
     from pygenvm.settlement.blocks.transactions import Call, Deregister, Register, WithdrawRewards, WithdrawStake
     from pygenvm.settlement.operator.client import ServiceError
+    from pygenvm.settlement.operator.keys import key_in, token_in
 
     try:
-        key = _key(options.key_file)
-        token = None if options.token_file is None else options.token_file.read_text(encoding="ascii").strip()
+        key = key_in(options.key_file)
+        token = token_in(options.token_file)
         call: Call
         match options.action:
             case "register":
@@ -161,13 +195,14 @@ async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> in
 
     :raises ServiceError: it is refused, or the service is away.
     """
-    from pygenvm.settlement.blocks.transactions import sign
-    from pygenvm.settlement.operator.client import Client, ServiceError
-    from pygenvm.settlement.operator.worker import hash_in, number_in
+    from pygenvm.settlement.blocks.transactions import WithdrawStake, sign
+    from pygenvm.settlement.operator.client import Client, ServiceError, hash_in, number_in
 
     client = Client(rpc, token)
     try:
         chain = hash_in(await client.get("/chain"), "aChainId")
+        if isinstance(call, WithdrawStake):
+            await _check_cooldown(client, key.address)
         nonce = number_in(await client.get(f"/accounts/0x{key.address.hex()}"), "nextNonce")
         transaction = sign(key, chain, nonce, call)
         await client.submit(transaction.encode())
@@ -180,13 +215,31 @@ async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> in
         await client.close()
 
 
+async def _check_cooldown(client: Client, operator: Address) -> None:
+    """A withdrawal that came too early would wait, and all commits and reveals of the operator behind it.
+
+    :raises ServiceError: it is too early.
+    """
+    from pygenvm.settlement.operator.client import ServiceError, number_in
+
+    chain, found = await client.get("/chain"), await client.get(f"/operators/0x{operator.hex()}")
+    if found.get("unbonding") is True:
+        first = number_in(found, "unbondHeight") + number_in(chain, "cooldown")
+        if number_in(chain, "height") + 1 < first:
+            raise ServiceError(f"the stake can be withdrawn from block {first} on")
+
+
 def _new_key(file: Path) -> int:
     import os
     import secrets
 
-    from pygenvm.settlement.blocks.signatures import Secp256k1Key
+    from pygenvm.settlement.blocks.signatures import MissingLibrary, Secp256k1Key
 
-    key = Secp256k1Key(secrets.token_bytes(32))
+    try:
+        key = Secp256k1Key(secrets.token_bytes(32))
+    except MissingLibrary as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     try:
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
             opened.write(key.secret.hex() + "\n")
@@ -195,21 +248,6 @@ def _new_key(file: Path) -> int:
         return 1
     print("0x" + key.address.hex())
     return 0
-
-
-def _key(file: Path) -> Secp256k1Key:
-    """:raises ValueError: it is none, or others may read it."""
-    from pygenvm.settlement.blocks.signatures import Secp256k1Key
-
-    if file.stat().st_mode & 0o077:
-        raise ValueError(f"{file} can be read by others; chmod 600 {file}")
-    with file.open("rb") as opened:
-        text = opened.read(200)
-    try:
-        return Secp256k1Key(bytes.fromhex(text.decode("ascii").strip().removeprefix("0x")))
-    except ValueError:
-        # Without what is in it.
-        raise ValueError(f"{file} holds no private key: 32 bytes in hexadecimal") from None
 
 
 def _rpc(text: str) -> str:

@@ -16,11 +16,10 @@ from pygenvm.modules.log import Logger
 from pygenvm.settlement.blocks.signatures import Signer
 from pygenvm.settlement.blocks.transactions import Call, Commit, Reveal, sign
 from pygenvm.settlement.codec.hashes import prompt_hash
-from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.operator.answering import Answering, NoAnswer, Question
-from pygenvm.settlement.operator.client import Client, ServiceError
+from pygenvm.settlement.operator.client import Client, ServiceError, bytes_in, hash_in, list_in, number_in
 from pygenvm.settlement.operator.votes import Vote, Votes, VotesError
-from pygenvm.settlement.types.words import ZERO, Hash
+from pygenvm.settlement.types.words import Hash
 
 LOG_TARGET: Final = "genvm_settlement::operator"
 #: Before the service is asked again that did not answer, and before another try to find an answer.
@@ -111,7 +110,8 @@ class Worker:
         waiting = {key for key, one in self._sent.items() if nonce <= one < next_nonce}
         found = await self._client.get("/tasks", operator=self._me)
         height = number_in(found, "height") + 1
-        tasks = [one for one in map(self._seen, _list(found, "tasks")) if one.selected]
+        tasks = [one for one in map(self._seen, list_in(found, "tasks")) if one.selected]
+        self._give_up({one.task for one in tasks if one.commitment is None and height <= one.commit_deadline})
         for task in tasks:
             call = self._due(task, height)
             if call is None or (type(call), task.task) in waiting:
@@ -145,6 +145,13 @@ class Worker:
             return None
         return Reveal(task.task, vote.output, vote.embedding, vote.nonce)
 
+    def _give_up(self, open_tasks: set[Hash]) -> None:
+        """Answers that come too late keep others from being looked for."""
+        for task, answering in self._answers.items():
+            if task not in open_tasks:
+                self._log.warn("commits have closed before there was an answer", task="0x" + task.hex())
+                answering.cancel()
+
     def _look_for_answer(self, task: _Seen) -> None:
         if task.task not in self._answers:
             looking = asyncio.create_task(self._answer(task))
@@ -156,9 +163,9 @@ class Worker:
         try:
             async with self._free:
                 question = Question(task.task, task.model_spec, task.prompt_hash, await self._prompt(task))
-                output = await self._answering.answer(question)
+                answer = await self._answering.answer(question)
             nonce = Hash(secrets.token_bytes(32))
-            vote = Vote(task.task, task.model_spec, task.prompt_hash, keccak256(output), ZERO, nonce)
+            vote = Vote(task.task, task.model_spec, task.prompt_hash, answer.output, answer.embedding, nonce)
             await asyncio.to_thread(self._votes.keep, vote)
         except Exception as error:
             known = isinstance(error, NoAnswer | ServiceError | VotesError)
@@ -174,7 +181,7 @@ class Worker:
             if error.status == 404:
                 return None
             raise
-        prompt = _bytes(found, "prompt")
+        prompt = bytes_in(found, "prompt")
         if prompt_hash(prompt) != task.prompt_hash:
             raise NoAnswer("the service gives another prompt than the task has the hash of")
         return prompt
@@ -209,46 +216,15 @@ class Worker:
     def _seen(self, found: Any) -> _Seen:
         if not isinstance(found, dict):
             raise ServiceError("a task is no JSON object")
-        mine = [one for one in _list(found, "commits") if isinstance(one, dict) and one.get("operator") == self._me]
-        revealed = any(isinstance(one, dict) and one.get("operator") == self._me for one in _list(found, "reveals"))
+        mine = [one for one in list_in(found, "commits") if isinstance(one, dict) and one.get("operator") == self._me]
+        revealed = any(isinstance(one, dict) and one.get("operator") == self._me for one in list_in(found, "reveals"))
         return _Seen(
             task=hash_in(found, "taskId"),
             model_spec=hash_in(found, "modelSpecHash"),
             prompt_hash=hash_in(found, "promptHash"),
             commit_deadline=number_in(found, "commitDeadline"),
             reveal_deadline=number_in(found, "revealDeadline"),
-            selected=self._me in _list(found, "operators"),
+            selected=self._me in list_in(found, "operators"),
             commitment=hash_in(mine[0], "commitment") if mine else None,
             revealed=revealed,
         )
-
-
-def hash_in(found: dict[str, Any], name: str) -> Hash:
-    data = _bytes(found, name)
-    if len(data) != 32:
-        raise ServiceError(f"{name} in an answer of the service is not 32 bytes")
-    return Hash(data)
-
-
-def _bytes(found: dict[str, Any], name: str) -> bytes:
-    text = found.get(name)
-    try:
-        if isinstance(text, str) and text.startswith("0x"):
-            return bytes.fromhex(text[2:])
-    except ValueError:
-        pass
-    raise ServiceError(f"{name} in an answer of the service is no hexadecimal text")
-
-
-def number_in(found: dict[str, Any], name: str) -> int:
-    value = found.get(name)
-    if type(value) is not int or not 0 <= value < 1 << 64:
-        raise ServiceError(f"{name} in an answer of the service is no number")
-    return value
-
-
-def _list(found: dict[str, Any], name: str) -> list[Any]:
-    value = found.get(name)
-    if not isinstance(value, list):
-        raise ServiceError(f"{name} in an answer of the service is no list")
-    return value

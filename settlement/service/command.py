@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from pygenvm.modules.listening import Address, ListenError
     from pygenvm.modules.log import Logger
     from pygenvm.modules.process import allow_descriptors
+    from pygenvm.settlement.blocks.signatures import MissingLibrary, require_library
     from pygenvm.settlement.engine.tasks import admit_nothing
     from pygenvm.settlement.service.genesis import GenesisError, read_genesis
     from pygenvm.settlement.service.node import signed_is_committed
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     log = Logger(fd=1, level=options.log_level or "info")
     try:
+        require_library()
         token = None if options.token_file is None else _token(options.token_file)
         if token is not None:
             log.secrets.add(token)
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         address = Address(options.host, options.port) if options.socket is None else Address(path=options.socket)
         allow_descriptors()
         asyncio.run(serve(chosen, address, log))
-    except (GenesisError, ListenError, StoreError, BlockError, OSError) as error:
+    except (GenesisError, ListenError, MissingLibrary, StoreError, BlockError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     finally:

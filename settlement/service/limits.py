@@ -6,7 +6,8 @@ from typing import Final
 
 # --- requests ---
 
-BODY_BYTES: Final = 512 << 10
+#: A prompt in hexadecimal, and a transaction.
+BODY_BYTES: Final = (2 << 20) + (64 << 10)
 REQUEST_SECONDS: Final = 30.0
 JSON_DEPTH: Final = 32
 KEEP_ALIVE_SECONDS: Final = 75.0
@@ -14,9 +15,10 @@ SHUTDOWN_SECONDS: Final = 5.0
 
 # --- prompts ---
 
-PROMPT_BYTES: Final = 128 << 10
-#: Of those whose intent waits for a block.
+PROMPT_BYTES: Final = 1 << 20
+#: Of those whose intent waits for a block, and the bytes of them all.
 PROMPTS_WAITING: Final = 512
+PROMPTS_WAITING_BYTES: Final = 64 << 20
 
 # --- reading ---
 

@@ -29,7 +29,9 @@ from pygenvm.settlement.state.opening import open_store
 from pygenvm.settlement.state.snapshots import Snapshots, open_snapshots
 from pygenvm.settlement.state.staging import Staging
 from pygenvm.settlement.state.store import Store, StoreConflict, StoreError
-from pygenvm.settlement.types.errors import QuorumError
+from pygenvm.settlement.types.block_errors import BlockError, BlockRefusal
+from pygenvm.settlement.types.constants import REQUEST_FEE_PER_OPERATOR
+from pygenvm.settlement.types.errors import QuorumError, Refusal
 from pygenvm.settlement.types.words import Address, Hash, u64
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class Made:
 
     block: Block
     included: list[Transaction]
-    refused: list[tuple[Transaction, QuorumError]]
+    refused: list[tuple[Transaction, QuorumError | BlockError]]
     tasks: list[dict[str, object]] = field(default_factory=list)
     settled: list[dict[str, object]] = field(default_factory=list)
 
@@ -133,11 +135,14 @@ class Node:
     async def submit(self, data: bytes, prompt: bytes | None) -> Transaction:
         """Into the pool.
 
-        :raises BlockError: it is refused.
+        :param prompt: of the intent that it imports.
+        :raises BlockError: it is refused; ``QuorumError`` for a prompt whose task the sender cannot pay.
         """
 
         def take() -> tuple[Transaction, int]:
             chain = self._running_chain
+            if prompt is not None:
+                _check_payable(chain, parse(data))
             taken = chain.submit(data)
             if prompt is not None:
                 self.prompts.offer(prompt)
@@ -227,7 +232,7 @@ class Node:
             for transaction in included:
                 if isinstance(transaction.call, ImportIntent):
                     self.prompts.keep(transaction.call.intent.prompt_hash)
-            chain.accept(block.id)
+            expired = chain.accept(block.id)
         except BaseException:
             chain.reject(block.id)
             raise
@@ -237,10 +242,11 @@ class Node:
         born = [
             engine.task_for_intent(one.call.intent.intent_id) for one in included if isinstance(one.call, ImportIntent)
         ]
+        outdated = BlockError(BlockRefusal.ErrTransactionExpired)
         made = Made(
             block,
             included,
-            refused,
+            [*refused, *((transaction, outdated) for transaction in expired)],
             [forms.task(engine, engine.task(task)) for task in born],
             [forms.task(engine, engine.task(task)) for task in settled],
         )
@@ -272,6 +278,15 @@ class Node:
         self._outcomes.move_to_end(transaction_id)
         while len(self._outcomes) > limits.OUTCOMES:
             self._outcomes.popitem(last=False)
+
+
+def _check_payable(chain: Chain, transaction: Transaction) -> None:
+    """A prompt takes the place of others that wait, so it must not be for nothing."""
+    if isinstance(transaction.call, ImportIntent):
+        intent = transaction.call.intent
+        cost = intent.n * (REQUEST_FEE_PER_OPERATOR + (intent.reward or 0))
+        if chain.engine().balance(transaction.sender) < cost:
+            raise QuorumError(Refusal.ErrInsufficientFunds)
 
 
 class _Reader:

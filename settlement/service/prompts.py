@@ -24,9 +24,14 @@ class Prompts:
 
     def offer(self, prompt: bytes) -> None:
         """Remembers it until the intent is in a block; of too many the oldest is forgotten."""
-        self._waiting[prompt_hash(prompt)] = prompt
-        while len(self._waiting) > limits.PROMPTS_WAITING:
+        digest = prompt_hash(prompt)
+        self._waiting[digest] = prompt
+        self._waiting.move_to_end(digest)
+        while len(self._waiting) > limits.PROMPTS_WAITING or self._bytes() > limits.PROMPTS_WAITING_BYTES:
             self._waiting.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(map(len, self._waiting.values()))
 
     def keep(self, digest: Hash) -> None:
         """Before the block with its intent is accepted."""

@@ -18,11 +18,10 @@ class MemoryStore:
         return iter(sorted(item for item in self._values.items() if item[0].startswith(prefix)))
 
     def apply(self, changes: Changes) -> None:
-        for key, value in changes.items():
-            if value is None:
-                self._values.pop(key, None)
-            else:
-                self._values[key] = value
+        removed = [key for key, value in changes.items() if value is None]
+        self._values.update(changes)  # type: ignore[arg-type]  # those without a value go at once
+        for key in removed:
+            del self._values[key]
 
     def close(self) -> None:
         """Nothing to release."""

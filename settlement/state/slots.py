@@ -53,6 +53,11 @@ _HEAD = struct.Struct(">BII20s3x")
 _DEADLINES = struct.Struct(">QQQ8x")
 
 
+def is_active(word: Hash) -> bool:
+    """Whether the operator of word ``meta`` exists and does not leave; all of a model are asked for with each task."""
+    return word[0] & 3 == 1
+
+
 def operator_meta_of(word: Hash) -> OperatorMeta:
     flags, height = _META.unpack(word)
     return OperatorMeta(bool(flags & 1), bool(flags & 2), height)

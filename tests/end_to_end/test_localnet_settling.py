@@ -17,6 +17,9 @@ pytestmark = pytest.mark.usefixtures("built_runners")
 STATE = ".pygenvm/local.db.settlement"
 URL = "https://api.example.com/price"
 
+SETTLED = ("--validators", "5", "--threshold", "3")
+SPEC = "0x" + "11" * 32
+
 #: What each node finds where the mocks make them differ.
 SPLIT = {"leader": 1, **{f"validator {number}": number + 1 for number in range(1, 5)}}
 
@@ -197,6 +200,20 @@ def test_an_appeal_with_its_records(local: Local, export: Callable[[str], str], 
         assert any(f"{vote['address']} bound its vote" in line for line in lines)
 
 
+def test_an_operator_withholds(local: Local, export: Callable[[str], str], verify: Verify) -> None:
+    """Each of the five is told to; who is drawn depends on the time."""
+    withhold = [word for number in range(1, 7) for word in ("--withhold", f"validator {number}")]
+    code, document = update(local, mocks(), *SETTLED, "--rotations", "0", *withhold)
+    (round_,) = rounds(document)
+    assert (code, round_["decision"]) == (1, "none")
+    assert {vote["vote"] for vote in round_["votes"] if vote["node"] != "leader"} == {"withheld"}
+    assert verify(export(round_["intent"]))[0] == 0
+    lost = {
+        one["node"] for one in document["transaction"]["settlement"]["operators"] if one["stake"] != str(2 * 10**18)
+    }
+    assert lost == {vote["node"] for vote in round_["votes"]} - {"leader"}
+
+
 def test_what_was_changed_is_refused(local: Local, export: Callable[[str], str], verify: Verify) -> None:
     words = ("--validators", "3", "--threshold", "2", "--records", "records")
     _, document = update(local, mocks(), *words)
@@ -239,6 +256,22 @@ def test_what_was_changed_is_refused(local: Local, export: Callable[[str], str],
         (("--validators", "5", "--rotations", "2"), "--rotations needs --threshold"),
         (("--validators", "5", "--records", "here"), "--records needs --threshold"),
         (("--validators", "5", "--appeals", "1"), "--appeals needs --threshold"),
+        (("--validators", "5", "--appeal-accepted"), "--appeal-accepted needs --threshold"),
+        (("--validators", "5", "--withhold", "leader"), "--withhold needs --threshold"),
+        (("--validators", "5", "--rpc", "http://127.0.0.1:9"), "--rpc needs --threshold"),
+        ((*SETTLED, "--appeal-accepted"), "--appeal-accepted needs --appeals N, from 1 on"),
+        ((*SETTLED, "--rpc", "http://127.0.0.1:9"), "--rpc needs --key-file"),
+        ((*SETTLED, "--rpc", "http://127.0.0.1:9", "--key-file", "key"), "--rpc needs --model-spec"),
+        ((*SETTLED, "--key-file", "key"), "--key-file needs --rpc"),
+        ((*SETTLED, "--model-spec", SPEC), "--model-spec needs --rpc"),
+        (
+            (*SETTLED, "--rpc", "http://127.0.0.1:9", "--withhold", "leader"),
+            "--withhold is for operators of this machine, and those of --rpc are others",
+        ),
+        (
+            (*SETTLED, "--rpc", "http://127.0.0.1:9", "--key-file", "mocks.yaml", "--model-spec", SPEC),
+            "[Errno 2] No such file or directory: 'mocks.yaml'",
+        ),
         (
             ("--validators", "50", "--threshold", "26", "--appeals", "1"),
             "--appeals: the last would need 101 nodes, of at most 100",

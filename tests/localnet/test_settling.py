@@ -20,6 +20,7 @@ from pygenvm.localnet.chain.settling import committees
 from pygenvm.localnet.documents import execution_document
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.localnet.render import Printer
+from pygenvm.localnet.votes import AGREES, word
 from pygenvm.settlement.blocks.view import ChainView
 from pygenvm.settlement.state.sqlite import SqliteStore
 from pygenvm.settlement.types.words import Hash
@@ -68,8 +69,10 @@ class Oracle:
         return calldata.decode(leader[1:])
 
 
-def chain_of(folder: Path, oracle: Oracle, nodes: int, threshold: int, rotations: int, appeals: int = 0) -> Chain:
-    settling = Settling(folder / "local.db.settlement", nodes, threshold, rotations, appeals)
+def chain_of(
+    folder: Path, oracle: Oracle, nodes: int, threshold: int, rotations: int, appeals: int = 0, **more: Any
+) -> Chain:
+    settling = Settling(folder / "local.db.settlement", nodes, threshold, rotations, appeals, **more)
     return Chain(folder / "local.db", executor=FakeExecutor({b"oracle": oracle}), settling=settling, clock=lambda: NOW)
 
 
@@ -83,8 +86,9 @@ async def ask(
     appeals: int = 0,
     method: str = "ask",
     value: int = 0,
+    **more: Any,
 ) -> Execution:
-    chain = chain_of(folder, oracle, nodes, threshold, rotations, appeals)
+    chain = chain_of(folder, oracle, nodes, threshold, rotations, appeals, **more)
     sees, oracle.sees = oracle.sees, {}
     contract = (await chain.deploy(b"oracle", sender=ALICE)).receipt.transaction.contract
     oracle.sees = sees
@@ -220,7 +224,7 @@ async def test_an_appeal_asks_a_larger_committee(tmp_path: Path) -> None:
     assert first.leader == second.leader
     # The leader ran once.
     assert oracle.ran.count("leader") == 1
-    agreeing = [vote is None or vote.verdict.agrees for vote in second.votes].count(True)
+    agreeing = [vote is None or word(vote) == AGREES for vote in second.votes].count(True)
     assert second.decision is (
         Decision.AGREE if agreeing >= 5 else Decision.NONE if agreeing > 2 else Decision.DISAGREE
     )
@@ -239,6 +243,69 @@ async def test_an_appeal_can_turn_a_decision(tmp_path: Path) -> None:
     assert [one.decision for one in settled(execution).rounds] == [Decision.DISAGREE, Decision.AGREE]
     assert (execution.receipt.ok, execution.receipt.value) == (True, 42)
     assert not execution_document(execution, {})["transaction"]["settlement"]["rounds"][0]["appeal"]
+
+
+async def test_what_was_accepted_is_appealed_too(tmp_path: Path) -> None:
+    """The larger committee is against it, as all are that were not in the first one; so the next leader is asked."""
+    (round_,) = settled(await ask(tmp_path, Oracle(), appeals=1)).rounds
+    first = {vote.node.name for vote in round_.votes if vote} | {"leader"}
+    (tmp_path / "again").mkdir()
+    others = {f"validator {number}" for number in range(1, 10)} - first
+    oracle = Oracle(**{name.replace(" ", "_"): 7 for name in others})
+    execution = await ask(tmp_path / "again", oracle, rotations=0, appeals=1, appeal_accepted=True)
+    one, two = settled(execution).rounds
+    assert (one.decision, one.appeal, two.appeal, two.receipt.n) == (Decision.AGREE, 0, 1, 7)
+    assert two.decision is not Decision.AGREE
+    assert (execution.receipt.status, execution.receipt.number) == (Status.UNDETERMINED, None)
+    assert oracle.ran.count("leader") == 1
+    verified(tmp_path / "again", [one.intent_id, two.intent_id])
+
+    (tmp_path / "good").mkdir()
+    execution = await ask(tmp_path / "good", Oracle(), rotations=0, appeals=2, appeal_accepted=True)
+    assert [(one.appeal, one.decision) for one in settled(execution).rounds] == [
+        (number, Decision.AGREE) for number in range(3)
+    ]
+    assert (execution.receipt.ok, execution.receipt.value) == (True, 42)
+
+
+async def test_who_withholds_is_slashed(tmp_path: Path) -> None:
+    """Its vote does not count, though its run agreed, and the others get what it loses."""
+    (round_,) = settled(await ask(tmp_path, Oracle())).rounds
+    first, second, *_ = (vote.node.name for vote in round_.votes if vote)
+    (tmp_path / "again").mkdir()
+    execution = await ask(tmp_path / "again", Oracle(), withholding=frozenset([first]))
+    (round_,) = settled(execution).rounds
+    assert (round_.decision, execution.receipt.value) == (Decision.AGREE, 42)
+    operators = {node.name: account for node, account in settled(execution).operators}
+    assert (operators[first].stake, operators[first].credit) == (19 * 10**17, 0)
+    assert operators[second].credit == 10**17 + 10**17 // 2
+    document = execution_document(execution, {})["transaction"]["settlement"]["rounds"][0]
+    assert [vote["vote"] for vote in document["votes"] if vote["node"] == first] == ["withheld"]
+    assert f"    {first:<14}withholds   it committed and did not reveal: slashed" in shown(execution)
+    assert "accepted, 2 of 3 operators agree, 2 are needed" in shown(execution)
+    verified(tmp_path / "again", [round_.intent_id])
+
+    (tmp_path / "both").mkdir()
+    execution = await ask(tmp_path / "both", Oracle(), rotations=0, withholding=frozenset([first, second]))
+    assert [one.decision for one in settled(execution).rounds] == [Decision.NONE]
+    assert execution.receipt.status is Status.UNDETERMINED
+
+
+async def test_others_take_the_places_of_those_who_withheld_too_often(tmp_path: Path) -> None:
+    """Eleven times takes half of a stake, and less than that is not drawn."""
+    oracle = Oracle()
+    contract = (await ask(tmp_path, oracle)).receipt.transaction.contract
+    everybody = frozenset(["leader", *(f"validator {number}" for number in range(1, 200))])
+    chain = chain_of(tmp_path, oracle, 3, 2, 0, withholding=everybody)
+    for number in range(20):
+        # An argument each, so that their ids differ.
+        assert not (await chain.call(contract, calldata_of_call("ask", [number]), sender=ALICE)).receipt.ok
+    later = await chain_of(tmp_path, oracle, 3, 2, 0).call(contract, calldata_of_call("ask"), sender=ALICE)
+    assert later.receipt.value == 42
+    stakes = [account.stake for _, account in settled(later).operators]
+    assert len(stakes) > 5
+    assert min(stakes) < 10**18
+    verified(tmp_path, [settled(later).rounds[0].intent_id])
 
 
 def test_committees_of_appeals() -> None:

@@ -17,7 +17,8 @@ from pygenvm.cli.main import main
 from pygenvm.modules.log import Logger
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.codec.hashes import prompt_hash
-from pygenvm.settlement.operator.answering import Answering, Command, NoAnswer, Question
+from pygenvm.settlement.codec.keccak import keccak256
+from pygenvm.settlement.operator.answering import Answer, Answering, Command, NoAnswer, Question
 from pygenvm.settlement.operator.client import Client, ServiceError
 from pygenvm.settlement.operator.votes import Vote, Votes, VotesError
 from pygenvm.settlement.operator.worker import Worker
@@ -107,9 +108,10 @@ def test_the_vote_of_another_task(tmp_path: Path) -> None:
 
 async def test_a_command_answers() -> None:
     script = 'cat; printf " $GENVM_TASK $GENVM_MODEL_SPEC $GENVM_PROMPT_HASH"'
-    output = await Command(["sh", "-c", script], 10).answer(QUESTION)
-    assert output == f"What? {hexed(word(1))} {hexed(word(2))} {hexed(word(3))}".encode()
-    assert await Command(["true"], 10).answer(replace(QUESTION, prompt=bytes(1 << 20))) == b""
+    answer = await Command(["sh", "-c", script], 10).answer(QUESTION)
+    output = f"What? {hexed(word(1))} {hexed(word(2))} {hexed(word(3))}".encode()
+    assert answer == Answer(keccak256(output))
+    assert await Command(["true"], 10).answer(replace(QUESTION, prompt=bytes(1 << 20))) == Answer(keccak256(b""))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,9 @@ class Told(Answering):
     def __init__(self) -> None:
         self.asked: list[Question] = []
 
-    async def answer(self, question: Question) -> bytes:
+    async def answer(self, question: Question) -> Answer:
         self.asked.append(question)
-        return b"output"
+        return Answer(keccak256(b"output"), word(0x77))
 
 
 class Liar:
@@ -370,3 +372,52 @@ def test_bad_genesis(tmp_path: Path, capsys: pytest.CaptureFixture[str], genesis
     file.write_text(genesis)
     assert main(["settlement", "serve", f"--genesis={file}", "--port=0"]) == 1
     assert error in capsys.readouterr().err
+
+
+class Slow(Answering):
+    """Never done."""
+
+    def __init__(self) -> None:
+        self.looking = 0
+
+    async def answer(self, question: Question) -> Answer:
+        self.looking += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.looking -= 1
+        raise AssertionError
+
+
+async def test_gives_up_what_comes_too_late(tmp_path: Path) -> None:
+    """Whoever asks what takes forever keeps no place longer than until commits close."""
+    log, votes, slow = Logger(fd=os.open(os.devnull, os.O_WRONLY)), Votes(tmp_path), Slow()
+    liar = Liar(tasks={"height": 31, "tasks": [a_task()]}, prompt={"prompt": hexed(b"What?")})
+    async with liar as url:
+        client = Client(url)
+        worker = Worker(client, KEY, votes, slow, log, answers_at_once=1)
+        for height, looking in ((5, 1), (31, 1), (32, 0)):
+            liar.answers["tasks"]["height"] = height
+            await worker.look()
+            await asyncio.sleep(0.2)
+            assert slow.looking == looking
+        await client.close()
+        votes.close()
+
+
+@pytest.mark.parametrize("option", ["--records", "--mocks", "--llm-config", "--web-config"])
+def test_options_of_executors_beside_a_command(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--rpc=http://127.0.0.1:9", "--key-file=key", "--state=state", f"{option}=here", "--", "cat")
+    assert main(["operator", "run", *words]) == 2
+    assert capsys.readouterr().err == f"Error: {option} is for executors, and a command answers\n"
+
+
+def test_mocks_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("key").touch(mode=0o600)
+    Path("key").write_text("11" * 32)
+    words = ("--rpc=http://127.0.0.1:9", "--key-file=key", "--state=state", "--mocks=mocks.yaml")
+    assert main(["operator", "run", *words]) == 1
+    assert capsys.readouterr().err.startswith("Error: --mocks: ")

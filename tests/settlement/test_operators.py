@@ -223,6 +223,8 @@ async def test_by_hand(tmp_path: Path) -> None:
         assert (await net.get(f"/operators/{me}"))["stake"] == str(2 * ETHER)
         assert await done("register", f"--stake={2 * ETHER}", f"--model-spec={spec}") == (1, "")
         assert await done("leave") == (0, f"{me}: done in block 3\n")
+        early = await Process.start(*common[0], "withdraw-stake", *common[1])
+        assert (await early.ended(), (await net.get("/chain"))["waiting"]) == (1, 0)
         await net.to_height(63)
         assert await done("withdraw-stake") == (0, f"{me}: done in block 63\n")
         assert (await net.get(f"/accounts/{me}"))["balance"] == str(3 * ETHER)

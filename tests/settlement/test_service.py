@@ -295,9 +295,9 @@ BAD_TRANSACTIONS: list[tuple[object, int, str, str | None]] = [
         None,
     ),
     (
-        {"transaction": registration(), "prompt": "0x" + "00" * (129 << 10)},
+        {"transaction": registration(), "prompt": "0x" + "00" * (1 + (1 << 20))},
         413,
-        "prompt has more than 131072 bytes",
+        "prompt has more than 1048576 bytes",
         None,
     ),
     ([], 400, "the body must be a JSON object", None),
@@ -363,7 +363,7 @@ HOSTILE: list[tuple[str, str, bytes | None, int, str]] = [
         400,
         "the body is not JSON: JSON text is nested more than 32 levels deep",
     ),
-    ("POST", "/v1/settlement/transactions", b"0" * (600 << 10), 413, "the body has more than 524288 bytes"),
+    ("POST", "/v1/settlement/transactions", b"0" * (3 << 20), 413, "the body has more than 2162688 bytes"),
     ("POST", "/v1/settlement/blocks", b'{"count":0}', 400, "count must be from 1 to 200"),
     ("POST", "/v1/settlement/blocks", b'{"count":true}', 400, "count must be from 1 to 200"),
 ]
