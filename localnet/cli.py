@@ -98,7 +98,7 @@ settlement:
   --appeals N has larger committees judge what one has not accepted; with --appeal-accepted what one has accepted too.
   --withhold "validator 2" shows what becomes of an operator that keeps its vote back.
 
-  With --rpc URL, --key-file FILE and --model-spec HEX the operators are those of a service (`genvm settlement serve`,
+  With --service URL, --key-file FILE and --model-spec HEX the operators are those of a service (`genvm settlement serve`,
   `genvm operator run`). Leaders are runs of this machine; what one found is published there as a task, with the code
   and storage that the transaction reads: whoever may ask the service sees them. The command waits until the task is
   settled (61 blocks), checks the receipt, and only then changes anything. The account pays 0.01 tokens for each
@@ -490,7 +490,7 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
     rotations = getattr(options, "rotations", None)
     appeals = getattr(options, "appeals", None)
     records = getattr(options, "records", None)
-    rpc = getattr(options, "rpc", None)
+    service = getattr(options, "service", None)
     appeal_accepted = getattr(options, "appeal_accepted", None)
     withholding = getattr(options, "withhold", None)
     needing = {
@@ -499,7 +499,7 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
         "--appeal-accepted": appeal_accepted,
         "--withhold": withholding,
         "--records": records,
-        "--rpc": rpc,
+        "--service": service,
     }
     given = [name for name, value in needing.items() if value is not None]
     if threshold is None and not given:
@@ -523,8 +523,8 @@ def _settling(options: argparse.Namespace, path: Path) -> Settling | None:
         raise BadRequest(f"--threshold: {error}") from error
     if appeal_accepted and not appeals:
         raise BadRequest("--appeal-accepted needs --appeals N, from 1 on")
-    if rpc is not None and withholding is not None:
-        raise BadRequest("--withhold is for operators of this machine, and those of --rpc are others")
+    if service is not None and withholding is not None:
+        raise BadRequest("--withhold is for operators of this machine, and those of --service are others")
     rotations = _ROTATIONS if rotations is None else rotations
     last = (nodes + 1) * 2 ** (appeals or 0) - 1
     if last > limits.NODES:
@@ -550,20 +550,20 @@ def _service(options: argparse.Namespace) -> Service | None:
     from pygenvm.settlement.operator.keys import key_in, token_in
 
     missing = [name for name in ("key_file", "model_spec") if getattr(options, name) is None]
-    if options.rpc is None:
+    if options.service is None:
         given = [name for name in ("key_file", "model_spec", "token_file") if getattr(options, name) is not None]
         if given:
-            raise BadRequest(f"--{given[0].replace('_', '-')} needs --rpc")
+            raise BadRequest(f"--{given[0].replace('_', '-')} needs --service")
         return None
     if missing:
-        raise BadRequest(f"--rpc needs --{missing[0].replace('_', '-')}")
+        raise BadRequest(f"--service needs --{missing[0].replace('_', '-')}")
 
     def on_task(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     try:
         secret, token = key_in(options.key_file).secret, token_in(options.token_file)
-        return Service(options.rpc, secret, options.model_spec, token, on_task)
+        return Service(options.service, secret, options.model_spec, token, on_task)
     except (OSError, ValueError) as error:
         raise BadRequest(str(error)) from error
 
@@ -703,7 +703,7 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help='a node that commits and never reveals, such as "validator 2"; it loses stake (may be repeated)',
         )
         service = parser.add_argument_group("operators of a settlement service, instead of this machine's")
-        service.add_argument("--rpc", type=_rpc, metavar="URL", help="the service: http://…, or unix:///path")
+        service.add_argument("--service", type=_service_url, metavar="URL", help="the service: http://…, or unix:///path")
         service.add_argument(
             "--key-file", type=Path, metavar="FILE", help="private key of the account there that pays fees and rewards"
         )
@@ -767,7 +767,7 @@ def _node(text: str) -> str:
     return text
 
 
-def _rpc(text: str) -> str:
+def _service_url(text: str) -> str:
     if not text.startswith(("http://", "https://", "unix:///")):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} begins with none of http://, https:// and unix:///")
     return text

@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
         "settlement",
         help="serve settlement over HTTP, or simulate operators, some of whom cheat",
         description="Quorum settlement: `serve` a chain, for which `genvm operator run` works and which is asked by"
-        " `genvm local call --rpc`.",
+        " `genvm local call --service`.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)

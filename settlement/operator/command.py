@@ -22,7 +22,7 @@ Executing: TypeAlias = "Callable[[argparse.Namespace, Address, Logger], contextl
 
 _EPILOG = """\
 Without a command executors answer: the prompt of a task is a transaction with the state that it reads and what a leader
-found (`genvm local call … --rpc URL`). The operator executes it as a validator in the sandbox, and votes for that or
+found (`genvm local call … --service URL`). The operator executes it as a validator in the sandbox, and votes for that or
 against it. Its language models and web are those of `genvm local`: live, by --llm-config and --web-config, out of
 --mocks, or the modules that `genvm --config FILE operator run` names. With --records a vote can be proven:
       genvm receipt verify receipt.json --record RECORDS/0xTASK/validator-1
@@ -52,7 +52,7 @@ def add_parser(commands: Any) -> None:
         "operator",
         help="take part in settlement: answer tasks, commit and reveal",
         description="An operator of settlement. It has to be registered, with stake. Whoever asks operators uses"
-        " `genvm local call --rpc`.",
+        " `genvm local call --service`.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog=parser.prog)

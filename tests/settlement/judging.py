@@ -96,7 +96,7 @@ class Market(Network):
 
     async def update(self, *words: str) -> asyncio.subprocess.Process:
         """A call that operators are to judge."""
-        service = (f"--rpc={self.base}", self.own(REQUESTER_KEY)[0], f"--model-spec=0x{SPEC.hex()}")
+        service = (f"--service={self.base}", self.own(REQUESTER_KEY)[0], f"--model-spec=0x{SPEC.hex()}")
         return await self.local("call", "update", "--validators=5", "--threshold=3", *service, *words)
 
     # --- a round ---
