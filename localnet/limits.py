@@ -107,3 +107,38 @@ STATE_RAW_SLOTS = 1_000
 STATE_RAW_BYTES = 1_024
 #: Transactions that ``log`` shows unless asked for another number.
 LOG_TRANSACTIONS = 20
+
+# --- JSON-RPC -------------------------------------------------------------------------------------
+
+#: Body of a request, which may bring a contract in hex, twice encoded; and those of all that are under way.
+RPC_BODY_BYTES = 160 << 20
+RPC_BODIES_BYTES = 640 << 20
+#: One that takes longer than a moment to read is for a thread.
+RPC_THREAD_BYTES = 64 << 10
+#: Arrays and objects inside each other.
+RPC_DEPTH = 64
+#: Requests in one batch.
+RPC_BATCH = 100
+#: Seconds for a body to arrive, for a connection without a request, and for requests when the server ends.
+RPC_BODY_SECONDS = 60.0
+RPC_KEEP_ALIVE_SECONDS = 75.0
+RPC_SHUTDOWN_SECONDS = 2.0
+#: Runs for questions (reads, simulations, schemas) at a time, those that may wait for one, and what the rest is told.
+RPC_RUNS_WAITING = 1_000
+RPC_RETRY_SECONDS = 1.0
+#: Characters of each output stream in a receipt.
+RPC_STREAM_CHARACTERS = 5_000
+#: Transactions in one answer.
+RPC_TRANSACTIONS = 1_000
+#: Listeners of events, channels of each, bytes of a message of one, and seconds between signs of life.
+RPC_LISTENERS = 1_000
+RPC_CHANNELS = 1_000
+RPC_MESSAGE_BYTES = 256 << 10
+RPC_HEARTBEAT_SECONDS = 15.0
+RPC_WRITE_SECONDS = 10.0
+#: Appeals and the like that are remembered so that the same bytes again do nothing.
+RPC_REMEMBERED = 10_000
+#: Validators of one transaction (``sim_config``).
+RPC_VIRTUAL_VALIDATORS = 100
+#: Characters of a text that an error quotes.
+RPC_QUOTED = 80
