@@ -18,8 +18,8 @@ async def block_of(node: Node, transaction: NetworkTransaction) -> Block:
 
 async def document_of(node: Node, transaction: NetworkTransaction, *, with_state: bool = False) -> objects.Document:
     """A transaction as clients know it; with the storage of its contract, if there is one."""
-    state = None
-    if with_state and transaction.kind is not TxKind.TRANSFER:
-        if await node.network.contract(transaction.recipient) is not None:
-            state = objects.state_of(await node.network.slots(transaction.recipient))
+    contract, state = transaction.recipient, None
+    has_state = with_state and transaction.kind is not TxKind.TRANSFER
+    if has_state and await node.network.contract(contract) is not None:
+        state = objects.state_of(await node.network.slots(contract))
     return objects.transaction_object(transaction, await block_of(node, transaction), contract_state=state)

@@ -26,6 +26,8 @@ class Node:
     network: Network
     version: str = ""
     """For ``web3_clientVersion``."""
+    instance: str = ""
+    """Tells this server from any other."""
     runs_at_once: int = field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)))
     """Of contracts, for questions: reads, simulations, schemas."""
     done: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict)

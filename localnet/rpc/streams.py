@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -42,7 +42,7 @@ class Streams:
         self._listeners: set[asyncio.Task[Any]] = set()
 
     @contextlib.contextmanager
-    def _admitted(self) -> Any:
+    def _admitted(self) -> Iterator[None]:
         if len(self._listeners) >= limits.RPC_LISTENERS:
             raise TooManyListeners(f"{limits.RPC_LISTENERS} clients listen already")
         task = asyncio.current_task()
@@ -80,12 +80,9 @@ class Streams:
     async def _tell(self, response: web.StreamResponse) -> None:
         async with _listening(self._network) as events:
             while True:
-                try:
-                    event = await asyncio.wait_for(asyncio.shield(events.next()), limits.RPC_HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    await _write(response, b": still here\n\n")
-                    continue
-                await _write(response, _sent(str(event.kind), event_document(event)))
+                event = await events.next(limits.RPC_HEARTBEAT_SECONDS)
+                told = b": still here\n\n" if event is None else _sent(str(event.kind), event_document(event))
+                await _write(response, told)
 
     # --- WebSocket ---
 
@@ -134,11 +131,11 @@ class _WebClient:
     async def _received(self, document: Any) -> None:
         event = document.get("event") if isinstance(document, dict) else None
         data = document.get("data") if isinstance(document, dict) else None
-        channels = [data] if isinstance(data, str) else data
+        channels = _channel_names(data)
         match event:
             case "ping":
                 await self.send("pong", {})
-            case "subscribe" | "unsubscribe" if _are_channels(channels):
+            case "subscribe" | "unsubscribe" if channels is not None:
                 wanted = [channel.lower() for channel in channels]
                 if event == "unsubscribe":
                     self._channels.difference_update(wanted)
@@ -158,14 +155,16 @@ class _WebClient:
             async with _listening(network) as events:
                 while True:
                     event = await events.next()
-                    if not self._channels.isdisjoint(_channels(event)):
+                    if event is not None and not self._channels.isdisjoint(_channels(event)):
                         await self.send(*_studio_event(event))
         except (SlowListener, ConnectionError, TimeoutError):
             await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
 
 
-def _are_channels(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) and len(one) <= 100 for one in value)
+def _channel_names(value: Any) -> list[str] | None:
+    """Of a channel or a list of them; None if it is neither."""
+    names = [value] if isinstance(value, str) else value
+    return names if isinstance(names, list) and all(isinstance(one, str) for one in names) else None
 
 
 def _channels(event: NetworkEvent) -> set[str]:
@@ -224,18 +223,33 @@ class _Events:
 
     def __init__(self, events: AsyncIterator[NetworkEvent]) -> None:
         self._events = events
-        self._next: asyncio.Future[NetworkEvent] | None = None
+        self._next: asyncio.Task[NetworkEvent] | None = None
 
-    def next(self) -> asyncio.Future[NetworkEvent]:
-        if self._next is None or (self._next.done() and not self._next.cancelled()):
-            self._next = asyncio.ensure_future(anext(self._events))
-        return self._next
+    async def next(self, timeout: float | None = None) -> NetworkEvent | None:
+        """None: nothing has happened in so many seconds.
+
+        :raises SlowListener: too much has happened since the last one.
+        :raises ConnectionError: there is nothing more to come.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._one())
+        done, _ = await asyncio.wait({self._next}, timeout=timeout)
+        if not done:
+            return None
+        found, self._next = self._next, None
+        return found.result()
+
+    async def _one(self) -> NetworkEvent:
+        try:
+            return await anext(self._events)
+        except StopAsyncIteration:
+            raise ConnectionError("the network is closed") from None
 
     async def close(self) -> None:
         if self._next is not None:
             self._next.cancel()
             await asyncio.gather(self._next, return_exceptions=True)
-        if hasattr(self._events, "aclose"):
+        if isinstance(self._events, AsyncGenerator):
             await self._events.aclose()
 
 
@@ -244,7 +258,5 @@ async def _listening(network: Network) -> AsyncIterator[_Events]:
     events = _Events(network.events())
     try:
         yield events
-    except StopAsyncIteration:
-        raise ConnectionError("the network is closed") from None
     finally:
         await events.close()

@@ -36,7 +36,8 @@ _ADDRESS: Final = Param("account_address", ADDRESS)
 _BLOCK: Final = Param("block_tag", BLOCK, default=None)
 _HASH: Final = Param("transaction_hash", HASH)
 _FULL: Final = Param("full_tx", FLAG, default=False)
-#: Wallets take an account with code for a contract; there is no bytecode to show (that of the EVM never begins with 0xef: EIP-3541).
+#: Wallets take an account with code for a contract. There is no bytecode to show; no bytecode of the EVM begins so
+#: (EIP-3541).
 _CODE: Final = "0xef01"
 _FEES_MAX: Final = 1024
 

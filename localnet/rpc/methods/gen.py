@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pygenvm.executor.outcome import Return
@@ -56,7 +56,7 @@ class GenCall:
     value: int = 0
     origin: Address | None = None
     variant: Variant = Variant.ACCEPTED
-    config: SimConfig = SimConfig()
+    config: SimConfig = field(default_factory=SimConfig)
     given: Any = None
     """The parameters as they were, for errors."""
 

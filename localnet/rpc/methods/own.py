@@ -61,6 +61,7 @@ async def get_status(node: Node) -> dict[str, Any]:
     network = node.network
     return {
         "version": node.version,
+        "instance": node.instance,
         "chain_id": network.chain_id,
         "block": await network.block_number(),
         "validators": len(await network.validators()),
