@@ -66,6 +66,7 @@ SCHEMA: SchemaDocument = {
     },
 }
 NULL = Return(b"\0")
+GPT = Model("openai", "gpt-4o")
 EVENTS_MAX = 100
 
 
@@ -90,7 +91,7 @@ class StubNetwork(Network):
         self.read_at_once = 0
         self.read_seconds = 0.0
 
-    def _validator(self, number: int, stake: int, model: Model = Model("openai", "gpt-4o")) -> Validator:
+    def _validator(self, number: int, stake: int, model: Model = GPT) -> Validator:
         return Validator(number, Address(number.to_bytes(20, "big")), stake, model, _now())
 
     @property
@@ -115,14 +116,10 @@ class StubNetwork(Network):
             raise InsufficientFunds("the sender has less than the value")
         self.nonces[sender] = nonce + 1
         recipient = submission.recipient
-        outcome: Outcome | None = NULL
         if submission.kind is TxKind.DEPLOY:
             recipient = Address(id[:20])
             self.codes[recipient] = submission.code
-        if submission.kind is TxKind.TRANSFER:
-            outcome = None
-        else:
-            outcome = self._execute(recipient, submission.calldata)
+        outcome = None if submission.kind is TxKind.TRANSFER else self._execute(recipient, submission.calldata)
         self.balances[sender] = self.balances.get(sender, 0) - submission.value
         self.balances[recipient] = self.balances.get(recipient, 0) + submission.value
         number = len(self.blocks)
@@ -337,7 +334,7 @@ class StubNetwork(Network):
     async def create_random_validators(
         self, count: int, min_stake: int, max_stake: int, providers: Sequence[str] = (), models: Sequence[str] = ()
     ) -> list[Validator]:
-        return [await self.create_validator(min_stake, Model("openai", "gpt-4o")) for _ in range(count)]
+        return [await self.create_validator(min_stake, GPT) for _ in range(count)]
 
     async def update_validator(self, address: Address, stake: int, model: Model) -> Validator:
         number = self.nodes.index(await self.validator(address))
@@ -351,7 +348,7 @@ class StubNetwork(Network):
         self.nodes = []
 
     async def providers(self) -> list[Provider]:
-        return [Provider(1, Model("openai", "gpt-4o"), True, True, True)]
+        return [Provider(1, GPT, True, True, True)]
 
     async def add_provider(self, model: Model) -> int:
         return 2
@@ -427,7 +424,7 @@ class StubNetwork(Network):
             else:
                 queue.put_nowait(NetworkEvent(0, kind, _now(), **of))
 
-    async def events(self) -> AsyncIterator[NetworkEvent]:  # type: ignore[override]
+    async def events(self) -> AsyncIterator[NetworkEvent]:
         queue: asyncio.Queue[NetworkEvent | None] = asyncio.Queue()
         self.listeners.append(queue)
         try:
