@@ -13,6 +13,33 @@ RUN_GRACE_SECONDS = 5.0
 NODES = 100
 VALIDATORS_AT_ONCE = 5
 
+# --- a network that lives as long as a server -----------------------------------------------------
+
+#: Transactions that may wait at one contract, and of one sender.
+PENDING_PER_CONTRACT = 1_000
+PENDING_PER_SENDER = 2_000
+#: Validators of one transaction, of the network, and rotations of the leader.
+NETWORK_VALIDATORS = 1_000
+ROTATIONS = 20
+#: Runs at the same time, and how often one is repeated because what it had read has changed, before others wait for it.
+RUNS_AT_ONCE = 64
+REPEATS = 3
+#: Writes that reach the disk together.
+BATCH = 500
+#: Events that a listener may be behind.
+EVENTS_BEHIND = 2_000
+#: Seconds between looks for what has become final, and between two clearings of history.
+FINALITY_POLL_SECONDS = 0.2
+HISTORY_SECONDS = 2.0
+#: Seconds of the longest finality window, and the furthest that the clock may be put.
+FINALITY_WINDOW_SECONDS = 365 * 24 * 3600.0
+CLOCK_OFFSET_SECONDS = 1000 * 365 * 24 * 3600.0
+#: Snapshots that are kept, and providers.
+SNAPSHOTS = 1_000
+PROVIDERS = 1_000
+#: JSON text of a model's configuration.
+MODEL_CHARACTERS = 1 << 20
+
 # --- modules --------------------------------------------------------------------------------------
 
 #: Random bytes of the path of a service; connections that may wait until it is listened to.
