@@ -53,6 +53,7 @@ from pygenvm.localnet.chain.network.types import (
     Appeals,
     Block,
     Model,
+    NodeReceipt,
     Round,
     RoundResult,
     StatusChange,
@@ -75,6 +76,8 @@ _OPEN = "status NOT IN ('FINALIZED', 'CANCELED')"
 _APPEALABLE = ", ".join(f"'{status}'" for status in sorted(APPEALABLE))
 _EMPTY_CALL = calldata_of_call(None)
 _ERROR_CALL = calldata_of_call(SpecialMethod.ERRORED_MESSAGE)
+#: Rounds of one transaction that can be settled.
+_SETTLED_ROUNDS = 1 << 16
 #: What a failed appeal leaves of the finality window.
 _SHORTER = 0.8
 #: What a snapshot gives back; validators, models, blocks, the clock and the count of commits stay.
@@ -86,6 +89,7 @@ _STATE_TABLES = (
     "queue",
     "network_transactions",
     "network_rounds",
+    "network_unsettled",
     "network_history",
     "network_balances",
     "network_contracts",
@@ -212,6 +216,7 @@ class NetworkStore(Store):
         super().__init__(path, durable=durable)
         self.chain_id = accounts.CHAIN_ID
         self.strict_nonces = True
+        self.settles = False
         self.notes: list[Note] = []
         #: Number of the last commit.
         self.commits = 0
@@ -618,6 +623,34 @@ class NetworkStore(Store):
         self._execute(
             "INSERT INTO network_rounds (tx, number, content) VALUES (?, ?, ?)", seq, found[0], round_to_bytes(round_)
         )
+        if self.settles and found[0] < _SETTLED_ROUNDS and can_be_settled(self._proposed(seq, round_), round_):
+            self._execute("INSERT INTO network_unsettled (tx, number) VALUES (?, ?)", seq, found[0])
+
+    def _proposed(self, seq: int, round_: Round) -> NodeReceipt | None:
+        """What the nodes of a round have judged."""
+        if round_.leader is not None:
+            return round_.leader
+        return next((earlier.leader for earlier in reversed(self.rounds(seq)) if earlier.leader), None)
+
+    def unsettled(self) -> tuple[Row, Round, NodeReceipt] | None:
+        """A round that is to be settled, and what its leader, or the one before it, has proposed."""
+        row = self._one("SELECT tx, number FROM network_unsettled ORDER BY tx, number LIMIT 1")
+        if row is None:
+            return None
+        round_ = self.round(*row)
+        assert round_ is not None
+        before = [earlier for earlier in self.rounds(row[0]) if earlier.number <= round_.number and earlier.leader]
+        proposed = before[-1].leader
+        assert proposed is not None
+        return self.row(row[0]), round_, proposed
+
+    def settled(self, seq: int, number: int, intent_id: bytes | None) -> None:
+        """A round was settled; None: it cannot be."""
+        self._execute("DELETE FROM network_unsettled WHERE tx = ? AND number = ?", seq, number)
+        round_ = self.round(seq, number)
+        if round_ is not None and intent_id is not None:
+            content = round_to_bytes(dataclasses.replace(round_, intent_id=intent_id))
+            self._execute("UPDATE network_rounds SET content = ? WHERE tx = ? AND number = ?", content, seq, number)
 
     def receipt_of(self, row: Row) -> Receipt | None:
         """What the leader of a decided transaction has found."""
@@ -1246,6 +1279,12 @@ class QueueLimits:
                     pending=pending,
                     limit=limit,
                 )
+
+
+def can_be_settled(proposed: NodeReceipt | None, round_: Round) -> bool:
+    """Operators have an opinion of nondet blocks; the engine draws three of them or more."""
+    count = len(round_.validators) + (round_.leader is not None)
+    return proposed is not None and bool(proposed.nondet_results) and 3 <= count <= limits.NODES
 
 
 def _row(row: tuple[Any, ...]) -> Row:
