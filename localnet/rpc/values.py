@@ -188,11 +188,11 @@ def parse_variant(value: Any) -> Variant:
 def parse_model(value: Any) -> Model:
     document = parse_object(value)
     return Model(
-        provider=parse_text(document.get("provider")),
-        model=parse_text(document.get("model")),
-        config=parse_object(document.get("config") or {}),
-        plugin=parse_text(document.get("plugin") or ""),
-        plugin_config=parse_object(document.get("plugin_config") or {}),
+        provider=_named("provider", parse_text, document.get("provider")),
+        model=_named("model", parse_text, document.get("model")),
+        config=_named("config", parse_object, document.get("config") or {}),
+        plugin=_named("plugin", parse_text, document.get("plugin") or ""),
+        plugin_config=_named("plugin_config", parse_object, document.get("plugin_config") or {}),
     )
 
 
