@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.executor.spawn.output import Captured
@@ -1428,8 +1428,8 @@ def _check_code(code: bytes) -> None:
 
 
 def _check_size(data: bytes) -> None:
-    if len(data) > HOST_REPLY_SLICE_BYTES:
-        raise TooLarge(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
+    if len(data) > limits.CALLDATA_BYTES:
+        raise TooLarge(f"the calldata has {len(data)} bytes, the limit is {limits.CALLDATA_BYTES}")
 
 
 def _check_stake(stake: int) -> None:
