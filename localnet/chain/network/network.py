@@ -728,7 +728,7 @@ class Network:
         return await self.ask_long(Store.snapshot)
 
     async def load(self, file: bytes) -> None:
-        """Goes on with the state of an exported file; validators and models of the file too.
+        """Goes on with the state of an exported file, and its validators and models if it has any.
 
         :raises DatabaseError: it is none.
         """
@@ -738,8 +738,9 @@ class Network:
                 copy = Path(folder, "loaded.db")
                 copy.write_bytes(file)
                 with contextlib.closing(NetworkStore(copy, durable=False)) as loaded:
-                    loaded.open_network(self._settings(), self.moment())
-                store.read_from(copy, everything=True)
+                    # A file of commands has no validators.
+                    is_new = loaded.open_network(self._settings(), self.moment())
+                store.read_from(copy, everything=not is_new)
 
         async with self._changing:
             await self._replace(load)

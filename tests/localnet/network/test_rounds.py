@@ -26,7 +26,7 @@ from pygenvm.localnet.chain.network.types import (
 )
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import read
-from tests.localnet.network.conftest import BOB, PATIENCE, Opening, Driver, World, run
+from tests.localnet.network.conftest import BOB, PATIENCE, Driver, Opening, World, run
 
 MODEL = Model("default", "default")
 A, D, T, V, I = (  # noqa: E741
