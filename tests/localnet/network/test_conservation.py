@@ -17,6 +17,7 @@ from pygenvm.localnet.chain.network.errors import Refused
 from pygenvm.localnet.chain.network.types import NetworkOptions, Submission, TxKind, TxStatus, Variant
 from tests.localnet.localnet_fakes import FakeExecutor
 from tests.localnet.network.conftest import ALICE, BOB, CAROL, PROGRAM, Clock, Driver, World, program, run
+from tests.localnet.network.killing import kill
 
 ACCOUNTS = (ALICE, BOB, CAROL)
 CONTRACTS = 3
@@ -183,3 +184,7 @@ def _is_over(status: TxStatus) -> bool:
 def test_value_is_conserved(actions: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run(Play(Path(folder)).play(actions))
+
+
+def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    assert "acknowledged" in kill(3, tmp_path / "net.db")
