@@ -15,6 +15,8 @@ VALIDATORS_AT_ONCE = 5
 
 # --- a network that lives as long as a server -----------------------------------------------------
 
+#: Calldata of a transaction that a client sends.
+CALLDATA_BYTES = 16 << 20
 #: Transactions that may wait at one contract, and of one sender.
 PENDING_PER_CONTRACT = 1_000
 PENDING_PER_SENDER = 2_000

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.executor.spawn.output import Captured
@@ -728,7 +728,7 @@ class Network:
         return await self.ask_long(Store.snapshot)
 
     async def load(self, file: bytes) -> None:
-        """Goes on with the state of an exported file; validators and models of the file too.
+        """Goes on with the state of an exported file, and its validators and models if it has any.
 
         :raises DatabaseError: it is none.
         """
@@ -738,8 +738,9 @@ class Network:
                 copy = Path(folder, "loaded.db")
                 copy.write_bytes(file)
                 with contextlib.closing(NetworkStore(copy, durable=False)) as loaded:
-                    loaded.open_network(self._settings(), self.moment())
-                store.read_from(copy, everything=True)
+                    # A file of commands has no validators.
+                    is_new = loaded.open_network(self._settings(), self.moment())
+                store.read_from(copy, everything=not is_new)
 
         async with self._changing:
             await self._replace(load)
@@ -1428,8 +1429,8 @@ def _check_code(code: bytes) -> None:
 
 
 def _check_size(data: bytes) -> None:
-    if len(data) > HOST_REPLY_SLICE_BYTES:
-        raise TooLarge(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
+    if len(data) > limits.CALLDATA_BYTES:
+        raise TooLarge(f"the calldata has {len(data)} bytes, the limit is {limits.CALLDATA_BYTES}")
 
 
 def _check_stake(stake: int) -> None:

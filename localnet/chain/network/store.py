@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import sqlite3
@@ -25,7 +26,6 @@ from typing import Any, NamedTuple
 
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Posted, PostedKind, Receipt, Transaction, calldata_of_call
@@ -490,8 +490,7 @@ class NetworkStore(Store):
         if not is_transfer:
             queue.check(self, sender, recipient)
         if id is None:
-            said = [nonce, value, submission.kind, submission.calldata.hex(), submission.code.hex(), self.commits]
-            id = _hash(b"submission", sender.as_bytes, recipient.as_bytes, repr(said).encode(), os.urandom(16))
+            id = _hash(b"submission", sender.as_bytes, recipient.as_bytes, os.urandom(16))
         commit = self.next_commit()
         self.add_balance(sender, -value, commit)
         self._set_account("nonce", sender, max(expected, nonce + 1))
@@ -1306,6 +1305,6 @@ def _values(row: Row) -> tuple[object, ...]:
 
 
 def _hash(*parts: bytes) -> bytes:
-    """Keccak-256 of parts with their lengths."""
+    """SHA-256 of parts with their lengths."""
     data = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return Keccak256(b"genvm local network" + data).digest()
+    return hashlib.sha256(b"genvm local network" + data).digest()
