@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
+    from pygenvm.localnet.rpc.client import Client
 
 EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -158,6 +159,7 @@ def add_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--db", type=Path, metavar="FILE", help="the database (default: .pygenvm/local.db)")
+    parser.add_argument("--rpc", metavar="URL", help="the server of the network (default: the one that runs here)")
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", parser_class=_Parser)
 
     deploy = _command(actions, "deploy", "deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10")
@@ -204,6 +206,12 @@ def add_parser(commands: Any) -> None:
 
     log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
     log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
+
+    export = _command(actions, "export", "write the network of a server to a file", "export state.network")
+    export.add_argument("file", type=Path, metavar="FILE", help="for `genvm local import`, and `serve --fork`")
+    load = _command(actions, "import", "go on with the network of a file", "import state.network")
+    load.add_argument("file", type=Path, metavar="FILE", help="what `genvm local export` has written")
+    load.set_defaults(changes=True)
 
     _serve_options(_command(actions, "serve", "run a network that clients connect to", "serve --validators 5"))
 
@@ -450,6 +458,46 @@ genvm local serve: a network with chain id {told.chain_id}, {told.validators} va
 Ctrl-C ends it; the state stays."""
 
 
+def _needed_client(options: argparse.Namespace) -> Client:
+    from pygenvm.localnet.errors import BadRequest
+
+    client = _client(options)
+    if client is None:
+        raise BadRequest("no server runs here; name one with --rpc URL (without one the network is the file of --db)")
+    return client
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pygenvm.localnet.rpc.remote import write_file
+
+    client = _needed_client(options)
+    data = _net(options).snapshot()
+    write_file(options.file, data)
+    _say(options, {"file": str(options.file), "bytes": len(data)}, f"{options.file} has the network at {client.url}")
+    return EXIT_OK
+
+
+def _import(options: argparse.Namespace) -> int:
+    from pygenvm.localnet.rpc.remote import read_file
+
+    client = _needed_client(options)
+    data = read_file(options.file)
+    _net(options).restore(data)
+    _say(
+        options,
+        {"file": str(options.file), "bytes": len(data)},
+        f"the network at {client.url} is that of {options.file}",
+    )
+    return EXIT_OK
+
+
+def _say(options: argparse.Namespace, document: Document, text: str) -> None:
+    if options.json:
+        _print_json({"ok": True, **document})
+    else:
+        print(text)
+
+
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "deploy": _deploy,
     "call": _call,
@@ -459,6 +507,8 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "accounts": _accounts,
     "lint": _lint,
     "log": _log,
+    "export": _export,
+    "import": _import,
 }
 
 
@@ -468,7 +518,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[list[str]]:
     """The global options for executors, whose contracts find LLM and web services while the context lasts."""
     config = getattr(options, "config", None)
-    if not getattr(options, "asks_modules", False):
+    if not getattr(options, "asks_modules", False) or _client(options) is not None:
         return contextlib.nullcontext([f"--config={config}"] if config else [])
     from pygenvm.localnet.modules import Choices, modules_of_author
 
@@ -495,12 +545,52 @@ def _check_config(options: argparse.Namespace) -> None:
         raise BadRequest(f"--config: {error}") from error
 
 
+def _client(options: argparse.Namespace) -> Client | None:
+    """The server that a command is for: that of ``--rpc``, or the one that runs in this project."""
+    if not hasattr(options, "client"):
+        options.client = None
+        folder = default_database().parent
+        # Looked for without what the client needs: most projects have no server.
+        if options.rpc or (not options.db and (folder / "server.json").exists()):
+            from pygenvm.localnet.rpc.client import Client, Unreachable
+            from pygenvm.localnet.rpc.remote import NoServer, running_server
+
+            try:
+                options.client = Client(options.rpc) if options.rpc else running_server(folder)
+            except Unreachable as error:
+                raise NoServer(str(error)) from error
+    client: Client | None = options.client
+    return client
+
+
+def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
+    from pygenvm.localnet import limits
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.localnet.rpc.remote import RemoteNet
+
+    for name in _OF_THE_SERVER:
+        if getattr(options, name, None) not in (None, False, 1):
+            word = "--" + name.replace("_", "-")
+            raise BadRequest(f"{word} is for a network without a server; that at {client.url} has its own")
+    return RemoteNet(client, executor=options.executor, timeout=getattr(options, "timeout", limits.RUN_SECONDS))
+
+
+#: Options that a server decides on for itself.
+_OF_THE_SERVER = (
+    *("validators", "threshold", "rotations", "appeals", "records", "strict_views"),
+    *("mocks", "llm_config", "web_config"),
+)
+
+
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
     from pygenvm.localnet.chain.database import PathError, check_path
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
 
+    client = _client(options)
+    if client is not None:
+        return _remote_net(options, client)
     path: Path = options.db or default_database()
     if options.db:
         folder = path.absolute().parent
@@ -642,6 +732,7 @@ def _command(actions: Any, name: str, text: str, example: str) -> argparse.Argum
     )
     # Also accepted here; SUPPRESS keeps the one that stands before the command.
     parser.add_argument("--db", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the database")
+    parser.add_argument("--rpc", default=argparse.SUPPRESS, metavar="URL", help="the server of the network")
     parser.add_argument("--json", action="store_true", help="print one JSON document, also for errors")
     return parser
 

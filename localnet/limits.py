@@ -169,6 +169,8 @@ RPC_HEARTBEAT_SECONDS = 15.0
 RPC_WRITE_SECONDS = 10.0
 #: Appeals and the like that are remembered so that the same bytes again do nothing.
 RPC_REMEMBERED = 10_000
+#: Seconds that `genvm local` waits for the decision on a transaction that it gave to a server.
+REMOTE_SECONDS = 600.0
 #: Validators of one transaction (``sim_config``).
 RPC_VIRTUAL_VALIDATORS = 100
 #: Characters of a text that an error quotes.

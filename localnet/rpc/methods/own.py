@@ -12,15 +12,18 @@ from pygenvm.localnet.chain.network.types import (
     DEFAULT_ROTATIONS,
     DEFAULT_VALIDATORS,
     ZERO_ADDRESS,
+    NetworkTransaction,
     Submission,
     TxKind,
     TxMode,
     TxStatus,
     Variant,
 )
+from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS
 from pygenvm.localnet.rpc import objects
 from pygenvm.localnet.rpc.errors import FAILED, NOT_FOUND, RpcError, invalid
 from pygenvm.localnet.rpc.lookup import document_of
+from pygenvm.localnet.rpc.receipts import receipt_of
 from pygenvm.localnet.rpc.registry import BOOL, HEX, LIST, NULL, OBJECT, Methods, Node
 from pygenvm.localnet.rpc.registry import TEXT as TEXT_RESULT
 from pygenvm.localnet.rpc.values import (
@@ -28,6 +31,7 @@ from pygenvm.localnet.rpc.values import (
     AMOUNT,
     BYTES,
     CODE,
+    FLAG,
     HASH,
     INTEGER,
     SECONDS,
@@ -43,6 +47,7 @@ from pygenvm.localnet.rpc.values import (
     parse_text,
     quoted,
 )
+from pygenvm.localnet.rpc.wire import encode
 
 METHODS = Methods()
 
@@ -114,6 +119,60 @@ async def get_transactions(node: Node, count: int, before: int | None) -> list[A
     """The newest transactions; ``seq`` of the last one as ``before`` gives those before it."""
     found = await node.network.recent(min(max(count, 0), limits.RPC_TRANSACTIONS), before)
     return [{**await document_of(node, one), "seq": one.seq} for one in found]
+
+
+async def _receipt_document(node: Node, transaction: NetworkTransaction) -> dict[str, Any]:
+    info = await node.network.contract(transaction.recipient)
+    receipt = receipt_of(transaction, info.name if info else "")
+    return {"receipt": encode(receipt), "triggered": [objects.hex_of(child) for child in transaction.triggered]}
+
+
+@METHODS.add("genvm_getReceipt", _HASH, result=OBJECT)
+async def get_receipt(node: Node, id: bytes) -> dict[str, Any]:
+    """What `genvm local` shows of a transaction, and the ids of those that it has triggered."""
+    return await _receipt_document(node, await node.network.transaction(id))
+
+
+@METHODS.add("genvm_getReceipts", Param("count", INTEGER, default=50), result=LIST)
+async def get_receipts(node: Node, count: int) -> list[Any]:
+    """The same of the newest transactions."""
+    found = await node.network.recent(min(max(count, 0), limits.RPC_TRANSACTIONS))
+    return [await _receipt_document(node, one) for one in found]
+
+
+def _parse_view(value: Any) -> dict[str, Any]:
+    document = parse_object(value)
+    if unknown := document.keys() - _OF_VIEW.keys():
+        raise invalid(f"unknown member {sorted(unknown)[0][:80]!r}")
+    return {name: param.read(document.get(name)) for name, param in _OF_VIEW.items()}
+
+
+def _parse_permissions(value: Any) -> str:
+    text = parse_text(value)
+    if not set(text) <= set(VIEW_PERMISSIONS):
+        raise invalid(f"a subset of {VIEW_PERMISSIONS!r}, not {quoted(text)}")
+    return text
+
+
+_OF_VIEW: Final = {
+    param.name: param
+    for param in (
+        Param("contract", ADDRESS),
+        Param("calldata", BYTES),
+        Param("sender", ADDRESS, default=ZERO_ADDRESS),
+        Param("origin", ADDRESS, default=None),
+        Param("permissions", Kind(_parse_permissions, {}), default=VIEW_PERMISSIONS),
+        Param("sync", FLAG, default=False),
+    )
+}
+
+
+@METHODS.add("genvm_view", Param("request", Kind(_parse_view, {"type": "object"})), result=OBJECT)
+async def view(node: Node, request: dict[str, Any]) -> Any:
+    """Calls a contract without effect; a receipt as `genvm local` shows it, also of a failure."""
+    async with node.running():
+        receipt = await node.network.read(request.pop("contract"), request.pop("calldata"), **request)
+    return encode(receipt)
 
 
 @METHODS.add("genvm_getSettlementReceipt", Param("intent_id", HASH), result=OBJECT)

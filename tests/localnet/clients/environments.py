@@ -99,8 +99,16 @@ def run_node(folder: Path, program: Path, *words: str, timeout: float = 120) -> 
         copy.unlink()
 
 
-def run(words: Sequence[str], *, timeout: float = 120, cwd: Path | None = None, text: str = "", **env: str) -> str:
-    """What a client prints; nothing that it does leaves the machine."""
+def run(
+    words: Sequence[str],
+    *,
+    timeout: float = 120,
+    cwd: Path | None = None,
+    text: str = "",
+    errors: bool = False,
+    **env: str,
+) -> str:
+    """What a client prints, with ``errors`` what it prints as such too; nothing that it does leaves the machine."""
     closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost", "NO_COLOR": "1"}
     done = subprocess.run(
         list(words),
@@ -114,7 +122,7 @@ def run(words: Sequence[str], *, timeout: float = 120, cwd: Path | None = None, 
     assert done.returncode == 0, (
         f"{words[0]} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     )
-    return done.stdout
+    return done.stdout + (done.stderr if errors else "")
 
 
 def _environment() -> dict[str, str]:

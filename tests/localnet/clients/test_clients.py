@@ -132,7 +132,7 @@ def test_the_genlayer_command_line(built_runners: BuiltRunners, tmp_path: Path) 
 
     def genlayer(*words: str, text: str = "") -> str:
         command = [str(folder / "node_modules" / ".bin" / "genlayer"), *words]
-        return run(command, cwd=tmp_path, text=text, HOME=str(home))
+        return run(command, cwd=tmp_path, text=text, errors=True, HOME=str(home))
 
     with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT) as server:
         genlayer("network", "set", "localnet")
@@ -150,7 +150,7 @@ def test_the_genlayer_command_line(built_runners: BuiltRunners, tmp_path: Path) 
             "write", contract[1], "update_storage", "--args", "bye", text=password
         )
         assert "bye" in genlayer("call", contract[1], "get_storage")
-        assert id[1] in genlayer("receipt", id[1], "--status", "ACCEPTED")
+        assert id[1] in genlayer("receipt", id[1], "--status", "ACCEPTED", text=password)
         assert "update_storage" in genlayer("schema", contract[1])
         assert "class Storage(gl.Contract)" in genlayer("code", contract[1])
         assert "Execution trace retrieved" in genlayer("trace", id[1])

@@ -249,7 +249,7 @@ async def test_signatures_that_may_be_left_out_must_be_right(asking: Asking) -> 
     id = "0x" + DEPLOY_HASH.hex()
 
     def signed(digest: bytes, key: bytes = KEY) -> str:
-        return "0x" + Account.sign_message(encode_defunct(digest), key).signature.hex().removeprefix("0x")
+        return "0x" + bytes(Account.sign_message(encode_defunct(digest), key).signature).hex()
 
     new = CODE + b"#"
     nonce = await asking.ask("gen_getContractNonce", contract)
