@@ -63,15 +63,21 @@ values (--args, --kwargs, and everything that is printed):
   A key of your own that starts with $ gets one more $. A bare "0x…" is a string, but where the schema of the contract
   says `address` or `bytes` it is read as that. There are no fractions.
 
+a network that clients connect to:
+  genvm local serve runs one with validators, finality and appeals at port 4000, for gltest, genlayer-py, genlayer-js,
+  the genlayer command line and tools of Ethereum. In its project the other commands go to it; --rpc URL names one
+  elsewhere. genvm local export and import keep its state in a file.
+
 programs (--json):
   One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
-  shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events, messages,
-  balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes; with
-  --threshold also settlement: state, rounds, operators), delivered.
-  view: contract, result, stdout, stderr.
+  listen, unreachable, shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome,
+  events, messages, balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted,
+  votes; with --threshold also settlement: state, rounds, operators), delivered.
+  view: contract, result, stdout, stderr. export, import: file, bytes. serve, when it listens: url, rpc, chain_id,
+  validators, finality_window, database.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.

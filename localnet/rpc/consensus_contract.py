@@ -1,4 +1,6 @@
-"""The consensus contract, which is not there: clients encode calls to it and look for its events (spec 02 §1.2, §2).
+"""The consensus contract, which is not there: clients encode calls to it and look for its events.
+
+See spec localnet-rpc/02 §1.2 and §2.
 
 Clients in Python look functions up by name, so there is one ``addTransaction`` here, that with five arguments, though
 the other forms are understood too (:mod:`localnet.rpc.raw.functions`).

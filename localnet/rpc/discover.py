@@ -9,7 +9,7 @@ from pygenvm.localnet.rpc.registry import Method
 
 
 def openrpc(methods: Mapping[str, Method], version: str) -> dict[str, Any]:
-    """``rpc.discover`` answers this; schemas/localnet-rpc.json is it, too."""
+    """What ``rpc.discover`` answers."""
     return {
         "openrpc": "1.3.2",
         "info": {

@@ -94,7 +94,7 @@ def block_object(block: Block, transactions: Iterable[Any]) -> Document:
 
 
 def ethereum_receipt(transaction: NetworkTransaction, block: Block) -> Document:
-    """Of the Ethereum transaction: it is there as soon as that was taken, and always says success (spec 02 §2)."""
+    """Of the Ethereum transaction: there as soon as that was taken, always a success (spec localnet-rpc/02 §2)."""
     logs = [] if transaction.kind is TxKind.TRANSFER else [_new_transaction(transaction, block)]
     return {
         "transactionHash": hex_of(transaction.id),
@@ -165,7 +165,7 @@ def ethereum_transaction(transaction: NetworkTransaction, block: Block) -> Docum
 def transaction_object(
     transaction: NetworkTransaction, block: Block, *, contract_state: Mapping[str, str] | None = None
 ) -> Document:
-    """The whole of it (spec 02 §3.2).
+    """The whole of it (spec localnet-rpc/02 §3.2).
 
     :param contract_state: slots of the contract, for its last leader receipt.
     """
@@ -317,7 +317,7 @@ def _data(transaction: NetworkTransaction) -> Document:
 
 
 def _consensus_data(transaction: NetworkTransaction, contract_state: Mapping[str, str] | None) -> Document | None:
-    """Of the last round; null until a leader has run (spec 02 §3.3)."""
+    """Of the last round; null until a leader has run (spec localnet-rpc/02 §3.3)."""
     leader, last = transaction.leader, transaction.last_round
     if leader is None or last is None:
         return None
@@ -395,7 +395,7 @@ def receipt_object(
     contract_state: Mapping[str, str] | None = None,
     stream_limit: int = limits.RPC_STREAM_CHARACTERS,
 ) -> Document:
-    """Of one node in one round (spec 02 §3.4)."""
+    """Of one node in one round (spec localnet-rpc/02 §3.4)."""
     leads = receipt.mode is NodeMode.LEADER
     state = dict(contract_state or {})
     return {
@@ -480,7 +480,7 @@ def node_config(validator: Validator) -> Document:
 
 
 def _message(posted: Posted) -> Document:
-    """What a contract sends (spec 02 §3.6)."""
+    """What a contract sends (spec localnet-rpc/02 §3.6)."""
     on = posted.on or "finalized"
     match posted.kind:
         case PostedKind.ETH_SEND:

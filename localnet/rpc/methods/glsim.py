@@ -1,4 +1,4 @@
-"""Helpers that only one of the reference simulators has; programs written for it find them here (spec 01 §4.6).
+"""Helpers that only one of the reference simulators has (spec localnet-rpc/01 §4.6).
 
 Arguments and results are JSON in the notation of :mod:`localnet.values`.
 """

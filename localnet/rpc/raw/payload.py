@@ -1,4 +1,4 @@
-"""Code and calldata inside of a transaction or a read: an RLP list, and how it is to be executed (spec 02 §1.3)."""
+"""Code and calldata inside of a transaction or a read, and how they are executed (spec localnet-rpc/02 §1.3)."""
 
 from __future__ import annotations
 
