@@ -122,7 +122,8 @@ class Consensus:
             nodes += replaced
             if spare:
                 nodes.append(spare.pop(0))
-            if attempt >= rotations or not nodes or self._row.details.mode is not TxMode.NORMAL:
+            # A leader that is left alone would agree with itself.
+            if attempt >= rotations or len(nodes) < 2 or self._row.details.mode is not TxMode.NORMAL:
                 self._round(RoundLabel.UNDETERMINED, proposal, votes, result)
                 break
             self._round(RoundLabel.LEADER_ROTATION, proposal, votes, result)

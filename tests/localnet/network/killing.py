@@ -84,11 +84,10 @@ async def _examine(path: Path, acknowledged: list[str]) -> str:
     async with network:
         async with asyncio.timeout(300):
             while True:
-                await driver.settle()
                 transactions = await network.recent(1_000_000)
                 if all(tx.status in (TxStatus.FINALIZED, TxStatus.CANCELED) for tx in transactions):
                     break
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(1.0)
         await network.check()
         known = {tx.id.hex() for tx in transactions}
         assert len(known) == len(transactions)
