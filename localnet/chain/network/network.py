@@ -32,6 +32,7 @@ from pygenvm.localnet.chain.network.queues import Queues
 from pygenvm.localnet.chain.network.rounds import node_receipt
 from pygenvm.localnet.chain.network.store import NetworkStore, QueueLimits
 from pygenvm.localnet.chain.network.types import (
+    OVER,
     Block,
     EventKind,
     Model,
@@ -159,7 +160,7 @@ class Network(Queues):
     async def wait(
         self, id: bytes, *, status: TxStatus | None = None, timeout: float | None = None
     ) -> NetworkTransaction:
-        """The transaction once it is decided, or has ``status``.
+        """The transaction once it is decided, or has ``status``, or will have no other one.
 
         :raises TransactionNotFound: there is none.
         :raises TimeoutError: not within so many seconds.
@@ -170,7 +171,8 @@ class Network(Queues):
                 if signal is None:
                     signal = self._signals[id] = asyncio.Event()
                 transaction = await self.transaction(id)
-                if transaction.status is status or (status is None and transaction.status.decided):
+                known = transaction.status
+                if known is status or known in OVER or (status is None and known.decided):
                     return transaction
                 await signal.wait()
 
