@@ -2,7 +2,7 @@
 
 * Each contract has a queue of its own, a task that takes one transaction after the other; those of different contracts
   run at the same time. A run sees what was committed when it began (:mod:`localnet.chain.network.view`). If something
-  that it has read was changed meanwhile, it is repeated; the fourth time those wait that would change it again.
+  that it has read was changed meanwhile, it is repeated; the fifth time those wait that would change it again.
 * Who writes hands a function to one task, which carries out all that wait in one transaction of the database.
 * PROPOSING, COMMITTING and REVEALING are only in memory, but for appeals, which are COMMITTING in the database too.
 """
