@@ -313,6 +313,10 @@ class Store:
         """Makes or destroys value, which no transaction can."""
         with _sqlite_errors(self._path), self._writing():
             self._set_account("balance", address, str(balance))
+            if self.has_network():
+                self._connection.execute(
+                    "UPDATE network_settings SET value = ? WHERE name = 'total'", (f'"{self.total_value()}"',)
+                )
 
     def commit(self, changes: Sequence[Changes]) -> list[Receipt]:
         """Writes transactions to the file, all or none, and gives their receipts with numbers.
@@ -321,10 +325,25 @@ class Store:
         """
         with _sqlite_errors(self._path), self._writing():
             before = self.total_value()
+            self._check_final(changes)
             receipts = [self._apply(change) for change in changes]
             if self.total_value() != before - sum(change.destroyed for change in changes):
                 raise DatabaseError("a transaction would create or destroy value; nothing was written")
         return receipts
+
+    def _check_final(self, changes: Sequence[Changes]) -> None:
+        """:raises DatabaseError: a server may still undo something that a contract has done before."""
+        if not self.has_network():
+            return
+        for contract in {change.receipt.transaction.contract for change in changes}:
+            if self._one(
+                "SELECT 1 FROM network_transactions WHERE recipient = ? AND status NOT IN ('FINALIZED', 'CANCELED')",
+                contract.as_bytes,
+            ):
+                raise DatabaseError(
+                    f"a server has left transactions of {contract!s} that are not final; start it again"
+                    " (genvm local serve) and wait until they are"
+                )
 
     def record_failure(self, receipt: Receipt) -> None:
         """Keeps a failed command of the user for the log. The state, and what is numbered in it, stay as they are.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.types import ZERO_ADDRESS, RawFields, Submission, TxKind, TxMode
 from pygenvm.localnet.rpc.errors import FAILED, INVALID_PARAMS, RpcError, invalid
 from pygenvm.localnet.rpc.raw.envelope import SignedTransaction, decode_transaction
@@ -38,7 +40,9 @@ async def send(node: Node, raw: bytes, config: SimConfig) -> bytes:
     :raises RawError: malformed.
     :raises RpcError: signed for another network, or by somebody else.
     """
-    transaction = decode_transaction(raw)
+    # Large ones are hashed twice.
+    in_thread = len(raw) > limits.INLINE_BYTES
+    transaction = await asyncio.to_thread(decode_transaction, raw) if in_thread else decode_transaction(raw)
     if transaction.chain_id is not None and transaction.chain_id not in node.chain_ids:
         known = ", ".join(map(str, sorted(node.chain_ids)))
         raise RpcError(INVALID_PARAMS, f"the transaction is signed for chain {transaction.chain_id}, not for {known}")

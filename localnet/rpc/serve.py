@@ -20,14 +20,15 @@ from aiohttp import web
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import NetworkOptions
-from pygenvm.localnet.errors import BadRequest
+from pygenvm.localnet.errors import BadRequest, DatabaseError
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
+from pygenvm.localnet.lint_settings import installed_runners
 from pygenvm.localnet.modules import Choices, modules_of_author
 from pygenvm.localnet.rpc.app import make_app
 from pygenvm.localnet.rpc.origins import Origins, is_origin
 from pygenvm.localnet.rpc.registry import Node
-from pygenvm.localnet.rpc.running import Running, announced
+from pygenvm.localnet.rpc.running import Running, announced, read
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
 
@@ -101,6 +102,8 @@ def run(options: argparse.Namespace, database: Path, ready: Callable[[Ready], No
     choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
     modules = modules_of_author(options.config, choices, on_start=_starting, on_warning=_complain)
     allow_descriptors()
+    if not installed_runners():
+        _complain("no runners are built yet, so no contract can run: `genvm runners build` (a few minutes, once)")
     with modules as words, many_runs(words, idle=max(1, options.validators)) as executor:
         asyncio.run(serve(serving, executor, ready))
     return 0
@@ -155,7 +158,10 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
             shutdown_timeout=limits.RPC_SHUTDOWN_SECONDS,
             keepalive_timeout=limits.RPC_KEEP_ALIVE_SECONDS,
         )
-        await network.start()
+        try:
+            await network.start()
+        except DatabaseError as error:
+            raise _taken(serving, error) from error
         stack.push_async_callback(network.close)
         if fork is not None:
             await network.load(fork)
@@ -171,6 +177,15 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
         await stop.wait()
         for site in list(runner.sites):
             await site.stop()
+
+
+def _taken(serving: Serving, error: DatabaseError) -> DatabaseError:
+    """The same, with what to do if it is the server of this project that has the file."""
+    there = read(serving.path.parent) if serving.project else None
+    if there is None:
+        return error
+    text = f"a server runs for this project already, at {there.url} (process {there.pid}), or did: {error}"
+    return DatabaseError(f"{text}; end that one, or name another file with --db")
 
 
 async def _listen_beside(runner: web.AppRunner, address: Address) -> None:

@@ -49,7 +49,9 @@ class Param:
 
     def read(self, value: Any) -> Any:
         """:raises RpcError: it cannot be used."""
-        if value is None and not self.required:
+        if value is None:
+            if self.required:
+                raise invalid(f"{self.name} is missing")
             return self.default
         try:
             return self.kind.parse(value)

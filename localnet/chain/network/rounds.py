@@ -16,7 +16,8 @@ from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judge
 from pygenvm.localnet.chain.model import TIMEOUT, Node, Receipt, Transaction, Verdict, Vote
-from pygenvm.localnet.chain.network.store import Decision, Row
+from pygenvm.localnet.chain.network.records import Row
+from pygenvm.localnet.chain.network.store import Decision
 from pygenvm.localnet.chain.network.types import (
     NodeMode,
     NodeReceipt,

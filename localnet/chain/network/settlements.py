@@ -15,7 +15,8 @@ from typing import Any
 
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.model import outcome_to_bytes
-from pygenvm.localnet.chain.network.store import NetworkStore, Row
+from pygenvm.localnet.chain.network.records import Row
+from pygenvm.localnet.chain.network.store import NetworkStore
 from pygenvm.localnet.chain.network.types import NodeReceipt, Round, TxKind, VoteWord
 from pygenvm.localnet.errors import DatabaseError
 

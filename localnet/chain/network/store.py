@@ -3,57 +3,36 @@
 Every method that writes is called inside :meth:`NetworkStore.batch`, does all or nothing, and appends to
 :attr:`NetworkStore.notes` what has changed.
 
-*History.* Each commit has a number. It keeps what it overwrites, so that the state after any commit can still be seen
-(:meth:`NetworkStore.pages_at`): by runs that began then, by appeals, and as the final state, which is that after the
-last final commit of each contract. Whatever nobody can ask for any more is forgotten (:meth:`NetworkStore.forget`).
-
-*Value.* It is in a balance or in the escrow of a transaction, and every step moves it from one to the other.
+*Value* is in a balance or in the escrow of a transaction, and every step moves it from one to the other.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 import os
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import ContractInfo, Kind, Posted, PostedKind, Receipt, Transaction, calldata_of_call
+from pygenvm.localnet.chain.model import Posted, PostedKind, Receipt, calldata_of_call
 from pygenvm.localnet.chain.network.errors import (
     InsufficientFunds,
     NonceTooLow,
     QueueFull,
-    TransactionNotFound,
-    ValidatorNotFound,
     WrongStatus,
 )
+from pygenvm.localnet.chain.network.history import OPEN, Moment, Note, NoteKind, hash_of
+from pygenvm.localnet.chain.network.records import APPEALABLE_WORDS, RecordStore, Row
 from pygenvm.localnet.chain.network.rows import (
     Details,
-    model_from_json,
-    model_to_json,
-    round_from_bytes,
-    round_to_bytes,
-    to_json,
-    to_text,
-    to_time,
 )
 from pygenvm.localnet.chain.network.types import (
     APPEALABLE,
     ZERO_ADDRESS,
     Appeals,
-    Block,
-    Model,
-    NodeReceipt,
     Round,
     RoundResult,
     StatusChange,
@@ -61,120 +40,15 @@ from pygenvm.localnet.chain.network.types import (
     TxKind,
     TxMode,
     TxStatus,
-    Validator,
 )
-from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
 from pygenvm.localnet.chain.overlay import Overlay
-from pygenvm.localnet.chain.store import _RECORDED, Changes, Store, _receipt, _sqlite_errors
+from pygenvm.localnet.chain.store import Changes
+from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadValue, DatabaseError
 
-_COLUMNS = (
-    "seq, id, kind, status, sender, recipient, origin, nonce, value, escrow, calldata, code, parent, released_on,"
-    " block, log, commit_at, view_at, since, factor, details"
-)
-_OPEN = "status NOT IN ('FINALIZED', 'CANCELED')"
-_APPEALABLE = ", ".join(f"'{status}'" for status in sorted(APPEALABLE))
-_EMPTY_CALL = calldata_of_call(None)
 _ERROR_CALL = calldata_of_call(SpecialMethod.ERRORED_MESSAGE)
-#: Rounds of one transaction that can be settled.
-_SETTLED_ROUNDS = 1 << 16
 #: What a failed appeal leaves of the finality window.
 _SHORTER = 0.8
-#: What a snapshot gives back; validators, models, blocks, the clock and the count of commits stay.
-_STATE_TABLES = (
-    "accounts",
-    "contracts",
-    "pages",
-    "transactions",
-    "queue",
-    "network_transactions",
-    "network_rounds",
-    "network_unsettled",
-    "network_history",
-    "network_balances",
-    "network_contracts",
-)
-
-
-@dataclass(slots=True)
-class Row:
-    """A transaction as it is stored (:mod:`localnet.chain.network_schema`)."""
-
-    seq: int
-    id: bytes
-    kind: TxKind
-    status: TxStatus
-    sender: Address
-    recipient: Address
-    origin: Address
-    nonce: int
-    value: int
-    escrow: int
-    calldata: bytes
-    code: bytes
-    parent: int | None
-    released_on: str
-    block: int
-    log: int | None
-    commit_at: int | None
-    """The commit in which it took effect; None: it has none now."""
-    view_at: int | None
-    """The last commit that it has seen."""
-    since: float | None
-    """When its finality window began, by the clock of the network."""
-    factor: float
-    """What is left of the window."""
-    details: Details
-
-    def transaction(self) -> Transaction:
-        """What is executed."""
-        kind = Kind.DEPLOY if self.kind is TxKind.DEPLOY else Kind.ERROR if self.details.is_error else Kind.CALL
-        code = self.code if self.kind is TxKind.DEPLOY else b""
-        return Transaction(
-            kind,
-            self.sender,
-            self.origin,
-            self.recipient,
-            self.value,
-            self.calldata,
-            code=code,
-            name=self.details.name,
-            on=self.released_on,
-        )
-
-
-class NoteKind:
-    """What a note is about."""
-
-    STATUS = "status"
-    CONTRACT = "contract"
-    BALANCE = "balance"
-    BLOCK = "block"
-
-
-class Note(NamedTuple):
-    """Something that a write has changed."""
-
-    kind: str
-    address: Address | None = None
-    id: bytes | None = None
-    status: TxStatus | None = None
-    seq: int = 0
-    number: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When something is written: by the network's clock, and by the wall."""
-
-    now: datetime
-    wall: datetime
-    window: float
-    """Seconds of finality window."""
-
-    @property
-    def seconds(self) -> float:
-        return self.now.timestamp()
 
 
 @dataclass(slots=True)
@@ -209,257 +83,10 @@ class Gone(Exception):
     """The transaction is not where it was: it was cancelled, or its status was changed otherwise."""
 
 
-class NetworkStore(Store):
+class NetworkStore(RecordStore):
     """The file of a network."""
 
-    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
-        super().__init__(path, durable=durable)
-        self.chain_id = accounts.CHAIN_ID
-        self.strict_nonces = True
-        self.settles = False
-        self.notes: list[Note] = []
-        #: Number of the last commit.
-        self.commits = 0
-        #: Last commit that has changed the storage of an address, and its balance.
-        self.storage_changed: dict[Address, int] = {}
-        self.balance_changed: dict[Address, int] = {}
-        #: Nothing is known of who has changed what before this commit.
-        self.floor = 0
-        #: Counts how often the whole state was replaced.
-        self.epoch = 0
-
-    # --- opening ----------------------------------------------------------------------------------
-
-    def open_network(self, settings: Mapping[str, Any], moment: Moment) -> bool:
-        """Makes the tables if there are none. True: they are new."""
-        self._open_file()
-        with _sqlite_errors(self._path):
-            # One wait for the disk instead of three; :meth:`close` makes it one file again.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-        with _sqlite_errors(self._path), self._writing():
-            new = not self.has_network()
-            if new:
-                for statement in NETWORK_SCHEMA.split(";"):
-                    self._connection.execute(statement)
-                for name, value in settings.items():
-                    self.set(name, value)
-                self._execute("INSERT INTO network_blocks (number, timestamp) VALUES (0, ?)", int(moment.seconds))
-                self.set("genesis", os.urandom(16).hex())
-                # Contracts that commands have deployed are final.
-                self._execute("INSERT INTO network_contracts SELECT address, 0, 0 FROM contracts")
-                self.set("total", str(super().total_value()))
-            self.commits = int(self.get("commits", 0))
-            self.floor = self.commits
-            # What commands have done since is final, and so is their total.
-            self._execute(
-                "INSERT INTO network_contracts SELECT address, ?, ? FROM contracts"
-                " WHERE address NOT IN (SELECT address FROM network_contracts)",
-                self.commits,
-                self.commits,
-            )
-        return new
-
-    def close(self) -> None:
-        """Closes the file, which is all there is then."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-        super().close()
-
-    def batch(self, actions: Sequence[Callable[[NetworkStore], Any]]) -> list[Any]:
-        """Carries out actions in one transaction of the database; one that fails leaves nothing but its error."""
-        results: list[Any] = []
-        with _sqlite_errors(self._path), self._writing():
-            for action in actions:
-                self.notes = []
-                self._execute("SAVEPOINT action")
-                try:
-                    results.append((action(self), self.notes))
-                except Exception as error:
-                    self._execute("ROLLBACK TO action")
-                    results.append(error)
-                self._execute("RELEASE action")
-        return results
-
-    def _execute(self, statement: str, *parameters: object) -> Any:
-        return self._connection.execute(statement, parameters)
-
-    # --- settings ---------------------------------------------------------------------------------
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A setting, which is JSON."""
-        row = self._one("SELECT value FROM network_settings WHERE name = ?", name)
-        return json.loads(row[0]) if row else default
-
-    def set(self, name: str, value: Any) -> None:
-        """Changes a setting."""
-        self._execute("INSERT OR REPLACE INTO network_settings (name, value) VALUES (?, ?)", name, json.dumps(value))
-
-    # --- history ----------------------------------------------------------------------------------
-
-    def next_commit(self) -> int:
-        """Number of a new commit."""
-        self.commits += 1
-        self.set("commits", self.commits)
-        return self.commits
-
-    def pages_at(self, address: Address, slot: bytes, first: int, last: int, at: int) -> dict[int, bytes]:
-        """Pages of a slot as they were after commit ``at``."""
-        found = self.pages(address, slot, first, last)
-        if self.storage_changed.get(address, self.floor) > at:
-            rows = self._all(
-                "SELECT page, data, MIN(seq) FROM network_history"
-                " WHERE address = ? AND slot = ? AND page BETWEEN ? AND ? AND seq > ? GROUP BY page",
-                address.as_bytes,
-                slot,
-                first,
-                last,
-                at,
-            )
-            found |= {page: data for page, data, _ in rows}
-        return found
-
-    def balance_at(self, address: Address, at: int) -> int:
-        """A balance as it was after commit ``at``."""
-        balance = self.balance(address)
-        if self.balance_changed.get(address, self.floor) > at:
-            rows = self._all("SELECT delta FROM network_balances WHERE address = ? AND seq > ?", address.as_bytes, at)
-            balance -= sum(int(delta) for (delta,) in rows)
-        return balance
-
-    def contract_at(self, address: Address, at: int) -> ContractInfo | None:
-        """The contract at an address after commit ``at``."""
-        info = self.contract(address)
-        if info is None:
-            return None
-        row = self._one("SELECT deployed_at FROM network_contracts WHERE address = ?", address.as_bytes)
-        return info if row is not None and row[0] <= at else None
-
-    def final_at(self, address: Address) -> int:
-        """The last final commit of a contract."""
-        row = self._one("SELECT final_at FROM network_contracts WHERE address = ?", address.as_bytes)
-        # Not changed since then, or no contract: its state is that of now.
-        return int(row[0]) if row else self.commits
-
-    def write_pages(self, pages: Mapping[tuple[bytes, bytes, int], bytes], commit: int) -> None:
-        """Writes pages, and keeps what they were."""
-        for (raw, slot, page), data in pages.items():
-            address = Address(raw)
-            before = self.pages(address, slot, page, page).get(page, b"")
-            self._execute(
-                "INSERT OR IGNORE INTO network_history (address, slot, page, seq, data) VALUES (?, ?, ?, ?, ?)",
-                raw,
-                slot,
-                page,
-                commit,
-                before,
-            )
-            self._execute(
-                "INSERT OR REPLACE INTO pages (address, slot, page, data) VALUES (?, ?, ?, ?)", raw, slot, page, data
-            )
-            self.storage_changed[address] = commit
-
-    def add_balance(self, address: Address, delta: int, commit: int) -> None:
-        """Changes a balance, and keeps by how much.
-
-        :raises DatabaseError: it would be negative.
-        """
-        if not delta:
-            return
-        balance = self.balance(address) + delta
-        if not 0 <= balance <= limits.VALUE_MAX:
-            raise DatabaseError(f"the balance of {address!s} would be {balance}; nothing was written")
-        self._set_account("balance", address, str(balance))
-        row = self._one("SELECT delta FROM network_balances WHERE address = ? AND seq = ?", address.as_bytes, commit)
-        self._execute(
-            "INSERT OR REPLACE INTO network_balances (address, seq, delta) VALUES (?, ?, ?)",
-            address.as_bytes,
-            commit,
-            str(delta + (int(row[0]) if row else 0)),
-        )
-        self.balance_changed[address] = commit
-        self.notes.append(Note(NoteKind.BALANCE, address))
-
-    def forget(self, horizon: int) -> None:
-        """Drops what nobody can ask for who began at commit ``horizon`` or later."""
-        row = self._one(f"SELECT MIN(view_at) FROM network_transactions WHERE {_OPEN} AND view_at IS NOT NULL")
-        if row and row[0] is not None:
-            horizon = min(horizon, row[0])
-        self._execute("DELETE FROM network_balances WHERE seq <= ?", horizon)
-        self._execute(
-            "DELETE FROM network_history WHERE seq <= ? AND seq <= IFNULL("
-            "(SELECT final_at FROM network_contracts WHERE address = network_history.address), seq)",
-            horizon,
-        )
-
-    # --- transactions -----------------------------------------------------------------------------
-
-    def row(self, seq: int) -> Row:
-        """:raises LookupError: there is none."""
-        found = self._one(f"SELECT {_COLUMNS} FROM network_transactions WHERE seq = ?", seq)
-        if found is None:
-            raise LookupError(f"no transaction {seq}")
-        return _row(found)
-
-    def find(self, id: bytes) -> Row:
-        """:raises TransactionNotFound: there is none."""
-        found = self._one(f"SELECT {_COLUMNS} FROM network_transactions WHERE id = ?", id)
-        if found is None:
-            raise TransactionNotFound(id)
-        return _row(found)
-
-    def rows(self, where: str, *parameters: object, limit: int = -1) -> list[Row]:
-        """Transactions; ``where`` with an order."""
-        found = self._all(f"SELECT {_COLUMNS} FROM network_transactions WHERE {where} LIMIT {int(limit)}", *parameters)
-        return [_row(row) for row in found]
-
-    def id_of(self, seq: int | None) -> bytes | None:
-        """The id of a transaction; None for none."""
-        row = self._one("SELECT id FROM network_transactions WHERE seq = ?", seq)
-        return bytes(row[0]) if row else None
-
-    def children(self, seq: int) -> tuple[bytes, ...]:
-        """Ids of what a transaction has sent."""
-        rows = self._all("SELECT id FROM network_transactions WHERE parent = ? ORDER BY seq", seq)
-        return tuple(bytes(row[0]) for row in rows)
-
-    def rounds(self, seq: int) -> tuple[Round, ...]:
-        """All rounds of a transaction."""
-        rows = self._all("SELECT number, content FROM network_rounds WHERE tx = ? ORDER BY number", seq)
-        return tuple(round_from_bytes(number, content) for number, content in rows)
-
-    def round(self, seq: int, number: int) -> Round | None:
-        """One round."""
-        row = self._one("SELECT content FROM network_rounds WHERE tx = ? AND number = ?", seq, number)
-        return round_from_bytes(number, row[0]) if row else None
-
-    def next_of(self, contract: Address) -> Row | None:
-        """What the queue of a contract has to do next: an appeal, or the oldest that is pending."""
-        rows = self.rows(
-            "recipient = ? AND status IN ('COMMITTING', 'PENDING') AND " + _OPEN + " ORDER BY status = 'PENDING', seq",
-            contract.as_bytes,
-            limit=1,
-        )
-        return rows[0] if rows else None
-
-    def waiting(self) -> list[Address]:
-        """Contracts with something to do."""
-        rows = self._all(
-            f"SELECT DISTINCT recipient FROM network_transactions WHERE status IN ('COMMITTING', 'PENDING') AND {_OPEN}"
-        )
-        return [Address(bytes(row[0])) for row in rows]
-
-    def pending(self, column: str, address: Address) -> int:
-        """How many are pending of a ``sender`` or ``recipient``."""
-        row = self._one(
-            f"SELECT COUNT(*) FROM network_transactions WHERE {column} = ? AND status = 'PENDING' AND {_OPEN}",
-            address.as_bytes,
-        )
-        return int(row[0]) if row else 0
-
-    def received(self, address: Address) -> int:
-        """How many transactions to an address there are."""
-        row = self._one("SELECT COUNT(*) FROM network_transactions WHERE recipient = ?", address.as_bytes)
-        return int(row[0]) if row else 0
+    # --- submissions ------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, id: bytes | None, moment: Moment, queue: QueueLimits) -> bytes:
         """Takes a transaction, if it is not there yet (:meth:`localnet.chain.network.network.Network.submit`)."""
@@ -484,13 +111,13 @@ class NetworkStore(Store):
         recipient = submission.recipient
         if submission.kind is TxKind.DEPLOY:
             recipient = accounts.contract_address(sender, salt=submission.salt, nonce=nonce, chain_id=self.chain_id)
-            if self._one("SELECT 1 FROM network_transactions WHERE recipient = ? AND kind = 1", recipient.as_bytes):
+            if self._will_be_contract(recipient):
                 raise BadValue(f"{sender!s} has already deployed the contract {recipient!s}")
         is_transfer = submission.kind is TxKind.TRANSFER and not self._will_be_contract(recipient)
         if not is_transfer:
             queue.check(self, sender, recipient)
         if id is None:
-            id = _hash(b"submission", sender.as_bytes, recipient.as_bytes, os.urandom(16))
+            id = hash_of(b"submission", sender.as_bytes, recipient.as_bytes, os.urandom(16))
         commit = self.next_commit()
         self.add_balance(sender, -value, commit)
         self._set_account("nonce", sender, max(expected, nonce + 1))
@@ -507,10 +134,10 @@ class NetworkStore(Store):
         )
         row = Row(
             0, id, submission.kind, TxStatus.PENDING, sender, recipient, sender, nonce, value, value,
-            _EMPTY_CALL if submission.kind is TxKind.TRANSFER else submission.calldata, submission.code, None, "",
+            EMPTY_CALL if submission.kind is TxKind.TRANSFER else submission.calldata, submission.code, None, "",
             self.add_block(moment, id), None, None, None, None, 1.0, details,
         )  # fmt: skip
-        self._add(row)
+        self.add(row)
         if is_transfer:
             self._settle_transfer(row, commit, moment)
         return id
@@ -519,39 +146,22 @@ class NetworkStore(Store):
         """Takes an upgrade, which costs its sender no nonce."""
         contract, sender = submission.recipient, submission.sender
         queue.check(self, sender, contract)
-        id = _hash(b"upgrade", contract.as_bytes, os.urandom(16))
+        id = hash_of(b"upgrade", contract.as_bytes, os.urandom(16))
         row = Row(
-            0, id, TxKind.UPGRADE, TxStatus.PENDING, sender, contract, sender, self.nonce(sender), 0, 0, _EMPTY_CALL,
+            0, id, TxKind.UPGRADE, TxStatus.PENDING, sender, contract, sender, self.nonce(sender), 0, 0, EMPTY_CALL,
             submission.code, None, "", self.add_block(moment, id), None, None, None, None, 1.0,
             Details(TxMode.NORMAL, 0, 0, moment.now, status_changes=(StatusChange(TxStatus.PENDING, moment.now),)),
         )  # fmt: skip
-        self._add(row)
+        self.add(row)
         return id
-
-    def deployer(self, contract: Address) -> Address | None:
-        """Who has deployed a contract with a command."""
-        row = self._one(
-            "SELECT sender FROM transactions WHERE contract = ? AND kind = 'deploy' AND status = 'ok'",
-            contract.as_bytes,
-        )
-        return Address(bytes(row[0])) if row else None
-
-    def earlier(self, row: Row) -> tuple[Address, int, int | None, bool]:
-        """The contract of a transaction as it was before it (:class:`localnet.chain.network.view.Earlier`)."""
-        newer = self.rows(
-            "recipient = ? AND seq >= ? AND commit_at IS NOT NULL ORDER BY seq",
-            row.recipient.as_bytes,
-            row.seq,
-            limit=1,
-        )
-        nonce = newer[0].details.nonce_before if newer else None
-        return row.recipient, row.view_at or 0, nonce, row.kind is not TxKind.DEPLOY
 
     def _will_be_contract(self, address: Address) -> bool:
         """There is one, or its deployment is under way."""
         return self.contract(address) is not None or bool(
             self._one(
-                f"SELECT 1 FROM network_transactions WHERE recipient = ? AND kind = 1 AND {_OPEN}", address.as_bytes
+                "SELECT 1 FROM network_transactions WHERE recipient = ? AND kind = 1 AND status = 'PENDING'"
+                f" AND {OPEN}",
+                address.as_bytes,
             )
         )
 
@@ -563,7 +173,7 @@ class NetworkStore(Store):
         row.escrow = 0
         row.details.credited = True
         row.details.decided_at = row.details.finalized_at = moment.now
-        self._move(row, TxStatus.FINALIZED, moment)
+        self.move(row, TxStatus.FINALIZED, moment)
         self.update(row)
 
     def fund(self, address: Address, amount: int, moment: Moment) -> bytes:
@@ -571,90 +181,16 @@ class NetworkStore(Store):
         if amount < 0 or self.total_value() + amount > limits.VALUE_MAX:
             raise BadValue("all balances together must be from 0 to 2^256 - 1")
         commit = self.next_commit()
-        id = _hash(b"fund", address.as_bytes, os.urandom(16))
+        id = hash_of(b"fund", address.as_bytes, os.urandom(16))
         details = Details(TxMode.NORMAL, 0, 0, moment.now, minted=True)
         row = Row(
             0, id, TxKind.TRANSFER, TxStatus.PENDING, ZERO_ADDRESS, address, ZERO_ADDRESS, 0, amount, amount,
-            _EMPTY_CALL, b"", None, "", self.add_block(moment, id), None, None, None, None, 1.0, details,
+            EMPTY_CALL, b"", None, "", self.add_block(moment, id), None, None, None, None, 1.0, details,
         )  # fmt: skip
-        self._add(row)
+        self.add(row)
         self.set("total", str(int(self.get("total")) + amount))
         self._settle_transfer(row, commit, moment)
         return id
-
-    def _add(self, row: Row) -> None:
-        cursor = self._execute(
-            f"INSERT INTO network_transactions ({_COLUMNS}) VALUES (NULL{', ?' * 20})", *_values(row)[1:]
-        )
-        row.seq = cursor.lastrowid
-        self.notes.append(Note(NoteKind.STATUS, row.recipient, row.id, row.status, row.seq))
-
-    def update(self, row: Row) -> None:
-        """Writes what may have changed of a transaction."""
-        self._execute(
-            "UPDATE network_transactions SET status = ?, escrow = ?, log = ?, commit_at = ?, view_at = ?, since = ?,"
-            " factor = ?, details = ? WHERE seq = ?",
-            row.status,
-            str(row.escrow),
-            row.log,
-            row.commit_at,
-            row.view_at,
-            row.since,
-            row.factor,
-            row.details.encode(),
-            row.seq,
-        )
-
-    def _move(self, row: Row, status: TxStatus, moment: Moment) -> None:
-        """Gives a transaction a status, for :meth:`update` to write."""
-        row.status = status
-        change = StatusChange(status, moment.now)
-        if status is TxStatus.PENDING:
-            row.details.status_changes = (change,)
-        else:
-            row.details.status_changes += (change,)
-        self.notes.append(Note(NoteKind.STATUS, row.recipient, row.id, status, row.seq))
-
-    def add_round(self, seq: int, round_: Round) -> None:
-        """Appends a round, which gets its number here."""
-        found = self._one("SELECT COALESCE(MAX(number) + 1, 0) FROM network_rounds WHERE tx = ?", seq)
-        assert found is not None
-        self._execute(
-            "INSERT INTO network_rounds (tx, number, content) VALUES (?, ?, ?)", seq, found[0], round_to_bytes(round_)
-        )
-        if self.settles and found[0] < _SETTLED_ROUNDS and can_be_settled(self._proposed(seq, round_), round_):
-            self._execute("INSERT INTO network_unsettled (tx, number) VALUES (?, ?)", seq, found[0])
-
-    def _proposed(self, seq: int, round_: Round) -> NodeReceipt | None:
-        """What the nodes of a round have judged."""
-        if round_.leader is not None:
-            return round_.leader
-        return next((earlier.leader for earlier in reversed(self.rounds(seq)) if earlier.leader), None)
-
-    def unsettled(self) -> tuple[Row, Round, NodeReceipt] | None:
-        """A round that is to be settled, and what its leader, or the one before it, has proposed."""
-        row = self._one("SELECT tx, number FROM network_unsettled ORDER BY tx, number LIMIT 1")
-        if row is None:
-            return None
-        round_ = self.round(*row)
-        assert round_ is not None
-        before = [earlier for earlier in self.rounds(row[0]) if earlier.number <= round_.number and earlier.leader]
-        proposed = before[-1].leader
-        assert proposed is not None
-        return self.row(row[0]), round_, proposed
-
-    def settled(self, seq: int, number: int, intent_id: bytes | None) -> None:
-        """A round was settled; None: it cannot be."""
-        self._execute("DELETE FROM network_unsettled WHERE tx = ? AND number = ?", seq, number)
-        round_ = self.round(seq, number)
-        if round_ is not None and intent_id is not None:
-            content = round_to_bytes(dataclasses.replace(round_, intent_id=intent_id))
-            self._execute("UPDATE network_rounds SET content = ? WHERE tx = ? AND number = ?", content, seq, number)
-
-    def receipt_of(self, row: Row) -> Receipt | None:
-        """What the leader of a decided transaction has found."""
-        found = self._one(f"SELECT number, {_RECORDED} FROM transactions WHERE number = ?", row.log)
-        return _receipt(found) if found else None
 
     # --- decisions --------------------------------------------------------------------------------
 
@@ -687,7 +223,7 @@ class NetworkStore(Store):
         details.result, details.rotation_count = decision.result, decision.rotation_count
         details.decided_at = moment.now
         details.status_changes += decision.status_changes
-        self._move(row, decision.status, moment)
+        self.move(row, decision.status, moment)
         row.view_at, row.since = decision.view_at, moment.seconds
         if decision.changes is not None:
             self._apply_effects(row, decision, moment)
@@ -744,11 +280,11 @@ class NetworkStore(Store):
         """On acceptance; value for accounts, from where nobody could bring it back, waits until it is final."""
         if posted.kind is PostedKind.ETH_SEND or posted.on != "accepted":
             return False
-        is_transfer = posted.kind is PostedKind.MESSAGE and posted.calldata == _EMPTY_CALL
+        is_transfer = posted.kind is PostedKind.MESSAGE and posted.calldata == EMPTY_CALL
         return not is_transfer or self._will_be_contract(posted.receiver)
 
     def _add_child(self, parent: Row, index: int, posted: Posted, moment: Moment) -> None:
-        is_plain = posted.kind is PostedKind.ETH_SEND or posted.calldata == _EMPTY_CALL
+        is_plain = posted.kind is PostedKind.ETH_SEND or posted.calldata == EMPTY_CALL
         transfer = posted.kind is not PostedKind.DEPLOY and is_plain and not self._will_be_contract(posted.receiver)
         kind = (
             TxKind.DEPLOY
@@ -757,8 +293,8 @@ class NetworkStore(Store):
             if transfer or posted.kind is PostedKind.ETH_SEND
             else TxKind.CALL
         )
-        calldata = _EMPTY_CALL if posted.kind is PostedKind.ETH_SEND else posted.calldata
-        id = _hash(b"message", parent.id, index.to_bytes(4, "big"), (parent.commit_at or 0).to_bytes(8, "big"))
+        calldata = EMPTY_CALL if posted.kind is PostedKind.ETH_SEND else posted.calldata
+        id = hash_of(b"message", parent.id, index.to_bytes(4, "big"), (parent.commit_at or 0).to_bytes(8, "big"))
         child = self._child(
             parent, id, kind, posted.receiver, posted.value, calldata, posted.code, posted.on or "finalized", moment
         )
@@ -798,7 +334,7 @@ class NetworkStore(Store):
             0, id, kind, TxStatus.PENDING, sender, recipient, parent.origin, nonce, value, value, calldata, code,
             parent.seq, on, self.add_block(moment, id), None, None, None, None, 1.0, details,
         )  # fmt: skip
-        self._add(row)
+        self.add(row)
         return row
 
     # --- finality ---------------------------------------------------------------------------------
@@ -809,7 +345,7 @@ class NetworkStore(Store):
         :param contract: only what is this contract's.
         """
         where = (
-            f"status IN ({_APPEALABLE}) AND {_OPEN} AND (since + factor * ? <= ?"
+            f"status IN ({APPEALABLE_WORDS}) AND {OPEN} AND (since + factor * ? <= ?"
             " OR json_extract(details, '$.mode') <> 'NORMAL')"
         )
         parameters: list[object] = [moment.window, moment.seconds]
@@ -827,7 +363,7 @@ class NetworkStore(Store):
     def next_due(self, window: float) -> float | None:
         """When the next one is due, by the clock of the network."""
         row = self._one(
-            f"SELECT MIN(since + factor * ?) FROM network_transactions WHERE status IN ({_APPEALABLE}) AND {_OPEN}",
+            f"SELECT MIN(since + factor * ?) FROM network_transactions WHERE status IN ({APPEALABLE_WORDS}) AND {OPEN}",
             window,
         )
         return row[0] if row else None
@@ -835,13 +371,13 @@ class NetworkStore(Store):
     def _may_be_final(self, row: Row) -> bool:
         """Those before it are, of its contract and of the one that has triggered it."""
         if self._one(
-            f"SELECT 1 FROM network_transactions WHERE recipient = ? AND seq < ? AND {_OPEN}",
+            f"SELECT 1 FROM network_transactions WHERE recipient = ? AND seq < ? AND {OPEN}",
             row.recipient.as_bytes,
             row.seq,
         ):
             return False
         return row.parent is None or not self._one(
-            f"SELECT 1 FROM network_transactions WHERE seq = ? AND {_OPEN}", row.parent
+            f"SELECT 1 FROM network_transactions WHERE seq = ? AND {OPEN}", row.parent
         )
 
     def finalize(self, row: Row, moment: Moment) -> None:
@@ -856,7 +392,7 @@ class NetworkStore(Store):
             self._release(row, moment)
         elif row.escrow:
             self._refund(row, moment)
-        self._move(row, TxStatus.FINALIZED, moment)
+        self.move(row, TxStatus.FINALIZED, moment)
         self.update(row)
 
     def _release(self, row: Row, moment: Moment) -> None:
@@ -865,7 +401,7 @@ class NetworkStore(Store):
             return
         sent = set(self.children(row.seq))
         for index, posted in enumerate(leader.messages):
-            id = _hash(b"message", row.id, index.to_bytes(4, "big"), (row.commit_at or 0).to_bytes(8, "big"))
+            id = hash_of(b"message", row.id, index.to_bytes(4, "big"), (row.commit_at or 0).to_bytes(8, "big"))
             if id not in sent:
                 row.escrow -= posted.value
                 self._add_child(row, index, posted, moment)
@@ -877,7 +413,7 @@ class NetworkStore(Store):
             owner = row.recipient if row.details.is_error else row.sender
             self.add_balance(owner, value, self.next_commit())
             return
-        id = _hash(b"refund", row.id)
+        id = hash_of(b"refund", row.id)
         self._child(
             row, id, TxKind.CALL, row.sender, value, _ERROR_CALL, b"", row.released_on or "finalized", moment,
             is_error=True,
@@ -893,7 +429,7 @@ class NetworkStore(Store):
             parent = self.row(row.parent)
             if parent.status in APPEALABLE and not self.finalize_now(parent.id, moment):
                 return False
-        todo = self.rows(f"recipient = ? AND seq <= ? AND {_OPEN} ORDER BY seq", row.recipient.as_bytes, row.seq)
+        todo = self.rows(f"recipient = ? AND seq <= ? AND {OPEN} ORDER BY seq", row.recipient.as_bytes, row.seq)
         if any(item.status not in APPEALABLE for item in todo):
             return False
         for item in todo:
@@ -913,7 +449,7 @@ class NetworkStore(Store):
             raise WrongStatus(f"the transaction is {row.status}; only pending ones can be cancelled", status=row.status)
         value, row.escrow = row.escrow, 0
         self.add_balance(row.sender, value, self.next_commit())
-        self._move(row, TxStatus.CANCELED, moment)
+        self.move(row, TxStatus.CANCELED, moment)
         self.update(row)
 
     def appeal(self, id: bytes, moment: Moment) -> bool:
@@ -929,7 +465,7 @@ class NetworkStore(Store):
             validators_timeout=row.status is TxStatus.VALIDATORS_TIMEOUT,
             appealed_at=moment.now,
         )
-        self._move(row, TxStatus.COMMITTING, moment)
+        self.move(row, TxStatus.COMMITTING, moment)
         self.update(row)
         return True
 
@@ -958,7 +494,7 @@ class NetworkStore(Store):
         row.factor = _SHORTER**row.details.appeals.failed
         for round_ in rounds:
             self.add_round(seq, round_)
-        self._move(row, status, moment)
+        self.move(row, status, moment)
         self.update(row)
 
     def appeal_succeeded(self, seq: int, rounds: Sequence[Round], moment: Moment) -> None:
@@ -1000,7 +536,7 @@ class NetworkStore(Store):
         first = self.row(seq)
         contract = first.recipient
         undone = self.rows(
-            f"recipient = ? AND seq >= ? AND {_OPEN} AND status NOT IN ('PENDING') ORDER BY seq DESC",
+            f"recipient = ? AND seq >= ? AND {OPEN} AND status NOT IN ('PENDING') ORDER BY seq DESC",
             contract.as_bytes,
             seq,
         )
@@ -1013,7 +549,7 @@ class NetworkStore(Store):
             row.details.decided_at = None
             self._unlog(row)
             row.since, row.factor, row.view_at = None, 1.0, None
-            self._move(row, TxStatus.PENDING, moment)
+            self.move(row, TxStatus.PENDING, moment)
             self.update(row)
         # Whoever runs at this contract began with what is no more.
         self.storage_changed[contract] = commit
@@ -1038,7 +574,7 @@ class NetworkStore(Store):
                 child = self.row(child.seq)
             returned += child.escrow
             child.escrow = 0
-            self._move(child, TxStatus.CANCELED, moment)
+            self.move(child, TxStatus.CANCELED, moment)
             self.update(child)
         rows = self._all(
             "SELECT slot, page, data FROM network_history WHERE address = ? AND seq = ?", contract.as_bytes, at
@@ -1072,189 +608,6 @@ class NetworkStore(Store):
         )
         self.decide(seq, TxStatus.PENDING, decision, moment, check=False)
 
-    # --- blocks -----------------------------------------------------------------------------------
-
-    def height(self, wall: datetime) -> tuple[int, int]:
-        """The newest block's number and timestamp: each second without one has made one."""
-        row = self._one("SELECT number, timestamp FROM network_blocks ORDER BY number DESC LIMIT 1")
-        assert row is not None
-        passed = max(0, int(wall.timestamp()) - row[1])
-        return row[0] + passed, row[1] + passed
-
-    def add_block(self, moment: Moment, id: bytes | None) -> int:
-        """The number of a new block, with one transaction or none."""
-        number, timestamp = self.height(moment.wall)
-        number += 1
-        self._execute("INSERT INTO network_blocks (number, timestamp, tx) VALUES (?, ?, ?)", number, timestamp, id)
-        self.notes.append(Note(NoteKind.BLOCK, number=number))
-        return number
-
-    def block(self, number: int, wall: datetime) -> Block | None:
-        """A block that there has been."""
-        if not 0 <= number <= self.height(wall)[0]:
-            return None
-        row = self._one(
-            "SELECT number, timestamp, tx FROM network_blocks WHERE number <= ? ORDER BY number DESC LIMIT 1", number
-        )
-        assert row is not None
-        base, timestamp, tx = row
-        ids = (bytes(tx),) if tx is not None and base == number else ()
-        parent = self._block_hash(number - 1) if number else bytes(32)
-        return Block(number, self._block_hash(number), parent, timestamp + number - base, ids)
-
-    def block_of(self, hash: bytes, wall: datetime) -> Block | None:
-        """A block by its hash, or by the id of its transaction."""
-        row = self._one("SELECT number FROM network_blocks WHERE tx = ?", hash)
-        if row:
-            return self.block(row[0], wall)
-        # The number is in the hash, so that blocks of seconds in which nothing was need not be kept.
-        number = int.from_bytes(hash[:8], "big")
-        if len(hash) == 32 and number < 1 << 62 and hash == self._block_hash(number):
-            return self.block(number, wall)
-        return None
-
-    def _block_hash(self, number: int) -> bytes:
-        genesis = bytes.fromhex(self.get("genesis"))
-        return number.to_bytes(8, "big") + _hash(b"block", genesis, number.to_bytes(8, "big"))[8:]
-
-    # --- validators and providers -----------------------------------------------------------------
-
-    def validators(self) -> list[Validator]:
-        """In order of creation."""
-        rows = self._all("SELECT number, address, stake, model, created_at FROM network_validators ORDER BY number")
-        return [
-            Validator(number, Address(bytes(raw)), int(stake), model_from_json(json.loads(model)), to_time(at))
-            for number, raw, stake, model, at in rows
-        ]
-
-    def add_validator(self, address: Address, secret: bytes, stake: int, model: Model, now: datetime) -> Validator:
-        """A new one."""
-        cursor = self._execute(
-            "INSERT INTO network_validators (address, secret, stake, model, created_at) VALUES (?, ?, ?, ?, ?)",
-            address.as_bytes,
-            secret,
-            str(stake),
-            to_json(model_to_json(model)),
-            to_text(now),
-        )
-        return Validator(cursor.lastrowid, address, stake, model, now)
-
-    def update_validator(self, address: Address, stake: int, model: Model) -> None:
-        """:raises ValidatorNotFound: there is none."""
-        cursor = self._execute(
-            "UPDATE network_validators SET stake = ?, model = ? WHERE address = ?",
-            str(stake),
-            to_json(model_to_json(model)),
-            address.as_bytes,
-        )
-        if not cursor.rowcount:
-            raise ValidatorNotFound(f"Validator {address!s} not found")
-
-    def delete_all_validators(self) -> None:
-        """There are none then."""
-        self._execute("DELETE FROM network_validators")
-
-    def delete_validator(self, address: Address) -> None:
-        """:raises ValidatorNotFound: there is none."""
-        if not self._execute("DELETE FROM network_validators WHERE address = ?", address.as_bytes).rowcount:
-            raise ValidatorNotFound(f"Validator {address!s} not found")
-
-    def providers(self) -> list[tuple[int, Model, bool]]:
-        """Numbers, models, and whether they came with the network."""
-        rows = self._all("SELECT number, model, is_default FROM network_providers ORDER BY number")
-        return [(number, model_from_json(json.loads(model)), bool(default)) for number, model, default in rows]
-
-    def add_provider(self, model: Model, *, is_default: bool = False) -> int:
-        """Its number."""
-        cursor = self._execute(
-            "INSERT INTO network_providers (model, is_default) VALUES (?, ?)",
-            to_json(model_to_json(model)),
-            is_default,
-        )
-        return int(cursor.lastrowid)
-
-    def update_provider(self, number: int, model: Model) -> None:
-        """:raises ValidatorNotFound: there is none."""
-        cursor = self._execute(
-            "UPDATE network_providers SET model = ? WHERE number = ?", to_json(model_to_json(model)), number
-        )
-        if not cursor.rowcount:
-            raise ValidatorNotFound(f"Provider {number} not found")
-
-    def delete_provider(self, number: int) -> None:
-        """:raises ValidatorNotFound: there is none."""
-        if not self._execute("DELETE FROM network_providers WHERE number = ?", number).rowcount:
-            raise ValidatorNotFound(f"Provider {number} not found")
-
-    def reset_providers(self, models: Iterable[Model]) -> None:
-        """As in a new network."""
-        self._execute("DELETE FROM network_providers")
-        for model in models:
-            self.add_provider(model, is_default=True)
-
-    # --- the whole --------------------------------------------------------------------------------
-
-    def write_to(self, path: Path) -> None:
-        """Copies the database to a new file, which has reached the disk when this returns."""
-        temporary = path.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        with _sqlite_errors(temporary):
-            self._execute("VACUUM INTO ?", os.fspath(temporary))
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            temporary.rename(path)
-
-    def read_from(self, path: Path, *, everything: bool = False) -> None:
-        """Puts back the state of a file; blocks, validators, models and settings stay.
-
-        :param everything: validators, models and clock too.
-        :raises DatabaseError: it is not a file of ours.
-        """
-        Store(path).close()
-        tables = [*_STATE_TABLES, *(("network_validators", "network_providers") if everything else ())]
-        names = "'total', 'window', 'offset'" if everything else "'total'"
-        with _sqlite_errors(path):
-            self._execute("ATTACH ? AS snapshot", os.fspath(path))
-            try:
-                with self._writing():
-                    for table in tables:
-                        self._execute(f"DELETE FROM main.{table}")
-                        self._execute(f"INSERT INTO main.{table} SELECT * FROM snapshot.{table}")
-                    self._execute(
-                        "INSERT OR REPLACE INTO network_settings SELECT * FROM snapshot.network_settings"
-                        f" WHERE name IN ({names})"
-                    )
-                    # Numbers of commits and blocks go on from the larger ones.
-                    found = self._one("SELECT value FROM snapshot.network_settings WHERE name = 'commits'")
-                    self.commits = max(self.commits, json.loads(found[0]) if found else 0)
-                    self._replaced()
-            finally:
-                self._execute("DETACH snapshot")
-
-    def clear(self) -> None:
-        """The state of a new network."""
-        for table in _STATE_TABLES:
-            self._execute(f"DELETE FROM {table}")
-        if self._has_failures():
-            self._execute("DELETE FROM failures")
-        for address in accounts.names():
-            self._set_account("balance", address, str(accounts.START_BALANCE))
-        self.set("total", str(self.total_value()))
-        self._replaced()
-
-    def _replaced(self) -> None:
-        """The state is another one: no run that has begun means anything."""
-        self.epoch += 1
-        self.floor = self.next_commit()
-        self.storage_changed.clear()
-        self.balance_changed.clear()
-
-    def check(self) -> None:
-        """:raises DatabaseError: value has appeared or vanished, or does not come from anywhere."""
-        total, expected = self.total_value(), int(self.get("total"))
-        if total != expected:
-            raise DatabaseError(f"there is value of {total} in the network, and should be {expected}")
-
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
@@ -1278,33 +631,3 @@ class QueueLimits:
                     pending=pending,
                     limit=limit,
                 )
-
-
-def can_be_settled(proposed: NodeReceipt | None, round_: Round) -> bool:
-    """Operators have an opinion of nondet blocks; the engine draws three of them or more."""
-    count = len(round_.validators) + (round_.leader is not None)
-    return proposed is not None and bool(proposed.nondet_results) and 3 <= count <= limits.NODES
-
-
-def _row(row: tuple[Any, ...]) -> Row:
-    (seq, id, kind, status, sender, recipient, origin, nonce, value, escrow, calldata, code, parent, on, block, log,
-     commit_at, view_at, since, factor, details) = row  # fmt: skip
-    return Row(
-        seq, bytes(id), TxKind(kind), TxStatus(status), Address(sender), Address(recipient), Address(origin), nonce,
-        int(value), int(escrow), bytes(calldata), bytes(code), parent, on, block, log, commit_at, view_at, since,
-        factor, Details.decode(details),
-    )  # fmt: skip
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    return (
-        row.seq, row.id, int(row.kind), row.status, row.sender.as_bytes, row.recipient.as_bytes, row.origin.as_bytes,
-        row.nonce, str(row.value), str(row.escrow), row.calldata, row.code, row.parent, row.released_on, row.block,
-        row.log, row.commit_at, row.view_at, row.since, row.factor, row.details.encode(),
-    )  # fmt: skip
-
-
-def _hash(*parts: bytes) -> bytes:
-    """SHA-256 of parts with their lengths."""
-    data = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hashlib.sha256(b"genvm local network" + data).digest()

@@ -70,7 +70,9 @@ class TxStatus(StrEnum):
 
 _STATUS_NUMBERS = dict(zip(TxStatus, (1, 2, 3, 4, 5, 6, 7, 8, 12, 13), strict=True))
 APPEALABLE = frozenset({TxStatus.ACCEPTED, TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT})
-_DECIDED = APPEALABLE | {TxStatus.FINALIZED, TxStatus.CANCELED}
+#: Of what does not change any more.
+OVER = frozenset({TxStatus.FINALIZED, TxStatus.CANCELED})
+_DECIDED = APPEALABLE | OVER
 
 
 class VoteWord(StrEnum):

@@ -17,7 +17,7 @@ from pygenvm.localnet.chain.network.types import EventKind, Model, Submission, T
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadValue, DatabaseError
 from tests.localnet.localnet_fakes import FakeExecutor
-from tests.localnet.network.conftest import ALICE, BOB, PATIENCE, PROGRAM, Clock, Opening, World, program, run
+from tests.localnet.network.conftest import ALICE, BOB, CAROL, PATIENCE, PROGRAM, Clock, Opening, World, program, run
 
 MODEL = Model("openai", "gpt-4o", {"temperature": 0.5}, "openai-compatible", {"api_key_env_var": "K"})
 
@@ -74,11 +74,15 @@ def test_commands_see_what_the_server_did(opening: Opening, tmp_path: Path) -> N
         async with opening() as tester:
             contract = await tester.deploy(["set", 5], name="five")
             await tester.do(contract, ["add", 1], value=3)
+            changed = await tester.do(contract, ["add", 0])
         executor = FakeExecutor({PROGRAM: program(World())})
         async with Chain(tmp_path / "net.db", executor=executor) as chain:
+            with pytest.raises(DatabaseError, match="not final"):
+                await chain.call(contract, calldata_of_call("do", [[["add", 1]]]), sender=ALICE)
+            await chain.deal(CAROL, 5)
             assert (await chain.view(contract, calldata_of_call("get"), sender=ALICE)).value == 6
             assert [info.name for info in await chain.contracts()] == ["five"]
-            assert [str(receipt.status) for receipt in await chain.log()] == ["ok", "ok"]
+            assert [str(receipt.status) for receipt in await chain.log()] == ["ok", "ok", "ok"]
             assert await chain.balance(contract) == 3
             await chain.deploy(PROGRAM, calldata_of_call(None, [[["set", 8]]]), sender=BOB)
         async with opening() as tester:
@@ -87,6 +91,12 @@ def test_commands_see_what_the_server_did(opening: Opening, tmp_path: Path) -> N
             assert await tester.network.deployer(deployed) == BOB
             await tester.do(deployed, ["add", 1])
             assert await tester.get(deployed, Variant.FINALIZED) == 8
+            await tester.network.finalize(changed.id)
+        async with Chain(tmp_path / "net.db", executor=executor) as chain:
+            done = await chain.call(contract, calldata_of_call("do", [[["add", 1]]]), sender=ALICE)
+            assert done.receipt.value == 7
+        async with opening() as tester:
+            assert await tester.get(contract, Variant.FINALIZED) == 7
 
     run(main())
 

@@ -83,8 +83,8 @@ async def test_an_unknown_method(asking: Asking) -> None:
         ("sim_fundAccount", [ME, str(2**256)], "an amount is from 0"),
         ("gen_call", [{"type": "write", "data": "0x06"}], "to is missing"),
         ("gen_call", [{"type": "run", "to": ME}], "type is read, write or deploy"),
-        ("gen_call", [{"to": ME, "dta": "0x"}], "unknown member 'dta'"),
-        ("gen_call", [{"to": ME, "transaction_hash_variant": "newest"}], "a variant is one of"),
+        ("gen_call", [{"to": ME, "dta": "0x"}], "data is missing"),
+        ("gen_call", [{"to": ME, "data": "0x", "transaction_hash_variant": "newest"}], "a variant is one of"),
         ("sim_updateTransactionStatus", [UNKNOWN, "FAILED"], "a status is one of PENDING"),
         ("gen_dbg_traceTransaction", [{}], "a hash is"),
         ("genvm_submit", [{"kind": "upgrade", "sender": ME}], "kind is one of"),
@@ -473,7 +473,7 @@ async def test_validators_and_providers(asking: Asking) -> None:
     assert (provider["is_available"], provider["is_model_available"]) == (True, True)
     model = {"provider": "p", "model": "m", "config": {}, "plugin": "x", "plugin_config": {}}
     assert await asking.ask("sim_addProvider", model) == 2
-    assert "provider: provider: a text" in (await asking.error("sim_addProvider", {"model": "m"}))["message"]
+    assert "provider: provider is missing" in (await asking.error("sim_addProvider", {"model": "m"}))["message"]
     assert await asking.ask("sim_deleteAllValidators") == []
 
 

@@ -119,6 +119,7 @@ def test_the_port_may_be_taken(server: Server, tmp_path: Path) -> None:
 def test_the_file_may_be_taken(server: Server, project: Path) -> None:
     done = genvm(project, "serve", "--port", "0", status=3)
     assert done["error"]["kind"] == "database"
+    assert f"already, at {server.url} (process {server.process.pid})" in done["error"]["message"]
 
 
 @pytest.mark.parametrize(
