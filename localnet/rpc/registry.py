@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -32,6 +32,8 @@ class Node:
     """Of contracts, for questions: reads, simulations, schemas."""
     done: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict)
     """Hashes of transactions that are not kept, such as appeals, and what was answered."""
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    """Methods that are carried out, whether or not their client is still there."""
     _slots: asyncio.Semaphore | None = None
     _waiting: int = 0
 
@@ -61,6 +63,19 @@ class Node:
         finally:
             self._slots.release()
 
+    async def to_its_end(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """A client that leaves takes nothing with it that has begun."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            # Where nobody waits for it any more, it is known here.
+            task.exception()
+
     def remember(self, digest: bytes, answer: bytes) -> None:
         """So that the same raw transaction again does nothing."""
         self.done[digest] = answer
@@ -68,7 +83,7 @@ class Node:
             self.done.popitem(last=False)
 
 
-Handler: TypeAlias = Callable[..., Awaitable[Any]]
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +96,15 @@ class Method:
     result: Mapping[str, Any]
     """JSON Schema."""
     summary: str
+    stops: bool = False
+    """It ends when its client leaves: it changes nothing, and takes long."""
 
     async def call(self, node: Node, given: Any) -> Any:
         """:param given: the ``params`` of a request.
         :raises RpcError: they do not fit.
         """
-        return await self.handler(node, *self._arguments(given))
+        work = self.handler(node, *self._arguments(given))
+        return await (work if self.stops else node.to_its_end(work))
 
     def _arguments(self, given: Any) -> list[Any]:
         if isinstance(given, dict):
@@ -117,10 +135,12 @@ class Methods(dict[str, Method]):
         \"\"\"What the method does, for its description.\"\"\"
     """
 
-    def add(self, name: str, *params: Param, result: Mapping[str, Any]) -> Callable[[Handler], Handler]:
+    def add(
+        self, name: str, *params: Param, result: Mapping[str, Any], stops: bool = False
+    ) -> Callable[[Handler], Handler]:
         def added(handler: Handler) -> Handler:
             summary = (handler.__doc__ or "").strip().splitlines()[0]
-            self[name] = Method(name, handler, params, result, summary)
+            self[name] = Method(name, handler, params, result, summary, stops)
             return handler
 
         return added

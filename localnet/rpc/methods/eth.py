@@ -157,6 +157,7 @@ async def logs(node: Node, wanted: Any) -> list[Any]:
     _BLOCK,
     Param("state_override", ANY, default=None),
     result=HEX,
+    stops=True,
 )
 async def call(node: Node, transaction: dict[str, Any], block: Any, override: Any) -> str:
     """A read, with the same data as gen_call; some calls of the consensus contract are known."""

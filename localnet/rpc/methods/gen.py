@@ -117,7 +117,7 @@ GEN_CALL: Final = Param(
 )
 
 
-@METHODS.add("gen_call", GEN_CALL, result=TEXT)
+@METHODS.add("gen_call", GEN_CALL, result=TEXT, stops=True)
 async def gen_call(node: Node, call: GenCall) -> str:
     """Calls a contract without effect: the calldata encoding of what it returns, in hex without 0x."""
     if call.kind == READ:
@@ -128,7 +128,7 @@ async def gen_call(node: Node, call: GenCall) -> str:
     return receipt.outcome.calldata.hex()
 
 
-@METHODS.add("sim_call", GEN_CALL, result=OBJECT)
+@METHODS.add("sim_call", GEN_CALL, result=OBJECT, stops=True)
 async def sim_call(node: Node, call: GenCall) -> dict[str, Any]:
     """What a leader would find in a transaction now: its receipt. Nothing is kept."""
     return objects.receipt_object(await run_simulation(node, call))
@@ -170,14 +170,14 @@ def _failed(text: str, receipt: dict[str, Any], call: GenCall) -> RpcError:
     return RpcError(FAILED, f"execution failed: {text}", {"receipt": receipt, "params": call.given})
 
 
-@METHODS.add("gen_getContractSchema", Param("contract_address", ADDRESS), result=OBJECT)
+@METHODS.add("gen_getContractSchema", Param("contract_address", ADDRESS), result=OBJECT, stops=True)
 async def contract_schema(node: Node, address: Address) -> Any:
     """Constructor and methods of a deployed contract, with the types of their parameters."""
     async with node.running():
         return await node.network.schema(address)
 
 
-@METHODS.add("gen_getContractSchemaForCode", Param("contract_code_hex", CODE), result=OBJECT)
+@METHODS.add("gen_getContractSchemaForCode", Param("contract_code_hex", CODE), result=OBJECT, stops=True)
 async def contract_schema_for_code(node: Node, code: bytes) -> Any:
     """The same for a contract that is not deployed."""
     async with node.running():

@@ -66,7 +66,7 @@ async def deploy(node: Node, code: bytes, args: list[Any], kwargs: Any, sender: 
     }
 
 
-@METHODS.add("sim_read", _CONTRACT, Param("method", TEXT), _ARGS, _KWARGS, _SENDER, result={})
+@METHODS.add("sim_read", _CONTRACT, Param("method", TEXT), _ARGS, _KWARGS, _SENDER, result={}, stops=True)
 async def read(node: Node, contract: Address, method: str, args: list[Any], kwargs: Any, sender: Address) -> Any:
     """Calls a method without effect; what it returns."""
     async with node.running():
@@ -94,7 +94,7 @@ async def get_receipt(node: Node, id: bytes) -> Any:
     return await eth.transaction_receipt(node, id)
 
 
-@METHODS.add("sim_getContractSchema", _CONTRACT, result=OBJECT)
+@METHODS.add("sim_getContractSchema", _CONTRACT, result=OBJECT, stops=True)
 async def get_schema(node: Node, address: Address) -> Any:
     """As gen_getContractSchema."""
     return await gen.contract_schema(node, address)

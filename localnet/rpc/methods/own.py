@@ -100,7 +100,7 @@ async def get_contracts(node: Node) -> list[Any]:
     ]
 
 
-@METHODS.add("genvm_getState", _CONTRACT, _VARIANT, result=OBJECT)
+@METHODS.add("genvm_getState", _CONTRACT, _VARIANT, result=OBJECT, stops=True)
 async def get_state(node: Node, address: Address, variant: Variant) -> dict[str, Any]:
     """The storage of a contract, decoded as far as its own Python can."""
     from pygenvm.localnet.documents import state_document
@@ -167,7 +167,7 @@ _OF_VIEW: Final = {
 }
 
 
-@METHODS.add("genvm_view", Param("request", Kind(_parse_view, {"type": "object"})), result=OBJECT)
+@METHODS.add("genvm_view", Param("request", Kind(_parse_view, {"type": "object"})), result=OBJECT, stops=True)
 async def view(node: Node, request: dict[str, Any]) -> Any:
     """Calls a contract without effect; a receipt as `genvm local` shows it, also of a failure."""
     async with node.running():
@@ -252,6 +252,7 @@ async def submit(node: Node, submission: Submission) -> str:
     Param("status", STATUS, default=None),
     Param("timeout", SECONDS, default=60.0),
     result=OBJECT,
+    stops=True,
 )
 async def wait_for_transaction(node: Node, id: bytes, status: TxStatus | None, timeout: float) -> dict[str, Any]:
     """The transaction once it is decided, or has a status."""

@@ -33,7 +33,7 @@ async def fund_account(node: Node, address: Address, amount: int) -> str:
     return objects.hex_of(await node.network.fund(address, amount))
 
 
-@METHODS.add("sim_estimateTransactionFees", GEN_CALL, result=OBJECT)
+@METHODS.add("sim_estimateTransactionFees", GEN_CALL, result=OBJECT, stops=True)
 async def estimate_transaction_fees(node: Node, call: GenCall) -> dict[str, Any]:
     """What a transaction would cost, which is nothing, and what a leader would find."""
     receipt = objects.receipt_object(await run_simulation(node, call))

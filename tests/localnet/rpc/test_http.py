@@ -189,6 +189,26 @@ async def test_clients_that_vanish_leave_nothing(asking: Asking) -> None:
     assert len(await asyncio.wait_for(asyncio.gather(*answers), 20)) == 50
 
 
+async def test_what_a_client_has_begun_is_carried_out_without_it(asking: Asking) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def load(file: bytes) -> None:
+        began.set()
+        await asyncio.sleep(0.2)
+        ended.set()
+
+    asking.network.load = load  # type: ignore[method-assign]
+    host, port = asking.url.removeprefix("http://").split(":")
+    body = b'{"id": 1, "method": "genvm_importState", "params": ["AAAA"]}'
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"POST /api HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    await asyncio.wait_for(began.wait(), 5)
+    writer.close()
+    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.sleep(0)
+    assert not asking.node.tasks
+
+
 async def test_500_clients_at_once(asking: Asking) -> None:
     async with ClientSession(connector=TCPConnector(limit=0)) as session:
 

@@ -89,7 +89,7 @@ async def test_an_unknown_method(asking: Asking) -> None:
         ("gen_dbg_traceTransaction", [{}], "a hash is"),
         ("genvm_submit", [{"kind": "upgrade", "sender": ME}], "kind is one of"),
         ("genvm_submit", [{"kind": "deploy", "sender": ME}], "code is missing"),
-        ("genvm_submit", [{"kind": "call", "sender": ME}], "recipient: an address"),
+        ("genvm_submit", [{"kind": "call", "sender": ME}], "recipient is missing"),
         ("sim_setFinalityWindowTime", [-1], "at least 0"),
         ("sim_setTime", ["yesterday"], "a date and time"),
         ("genvm_importState", ["*"], "base64"),

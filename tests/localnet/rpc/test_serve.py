@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ import pytest
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT
+from tests.localnet.clients.environments import python_with, run
 from tests.localnet.clients.serving import Server, serving
+from tests.support.paths import DOCS
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +257,45 @@ def test_what_is_no_server() -> None:
             Client(f"http://127.0.0.1:{taken.getsockname()[1]}").status()
     with pytest.raises(Unreachable, match="no URL"):
         Client("ftp://example")
+
+
+def test_500_clients_at_once(server: Server) -> None:
+    sender = "0x" + 40 * "4"
+    contract = server.client.wait(server.client.deploy(CONTRACT.read_bytes(), ["hello"], sender=sender))["data"][
+        "contract_address"
+    ]
+
+    def one(number: int) -> Any:
+        client = Client(server.url)
+        if number % 25 == 0:
+            return client.read(contract, "get_storage")
+        if number % 25 == 1:
+            # Each account has a transaction of its own.
+            own = "0x" + f"{number:040x}"
+            return client.wait(client.write(contract, "update_storage", ["hello"], sender=own))["txExecutionResult"]
+        return client.call("eth_getBalance", f"0x{number:040x}")
+
+    with ThreadPoolExecutor(500) as threads:
+        found = list(threads.map(one, range(500)))
+    assert found[::25] == ["hello"] * 20
+    assert found[1::25] == [1] * 20
+    assert set(found) == {"hello", 1, "0x0"}
+
+
+# --- what docs/localnet-rpc.md shows ---
+
+
+@pytest.mark.parametrize("client", ["genlayer_py", "pygenvm"])
+def test_the_documentation_shows_what_works(server: Server, tmp_path: Path, client: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "localnet-rpc.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if f"from {client}" in block]
+    shutil.copy(CONTRACT, tmp_path / "storage.py")
+    program = block.replace("http://127.0.0.1:4000", server.url)
+    program = program.replace("chain=localnet,", f'chain=localnet, endpoint="{server.rpc}",')
+    python = (
+        sys.executable if client == "pygenvm" else str(python_with("genlayer-py==0.18.0", "pytest", "python-dotenv"))
+    )
+    run([python, "-c", program], cwd=tmp_path)
 
 
 # --- what plain commands do not load ---
