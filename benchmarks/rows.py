@@ -13,6 +13,7 @@ from typing import Any
 import msgpack.fallback
 
 from benchmarks import contracts
+from benchmarks.localnet import localnet
 from benchmarks.manager import manager_http, manager_run, manager_throughput
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
@@ -410,6 +411,7 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "manager": (manager_run, 60),
     "manager-throughput": (manager_throughput, 7),
     "manager-http": (manager_http, 25),
+    "localnet": (localnet, 10),
     "settlement": (settlement, 20),
     "soak": (soak, 1),
 }

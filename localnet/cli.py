@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
+    from pygenvm.localnet.rpc.client import Client
 
 EXIT_OK, EXIT_CONTRACT, EXIT_USAGE, EXIT_INTERNAL, EXIT_UNPRINTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -62,15 +63,21 @@ values (--args, --kwargs, and everything that is printed):
   A key of your own that starts with $ gets one more $. A bare "0x…" is a string, but where the schema of the contract
   says `address` or `bytes` it is read as that. There are no fractions.
 
+a network that clients connect to:
+  genvm local serve runs one with validators, finality and appeals at port 4000, for gltest, genlayer-py, genlayer-js,
+  the genlayer command line and tools of Ethereum. In its project the other commands go to it; --rpc URL names one
+  elsewhere. genvm local export and import keep its state in a file.
+
 programs (--json):
   One JSON document on stdout. `ok` tells success; `error` has kind and message, advice where there is any, and for a
   contract's failure also meaning, rule (of the linter that knew it), other_causes, exception, and traceback: the calls
   in the contract's own files (file, line, function, source), the innermost last (kinds: user_error, vm_error,
   internal_error, undetermined; usage, bad_value, not_found, insufficient_balance, no_schema, database, executor,
-  settlement, shortage, interrupted, internal). deploy and call: contract, result, transaction (with outcome, events,
-  messages, balances, storage, stdout, stderr; with --validators also validators: nodes, agreeing, accepted, votes;
-  with --threshold also settlement: state, rounds, operators), delivered.
-  view: contract, result, stdout, stderr.
+  settlement, listen, unreachable, shortage, interrupted, internal). deploy and call: contract, result, transaction
+  (with outcome, events, messages, balances, storage, stdout, stderr; with --validators also validators: nodes,
+  agreeing, accepted, votes; with --threshold also settlement: state, rounds, operators), delivered.
+  view: contract, result, stdout, stderr. export, import: file, bytes. serve, when it listens: url, rpc, chain_id,
+  validators, finality_window, database.
   schema: schema. state: fields, balance, slots. accounts: accounts. log: transactions (without a number: commands
   that failed and changed nothing, the last 200).
   lint: checked, findings (file, line, column, end_column, level, code, message, fix); `ok` means no errors.
@@ -98,11 +105,11 @@ settlement:
   --appeals N has larger committees judge what one has not accepted; with --appeal-accepted what one has accepted too.
   --withhold "validator 2" shows what becomes of an operator that keeps its vote back.
 
-  With --service URL, --key-file FILE and --model-spec HEX the operators are those of a service (`genvm settlement serve`,
-  `genvm operator run`). Leaders are runs of this machine; what one found is published there as a task, with the code
-  and storage that the transaction reads: whoever may ask the service sees them. The command waits until the task is
-  settled (61 blocks), checks the receipt, and only then changes anything. The account pays 0.01 tokens for each
-  operator, and 0.1 to each that votes as the quorum does.
+  With --service URL, --key-file FILE and --model-spec HEX the operators are those of a service (`genvm settlement
+  serve`, `genvm operator run`). Leaders are runs of this machine; what one found is published there as a task, with
+  the code and storage that the transaction reads: whoever may ask the service sees them. The command waits until the
+  task is settled (61 blocks), checks the receipt, and only then changes anything. The account pays 0.01 tokens for
+  each operator, and 0.1 to each that votes as the quorum does.
       genvm receipt export http://127.0.0.1:4100 --intent 0x… > receipt.json
 
 database:
@@ -167,6 +174,7 @@ def add_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--db", type=Path, metavar="FILE", help="the database (default: .pygenvm/local.db)")
+    parser.add_argument("--rpc", metavar="URL", help="the server of the network (default: the one that runs here)")
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", parser_class=_Parser)
 
     deploy = _command(actions, "deploy", "deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10")
@@ -214,6 +222,43 @@ def add_parser(commands: Any) -> None:
     log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
     log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
 
+    export = _command(actions, "export", "write the network of a server to a file", "export state.network")
+    export.add_argument("file", type=Path, metavar="FILE", help="for `genvm local import`, and `serve --fork`")
+    load = _command(actions, "import", "go on with the network of a file", "import state.network")
+    load.add_argument("file", type=Path, metavar="FILE", help="what `genvm local export` has written")
+    load.set_defaults(changes=True)
+
+    _serve_options(_command(actions, "serve", "run a network that clients connect to", "serve --validators 5"))
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=4000, metavar="N", help="TCP port, 0 for any (default: 4000)")
+    parser.add_argument(
+        "--validators", type=_validators, default=5, metavar="N", help="validators of a new network (default: 5)"
+    )
+    parser.add_argument(
+        "--finality-window",
+        type=_duration,
+        default=2.0,
+        metavar="S",
+        help="seconds from acceptance to finality in a new network (default: 2)",
+    )
+    parser.add_argument(
+        "--chain-id", type=_amount, default=61999, metavar="N", help="chain id of a new network (default: 61999)"
+    )
+    parser.add_argument(
+        "--fork", type=Path, metavar="FILE", help="begin with the state of a file that `genvm local export` wrote"
+    )
+    parser.add_argument(
+        "--cors", action="append", default=[], metavar="ORIGIN", help="let web pages of this origin use the network too"
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which others call this server"
+    )
+    _module_options(parser)
+    _timeout_option(parser)
+
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
@@ -221,6 +266,8 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         _check_config(options)
+        if options.action == "serve":
+            return _serve(options)
         with _modules(options) as global_options, few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except KeyboardInterrupt:
@@ -390,6 +437,82 @@ def _log(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _serve(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from pygenvm.localnet.errors import BadRequest, CannotListen
+
+    if find_spec("coincurve") is None:
+        raise BadRequest("serve needs the package coincurve, which this Python does not have")
+    from pygenvm.localnet.rpc.serve import DATABASE as NETWORK_DATABASE
+    from pygenvm.localnet.rpc.serve import Ready, run
+    from pygenvm.modules.listening import ListenError
+
+    def ready(told: Ready) -> None:
+        if options.json:
+            print(json.dumps(told.to_json()), flush=True)
+        else:
+            print(_SERVING.format(told=told, window=f"{told.finality_window:g}"), flush=True)
+
+    try:
+        return run(options, default_database().with_name(NETWORK_DATABASE), ready)
+    except ListenError as error:
+        raise CannotListen(str(error)) from error
+
+
+_SERVING = """\
+genvm local serve: a network with chain id {told.chain_id}, {told.validators} validators and a finality window of \
+{window} s
+  page       {told.url}/
+  JSON-RPC   {told.url}/api
+  state      {told.path}
+
+  genvm local deploy storage.py --args '["hello"]'      in this folder it goes to this network
+  gltest tests --rpc-url {told.url}/api
+  genlayer network set localnet
+Ctrl-C ends it; the state stays."""
+
+
+def _needed_client(options: argparse.Namespace) -> Client:
+    from pygenvm.localnet.errors import BadRequest
+
+    client = _client(options)
+    if client is None:
+        raise BadRequest("no server runs here; name one with --rpc URL (without one the network is the file of --db)")
+    return client
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pygenvm.localnet.rpc.remote import write_file
+
+    client = _needed_client(options)
+    data = _net(options).snapshot()
+    write_file(options.file, data)
+    _say(options, {"file": str(options.file), "bytes": len(data)}, f"{options.file} has the network at {client.url}")
+    return EXIT_OK
+
+
+def _import(options: argparse.Namespace) -> int:
+    from pygenvm.localnet.rpc.remote import read_file
+
+    client = _needed_client(options)
+    data = read_file(options.file)
+    _net(options).restore(data)
+    _say(
+        options,
+        {"file": str(options.file), "bytes": len(data)},
+        f"the network at {client.url} is that of {options.file}",
+    )
+    return EXIT_OK
+
+
+def _say(options: argparse.Namespace, document: Document, text: str) -> None:
+    if options.json:
+        _print_json({"ok": True, **document})
+    else:
+        print(text)
+
+
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "deploy": _deploy,
     "call": _call,
@@ -399,6 +522,8 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "accounts": _accounts,
     "lint": _lint,
     "log": _log,
+    "export": _export,
+    "import": _import,
 }
 
 
@@ -408,7 +533,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[list[str]]:
     """The global options for executors, whose contracts find LLM and web services while the context lasts."""
     config = getattr(options, "config", None)
-    if not getattr(options, "asks_modules", False):
+    if not getattr(options, "asks_modules", False) or _client(options) is not None:
         return contextlib.nullcontext([f"--config={config}"] if config else [])
     from pygenvm.localnet.modules import Choices, modules_of_author
 
@@ -435,12 +560,52 @@ def _check_config(options: argparse.Namespace) -> None:
         raise BadRequest(f"--config: {error}") from error
 
 
+def _client(options: argparse.Namespace) -> Client | None:
+    """The server that a command is for: that of ``--rpc``, or the one that runs in this project."""
+    if not hasattr(options, "client"):
+        options.client = None
+        folder = default_database().parent
+        # Looked for without what the client needs: most projects have no server.
+        if options.rpc or (not options.db and (folder / "server.json").exists()):
+            from pygenvm.localnet.rpc.client import Client, Unreachable
+            from pygenvm.localnet.rpc.remote import NoServer, running_server
+
+            try:
+                options.client = Client(options.rpc) if options.rpc else running_server(folder)
+            except Unreachable as error:
+                raise NoServer(str(error)) from error
+    client: Client | None = options.client
+    return client
+
+
+def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
+    from pygenvm.localnet import limits
+    from pygenvm.localnet.errors import BadRequest
+    from pygenvm.localnet.rpc.remote import RemoteNet
+
+    for name in _OF_THE_SERVER:
+        if getattr(options, name, None) not in (None, False, 1):
+            word = "--" + name.replace("_", "-")
+            raise BadRequest(f"{word} is for a network without a server; that at {client.url} has its own")
+    return RemoteNet(client, executor=options.executor, timeout=getattr(options, "timeout", limits.RUN_SECONDS))
+
+
+#: Options that a server decides on for itself.
+_OF_THE_SERVER = (
+    *("validators", "threshold", "rotations", "appeals", "records", "strict_views"),
+    *("mocks", "llm_config", "web_config"),
+)
+
+
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
     from pygenvm.localnet.chain.database import PathError, check_path
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
 
+    client = _client(options)
+    if client is not None:
+        return _remote_net(options, client)
     path: Path = options.db or default_database()
     if options.db:
         folder = path.absolute().parent
@@ -646,6 +811,7 @@ def _command(actions: Any, name: str, text: str, example: str) -> argparse.Argum
     )
     # Also accepted here; SUPPRESS keeps the one that stands before the command.
     parser.add_argument("--db", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the database")
+    parser.add_argument("--rpc", default=argparse.SUPPRESS, metavar="URL", help="the server of the network")
     parser.add_argument("--json", action="store_true", help="print one JSON document, also for errors")
     return parser
 
@@ -703,7 +869,9 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help='a node that commits and never reveals, such as "validator 2"; it loses stake (may be repeated)',
         )
         service = parser.add_argument_group("operators of a settlement service, instead of this machine's")
-        service.add_argument("--service", type=_service_url, metavar="URL", help="the service: http://…, or unix:///path")
+        service.add_argument(
+            "--service", type=_service_url, metavar="URL", help="the service: http://…, or unix:///path"
+        )
         service.add_argument(
             "--key-file", type=Path, metavar="FILE", help="private key of the account there that pays fees and rewards"
         )
@@ -724,6 +892,12 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
     parser.set_defaults(asks_modules=True)
+    _module_options(parser)
+    _timeout_option(parser)
+    _traceback_option(parser)
+
+
+def _module_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mocks",
         type=Path,
@@ -732,8 +906,6 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
     )
     for name in ("llm", "web"):
         parser.add_argument(f"--{name}-config", type=Path, metavar="FILE", help=f"configuration of the {name} module")
-    _timeout_option(parser)
-    _traceback_option(parser)
 
 
 def _traceback_option(parser: argparse.ArgumentParser) -> None:
@@ -785,6 +957,26 @@ def _nodes(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text) or not 2 <= int(text) <= limits.NODES:
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of nodes from 2 to {limits.NODES}")
     return int(text)
+
+
+def _validators(text: str) -> int:
+    from pygenvm.localnet import limits
+
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > limits.NODES:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of validators from 0 to {limits.NODES}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of seconds")
+    return float(text)
 
 
 def _few(text: str) -> int:

@@ -59,3 +59,9 @@ class SettlementError(LocalNetError):
     """A settlement service refuses, does not answer, or tells what is not so."""
 
     kind = "settlement"
+
+
+class CannotListen(LocalNetError):
+    """The address is taken, or not one of this machine."""
+
+    kind = "listen"

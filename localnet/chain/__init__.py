@@ -25,7 +25,7 @@ From the bottom up: :mod:`localnet.chain.accounts` and :mod:`localnet.chain.mode
 :mod:`localnet.chain.store` (SQLite), :mod:`localnet.chain.database` (who may use it when),
 :mod:`localnet.chain.overlay` (effects of a running transaction), :mod:`localnet.chain.run_host` (the host that an
 executor talks to), :mod:`localnet.chain.runs`, :mod:`localnet.chain.transactions`, :mod:`localnet.chain.state` (decoded
-storage) and :mod:`localnet.chain.chain`.
+storage) and :mod:`localnet.chain.chain`. :mod:`localnet.chain.network` is a network that lives as long as a server.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ class _LocalCase(Case):
         assert found.outcome is not None
         proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
         prompt = prompt_hash(call_of(self._transaction, found), proposal)
-        request = await _asked(
-            self._how,
+        request = await asked(
+            self._how.path,
             lambda committee: committee.request(Hash(found.tx_id), number, prompt, n=nodes, threshold=threshold),
         )
         by_address = {node.address: node for node in self._nodes}
@@ -219,12 +219,12 @@ class _LocalCase(Case):
             Told(node, Word.WITHHELD) if operator in withheld else vote
             for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
         )
-        receipt = await _asked(self._how, lambda committee: committee.settle(request, ballots))
+        receipt = await asked(self._how.path, lambda committee: committee.settle(request, ballots))
         decision = decision_of(receipt.canonical_output_hash, yes, no)
         return SettledRound(leader, found, told, decision, request.intent_id, receipt, appeal)
 
     async def _accounts(self) -> Sequence[tuple[Node, Account]]:
-        accounts = {_hex(account.operator): account for account in await _asked(self._how, Committee.accounts)}
+        accounts = {_hex(account.operator): account for account in await asked(self._how.path, Committee.accounts)}
         return [(node, accounts[node.address]) for node in self._nodes if node.address in accounts]
 
 
@@ -263,12 +263,15 @@ def _order(how: Settling, identity: Identity) -> list[Node]:
     return [Node(name, _hex(operator)) for name, operator in zip(names, order, strict=True)]
 
 
-async def _asked(how: Settling, question: Callable[[Committee], T]) -> T:
-    """What the chain of the operators answers, or does."""
+async def asked(path: Path, question: Callable[[Committee], T]) -> T:
+    """What the chain of the operators in a file answers, or does.
+
+    :raises DatabaseError: the file cannot be used.
+    """
 
     def ask() -> T:
         try:
-            store = open_store(str(how.path))
+            store = open_store(str(path))
             with contextlib.closing(store):
                 return question(
                     Committee(
@@ -280,7 +283,7 @@ async def _asked(how: Settling, question: Callable[[Committee], T]) -> T:
                     )
                 )
         except (StoreError, BlockError, QuorumError) as error:
-            raise DatabaseError(f"the settlement state {how.path} cannot be used: {error}") from error
+            raise DatabaseError(f"the settlement state {path} cannot be used: {error}") from error
 
     return await in_thread(ask)
 

@@ -22,8 +22,8 @@ Executing: TypeAlias = "Callable[[argparse.Namespace, Address, Logger], contextl
 
 _EPILOG = """\
 Without a command executors answer: the prompt of a task is a transaction with the state that it reads and what a leader
-found (`genvm local call … --service URL`). The operator executes it as a validator in the sandbox, and votes for that or
-against it. Its language models and web are those of `genvm local`: live, by --llm-config and --web-config, out of
+found (`genvm local call … --service URL`). The operator executes it as a validator in the sandbox, and votes for that
+or against it. Its language models and web are those of `genvm local`: live, by --llm-config and --web-config, out of
 --mocks, or the modules that `genvm --config FILE operator run` names. With --records a vote can be proven:
       genvm receipt verify receipt.json --record RECORDS/0xTASK/validator-1
 

@@ -278,10 +278,9 @@ def test_addresses_of_contracts(net: LocalNet) -> None:
         net.deploy(b"store", salt=127)
 
 
-def test_salted_address_is_the_one_of_the_specification(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "CHAIN_ID", 255)
+def test_salted_address_is_the_one_of_the_specification() -> None:
     deployer = Address("0x03FB09251eC05ee9Ca36c98644070B89111D4b3F")
-    address = accounts.contract_address(deployer, salt=127, nonce=0)
+    address = accounts.contract_address(deployer, salt=127, nonce=0, chain_id=255)
     assert address.as_hex == "0x31a38fac42349DC16a84A22FbBACCBb6E238B7F9"
 
 

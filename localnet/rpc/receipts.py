@@ -1,0 +1,86 @@
+"""Transactions of a network as the receipts that ``genvm local`` shows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pygenvm.localnet.chain.model import Kind, Node, Receipt, Round, Status, Transaction, Verdict, Vote
+from pygenvm.localnet.chain.network import types
+from pygenvm.localnet.chain.network.types import NetworkTransaction, NodeReceipt, TxKind, TxStatus, VoteWord
+
+_KINDS: Final = {
+    TxKind.TRANSFER: Kind.TRANSFER,
+    TxKind.DEPLOY: Kind.DEPLOY,
+    TxKind.CALL: Kind.CALL,
+    TxKind.UPGRADE: Kind.CALL,
+}
+_UNDETERMINED: Final = (TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT)
+
+
+def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
+    """What became of a transaction, as far as that is known by now.
+
+    :param name: of its contract.
+    """
+    leader, last = transaction.leader, transaction.last_round
+    of = Transaction(
+        _KINDS[transaction.kind],
+        transaction.sender,
+        transaction.origin,
+        transaction.recipient,
+        transaction.value,
+        transaction.calldata,
+        name=name,
+        on=transaction.triggered_on,
+    )
+    moment = transaction.datetime_override or transaction.created_at
+    datetime = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    status = _status(transaction, leader)
+    if leader is None:
+        return Receipt(of, status, None, transaction.id, datetime, transaction.seq)
+    receipt = _of_node(leader, of, status, transaction.id, datetime)
+    votes = () if last is None else tuple(_vote(one, receipt) for one in last.validators)
+    round_ = Round(_node(leader), votes) if votes else None
+    return Receipt(
+        of,
+        status,
+        leader.outcome,
+        transaction.id,
+        datetime,
+        transaction.seq,
+        events=leader.events,
+        messages=leader.messages,
+        nondet_results=leader.nondet_results,
+        slots_written=leader.slots_written,
+        bytes_written=leader.bytes_written,
+        stdout=leader.stdout,
+        stderr=leader.stderr,
+        seconds=leader.seconds,
+        round=round_,
+    )
+
+
+def _status(transaction: NetworkTransaction, leader: NodeReceipt | None) -> Status:
+    if transaction.status in _UNDETERMINED:
+        return Status.UNDETERMINED
+    if transaction.status is TxStatus.CANCELED:
+        return Status.UNDELIVERED
+    return Status.OK if leader is None or leader.succeeded else Status.FAILED
+
+
+def _of_node(node: NodeReceipt, of: Transaction, status: Status, id: bytes, datetime: str) -> Receipt:
+    return Receipt(of, status, node.outcome, id, datetime, stdout=node.stdout, stderr=node.stderr, seconds=node.seconds)
+
+
+def _node(receipt: NodeReceipt) -> Node:
+    of: types.Validator = receipt.validator
+    return Node("leader" if receipt.mode is types.NodeMode.LEADER else f"validator {of.number}", of.address.as_hex)
+
+
+def _vote(node: NodeReceipt, leader: Receipt) -> Vote:
+    status = Status.OK if node.succeeded else Status.FAILED
+    own = _of_node(node, leader.transaction, status, leader.tx_id, leader.datetime)
+    diverged = node.vote is not VoteWord.AGREE and node.disagreement is None
+    # The network keeps no more of what differs.
+    differences = () if not diverged else ("outcome",) if node.outcome != leader.outcome else ("slots_written",)
+    return Vote(_node(node), Verdict(own, node.disagreement, diverged, differences))

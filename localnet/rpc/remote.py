@@ -1,0 +1,265 @@
+"""The commands of ``genvm local`` on a network that a server has."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet import limits
+from pygenvm.localnet.chain import Chain, Execution
+from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Receipt, Status
+from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS
+from pygenvm.localnet.chain.state import RawSlot, StateDump
+from pygenvm.localnet.chain.transactions import EMPTY_CALL
+from pygenvm.localnet.errors import BadRequest, InsufficientBalance, LocalNetError, NotFound
+from pygenvm.localnet.executors.base import Executor
+from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.rpc import running
+from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
+from pygenvm.localnet.rpc.wire import decode
+
+T = TypeVar("T")
+_NOT_FOUND, _INTERNAL = -32001, -32603
+#: Seconds beyond the finality window for what follows from a transaction.
+_PATIENCE = 30.0
+#: Seconds for the first answer of a server that is said to run.
+_LOOK_SECONDS = 2.0
+
+
+class NoServer(LocalNetError):
+    """Nobody answers at the URL."""
+
+    kind = "unreachable"
+
+
+def running_server(folder: Path) -> Client | None:
+    """The server that runs for the project whose ``.pygenvm`` is ``folder``."""
+    told = running.read(folder)
+    if told is None:
+        return None
+    try:
+        if Client(told.url, timeout=_LOOK_SECONDS).status()["instance"] != told.instance:
+            return None
+    except (Unreachable, RpcFailure, KeyError, TypeError):
+        # It was killed.
+        return None
+    return Client(told.url)
+
+
+class RemoteNet(LocalNet):
+    """A :class:`LocalNet` whose chain is at a server."""
+
+    def __init__(self, client: Client, *, executor: Executor, timeout: float = limits.RUN_SECONDS) -> None:
+        """
+        :param executor: runs contracts that are not deployed, for their schemas.
+        """
+        self._folder = Path.cwd()
+        self._chain = RemoteChain(client, executor, timeout)
+
+
+class RemoteChain(Chain):
+    """A :class:`Chain` that asks a server. Accounts need no keys: the server takes transactions in any name."""
+
+    def __init__(self, client: Client, executor: Executor, timeout: float) -> None:
+        # Its file is never made: only what needs none is run here.
+        super().__init__(Path("no file"), executor=executor, timeout=timeout)
+        self._client = client
+
+    async def _ask_server(self, question: Callable[[Client], T]) -> T:
+        try:
+            return await asyncio.to_thread(question, self._client)
+        except Unreachable as error:
+            raise NoServer(str(error)) from error
+        except RpcFailure as error:
+            if error.code == _NOT_FOUND:
+                raise NotFound(str(error)) from error
+            if error.code == _INTERNAL:
+                raise LocalNetError(str(error)) from error
+            raise BadRequest(str(error)) from error
+
+    # --- commands that write ---
+
+    async def deploy(
+        self,
+        code: bytes,
+        data: bytes = EMPTY_CALL,
+        *,
+        sender: Address,
+        origin: Address | None = None,
+        value: int = 0,
+        salt: int = 0,
+        name: str = "",
+        kept_at: str = "",
+    ) -> Execution:
+        return await self._submit(
+            {
+                "kind": "deploy",
+                "sender": sender.as_hex,
+                "value": str(value),
+                "code": "0x" + code.hex(),
+                "calldata": "0x" + data.hex(),
+                "salt": str(salt),
+                "name": name,
+            },
+            sender,
+            origin,
+        )
+
+    async def call(
+        self, contract: Address, data: bytes, *, sender: Address, origin: Address | None = None, value: int = 0
+    ) -> Execution:
+        return await self._submit(
+            {
+                "kind": "call",
+                "sender": sender.as_hex,
+                "recipient": contract.as_hex,
+                "value": str(value),
+                "calldata": "0x" + data.hex(),
+            },
+            sender,
+            origin,
+        )
+
+    async def _submit(self, submission: dict[str, Any], sender: Address, origin: Address | None) -> Execution:
+        if origin not in (None, sender):
+            raise BadRequest("a server takes transactions of accounts only, whose origin they are")
+
+        def submit(client: Client) -> Execution:
+            id = client.submit(submission)
+            client.wait(id, timeout=limits.REMOTE_SECONDS)
+            receipt = _receipt(client, id)
+            return Execution(receipt, tuple(_delivered(client, id)) if receipt.messages and receipt.ok else ())
+
+        return await self._ask_server(submit)
+
+    async def restore(self, snapshot: bytes) -> None:
+        await self._ask_server(lambda client: client.load(snapshot))
+
+    async def snapshot(self) -> bytes:
+        return await self._ask_server(Client.export)
+
+    # --- commands that read ---
+
+    async def view(
+        self,
+        contract: Address,
+        data: bytes,
+        *,
+        sender: Address,
+        origin: Address | None = None,
+        permissions: str = VIEW_PERMISSIONS,
+        sync: bool = False,
+    ) -> Receipt:
+        request = {
+            "contract": contract.as_hex,
+            "calldata": "0x" + data.hex(),
+            "sender": sender.as_hex,
+            "origin": (origin or sender).as_hex,
+            "permissions": permissions,
+            "sync": sync,
+        }
+        found: Receipt = decode(await self._ask_server(lambda client: client.call("genvm_view", request)))
+        return found
+
+    async def check_sender(self, sender: Address, *, origin: Address | None = None, value: int = 0) -> None:
+        balance = await self.balance(sender)
+        if value > balance:
+            raise InsufficientBalance(f"{sender!s} has {balance}, which is less than the value {value}")
+
+    async def state(self, contract: Address) -> StateDump:
+        document = await self._ask_server(lambda client: client.state(contract.as_hex))
+        info = next(one for one in await self.contracts() if one.address == contract)
+        slots = tuple(
+            RawSlot(bytes.fromhex(one["slot"][2:]), one["name"], one["size"], bytes.fromhex(one["data"][2:]))
+            for one in document["slots"]
+        )
+        return StateDump(info, document["balance"], document["fields"], document["note"], document["slot_count"], slots)
+
+    async def code(self, contract: Address) -> bytes:
+        return base64.b64decode(
+            await self._ask_server(lambda client: client.call("gen_getContractCode", contract.as_hex))
+        )
+
+    async def kept_at(self, contract: Address) -> str:
+        return ""
+
+    async def balance(self, address: Address) -> int:
+        return int(await self._ask_server(lambda client: client.call("eth_getBalance", address.as_hex)), 16)
+
+    async def contracts(self) -> list[ContractInfo]:
+        return [
+            ContractInfo(Address(one["address"]), one["name"], one["number"], one["top_level"])
+            for one in await self._ask_server(lambda client: client.call("genvm_getContracts"))
+        ]
+
+    async def accounts(self) -> list[AccountInfo]:
+        return [
+            AccountInfo(Address(one["address"]), one["name"], int(one["balance"]), one["nonce"], one["is_contract"])
+            for one in await self._ask_server(lambda client: client.call("genvm_getAccounts"))
+        ]
+
+    async def log(self, count: int = limits.LOG_TRANSACTIONS) -> list[Receipt]:
+        found = await self._ask_server(lambda client: client.call("genvm_getReceipts", count))
+        return [decode(one["receipt"]) for one in reversed(found)]
+
+    async def failed_deployment(self) -> Receipt | None:
+        for receipt in reversed(await self.log()):
+            if receipt.transaction.kind is Kind.DEPLOY and not receipt.transaction.on:
+                return None if receipt.status is Status.OK else receipt
+        return None
+
+
+def _receipt(client: Client, id: str) -> Receipt:
+    receipt: Receipt = decode(client.call("genvm_getReceipt", id)["receipt"])
+    return receipt
+
+
+def _delivered(client: Client, id: str) -> list[Receipt]:
+    """What follows from a transaction: messages on its acceptance, and on its finality."""
+    window = float(client.status()["finality_window"])
+    waiting = [id]
+    found: list[Receipt] = []
+    while waiting and len(found) < limits.DELIVERIES:
+        parent = waiting.pop(0)
+        try:
+            client.wait(parent, status="FINALIZED", timeout=window + _PATIENCE)
+        except RpcFailure:
+            # Whoever stopped the clock of the network sees what there is.
+            continue
+        for child in client.call("genvm_getReceipt", parent)["triggered"]:
+            client.wait(child, timeout=_PATIENCE)
+            receipt = _receipt(client, child)
+            found.append(receipt)
+            if receipt.messages:
+                waiting.append(child)
+    return found
+
+
+def read_file(path: Path) -> bytes:
+    """An exported state.
+
+    :raises BadRequest: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Never half of it.
+
+    :raises BadRequest: it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{datetime.now():%H%M%S%f}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise BadRequest(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,315 @@
+"""``genvm local serve`` as a process, and ``genvm local`` against it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
+from pygenvm.runners.registry import BuiltRunners
+from tests.localnet.clients.conftest import CONTRACT
+from tests.localnet.clients.environments import python_with, run
+from tests.localnet.clients.serving import Server, serving
+from tests.support.paths import DOCS
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".pygenvm").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(built_runners: BuiltRunners, project: Path) -> Iterator[Server]:
+    with serving(project, "--finality-window", "0.2", "--validators", "3", cwd=project) as server:
+        yield server
+
+
+def genvm(cwd: Path, *words: str, status: int = 0, rpc: str = "") -> Any:
+    command = [sys.executable, "-m", "pygenvm.cli.main", "local", *words, *(["--rpc", rpc] if rpc else []), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout)
+
+
+def people(cwd: Path, *words: str, status: int = 0) -> str:
+    command = [sys.executable, "-m", "pygenvm.cli.main", "local", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def test_commands_in_the_folder_of_a_project_go_to_its_server(server: Server, project: Path, tmp_path: Path) -> None:
+    assert (project / ".pygenvm" / "server.json").exists()
+    done = genvm(project, "deploy", str(CONTRACT), "--args", '["hello"]')
+    assert done["transaction"]["kind"] == "deploy"
+    assert done["transaction"]["validators"]["agreeing"] == 3
+    contract = done["contract"]["address"]
+    assert [one["address"] for one in server.client.call("genvm_getContracts")] == [contract]
+    assert genvm(project, "view", "get_storage")["result"] == "hello"
+    done = genvm(project, "call", "storage", "pay", "--args", '["bye"]', "--value", "7", "--from", "bob")
+    assert done["transaction"]["from"]["name"] == "bob"
+    assert genvm(project, "view", "get_storage")["result"] == "bye"
+    assert int(server.client.call("eth_getBalance", contract), 16) == 7
+    state = genvm(project, "state", "storage")
+    assert (state["balance"], state["fields"]["storage"]) == (7, "bye")
+    assert "get_storage" in genvm(project, "schema")["schema"]["methods"]
+    assert "get_storage" in genvm(project, "schema", str(CONTRACT))["schema"]["methods"]
+    balances = {one["name"]: one["balance"] for one in genvm(project, "accounts")["accounts"]}
+    assert balances["bob"] == 10**24 - 7
+    log = genvm(project, "log")["transactions"]
+    assert [one["kind"] for one in log] == ["deploy", "call"]
+    # Another folder is another network, but for who names the server.
+    assert genvm(tmp_path, "accounts")["accounts"][1]["balance"] == 10**24
+    assert genvm(tmp_path, "view", "storage", "get_storage", rpc=server.url)["result"] == "bye"
+    assert not (project / ".pygenvm" / "local.db").exists()
+
+
+def test_failures_are_told_as_without_a_server(server: Server, project: Path) -> None:
+    genvm(project, "deploy", str(CONTRACT), "--args", '["hello"]')
+    done = genvm(project, "call", "fail", status=1)
+    assert (done["error"]["kind"], done["error"]["message"]) == ("user_error", "no such luck")
+    assert "no such luck" in done["error"]["traceback"][-1]["source"]
+    assert done["transaction"]["stdout"] == "about to fail\n"
+    said = people(project, "call", "fail", status=1)
+    assert "no such luck" in said
+    assert "3 of 3 nodes agree" in said
+    done = genvm(project, "call", "update_storage", status=2)
+    assert done["error"]["kind"] == "bad_value"
+    done = genvm(project, "call", "update_storage", "--args", '["x"]', "--value", str(10**30), status=2)
+    assert done["error"]["kind"] == "insufficient_balance"
+    assert genvm(project, "view", "nothing", "get_storage", status=2)["error"]["kind"] == "not_found"
+    done = genvm(project, "call", "fail", "--validators", "5", status=2)
+    assert "has its own" in done["error"]["message"]
+
+
+def test_a_state_goes_to_a_file_and_comes_back(server: Server, project: Path, tmp_path: Path) -> None:
+    contract = genvm(project, "deploy", str(CONTRACT), "--args", '["kept"]', "--name", "kept")["contract"]["address"]
+    file = tmp_path / "state.network"
+    assert genvm(project, "export", str(file))["bytes"] == file.stat().st_size
+    genvm(project, "call", "kept", "update_storage", "--args", '["changed"]')
+    genvm(project, "import", str(file))
+    assert genvm(project, "view", "kept", "get_storage")["result"] == "kept"
+    with serving(tmp_path, "--fork", str(file), "--validators", "1") as other:
+        assert other.client.read(contract, "get_storage") == "kept"
+        id = other.client.write(contract, "update_storage", ["forked"], sender="0x" + 40 * "1")
+        assert other.client.wait(id)["status"] in ("ACCEPTED", "FINALIZED")
+        assert other.client.read(contract, "get_storage") == "forked"
+    assert genvm(project, "view", "kept", "get_storage")["result"] == "kept"
+    done = genvm(tmp_path, "export", str(file), status=2)
+    assert "no server runs here" in done["error"]["message"]
+    assert "cannot be read" in genvm(project, "import", str(tmp_path / "nothing"), status=2)["error"]["message"]
+
+
+def test_the_port_may_be_taken(server: Server, tmp_path: Path) -> None:
+    port = server.url.rsplit(":", 1)[1]
+    done = genvm(tmp_path, "serve", "--port", port, "--db", str(tmp_path / "n.db"), status=3)
+    assert done["error"]["kind"] == "listen"
+    assert "is another genvm local serve running?" in done["error"]["message"]
+    assert "--port" in done["error"]["message"]
+
+
+def test_the_file_may_be_taken(server: Server, project: Path) -> None:
+    done = genvm(project, "serve", "--port", "0", status=3)
+    assert done["error"]["kind"] == "database"
+    assert f"already, at {server.url} (process {server.process.pid})" in done["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--host", "evil.example"], "--host"),
+        (["--cors", "evil.example"], "--cors"),
+        (["--mocks", "nothing.yaml"], "nothing.yaml"),
+        (["--fork", "nothing"], "--fork"),
+        (["--port", "70000"], "--port"),
+        (["--validators", "1000"], "--validators"),
+        (["--finality-window", "-1"], "--finality-window"),
+    ],
+)
+def test_options_that_cannot_be_used(built_runners: BuiltRunners, tmp_path: Path, words: list[str], why: str) -> None:
+    done = genvm(tmp_path, "serve", "--port", "0", "--db", str(tmp_path / "n.db"), *words, status=2)
+    assert why in done["error"]["message"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_and_the_state_stays(
+    built_runners: BuiltRunners, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    told = tmp_path / ".pygenvm" / "server.json"
+    with serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
+        assert told.exists()
+        id = server.client.deploy(CONTRACT.read_bytes(), ["hello"], sender="0x" + 40 * "1")
+        server.client.wait(id)
+        assert server.end(number) == 0
+        assert not told.exists()
+    with serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
+        assert server.client.call("eth_getTransactionByHash", id)["status"] in ("ACCEPTED", "FINALIZED")
+
+
+def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    with serving(tmp_path, cwd=tmp_path) as server:
+        server.process.kill()
+        server.process.wait()
+    assert (tmp_path / ".pygenvm" / "server.json").exists()
+    assert genvm(tmp_path, "accounts")["ok"]
+
+
+def test_it_says_where_it_listens_and_what_to_do(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pygenvm.cli.main", "local", "serve", "--port", "0", "--db", "n.db"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.terminate()
+        assert process.wait(30) == 0
+    for word in ("chain id 61999", "5 validators", "/api", "gltest", "n.db"):
+        assert word in said
+
+
+def test_mocks_answer_for_every_validator(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text("llm: {'capital of France': Paris}\n")
+    contract = """\
+# v0.2.16
+# { "Depends": "py-genlayer:test" }
+from genlayer import *
+
+class Asks(gl.Contract):
+    said: str
+
+    def __init__(self):
+        self.said = ""
+
+    @gl.public.write
+    def ask(self) -> None:
+        def question() -> str:
+            return gl.nondet.exec_prompt("What is the capital of France?")
+        self.said = gl.eq_principle.strict_eq(question)
+
+    @gl.public.view
+    def answer(self) -> str:
+        return self.said
+"""
+    with serving(tmp_path, "--mocks", str(tmp_path / "mocks.yaml"), "--validators", "3") as server:
+        client, sender = server.client, "0x" + 40 * "1"
+        address = client.wait(client.deploy(contract.encode(), sender=sender))["data"]["contract_address"]
+        done = client.wait(client.write(address, "ask", sender=sender))
+        assert list(done["consensus_data"]["votes"].values()) == ["agree"] * 3, done
+        assert client.read(address, "answer") == "Paris"
+
+
+def test_it_listens_at_both_loopback_addresses(server: Server) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    for host in ("127.0.0.1", "::1"):
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except OSError:
+            if host == "127.0.0.1" or socket.has_ipv6:
+                raise
+
+
+# --- our own client ---
+
+
+def test_the_client(server: Server) -> None:
+    client, sender = server.client, "0x" + 40 * "3"
+    client.fund(sender, 100)
+    snapshot = client.snapshot()
+    id = client.deploy(CONTRACT.read_bytes(), kwargs={"initial_storage": "hi"}, sender=sender)
+    contract = client.wait(id)["data"]["contract_address"]
+    assert client.read(contract, "get_storage") == "hi"
+    written = client.write(contract, "pay", ["paid"], sender=sender, value=40)
+    assert client.wait(written, status="FINALIZED")["value"] == 40
+    assert client.state(contract)["fields"]["storage"] == "paid"
+    with pytest.raises(RpcFailure, match="no such luck") as failure:
+        client.read(contract, "fail")
+    assert failure.value.code == -32000
+    assert next(client.transactions())["hash"] == written
+    assert [one["hash"] for one in client.transactions()][1] == id
+    assert client.increase_time(3600)["total_offset_seconds"] >= 3600
+    assert client.set_time(None)["total_offset_seconds"] == 0
+    assert client.restore(snapshot)
+    with pytest.raises(RpcFailure, match="not found"):
+        client.read(contract, "get_storage")
+
+
+def test_what_is_no_server() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match="genvm local serve"):
+            Client(f"http://127.0.0.1:{taken.getsockname()[1]}").status()
+    with pytest.raises(Unreachable, match="no URL"):
+        Client("ftp://example")
+
+
+def test_500_clients_at_once(server: Server) -> None:
+    sender = "0x" + 40 * "4"
+    contract = server.client.wait(server.client.deploy(CONTRACT.read_bytes(), ["hello"], sender=sender))["data"][
+        "contract_address"
+    ]
+
+    def one(number: int) -> Any:
+        client = Client(server.url)
+        if number % 25 == 0:
+            return client.read(contract, "get_storage")
+        if number % 25 == 1:
+            # Each account has a transaction of its own.
+            own = "0x" + f"{number:040x}"
+            return client.wait(client.write(contract, "update_storage", ["hello"], sender=own))["txExecutionResult"]
+        return client.call("eth_getBalance", f"0x{number:040x}")
+
+    with ThreadPoolExecutor(500) as threads:
+        found = list(threads.map(one, range(500)))
+    assert found[::25] == ["hello"] * 20
+    assert found[1::25] == [1] * 20
+    assert set(found) == {"hello", 1, "0x0"}
+
+
+# --- what docs/localnet-rpc.md shows ---
+
+
+@pytest.mark.parametrize("client", ["genlayer_py", "pygenvm"])
+def test_the_documentation_shows_what_works(server: Server, tmp_path: Path, client: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "localnet-rpc.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if f"from {client}" in block]
+    shutil.copy(CONTRACT, tmp_path / "storage.py")
+    program = block.replace("http://127.0.0.1:4000", server.url)
+    program = program.replace("chain=localnet,", f'chain=localnet, endpoint="{server.rpc}",')
+    python = (
+        sys.executable if client == "pygenvm" else str(python_with("genlayer-py==0.18.0", "pytest", "python-dotenv"))
+    )
+    run([python, "-c", program], cwd=tmp_path)
+
+
+# --- what plain commands do not load ---
+
+
+@pytest.mark.parametrize("module", ["pygenvm.localnet.cli", "pygenvm.localnet.net", "pygenvm.localnet"])
+def test_imports_of_a_server_are_not_those_of_commands(module: str) -> None:
+    program = f"import sys, {module}; print([name for name in sys.modules if name.startswith('pygenvm.localnet.rpc')"
+    program += " or name in ('aiohttp', 'coincurve', 'sha3', 'http.client')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_client_loads_no_server() -> None:
+    program = "import sys, pygenvm.localnet.rpc.client; print({'aiohttp', 'coincurve', 'sha3'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr
