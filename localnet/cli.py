@@ -205,6 +205,37 @@ def add_parser(commands: Any) -> None:
     log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
     log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
 
+    _serve_options(_command(actions, "serve", "run a network that clients connect to", "serve --validators 5"))
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=4000, metavar="N", help="TCP port, 0 for any (default: 4000)")
+    parser.add_argument(
+        "--validators", type=_validators, default=5, metavar="N", help="validators of a new network (default: 5)"
+    )
+    parser.add_argument(
+        "--finality-window",
+        type=_duration,
+        default=2.0,
+        metavar="S",
+        help="seconds from acceptance to finality in a new network (default: 2)",
+    )
+    parser.add_argument(
+        "--chain-id", type=_amount, default=61999, metavar="N", help="chain id of a new network (default: 61999)"
+    )
+    parser.add_argument(
+        "--fork", type=Path, metavar="FILE", help="begin with the state of a file that `genvm local export` wrote"
+    )
+    parser.add_argument(
+        "--cors", action="append", default=[], metavar="ORIGIN", help="let web pages of this origin use the network too"
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which others call this server"
+    )
+    _module_options(parser)
+    _timeout_option(parser)
+
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
@@ -212,6 +243,8 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         _check_config(options)
+        if options.action == "serve":
+            return _serve(options)
         with _modules(options) as global_options, few_runs(global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except KeyboardInterrupt:
@@ -379,6 +412,42 @@ def _log(options: argparse.Namespace) -> int:
     receipts, names = net.log(options.last), _names(net)
     _report(options, names, log_document(receipts, names), lambda printer: printer.log(receipts))
     return EXIT_OK
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from pygenvm.localnet.errors import BadRequest, CannotListen
+
+    if find_spec("coincurve") is None:
+        raise BadRequest("serve needs the package coincurve, which this Python does not have")
+    from pygenvm.localnet.rpc.serve import DATABASE as NETWORK_DATABASE
+    from pygenvm.localnet.rpc.serve import Ready, run
+    from pygenvm.modules.listening import ListenError
+
+    def ready(told: Ready) -> None:
+        if options.json:
+            print(json.dumps(told.to_json()), flush=True)
+        else:
+            print(_SERVING.format(told=told, window=f"{told.finality_window:g}"), flush=True)
+
+    try:
+        return run(options, default_database().with_name(NETWORK_DATABASE), ready)
+    except ListenError as error:
+        raise CannotListen(str(error)) from error
+
+
+_SERVING = """\
+genvm local serve: a network with chain id {told.chain_id}, {told.validators} validators and a finality window of \
+{window} s
+  page       {told.url}/
+  JSON-RPC   {told.url}/api
+  state      {told.path}
+
+  genvm local deploy storage.py --args '["hello"]'      in this folder it goes to this network
+  gltest tests --rpc-url {told.url}/api
+  genlayer network set localnet
+Ctrl-C ends it; the state stays."""
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -631,6 +700,12 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
             help="contracts that a contract calls can neither send nor emit events, which nodes let them do for it",
         )
     parser.set_defaults(asks_modules=True)
+    _module_options(parser)
+    _timeout_option(parser)
+    _traceback_option(parser)
+
+
+def _module_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mocks",
         type=Path,
@@ -639,8 +714,6 @@ def _call_options(parser: argparse.ArgumentParser, *, value: bool) -> None:
     )
     for name in ("llm", "web"):
         parser.add_argument(f"--{name}-config", type=Path, metavar="FILE", help=f"configuration of the {name} module")
-    _timeout_option(parser)
-    _traceback_option(parser)
 
 
 def _traceback_option(parser: argparse.ArgumentParser) -> None:
@@ -674,6 +747,26 @@ def _nodes(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text) or not 2 <= int(text) <= limits.NODES:
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of nodes from 2 to {limits.NODES}")
     return int(text)
+
+
+def _validators(text: str) -> int:
+    from pygenvm.localnet import limits
+
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > limits.NODES:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of validators from 0 to {limits.NODES}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of seconds")
+    return float(text)
 
 
 def _few(text: str) -> int:

@@ -53,3 +53,9 @@ class ExecutorError(LocalNetError):
     """The executor could not be started, crashed or broke the protocol."""
 
     kind = "executor"
+
+
+class CannotListen(LocalNetError):
+    """The address is taken, or not one of this machine."""
+
+    kind = "listen"

@@ -13,6 +13,33 @@ RUN_GRACE_SECONDS = 5.0
 NODES = 100
 VALIDATORS_AT_ONCE = 5
 
+# --- a network that lives as long as a server -----------------------------------------------------
+
+#: Transactions that may wait at one contract, and of one sender.
+PENDING_PER_CONTRACT = 1_000
+PENDING_PER_SENDER = 2_000
+#: Validators of one transaction, of the network, and rotations of the leader.
+NETWORK_VALIDATORS = 1_000
+ROTATIONS = 20
+#: Runs at the same time, and how often one is repeated because what it had read has changed, before others wait for it.
+RUNS_AT_ONCE = 64
+REPEATS = 3
+#: Writes that reach the disk together.
+BATCH = 500
+#: Events that a listener may be behind.
+EVENTS_BEHIND = 2_000
+#: Seconds between looks for what has become final, and between two clearings of history.
+FINALITY_POLL_SECONDS = 0.2
+HISTORY_SECONDS = 2.0
+#: Seconds of the longest finality window, and the furthest that the clock may be put.
+FINALITY_WINDOW_SECONDS = 365 * 24 * 3600.0
+CLOCK_OFFSET_SECONDS = 1000 * 365 * 24 * 3600.0
+#: Snapshots that are kept, and providers.
+SNAPSHOTS = 1_000
+PROVIDERS = 1_000
+#: JSON text of a model's configuration.
+MODEL_CHARACTERS = 1 << 20
+
 # --- modules --------------------------------------------------------------------------------------
 
 #: Random bytes of the path of a service; connections that may wait until it is listened to.
@@ -107,3 +134,38 @@ STATE_RAW_SLOTS = 1_000
 STATE_RAW_BYTES = 1_024
 #: Transactions that ``log`` shows unless asked for another number.
 LOG_TRANSACTIONS = 20
+
+# --- JSON-RPC -------------------------------------------------------------------------------------
+
+#: Body of a request, which may bring a contract in hex, twice encoded; and those of all that are under way.
+RPC_BODY_BYTES = 160 << 20
+RPC_BODIES_BYTES = 640 << 20
+#: One that takes longer than a moment to read is for a thread.
+RPC_THREAD_BYTES = 64 << 10
+#: Arrays and objects inside each other.
+RPC_DEPTH = 64
+#: Requests in one batch.
+RPC_BATCH = 100
+#: Seconds for a body to arrive, for a connection without a request, and for requests when the server ends.
+RPC_BODY_SECONDS = 60.0
+RPC_KEEP_ALIVE_SECONDS = 75.0
+RPC_SHUTDOWN_SECONDS = 2.0
+#: Runs for questions (reads, simulations, schemas) at a time, those that may wait for one, and what the rest is told.
+RPC_RUNS_WAITING = 1_000
+RPC_RETRY_SECONDS = 1.0
+#: Characters of each output stream in a receipt.
+RPC_STREAM_CHARACTERS = 5_000
+#: Transactions in one answer.
+RPC_TRANSACTIONS = 1_000
+#: Listeners of events, channels of each, bytes of a message of one, and seconds between signs of life.
+RPC_LISTENERS = 1_000
+RPC_CHANNELS = 1_000
+RPC_MESSAGE_BYTES = 256 << 10
+RPC_HEARTBEAT_SECONDS = 15.0
+RPC_WRITE_SECONDS = 10.0
+#: Appeals and the like that are remembered so that the same bytes again do nothing.
+RPC_REMEMBERED = 10_000
+#: Validators of one transaction (``sim_config``).
+RPC_VIRTUAL_VALIDATORS = 100
+#: Characters of a text that an error quotes.
+RPC_QUOTED = 80

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import limits
-from pygenvm.localnet.chain import Chain, Receipt, accounts, calldata_of_call
+from pygenvm.localnet.chain import Receipt, accounts, calldata_of_call
 from pygenvm.localnet.chain.runs import READ_PERMISSIONS
 from pygenvm.localnet.errors import BadRequest
 from pygenvm.localnet.sources import Source
@@ -35,7 +35,23 @@ class NoSchema(BadRequest):
         return NoSchema(str(self), self.receipt and dataclasses.replace(self.receipt, source=source))
 
 
-async def schema_of_contract(chain: Chain, contract: Address) -> SchemaDocument:
+class Views(Protocol):
+    """A network that can be asked."""
+
+    async def view(
+        self, contract: Address, data: bytes, *, sender: Address, permissions: str = ..., sync: bool = ...
+    ) -> Receipt:
+        """Calls a contract without effect."""
+        ...
+
+    async def view_code(
+        self, code: bytes, data: bytes, *, sender: Address, permissions: str = ..., sync: bool = ...
+    ) -> Receipt:
+        """Calls a contract that is not deployed."""
+        ...
+
+
+async def schema_of_contract(chain: Views, contract: Address) -> SchemaDocument:
     """The schema of a deployed contract.
 
     :raises NoSchema: it has none.
@@ -43,7 +59,7 @@ async def schema_of_contract(chain: Chain, contract: Address) -> SchemaDocument:
     return _schema(await chain.view(contract, _CALL, sender=_sender(), permissions=READ_PERMISSIONS, sync=True))
 
 
-async def schema_of_code(chain: Chain, code: bytes) -> SchemaDocument:
+async def schema_of_code(chain: Views, code: bytes) -> SchemaDocument:
     """The schema of a contract that is not deployed.
 
     :raises NoSchema: it has none.

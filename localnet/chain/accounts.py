@@ -17,7 +17,7 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "iv
 GEN = 10**18
 START_BALANCE = 1_000_000 * GEN
 DEFAULT_SENDER = NAMES[0]
-#: Chain id of every local network.
+#: Chain id of every local network that has not chosen another one.
 CHAIN_ID = 61999
 
 
@@ -33,12 +33,12 @@ def names() -> dict[Address, str]:
     return {address: name for name, address in named().items()}
 
 
-def contract_address(deployer: Address, *, salt: int, nonce: int) -> Address:
+def contract_address(deployer: Address, *, salt: int, nonce: int, chain_id: int = CHAIN_ID) -> Address:
     """Address of a new contract.
 
     With a salt the create2-like address of spec sdk/04 §7: first 20 bytes of Keccak-256(``01`` ‖ deployer ‖ salt ‖
     chain id), both numbers as 32 bytes big-endian. Without one the same with ``00`` and the deployer's nonce.
     """
     kind, number = (b"\x01", salt) if salt else (b"\x00", nonce)
-    data = kind + deployer.as_bytes + number.to_bytes(32, "big") + CHAIN_ID.to_bytes(32, "big")
+    data = kind + deployer.as_bytes + number.to_bytes(32, "big") + chain_id.to_bytes(32, "big")
     return Address(Keccak256(data).digest()[:20])

@@ -30,6 +30,7 @@ from typing import IO, TypeVar
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.model import ContractInfo, Receipt
+from pygenvm.localnet.chain.overlay import Committed
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 
@@ -99,6 +100,10 @@ class StateView:
         found = self._store.pages(address, slot, first, last)
         return {page: self._pages.get((address.as_bytes, slot, page), data) for page, data in found.items()}
 
+    def final(self) -> Committed:
+        """The final state: here everything that is committed is final."""
+        return self
+
     def keep(self, changes: Changes) -> None:
         """Puts aside what ``changes`` are about to overwrite."""
         if self._copy is not None:
@@ -145,6 +150,11 @@ class Session:
         #: Held by whoever asks the database something.
         self._reading = asyncio.Lock()
         self._views: set[StateView] = set()
+
+    @property
+    def reading(self) -> asyncio.Lock:
+        """Held by whoever asks the database something."""
+        return self._reading
 
     async def ask(self, question: Callable[[Store], T]) -> T:
         """The answer to something that takes no time."""
@@ -222,11 +232,13 @@ class Database:
         on_wait: Callable[[], None] | None = None,
         on_commit: Callable[[Receipt], None] | None = None,
         durable: bool = True,
+        store: type[Store] = Store,
     ) -> None:
         """
         :param lock_seconds: how long to wait for another process; ``on_wait`` is called then.
         :param on_commit: called with the receipt of every transaction that was committed here.
         :param durable: as for :class:`localnet.chain.store.Store`.
+        :param store: what the file is opened with.
         """
         self._path = path
         self._lock_path = path.with_name(path.name + ".lock")
@@ -234,6 +246,7 @@ class Database:
         self._on_wait = on_wait
         self._on_commit = on_commit
         self._durable = durable
+        self._store = store
         #: Locks of asyncio are handed on in order of arrival.
         self._turn = asyncio.Lock()
         self._entrance = asyncio.Lock()
@@ -285,7 +298,7 @@ class Database:
             # nor where there is nothing to protect, by a command that reads.
             if alone or exists:
                 resources.enter_context(await self._lock(alone, deadline))
-            store = resources.enter_context(contextlib.closing(Store(self._path, durable=self._durable)))
+            store = resources.enter_context(contextlib.closing(self._store(self._path, durable=self._durable)))
             return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
 
     async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:

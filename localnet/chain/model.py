@@ -129,6 +129,8 @@ class Receipt:
     bytes_written: int = 0
     stdout: Captured = field(default_factory=Captured)
     stderr: Captured = field(default_factory=Captured)
+    log: Captured = field(default_factory=Captured, compare=False, repr=False)
+    """What the executor logged. It is not kept in the database."""
     seconds: float = 0.0
     cause: Explanation | None = None
     """Of a failure: what the local network knows better than :func:`localnet.chain.explain.explain`."""

@@ -37,10 +37,9 @@ class Overlay:
 
     # --- storage ----------------------------------------------------------------------------------
 
-    def read(self, address: Address, slot: bytes, index: int, length: int, *, committed: bool = False) -> bytes:
+    def read(self, address: Address, slot: bytes, index: int, length: int) -> bytes:
         """``length`` bytes from byte ``index``; zeros where nothing was written.
 
-        :param committed: without the writes of this transaction.
         :raises HostErrorReply: ``FORBIDDEN`` for a range over the end of the slot, or too large.
         """
         if index + length > SLOT_SPACE or length > limits.STORAGE_READ_BYTES:
@@ -49,7 +48,7 @@ class Overlay:
             return b""
         first, last = index // PAGE_BYTES, (index + length - 1) // PAGE_BYTES
         found: dict[int, bytes | bytearray] = dict(self._state.pages(address, slot, first, last))
-        if not committed and self._pages:
+        if self._pages:
             for page in range(first, last + 1):
                 if (address.as_bytes, slot, page) in self._pages:
                     found[page] = self._pages[address.as_bytes, slot, page]

@@ -3,8 +3,8 @@
 Everything a contract does is collected here and stays provisional; :mod:`localnet.chain.transactions` makes the changes
 of a transaction from it after a Return.
 
-* Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the state
-  before it. (There is no consensus here, so a committed transaction is accepted and final at the same time.)
+* Storage type *default* and *latest_non_final* show the writes of the running transaction, *latest_final* the final
+  state: that before the transaction where what is committed is accepted and final at the same time.
 * The balance of the running contract includes the value of the message (spec executor/00 "Where documentation and
   reference differ").
 * This node is the leader of every nondet block and keeps the results, unless it is given those of a leader: then it is
@@ -52,6 +52,7 @@ class RunHost:
         read_only: bool,
         leader_results: Sequence[bytes] | None = None,
         eth_call: EthCall | None = None,
+        chain_id: int = accounts.CHAIN_ID,
     ) -> None:
         """
         :param leader_results: code byte and payload for each nondet block; makes this the node of a validator.
@@ -63,6 +64,7 @@ class RunHost:
         self._read_only = read_only
         self._leader_results = leader_results
         self._eth_call = eth_call
+        self._chain_id = chain_id
         self._message_bytes = 0
         self._event_bytes = 0
         self._nondet_bytes = 0
@@ -89,10 +91,9 @@ class RunHost:
     async def storage_read(
         self, storage_type: StorageType, address: Address, slot: bytes, index: int, length: int
     ) -> bytes:
-        committed = storage_type is StorageType.LATEST_FINAL
-        return await self._state.ask(
-            lambda: self._overlay.read(address, slot, index, length, committed=committed), length
-        )
+        final = storage_type is StorageType.LATEST_FINAL
+        state = Overlay(self._state.final()) if final else self._overlay
+        return await self._state.ask(lambda: state.read(address, slot, index, length), length)
 
     async def storage_write(self, slot: bytes, index: int, data: bytes) -> None:
         self._check_writable()
@@ -136,7 +137,7 @@ class RunHost:
     async def deploy_contract(self, calldata: bytes, code: bytes, data: bytes) -> None:
         members = _members(data, "on", "salt_nonce", "value")
         salt = _amount(members["salt_nonce"])
-        address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce)
+        address = accounts.contract_address(self._contract, salt=salt, nonce=self.nonce, chain_id=self._chain_id)
         if address in self._new_addresses or await self._state.ask(lambda: self._state.contract(address) is not None):
             # The same salt twice, as it would be on a chain.
             raise HostErrorReply(HostErrorCode.FORBIDDEN)

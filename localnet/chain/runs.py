@@ -49,6 +49,7 @@ class Runs:
     strict_views: bool
     records: Path | None = None
     """Folder for a record of the run of each node."""
+    chain_id: int = accounts.CHAIN_ID
 
     @property
     def permissions(self) -> str:
@@ -74,7 +75,7 @@ class Runs:
             "contract_address": transaction.contract.as_b64,
             "sender_address": transaction.sender.as_b64,
             "origin_address": transaction.origin.as_b64,
-            "chain_id": str(accounts.CHAIN_ID),
+            "chain_id": str(self.chain_id),
             "value": transaction.value,
             "is_init": transaction.kind is Kind.DEPLOY,
             "datetime": time,
@@ -103,7 +104,13 @@ class Runs:
         """Runs a transaction of which nothing is kept."""
         async with state.reading:
             host = RunHost(
-                state, overlay, transaction.contract, transaction.calldata, read_only=True, eth_call=self.eth_call
+                state,
+                overlay,
+                transaction.contract,
+                transaction.calldata,
+                read_only=True,
+                eth_call=self.eth_call,
+                chain_id=self.chain_id,
             )
         identity = self.identify(state, transaction)
         outcome, report = await self.run(host, transaction, identity, permissions=permissions, sync=sync)
@@ -120,7 +127,7 @@ def streams(report: RunReport, outcome: Outcome) -> dict[str, Any]:
     """Members of a receipt: what the contract printed, and how long that took."""
     # The last line on stdout is the executor's own (spec executor/10 "run").
     stdout = report.stdout.without_end((result_line(outcome) + "\n").encode("utf-8", "surrogateescape"))
-    return {"stdout": stdout, "stderr": report.stderr, "seconds": report.seconds}
+    return {"stdout": stdout, "stderr": report.stderr, "log": report.log, "seconds": report.seconds}
 
 
 def _crash_text(report: RunReport) -> str:

@@ -62,11 +62,11 @@ class StateDump:
 
 
 async def read_state(runs: Runs, session: Session, state: StateView, contract: ContractInfo) -> StateDump:
-    """The storage of a contract: the fields as in ``state``, the slots as they are now."""
+    """The storage of a contract in ``state``."""
 
     def written(store: Store) -> tuple[int, int, tuple[RawSlot, ...]]:
         address = contract.address
-        return store.balance(address), store.slot_count(address), tuple(_raw_slots(store, address))
+        return state.balance(address), store.slot_count(address), tuple(raw_slots(store, state, address))
 
     balance, slot_count, slots = await session.ask_long(written)
     fields, note = await _fields(runs, state, contract.address)
@@ -125,11 +125,12 @@ def _with_dump(code: bytes) -> bytes | None:
     return packed.getvalue()
 
 
-def _raw_slots(store: Store, address: Address) -> list[RawSlot]:
-    overlay = Overlay(store)
+def raw_slots(store: Store, state: StateView, address: Address) -> list[RawSlot]:
+    """What is in the written slots of a contract, as they are in ``state``."""
+    overlay = Overlay(state)
     slots = []
     for slot, last_page in store.slots(address, limits.STATE_RAW_SLOTS):
-        size = last_page * PAGE_BYTES + len(store.pages(address, slot, last_page, last_page)[last_page])
+        size = last_page * PAGE_BYTES + len(state.pages(address, slot, last_page, last_page).get(last_page, b""))
         data = overlay.read(address, slot, 0, min(size, limits.STATE_RAW_BYTES))
         slots.append(RawSlot(slot, _SLOT_NAMES.get(slot, ""), size, data))
     return slots

@@ -12,8 +12,8 @@ value is checked when it is read.
 Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
 their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance). Besides
 the state there is ``failures``, for the log too: commands that failed and changed nothing, each with the number of the
-transaction ``after`` which it came; made by the first of them. Amounts are decimal text, because SQLite's integers end
-at 2**63.
+transaction ``after`` which it came; made by the first of them. A server adds tables of its own
+(:mod:`localnet.chain.network_schema`). Amounts are decimal text, because SQLite's integers end at 2**63.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from pygenvm.localnet.chain.model import (
     outcome_from_bytes,
     outcome_to_bytes,
 )
+from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
 from pygenvm.localnet.chain.overlay import PAGE_BYTES
 from pygenvm.localnet.errors import DatabaseError
 
@@ -263,7 +264,14 @@ class Store:
         return _receipt(row) if row else None
 
     def _has_failures(self) -> bool:
-        return self._one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'failures'") is not None
+        return self._has_table("failures")
+
+    def has_network(self) -> bool:
+        """Whether a server had the file (:mod:`localnet.chain.network`)."""
+        return self._has_table("network_transactions")
+
+    def _has_table(self, name: str) -> bool:
+        return self._one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name) is not None
 
     @_checked
     def queued(self, count: int) -> list[tuple[int, Transaction]]:
@@ -278,13 +286,16 @@ class Store:
     @_checked
     def total_value(self) -> int:
         """All value of the network: balances and messages under way. Never changes."""
-        amounts = self._all("SELECT balance FROM accounts UNION ALL SELECT value FROM queue")
+        network = " UNION ALL SELECT escrow FROM network_transactions" if self.has_network() else ""
+        amounts = self._all(f"SELECT balance FROM accounts UNION ALL SELECT value FROM queue{network}")
         return sum(_amount(row[0]) for row in amounts)
 
     def snapshot(self) -> bytes:
         """The whole state."""
         with _sqlite_errors(self._path):
-            return self._connection.serialize()
+            data = self._connection.serialize()
+        # Of a network that runs, which writes ahead: a database in memory cannot.
+        return data[:18] + b"\x01\x01" + data[20:] if data[18:20] == b"\x02\x02" else data
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -499,13 +510,14 @@ def _layout(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 @functools.cache
 def _own_layouts() -> list[list[tuple[Any, ...]]]:
-    """Without failures and with them."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        layouts = []
-        for script in (_SCHEMA, _FAILURES):
-            connection.executescript(script)
+    """Without failures and with them, without the tables of a network and with them."""
+    layouts = []
+    for scripts in ((), (_FAILURES,), (NETWORK_SCHEMA,), (_FAILURES, NETWORK_SCHEMA)):
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            for script in (_SCHEMA, *scripts):
+                connection.executescript(script)
             layouts.append(_layout(connection.execute(_LAYOUT)))
-        return layouts
+    return layouts
 
 
 @contextlib.contextmanager

@@ -78,6 +78,7 @@ async def execute(
             read_only=False,
             leader_results=leader_results,
             eth_call=runs.eth_call,
+            chain_id=runs.chain_id,
         )
     full = overlay.overfull()
     outcome, report = await _outcome(runs, host, transaction, identity, is_new=is_new, full=full)

@@ -22,11 +22,14 @@ class PooledExecutor(StartingExecutor):
     It is started by the first run.
     """
 
-    def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS) -> None:
-        """:param options: global options (spec executor/10), such as ``--config=PATH``."""
+    def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS, idle: int = 1) -> None:
+        """
+        :param options: global options (spec executor/10), such as ``--config=PATH``.
+        :param idle: how many wait for runs. Commands execute transactions one after the other, and what views need
+            besides is forked when they need it.
+        """
         super().__init__(grace)
-        # Transactions are executed one after the other; what views need besides is forked when they need it.
-        self._pool = ExecutorPool(own_command(options), idle=1)
+        self._pool = ExecutorPool(own_command(options), idle=idle)
 
     @property
     def pid(self) -> int | None:
@@ -42,12 +45,12 @@ class PooledExecutor(StartingExecutor):
 
 
 @contextlib.contextmanager
-def many_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
-    """The executor for many runs: from a pool, where there can be one. ``options`` as for :class:`PooledExecutor`."""
+def many_runs(options: Sequence[str] = (), *, idle: int = 1) -> Iterator[Executor]:
+    """The executor for many runs: from a pool, where there can be one. Parameters as for :class:`PooledExecutor`."""
     if not SUPPORTED:
         yield ExecutorProcess(options=options)
         return
-    with contextlib.closing(PooledExecutor(options=options)) as executor:
+    with contextlib.closing(PooledExecutor(options=options, idle=idle)) as executor:
         yield executor
 
 

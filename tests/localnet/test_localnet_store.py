@@ -346,7 +346,7 @@ def test_storage_is_a_byte_array(
             overlay.write(CONTRACT, SLOT, position, data)
             plain[position : position + len(data)] = data
         assert overlay.read(CONTRACT, SLOT, index, length) == plain[index : index + length]
-        assert overlay.read(CONTRACT, SLOT, index, length, committed=True) == before[index : index + length]
+        assert Overlay(store).read(CONTRACT, SLOT, index, length) == before[index : index + length]
         assert overlay.read(CONTRACT, b"\x09" * 32, index, length) == bytes(length)
 
 

@@ -38,31 +38,24 @@ class TxMode(StrEnum):
     LEADER_SELF_VALIDATOR = "LEADER_SELF_VALIDATOR"
 
 
-class _Numbered(StrEnum):
-    """A word with a number."""
-
-    number: int
-
-    def __new__(cls, word: str, number: int) -> _Numbered:
-        self = str.__new__(cls, word)
-        self._value_ = word
-        self.number = number
-        return self
-
-
-class TxStatus(_Numbered):
+class TxStatus(StrEnum):
     """Where a transaction is."""
 
-    PENDING = "PENDING", 1
-    PROPOSING = "PROPOSING", 2
-    COMMITTING = "COMMITTING", 3
-    REVEALING = "REVEALING", 4
-    ACCEPTED = "ACCEPTED", 5
-    UNDETERMINED = "UNDETERMINED", 6
-    FINALIZED = "FINALIZED", 7
-    CANCELED = "CANCELED", 8
-    VALIDATORS_TIMEOUT = "VALIDATORS_TIMEOUT", 12
-    LEADER_TIMEOUT = "LEADER_TIMEOUT", 13
+    PENDING = "PENDING"
+    PROPOSING = "PROPOSING"
+    COMMITTING = "COMMITTING"
+    REVEALING = "REVEALING"
+    ACCEPTED = "ACCEPTED"
+    UNDETERMINED = "UNDETERMINED"
+    FINALIZED = "FINALIZED"
+    CANCELED = "CANCELED"
+    VALIDATORS_TIMEOUT = "VALIDATORS_TIMEOUT"
+    LEADER_TIMEOUT = "LEADER_TIMEOUT"
+
+    @property
+    def number(self) -> int:
+        """Its number for clients."""
+        return _STATUS_NUMBERS[self]
 
     @property
     def decided(self) -> bool:
@@ -72,24 +65,28 @@ class TxStatus(_Numbered):
     @property
     def appealable(self) -> bool:
         """Decided, and not for good."""
-        return self in _APPEALABLE
+        return self in APPEALABLE
 
 
-_APPEALABLE = frozenset(
-    {TxStatus.ACCEPTED, TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT}
-)
-_DECIDED = _APPEALABLE | {TxStatus.FINALIZED, TxStatus.CANCELED}
+_STATUS_NUMBERS = dict(zip(TxStatus, (1, 2, 3, 4, 5, 6, 7, 8, 12, 13), strict=True))
+APPEALABLE = frozenset({TxStatus.ACCEPTED, TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT})
+_DECIDED = APPEALABLE | {TxStatus.FINALIZED, TxStatus.CANCELED}
 
 
-class VoteWord(_Numbered):
+class VoteWord(StrEnum):
     """What one validator says."""
 
-    NOT_VOTED = "not_voted", 0
-    AGREE = "agree", 1
-    DISAGREE = "disagree", 2
-    TIMEOUT = "timeout", 3
-    DETERMINISTIC_VIOLATION = "deterministic_violation", 4
-    IDLE = "idle", 5
+    NOT_VOTED = "not_voted"
+    AGREE = "agree"
+    DISAGREE = "disagree"
+    TIMEOUT = "timeout"
+    DETERMINISTIC_VIOLATION = "deterministic_violation"
+    IDLE = "idle"
+
+    @property
+    def number(self) -> int:
+        """Its number for clients."""
+        return list(VoteWord).index(self)
 
 
 class RoundResult(IntEnum):
@@ -254,12 +251,12 @@ class NodeReceipt:
     messages: tuple[Posted, ...] = ()
     events: tuple[Event, ...] = ()
     pages: Mapping[tuple[bytes, int], bytes] = field(default_factory=dict)
-    """What the leader wrote: (slot, page of 4096 bytes) to content without trailing zeros. Kept for simulations only."""
+    """What the leader of a simulation wrote: (slot, page of 4096 bytes) to content without trailing zeros."""
     slots_written: int = 0
     bytes_written: int = 0
-    stdout: Captured = Captured()
-    stderr: Captured = Captured()
-    log: Captured = Captured()
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    log: Captured = field(default_factory=Captured)
     seconds: float = 0.0
     disagreement: int | None = None
     """Number of the nondet block whose leader's result it rejects."""
@@ -473,3 +470,7 @@ class NetworkOptions:
     """Decisions are settled by the settlement engine."""
     strict_nonces: bool = True
     """A nonce that was used is refused. Gaps never are."""
+    durable: bool = True
+    """What is acknowledged survives a power cut."""
+    lock_seconds: float = 5.0
+    """How long to wait for another process that has the file."""
