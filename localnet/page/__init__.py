@@ -8,6 +8,5 @@ file                  what it is
 ``source.py``         source of contracts in coloured pieces
 ``states.py``         what the last transactions changed in the storage of contracts
 ``feed.py``           the stream of what happens, and the files
-``methods.py``        ``local_*`` of the JSON-RPC: what the page asks and does
 ===================== =============================================================================================
 """

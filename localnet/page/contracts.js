@@ -96,7 +96,7 @@ export class Contracts {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const id = await this.page.act(button, `Deploying ${fileName}`, `${fileName} is on its way.`, () =>
-        call("local_deploy", { code, name: name.value.trim(), ...fields.values(), ...sent.values() }),
+        call("genvm_deploy", { code, name: name.value.trim(), ...fields.values(), ...sent.values() }),
       );
       if (id !== null) location.hash = `#transactions/${id}`;
     });
@@ -136,7 +136,7 @@ export class Contracts {
     holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "muted" }, "Reading the contract …")));
     let contract;
     try {
-      contract = await call("local_contract", address);
+      contract = await call("genvm_describeContract", address);
     } catch (error) {
       if (this.chosen === address) holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "answer bad" }, error.message)));
       return;
@@ -175,7 +175,7 @@ export class Contracts {
       answer.hidden = true;
       const doing = readonly ? `Reading ${method}` : `Sending ${method}`;
       const result = await this.page.act(button, doing, readonly ? `${method} has answered.` : `${method} is on its way.`, () =>
-        call(readonly ? "local_read" : "local_write", { contract: address, method, ...fields.values(), ...sent.values() }),
+        call(readonly ? "genvm_read" : "genvm_write", { contract: address, method, ...fields.values(), ...sent.values() }),
       );
       if (result === null) return;
       if (!readonly) {
@@ -210,7 +210,7 @@ export class Contracts {
   /** Draws the state again, with what has changed since. */
   async refreshState(address) {
     try {
-      const { state } = await call("local_contract", address);
+      const { state } = await call("genvm_describeContract", address);
       if (this.chosen === address && this.stateHolder) this.drawState(state, this.fields ?? undefined);
     } catch (error) {
       this.page.announce(error.message, true);

@@ -40,11 +40,11 @@ class Feed:
         self._overview_due = False
 
     def add_routes(self, app: web.Application) -> None:
-        """``/``, ``/page/…``, ``/pages/…`` and ``/events``."""
+        """``/``, ``/page/…`` and ``/pages/…``."""
         app.router.add_get("/", self._page)
+        app.router.add_get("/page/events", self._events)
         app.router.add_get("/page/{name}", self._own_file)
         app.router.add_get("/pages/{name}", self._shared_file)
-        app.router.add_get("/events", self._events)
         app.cleanup_ctx.append(self._watching)
         app.on_shutdown.append(self._close)
 

@@ -1,4 +1,4 @@
-// The page of the local network: everything that moves comes from the stream at /events; what people do goes to /api.
+// The page of the local network: everything that moves comes from the stream at /page/events; what people do goes to /api.
 
 import { find, make, paced, say, set } from "../pages/dom.js";
 import { duration } from "../pages/format.js";
@@ -58,7 +58,7 @@ function overview(value) {
 }
 
 const tryAgain = follow(
-  "events",
+  "page/events",
   (name, value) => {
     heard = true;
     events[name]?.(value);
@@ -175,7 +175,7 @@ function drawAccounts() {
 find("fund").addEventListener("submit", (event) => {
   event.preventDefault();
   const account = find("fund-account").value.trim();
-  act(event.currentTarget.querySelector("button"), "Funding", `${account} has more now.`, () => call("local_fund", account, find("fund-amount").value.trim()));
+  act(event.currentTarget.querySelector("button"), "Funding", `${account} has more now.`, () => call("genvm_fund", account, find("fund-amount").value.trim()));
 });
 
 const validatorRows = new Rows(find("validators"), {

@@ -114,7 +114,7 @@ export class Transactions {
     if (id === null) return;
     let one;
     try {
-      one = await call("local_transaction", id);
+      one = await call("genvm_describeTransaction", id);
     } catch (error) {
       if (this.chosen === id) holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "answer bad" }, error.message)));
       return;
@@ -140,8 +140,8 @@ export class Transactions {
     const list = make("dl", { class: "facts" });
     for (const [name, value] of facts) if (value !== null && value !== undefined) list.append(make("dt", {}, name), make("dd", {}, value));
     const buttons = make("div", { class: "tools" });
-    if (APPEALABLE.has(one.status)) buttons.append(this.button("appeal", "Appeal", one, "Appealing", "The appeal is under way.", () => call("local_appeal", one.id)));
-    if (["ACCEPTED", "UNDETERMINED"].includes(one.status)) buttons.append(this.button("finalize", "Finalize now", one, "Finalizing", "It is final.", () => call("local_finalize", one.id)));
+    if (APPEALABLE.has(one.status)) buttons.append(this.button("appeal", "Appeal", one, "Appealing", "The appeal is under way.", () => call("genvm_appealTransaction", one.id)));
+    if (["ACCEPTED", "UNDETERMINED"].includes(one.status)) buttons.append(this.button("finalize", "Finalize now", one, "Finalizing", "It is final.", () => call("genvm_finalizeTransaction", one.id)));
     if (one.status === "PENDING") buttons.append(this.button("cancel", "Cancel", one, "Canceling", "It is canceled.", () => call("sim_cancelTransaction", one.id)));
     const card = make(
       "section",
@@ -229,7 +229,7 @@ export class Transactions {
     const draw = (checks) => list.replaceChildren(...checks.map((check) => make("li", { class: check.holds === null ? undefined : check.holds ? "holds" : "fails" }, check.text)));
     if (this.checked.has(one.id)) draw(this.checked.get(one.id));
     button.addEventListener("click", async () => {
-      const answer = await this.page.act(button, "Checking the receipt", (found) => (found.checks.every((check) => check.holds !== false) ? "The receipt holds." : "The receipt does not hold."), () => call("local_receipt", one.id));
+      const answer = await this.page.act(button, "Checking the receipt", (found) => (found.checks.every((check) => check.holds !== false) ? "The receipt holds." : "The receipt does not hold."), () => call("genvm_checkReceipt", one.id));
       if (answer === null) return;
       this.checked.set(one.id, answer.checks);
       draw(answer.checks);
