@@ -4,7 +4,7 @@ import { find, make, say, set } from "../pages/dom.js";
 import { Rows } from "../pages/table.js";
 import { parameters, sending, typeText } from "./forms.js";
 import { call } from "./rpc.js";
-import { short, tree } from "./values.js";
+import { tree } from "./values.js";
 
 const FILE_BYTES_MAX = 10_000_000;
 const SHOWN = 300;
@@ -87,8 +87,7 @@ export class Contracts {
     const form = make(
       "form",
       {},
-      make("p", {}, make("strong", {}, fileName)),
-      make("div", { class: "field" }, make("label", { for: "deploy-name" }, "Name"), name),
+      make("div", { class: "fields" }, make("div", { class: "field" }, make("label", { for: "deploy-name" }, `Name of ${fileName} on this network`), name)),
       fields.node,
       sent.node,
       button,
@@ -223,7 +222,7 @@ export class Contracts {
     return make(
       "section",
       { class: "card", "aria-labelledby": "source-title" },
-      make("header", {}, make("h2", { id: "source-title" }, "Source"), make("span", { class: "muted" }, short(contract.path || ""))),
+      make("header", {}, make("h2", { id: "source-title" }, "Source")),
       contract.source ? code : make("p", { class: "muted" }, "Not text."),
     );
   }

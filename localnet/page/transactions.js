@@ -44,12 +44,14 @@ export class Transactions {
         const link = make("a", { href: `#transactions/${one.id}`, "data-transaction": one.id });
         const pill = make("span", {});
         const note = make("small", {});
-        link.append(make("span", {}, title(one)), pill, note);
+        const name = make("span", {});
+        link.append(name, pill, note);
         const row = make("li", {}, link);
-        row.parts = { link, pill, note };
+        row.parts = { link, name, pill, note };
         return row;
       },
       update: (row, one) => {
+        say(row.parts.name, title(one));
         set(row.parts.pill, "class", pillClass(one));
         say(row.parts.pill, one.failed && ["ACCEPTED", "FINALIZED"].includes(one.status) ? `${words(one.status)}, failed` : words(one.status));
         const votes = VOTES.filter((vote) => one.votes[vote]).map((vote) => `${one.votes[vote]} ${words(vote)}`);
@@ -215,10 +217,11 @@ export class Transactions {
   }
 
   output(one) {
-    const parts = [["Output", one.stdout], ["Errors and traceback", one.stderr], ["Log", one.log]].filter(([, text]) => text);
-    if (parts.length === 0) return null;
+    const parts = [["Output", one.stdout], ["Errors and traceback", one.stderr]].filter(([, text]) => text);
+    if (parts.length === 0 && !one.log) return null;
     const card = make("section", { class: "card", "aria-labelledby": "output-title" }, make("header", {}, make("h2", { id: "output-title" }, "Output and logs")));
     for (const [name, text] of parts) card.append(make("h3", {}, name), make("pre", { class: "wrap", tabindex: 0, "aria-label": name }, text));
+    if (one.log) card.append(make("details", { class: "more", "data-open": "log" }, make("summary", {}, "Log of the executor"), make("pre", { class: "wrap" }, one.log)));
     return card;
   }
 
