@@ -15,6 +15,8 @@ VALIDATORS_AT_ONCE = 5
 
 # --- a network that lives as long as a server -----------------------------------------------------
 
+#: Calldata of a transaction that a client sends.
+CALLDATA_BYTES = 16 << 20
 #: Transactions that may wait at one contract, and of one sender.
 PENDING_PER_CONTRACT = 1_000
 PENDING_PER_SENDER = 2_000
@@ -31,6 +33,8 @@ EVENTS_BEHIND = 2_000
 #: Seconds between looks for what has become final, and between two clearings of history.
 FINALITY_POLL_SECONDS = 0.2
 HISTORY_SECONDS = 2.0
+#: Seconds until something that could not be settled is tried again.
+SETTLEMENT_PAUSE_SECONDS = 10.0
 #: Seconds of the longest finality window, and the furthest that the clock may be put.
 FINALITY_WINDOW_SECONDS = 365 * 24 * 3600.0
 CLOCK_OFFSET_SECONDS = 1000 * 365 * 24 * 3600.0

@@ -23,6 +23,7 @@ CREATE INDEX network_by_parent ON network_transactions (parent) WHERE parent IS 
 CREATE INDEX network_open ON network_transactions (recipient, seq) WHERE status NOT IN ('FINALIZED', 'CANCELED');
 CREATE TABLE network_rounds (tx INTEGER NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
                              PRIMARY KEY (tx, number)) WITHOUT ROWID;
+CREATE TABLE network_unsettled (tx INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (tx, number)) WITHOUT ROWID;
 CREATE TABLE network_history (address BLOB NOT NULL, slot BLOB NOT NULL, page INTEGER NOT NULL, seq INTEGER NOT NULL,
                               data BLOB NOT NULL, PRIMARY KEY (address, slot, page, seq)) WITHOUT ROWID;
 CREATE INDEX network_history_by_seq ON network_history (seq);

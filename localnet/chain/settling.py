@@ -137,8 +137,8 @@ class _Case:
         leader, number = led.node, len(self._rounds)
         proposal = Proposal(found.nondet_results, outcome_to_bytes(found.outcome))
         prompt = prompt_hash(_call(self._transaction, found), proposal)
-        request = await _asked(
-            self._how,
+        request = await asked(
+            self._how.path,
             lambda committee: committee.request(Hash(found.tx_id), number, prompt, n=nodes, threshold=threshold),
         )
         by_address = {node.address: node for node in self._nodes}
@@ -155,7 +155,7 @@ class _Case:
             for operator, node, vote in zip(request.drawn, drawn, votes, strict=True)
             if vote is None or vote.verdict.reached
         ]
-        receipt = await _asked(self._how, lambda committee: committee.settle(request, ballots))
+        receipt = await asked(self._how.path, lambda committee: committee.settle(request, ballots))
         decisions = {yes: Decision.AGREE, no: Decision.DISAGREE}
         decision = decisions.get(receipt.canonical_output_hash, Decision.NONE)
         return SettledRound(leader, found, votes, decision, request.intent_id, receipt, appeal)
@@ -197,7 +197,7 @@ async def _with_rounds(
 ) -> Executed:
     if not rounds:
         return executed
-    accounts = {_hex(account.operator): account for account in await _asked(how, Committee.accounts)}
+    accounts = {_hex(account.operator): account for account in await asked(how.path, Committee.accounts)}
     operators = tuple((node, accounts[node.address]) for node in nodes if node.address in accounts)
     receipt = dataclasses.replace(executed.receipt, settlement=Settlement(tuple(rounds), operators, str(how.path)))
     changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
@@ -227,12 +227,15 @@ def _order(how: Settling, identity: Identity) -> list[Node]:
     return [Node(name, _hex(operator)) for name, operator in zip(names, order, strict=True)]
 
 
-async def _asked(how: Settling, question: Callable[[Committee], T]) -> T:
-    """What the chain of the operators answers, or does."""
+async def asked(path: Path, question: Callable[[Committee], T]) -> T:
+    """What the chain of the operators in a file answers, or does.
+
+    :raises DatabaseError: the file cannot be used.
+    """
 
     def ask() -> T:
         try:
-            store = open_store(str(how.path))
+            store = open_store(str(path))
             with contextlib.closing(store):
                 return question(
                     Committee(
@@ -244,7 +247,7 @@ async def _asked(how: Settling, question: Callable[[Committee], T]) -> T:
                     )
                 )
         except (StoreError, BlockError, QuorumError) as error:
-            raise DatabaseError(f"the settlement state {how.path} cannot be used: {error}") from error
+            raise DatabaseError(f"the settlement state {path} cannot be used: {error}") from error
 
     return await in_thread(ask)
 

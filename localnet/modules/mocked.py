@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pygenvm.executor.module_protocol.codec import (
@@ -37,14 +38,29 @@ class MockFile:
         except MalformedFrame as error:
             raise Unavailable(str(error)) from error
         # Where nobody is asked but one, it leads.
-        return _Session(self._answers, self._path, str(node or consensus.LEADER))
+        return MockedSession(self._answers, str(self._path), str(node or consensus.LEADER))
 
 
-class _Session:
-    def __init__(self, answers: MockAnswers, path: Path, node: str) -> None:
+class MockedSession:
+    """A session that mocks answer."""
+
+    def __init__(
+        self,
+        answers: MockAnswers,
+        where: str,
+        node: str,
+        *,
+        otherwise: Callable[[], Awaitable[Answering]] | None = None,
+    ) -> None:
+        """
+        :param where: what the mocks are called where one is missing or wrong.
+        :param otherwise: opens a session with whoever answers what no mock does; by default nobody.
+        """
         self._answers = answers
-        self._path = path
+        self._where = where
         self._node = node
+        self._open_otherwise = otherwise
+        self._otherwise: Answering | None = None
         self._requests = 0
 
     async def ask(self, frame: bytes) -> bytes:
@@ -53,18 +69,23 @@ class _Session:
             if request.name == GET_STATS:
                 return encode_answer(Ok({"scripting": {"requests_count": self._requests, "requests_time": 0}}))
             self._requests += 1
-            return await self._answer(request)
+            return await self._answer(request, frame)
         except (MalformedFrame, BadMock) as error:
-            return encode_answer(FatalError(f"{self._path}: {error}"))
+            return encode_answer(FatalError(f"{self._where}: {error}"))
 
-    async def _answer(self, request: Request) -> bytes:
+    async def _answer(self, request: Request, frame: bytes) -> bytes:
         try:
             mock = find_for(request, self._answers, self._node)
         except NoMock as error:
+            if self._open_otherwise is not None:
+                if self._otherwise is None:
+                    self._otherwise = await self._open_otherwise()
+                return await self._otherwise.ask(frame)
             # Its first line says what was asked for.
             raise BadMock(f"{str(error).partition(chr(10))[0]}") from error
         await mock.pause()
         return encode_answer(answer_with(mock, request))
 
     async def close(self) -> None:
-        """Nothing is held."""
+        if self._otherwise is not None:
+            await self._otherwise.close()

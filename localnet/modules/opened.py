@@ -17,6 +17,7 @@ from pygenvm.localnet.modules.broker import Broker, Source
 if TYPE_CHECKING:
     from pygenvm.executor.module_protocol.client import ModuleName
     from pygenvm.localnet.modules.settings import Settings
+    from pygenvm.localnet.modules.validators import ValidatorModels
 
 #: In the order in which they are told of.
 NAMES: tuple[ModuleName, ...] = ("llm", "web")
@@ -37,6 +38,7 @@ def modules_of_author(
     config_path: str | None = None,
     choices: Choices = Choices(),
     *,
+    validators: ValidatorModels | None = None,
     on_start: Callable[[ModuleName], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[str]]:
@@ -45,6 +47,7 @@ def modules_of_author(
     A service whose address stands in the configuration of the executors is somebody else's affair, but for mocks.
 
     :param config_path: the configuration of the executors that the author chose.
+    :param validators: chooses who answers which node, also in the place of somebody else.
     :param on_start: called when a service is being started, which takes a moment.
     :param on_warning: called with what is strange about a configuration that can be used.
     :raises BadRequest: one of the files cannot be used.
@@ -57,6 +60,8 @@ def modules_of_author(
         yield options
         return
     sources = _sources(config, choices, on_start, on_warning)
+    if validators is not None:
+        sources = _chosen(validators, config, choices, sources, on_start)
     if not sources:
         yield options
         return
@@ -94,6 +99,26 @@ def _sources(
         for name in NAMES
         if name not in config.modules_named or (choices.configs or {}).get(name)
     }
+
+
+def _chosen(
+    validators: ValidatorModels,
+    config: Config,
+    choices: Choices,
+    sources: Mapping[ModuleName, Source],
+    on_start: Callable[[ModuleName], None],
+) -> dict[ModuleName, Source]:
+    """The same sources, and those that stand in the configuration of the executors, behind a choice."""
+    from pygenvm.localnet.modules.processes import ModuleProcess, Running, idle_seconds, own_folder
+
+    folder, idle = own_folder(), idle_seconds()
+
+    def service(settings: Settings) -> Source:
+        return ModuleProcess("llm", lambda: settings, folder=folder, idle=idle, on_start=on_start)
+
+    validators.serve(_settings(choices.configs or {}, lambda _: None)["llm"], service)
+    addresses: dict[ModuleName, str] = {"llm": config.llm_address, "web": config.web_address}
+    return validators.over({name: sources.get(name) or Running(name, addresses[name]) for name in NAMES})
 
 
 def _settings(

@@ -115,6 +115,20 @@ class ModuleProcess:
             return address
 
 
+class Running:
+    """A service that somebody else runs, as a source of sessions."""
+
+    def __init__(self, name: ModuleName, address: str) -> None:
+        self._name = name
+        self._address = address
+
+    async def open(self, hello: bytes) -> Answering:
+        try:
+            return await _connect(self._name, self._address, hello)
+        except _NotThere as error:
+            raise Unavailable(f"the {self._name} module at {self._address} cannot be reached") from error
+
+
 class _NotThere(Exception):
     """Nobody answers at an address."""
 

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -22,6 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from pygenvm.executor.json_text import parse_json
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.errors import SlowListener
+from pygenvm.localnet.chain.network.hub import Listener
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import EventKind, NetworkEvent
 from pygenvm.localnet.rpc import objects
@@ -219,9 +220,9 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
 
 
 class _Events:
-    """Of an async iterator, one at a time; a wait that is given up does not lose an event."""
+    """Of a listener, one at a time; a wait that is given up does not lose an event."""
 
-    def __init__(self, events: AsyncIterator[NetworkEvent]) -> None:
+    def __init__(self, events: Listener) -> None:
         self._events = events
         self._next: asyncio.Task[NetworkEvent] | None = None
 
@@ -249,8 +250,7 @@ class _Events:
         if self._next is not None:
             self._next.cancel()
             await asyncio.gather(self._next, return_exceptions=True)
-        if isinstance(self._events, AsyncGenerator):
-            await self._events.aclose()
+        self._events.close()
 
 
 @contextlib.asynccontextmanager

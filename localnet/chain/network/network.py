@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
+from pygenvm.executor.limits import CONTRACT_FILE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.executor.spawn.output import Captured
@@ -157,7 +157,7 @@ class Network:
         self._held: frozenset[Address] = frozenset()
         self._holder: asyncio.Task[Any] | None = None
         self._released = asyncio.Event()
-        self._settlements = Settlements(self._path, self._options.settle, self._write, self._on_error)
+        self._settlements = Settlements(self._path, self.ask, self._write, self._settled, on_error)
 
     async def start(self) -> None:
         """Opens the file, or makes one, and goes on with what is not finished.
@@ -177,7 +177,9 @@ class Network:
         self._offset = timedelta(seconds=await self.ask(lambda store: store.get("offset", 0.0)))
         self._window = await self.ask(lambda store: store.get("window", 0.0))
         await self._load_validators()
-        self._tasks = [asyncio.create_task(work()) for work in (self._write_all, self._finalize_all)]
+        self._tasks = [
+            asyncio.create_task(work()) for work in (self._write_all, self._finalize_all, self._settlements.work)
+        ]
         for contract in await self.ask(NetworkStore.waiting):
             self._wake(contract)
 
@@ -726,7 +728,7 @@ class Network:
         return await self.ask_long(Store.snapshot)
 
     async def load(self, file: bytes) -> None:
-        """Goes on with the state of an exported file; validators and models of the file too.
+        """Goes on with the state of an exported file, and its validators and models if it has any.
 
         :raises DatabaseError: it is none.
         """
@@ -736,8 +738,9 @@ class Network:
                 copy = Path(folder, "loaded.db")
                 copy.write_bytes(file)
                 with contextlib.closing(NetworkStore(copy, durable=False)) as loaded:
-                    loaded.open_network(self._settings(), self.moment())
-                store.read_from(copy, everything=True)
+                    # A file of commands has no validators.
+                    is_new = loaded.open_network(self._settings(), self.moment())
+                store.read_from(copy, everything=not is_new)
 
         async with self._changing:
             await self._replace(load)
@@ -788,6 +791,7 @@ class Network:
         network = _network(store)
         network.chain_id = self._options.chain_id
         network.strict_nonces = self._options.strict_nonces
+        network.settles = self._options.settle
         if network.open_network(self._settings(), self.moment()):
             network.batch([self._fill])
 
@@ -795,11 +799,9 @@ class Network:
         """Validators and models of a new network."""
         known = self._models.known()
         store.reset_providers(model for model, *_ in known)
-        usable = [model for model, there, model_there in known if there and model_there] or [known[0][0]]
         for number in range(1, self._options.validators + 1):
             secret = Keccak256(f"genvm local validator {number}".encode()).digest()
-            model = usable[(number - 1) % len(usable)]
-            store.add_validator(_address_of(secret), secret, 1, model, self.now())
+            store.add_validator(_address_of(secret), secret, 1, known[0][0], self.now())
 
     async def ask(self, question: Callable[[NetworkStore], T]) -> T:
         """The answer to something that takes no time."""
@@ -1140,7 +1142,16 @@ class Network:
         await self._write(lambda store: store.decide(row.seq, row.status, decision, moment, check=True))
         self._after(row, decision.rounds)
 
+    def _settled(self, row: Row, number: int, intent_id: bytes) -> None:
+        self._publish(
+            EventKind.SETTLED,
+            id=row.id,
+            address=row.recipient,
+            data={"round": number, "intent": "0x" + intent_id.hex()},
+        )
+
     def _after(self, row: Row, rounds: Sequence[Round]) -> None:
+        self._settlements.wake()
         for round_ in rounds:
             votes = {str(address): str(vote) for address, vote in round_.votes.items()}
             data = {"label": str(round_.label), "result": round_.result.name, "votes": votes}
@@ -1298,10 +1309,10 @@ class SameModels:
     """All nodes have the modules of their executors."""
 
     def known(self) -> list[tuple[Model, bool, bool]]:
-        return [(Model("local", "default"), True, True)]
+        return [(Model("default", "default"), True, True)]
 
     def available(self, model: Model) -> tuple[bool, bool]:
-        return model.provider == "local", model.provider == "local"
+        return model.provider == "default", model.provider == "default"
 
     def use(self, models: Mapping[str, Model]) -> None:
         pass
@@ -1418,8 +1429,8 @@ def _check_code(code: bytes) -> None:
 
 
 def _check_size(data: bytes) -> None:
-    if len(data) > HOST_REPLY_SLICE_BYTES:
-        raise TooLarge(f"the calldata has {len(data)} bytes, executors take {HOST_REPLY_SLICE_BYTES}")
+    if len(data) > limits.CALLDATA_BYTES:
+        raise TooLarge(f"the calldata has {len(data)} bytes, the limit is {limits.CALLDATA_BYTES}")
 
 
 def _check_stake(stake: int) -> None:

@@ -255,6 +255,7 @@ def node_receipt(leader: Validator, mode: NodeMode, receipt: Receipt, **more: An
         stderr=receipt.stderr,
         log=receipt.log,
         seconds=receipt.seconds,
+        datetime=receipt.datetime,
         **more,
     )
 

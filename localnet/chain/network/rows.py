@@ -221,6 +221,7 @@ def _node(node: NodeReceipt) -> dict[str, Any]:
         "microseconds": int(node.seconds * 1e6),
         "disagreement": node.disagreement,
         "reason": node.reason,
+        "datetime": node.datetime,
     }
 
 
@@ -246,6 +247,7 @@ def _node_from(document: dict[str, Any]) -> NodeReceipt:
         seconds=document["microseconds"] / 1e6,
         disagreement=document["disagreement"],
         reason=document["reason"],
+        datetime=document["datetime"],
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import sqlite3
@@ -25,7 +26,6 @@ from typing import Any, NamedTuple
 
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Posted, PostedKind, Receipt, Transaction, calldata_of_call
@@ -53,6 +53,7 @@ from pygenvm.localnet.chain.network.types import (
     Appeals,
     Block,
     Model,
+    NodeReceipt,
     Round,
     RoundResult,
     StatusChange,
@@ -75,6 +76,8 @@ _OPEN = "status NOT IN ('FINALIZED', 'CANCELED')"
 _APPEALABLE = ", ".join(f"'{status}'" for status in sorted(APPEALABLE))
 _EMPTY_CALL = calldata_of_call(None)
 _ERROR_CALL = calldata_of_call(SpecialMethod.ERRORED_MESSAGE)
+#: Rounds of one transaction that can be settled.
+_SETTLED_ROUNDS = 1 << 16
 #: What a failed appeal leaves of the finality window.
 _SHORTER = 0.8
 #: What a snapshot gives back; validators, models, blocks, the clock and the count of commits stay.
@@ -86,6 +89,7 @@ _STATE_TABLES = (
     "queue",
     "network_transactions",
     "network_rounds",
+    "network_unsettled",
     "network_history",
     "network_balances",
     "network_contracts",
@@ -212,6 +216,7 @@ class NetworkStore(Store):
         super().__init__(path, durable=durable)
         self.chain_id = accounts.CHAIN_ID
         self.strict_nonces = True
+        self.settles = False
         self.notes: list[Note] = []
         #: Number of the last commit.
         self.commits = 0
@@ -485,8 +490,7 @@ class NetworkStore(Store):
         if not is_transfer:
             queue.check(self, sender, recipient)
         if id is None:
-            said = [nonce, value, submission.kind, submission.calldata.hex(), submission.code.hex(), self.commits]
-            id = _hash(b"submission", sender.as_bytes, recipient.as_bytes, repr(said).encode(), os.urandom(16))
+            id = _hash(b"submission", sender.as_bytes, recipient.as_bytes, os.urandom(16))
         commit = self.next_commit()
         self.add_balance(sender, -value, commit)
         self._set_account("nonce", sender, max(expected, nonce + 1))
@@ -618,6 +622,34 @@ class NetworkStore(Store):
         self._execute(
             "INSERT INTO network_rounds (tx, number, content) VALUES (?, ?, ?)", seq, found[0], round_to_bytes(round_)
         )
+        if self.settles and found[0] < _SETTLED_ROUNDS and can_be_settled(self._proposed(seq, round_), round_):
+            self._execute("INSERT INTO network_unsettled (tx, number) VALUES (?, ?)", seq, found[0])
+
+    def _proposed(self, seq: int, round_: Round) -> NodeReceipt | None:
+        """What the nodes of a round have judged."""
+        if round_.leader is not None:
+            return round_.leader
+        return next((earlier.leader for earlier in reversed(self.rounds(seq)) if earlier.leader), None)
+
+    def unsettled(self) -> tuple[Row, Round, NodeReceipt] | None:
+        """A round that is to be settled, and what its leader, or the one before it, has proposed."""
+        row = self._one("SELECT tx, number FROM network_unsettled ORDER BY tx, number LIMIT 1")
+        if row is None:
+            return None
+        round_ = self.round(*row)
+        assert round_ is not None
+        before = [earlier for earlier in self.rounds(row[0]) if earlier.number <= round_.number and earlier.leader]
+        proposed = before[-1].leader
+        assert proposed is not None
+        return self.row(row[0]), round_, proposed
+
+    def settled(self, seq: int, number: int, intent_id: bytes | None) -> None:
+        """A round was settled; None: it cannot be."""
+        self._execute("DELETE FROM network_unsettled WHERE tx = ? AND number = ?", seq, number)
+        round_ = self.round(seq, number)
+        if round_ is not None and intent_id is not None:
+            content = round_to_bytes(dataclasses.replace(round_, intent_id=intent_id))
+            self._execute("UPDATE network_rounds SET content = ? WHERE tx = ? AND number = ?", content, seq, number)
 
     def receipt_of(self, row: Row) -> Receipt | None:
         """What the leader of a decided transaction has found."""
@@ -1248,6 +1280,12 @@ class QueueLimits:
                 )
 
 
+def can_be_settled(proposed: NodeReceipt | None, round_: Round) -> bool:
+    """Operators have an opinion of nondet blocks; the engine draws three of them or more."""
+    count = len(round_.validators) + (round_.leader is not None)
+    return proposed is not None and bool(proposed.nondet_results) and 3 <= count <= limits.NODES
+
+
 def _row(row: tuple[Any, ...]) -> Row:
     (seq, id, kind, status, sender, recipient, origin, nonce, value, escrow, calldata, code, parent, on, block, log,
      commit_at, view_at, since, factor, details) = row  # fmt: skip
@@ -1267,6 +1305,6 @@ def _values(row: Row) -> tuple[object, ...]:
 
 
 def _hash(*parts: bytes) -> bytes:
-    """Keccak-256 of parts with their lengths."""
+    """SHA-256 of parts with their lengths."""
     data = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return Keccak256(b"genvm local network" + data).digest()
+    return hashlib.sha256(b"genvm local network" + data).digest()

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from pygenvm.executor.outcome import Outcome
+from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet.chain.model import Event, Posted
@@ -262,12 +262,12 @@ class NodeReceipt:
     """Number of the nondet block whose leader's result it rejects."""
     reason: str = ""
     """Why it does not agree, in words."""
+    datetime: str = ""
+    """The time that the contract was told."""
 
     @property
     def succeeded(self) -> bool:
         """``execution_result`` is SUCCESS."""
-        from pygenvm.executor.outcome import Return
-
         return self.outcome is None or isinstance(self.outcome, Return)
 
 
@@ -292,7 +292,8 @@ class Round:
     result: RoundResult
     status_changes: tuple[StatusChange, ...] = ()
     intent_id: bytes | None = None
-    """Of its settlement, once it is settled: for :meth:`Network.settlement_receipt`."""
+    """Of its settlement, once it is settled: for :meth:`Network.settlement_receipt`. Operators in their order of
+    selection are the leader, if there is one, and the validators."""
 
     @property
     def votes(self) -> dict[Address, VoteWord]:
@@ -430,6 +431,8 @@ class EventKind(StrEnum):
     """A round has ended; ``data`` has its number, label and votes."""
     VOTE = "vote"
     """A node has found something, in the middle of a round."""
+    SETTLED = "settled"
+    """A round was settled; ``data`` has its number and ``intent``."""
     BLOCK = "block"
     CONTRACT = "contract"
     """A contract was deployed, upgraded, or its state has changed (``address``)."""

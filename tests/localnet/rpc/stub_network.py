@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,17 +21,16 @@ from pygenvm.localnet.chain.network.errors import (
     ContractNotFound,
     InsufficientFunds,
     NonceTooLow,
-    SlowListener,
     TransactionNotFound,
     ValidatorNotFound,
 )
+from pygenvm.localnet.chain.network.hub import Hub, Listener
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import (
     Appeals,
     Block,
     EventKind,
     Model,
-    NetworkEvent,
     NetworkTransaction,
     NodeMode,
     NodeReceipt,
@@ -67,7 +66,6 @@ SCHEMA: SchemaDocument = {
 }
 NULL = Return(b"\0")
 GPT = Model("openai", "gpt-4o")
-EVENTS_MAX = 100
 
 
 def _now() -> datetime:
@@ -86,7 +84,7 @@ class StubNetwork(Network):
         self.offset = 0.0
         self.blocks: list[Block] = [Block(0, bytes(32), bytes(32), int(time.time()), ())]
         self.nodes = [self._validator(number, 1 + number) for number in range(1, 6)]
-        self.listeners: list[asyncio.Queue[NetworkEvent | None]] = []
+        self.hub = Hub()
         self.reading = 0
         self.read_at_once = 0
         self.read_seconds = 0.0
@@ -418,20 +416,7 @@ class StubNetwork(Network):
     # --- events ---
 
     def tell(self, kind: EventKind, **of: Any) -> None:
-        for queue in self.listeners:
-            if queue.qsize() >= EVENTS_MAX:
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(NetworkEvent(0, kind, _now(), **of))
+        self.hub.publish(kind, _now(), **of)
 
-    async def events(self) -> AsyncIterator[NetworkEvent]:
-        queue: asyncio.Queue[NetworkEvent | None] = asyncio.Queue()
-        self.listeners.append(queue)
-        try:
-            while True:
-                event = await queue.get()
-                if event is None:
-                    raise SlowListener
-                yield event
-        finally:
-            self.listeners.remove(queue)
+    def events(self) -> Listener:
+        return self.hub.listen()

@@ -1,0 +1,197 @@
+"""The clients of the ecosystem, as they are published, against a server (spec localnet-rpc/03 §6 A to E)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygenvm.runners.registry import BuiltRunners
+from tests.localnet.clients.conftest import CONTRACT, PROGRAMS
+from tests.localnet.clients.environments import node_with, python_with, run, run_node, serialised
+from tests.localnet.clients.serving import Server, serving
+
+KEY = "0x" + 64 * "1"
+METHODS = ["fail", "get_storage", "moment", "pay", "remember_moment", "update_storage"]
+GENLAYER_PY = ("genlayer-py==0.8.1", "genlayer-py==0.18.0")
+DECIDED = ("ACCEPTED", "FINALIZED")
+#: Clients are asked for where they look without being told otherwise.
+PORT = 4000
+#: The CLI's keychain has to be compiled; nothing is kept in it here.
+KEYTAR = """\
+const kept = new Map();
+module.exports = {
+  getPassword: async (service, account) => kept.get(`${service}/${account}`) ?? null,
+  setPassword: async (service, account, password) => void kept.set(`${service}/${account}`, password),
+  deletePassword: async (service, account) => kept.delete(`${service}/${account}`),
+  findCredentials: async () => [],
+};
+"""
+
+
+def _last_line(text: str) -> Any:
+    return json.loads(text.strip().splitlines()[-1])
+
+
+# --- A: genlayer-py ---
+
+
+@pytest.mark.parametrize("package", GENLAYER_PY)
+def test_genlayer_py(server: Server, package: str) -> None:
+    python = python_with(package, "pytest", "python-dotenv")
+    seen = _last_line(run([str(python), str(PROGRAMS / "genlayer_py_flow.py"), server.rpc, str(CONTRACT)]))
+    assert seen["chain_id"] == 61999
+    assert re.fullmatch("[0-9a-f]{64}", seen["fund"])
+    assert seen["funded"] == 10**18
+    assert seen["schema_methods"] == METHODS
+    assert (seen["deploy_status"], seen["deploy_result"]) == ("FINALIZED", "null")
+    assert seen["votes"] == ["agree"] * 5
+    assert (seen["read"], seen["read_again"], seen["contract_balance"]) == ("hello", "bye", 7)
+    assert seen["write_status"] in DECIDED
+    assert seen["execution"] == "SUCCESS"
+    assert (seen["simulated"], seen["read_after_simulation"]) == ("SUCCESS", "bye")
+    assert seen["failure"] == ["ERROR", "rollback", "no such luck"]
+    assert seen["leader_only"] in DECIDED
+    assert seen["nonce_moved"] == 4
+    assert seen["appeal"]
+    assert "-32001" in seen["missing"]
+    assert "not found" in seen["missing"]
+    assert "Contract 0x1111" in seen["no_contract"]
+    assert seen.get("trace", "about to fail\n") == "about to fail\n"
+
+
+@pytest.mark.parametrize("package", GENLAYER_PY)
+def test_genlayer_pys_own_tests(built_runners: BuiltRunners, package: str, tmp_path: Path) -> None:
+    # The rest of its tests need language models, or names of the SDK that its contracts no longer find there.
+    python = python_with(package, "pytest", "python-dotenv")
+    with_tests = python_with(GENLAYER_PY[0], "pytest", "python-dotenv")
+    (tests,) = with_tests.parent.parent.glob("lib/python3.*/site-packages/tests")
+    shutil.copytree(tests, tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    pytest_words = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    if package == GENLAYER_PY[0]:
+        assert "23 passed" in run([*pytest_words, "tests/unit"], cwd=tmp_path)
+    chosen = [*pytest_words, "tests/e2e/tests/test_storage.py", "tests/e2e/tests/test_user_storage.py"]
+    with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT):
+        assert "2 passed" in run([*chosen, "-m", "localnet"], cwd=tmp_path)
+
+
+# --- B: gltest ---
+
+
+@pytest.mark.parametrize("options", [[], ["--leader-only"]], ids=["", "leader only"])
+def test_gltest(server: Server, tmp_path: Path, options: list[str]) -> None:
+    gltest = python_with("genlayer-test==0.29.2").with_name("gltest")
+    project = tmp_path / "project"
+    shutil.copytree(PROGRAMS / "project", project)
+    words = [str(gltest), "checks.py", "--rpc-url", server.rpc, "-q", "-p", "no:cacheprovider"]
+    words += ["--default-wait-interval", "200", "--default-wait-retries", "100", *options]
+    assert "7 passed" in run(words, cwd=project)
+
+
+def test_gltest_with_accounts_of_its_configuration(server: Server, tmp_path: Path) -> None:
+    gltest = python_with("genlayer-test==0.29.2").with_name("gltest")
+    project = tmp_path / "project"
+    shutil.copytree(PROGRAMS / "project", project)
+    keys = [f"0x{digit * 64}" for digit in "ab"]
+    network = {"url": server.rpc, "accounts": keys, "default_wait_interval": 200, "default_wait_retries": 100}
+    (project / "gltest.config.yaml").write_text(json.dumps({"networks": {"default": "localnet", "localnet": network}}))
+    words = [str(gltest), "checks.py", "--network", "localnet", "-q", "-p", "no:cacheprovider"]
+    assert "7 passed" in run(words, cwd=project)
+
+
+# --- C: genlayer-js ---
+
+
+def test_genlayer_js(server: Server) -> None:
+    folder = node_with({"genlayer-js": "1.2.0"})
+    seen = _last_line(run_node(folder, PROGRAMS / "genlayer_js_flow.mjs", server.rpc, str(CONTRACT)))
+    assert seen["chain"] == 61127
+    assert int(seen["balance"]) >= 1000
+    assert seen["methods"] == METHODS
+    assert (seen["deploy"], seen["read"], seen["execution"]) == ("FINALIZED", "hello", "SUCCESS")
+    assert (seen["readAgain"], seen["simulated"], seen["readAfterSimulation"]) == ("bye", None, "bye")
+    assert seen["leaderOnly"] in DECIDED
+    assert seen["code"]
+    assert seen["schema"]
+    assert seen["trace"]
+    assert "only pending ones can be cancelled" in seen["cancel"]
+    assert "not found" in seen["missing"]
+
+
+# --- D: the command line ---
+
+
+def test_the_genlayer_command_line(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    folder = node_with({"genlayer": "0.38.14"}, scripts=False, stubs={"keytar": KEYTAR})
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def genlayer(*words: str, text: str = "") -> str:
+        command = [str(folder / "node_modules" / ".bin" / "genlayer"), *words]
+        return run(command, cwd=tmp_path, text=text, HOME=str(home))
+
+    with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT) as server:
+        genlayer("network", "set", "localnet")
+        genlayer("account", "import", "--name", "t1", "--private-key", KEY, "--password", "password1")
+        genlayer("account", "use", "t1")
+        password = "password1\n"
+        rpc = ("--rpc", server.rpc)
+        said = genlayer("deploy", "--contract", str(CONTRACT), *rpc, "--args", "hello", text=password)
+        contract = re.search(r"'Contract Address': '(0x\w{40})'", said)
+        id = re.search(r"'Transaction Hash': '(0x\w{64})'", said)
+        assert contract is not None, said
+        assert id is not None, said
+        assert "hello" in genlayer("call", contract[1], "get_storage")
+        assert "Write operation successfully" in genlayer(
+            "write", contract[1], "update_storage", "--args", "bye", text=password
+        )
+        assert "bye" in genlayer("call", contract[1], "get_storage")
+        assert id[1] in genlayer("receipt", id[1], "--status", "ACCEPTED")
+        assert "update_storage" in genlayer("schema", contract[1])
+        assert "class Storage(gl.Contract)" in genlayer("code", contract[1])
+        assert "Execution trace retrieved" in genlayer("trace", id[1])
+        assert "Genlayer Localnet" in genlayer("account", "show")
+        server.client.fund("0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A", 10**18)
+        sent = genlayer("account", "send", "0x" + 40 * "9", "0.5gen", text=password)
+        assert "Transfer successful" in sent, sent
+        assert server.client.call("eth_getBalance", "0x" + 40 * "9") == hex(5 * 10**17)
+        assert "Total Validators: 5" in genlayer("localnet", "validators", "count")
+        assert "stake" in genlayer("localnet", "validators", "get")
+        genlayer("localnet", "validators", "create-random", "--count", "2")
+        assert "Total Validators: 7" in genlayer("localnet", "validators", "count")
+
+
+# --- E: plain tools ---
+
+
+def test_web3_py(server: Server) -> None:
+    python = python_with("web3==8.0.0")
+    seen = _last_line(run([str(python), str(PROGRAMS / "web3_flow.py"), server.rpc]))
+    assert seen["connected"]
+    assert (seen["chain_id"], seen["gas_price"], seen["balance"], seen["fees"]) == (61999, 0, 10**18, [0, 0])
+    assert (seen["code"], seen["logs"], seen["syncing"]) == ("", [], False)
+    assert seen["receipt"] == [1, True, True]
+    assert seen["transaction"] == [123, 0, True]
+    assert seen["same_again"]
+    assert seen["received"] == 123
+
+
+def test_ethers(server: Server) -> None:
+    folder = node_with({"ethers": "6.17.0", "viem": "2.57.20"})
+    seen = _last_line(run_node(folder, PROGRAMS / "ethers_flow.mjs", server.rpc))
+    assert (seen["chainId"], seen["balance"], seen["count"], seen["status"]) == ("61999", "5000", 0, 1)
+    assert seen["transaction"] == ["123", True, 0]
+    assert seen["inBlock"]
+    assert (seen["received"], seen["code"], seen["logs"]) == ("123", "0x", 0)
+
+
+def test_viem(server: Server) -> None:
+    folder = node_with({"ethers": "6.17.0", "viem": "2.57.20"})
+    seen = _last_line(run_node(folder, PROGRAMS / "viem_flow.mjs", server.rpc))
+    assert (seen["chainId"], seen["balance"], seen["status"]) == (61999, "5000", "success")
+    assert seen["transaction"] == ["123", True]
+    assert (seen["received"], seen["block"], seen["fees"]) == ("123", True, "0")
