@@ -23,6 +23,7 @@ from pygenvm.pages.stream import TooManyWatchers, Watchers, serve
 TRANSACTIONS: Final = 100
 #: Between two overviews.
 OVERVIEW_SECONDS: Final = 0.25
+_OF_TRANSACTIONS: Final = (EventKind.TRANSACTION, EventKind.ROUND, EventKind.VOTE, EventKind.SETTLED)
 
 
 class Feed:
@@ -30,7 +31,7 @@ class Feed:
 
     def __init__(self, network: Network, database: str) -> None:
         """:param database: what the page calls the network's file."""
-        self.states = States(network)
+        self.states = States(network, self._has_news)
         self._network = network
         self._database = database
         self._watchers = Watchers()
@@ -101,13 +102,17 @@ class Feed:
             self._watchers.lose()
         if not len(self._watchers):
             return
-        if event.id is not None and event.kind in (EventKind.TRANSACTION, EventKind.ROUND, EventKind.VOTE):
-            self._news.pop(event.id, None)
-            self._news[event.id] = None
+        if event.id is not None and event.kind in _OF_TRANSACTIONS:
+            self._has_news(event.id)
         if event.kind is EventKind.TRANSACTION and event.id is not None:
             await self._follow_storage(event.id, event.status)
         # The newest block says nothing that a page does not hear of otherwise.
         self._overview_due |= event.kind is not EventKind.VOTE
+        self._changed.set()
+
+    def _has_news(self, id: bytes) -> None:
+        self._news.pop(id, None)
+        self._news[id] = None
         self._changed.set()
 
     async def _follow_storage(self, id: bytes, status: TxStatus | None) -> None:

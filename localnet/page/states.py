@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 from pygenvm.executor.primitives.address import Address
@@ -23,8 +24,10 @@ _READS: Final = 2
 class States:
     """The last decoded storage of each contract, and the pairs around the latest transactions."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, on_change: Callable[[bytes], None]) -> None:
+        """:param on_change: told of a transaction whose changes are known now."""
         self._network = network
+        self._on_change = on_change
         self._known: OrderedDict[Address, Any] = OrderedDict()
         self._changes: OrderedDict[bytes, tuple[Any, Any]] = OrderedDict()
         #: Transactions whose effects are to be read, by contract; None for a first look.
@@ -87,6 +90,7 @@ class States:
                         self._changes[id] = before, fields
                         while len(self._changes) > CHANGES_KEPT:
                             self._changes.popitem(last=False)
+                        self._on_change(id)
             finally:
                 self._due.pop(contract, None)
 

@@ -189,8 +189,9 @@ export class Transactions {
           "div",
           { class: "round" },
           make("h3", {}, `Round ${index + 1}: ${words(round.label)}`),
-          make("p", {}, make("strong", {}, "Leader "), who(round.leader), ": ", round.leader.outcome === undefined ? "at work" : short(round.leader.outcome, 200)),
-          outputOf(round.leader, `leader-${index}`),
+          // In an appeal others judge what the last leader found.
+          round.leader && make("p", {}, make("strong", {}, "Leader "), who(round.leader), ": ", short(round.leader.outcome, 200)),
+          round.leader && outputOf(round.leader, `leader-${index}`),
           people,
         ),
       );

@@ -37,7 +37,9 @@ def browser() -> Iterator[Browser]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("network")
     (folder / "mocks.yaml").write_text(MOCKS)
-    with serving(folder, "--mocks", str(folder / "mocks.yaml"), "--finality-window", "300") as server:
+    with serving(
+        folder, "--mocks", str(folder / "mocks.yaml"), "--finality-window", "300", "--validators", "12"
+    ) as server:
         yield server
 
 
@@ -128,7 +130,8 @@ def test_drop_a_file(watched: Watched) -> None:
     source = base64.b64encode((CONTRACTS / "counter.py").read_bytes()).decode()
     transfer = page.evaluate_handle(
         "text => { const data = new DataTransfer();"
-        "data.items.add(new File([Uint8Array.from(atob(text), one => one.charCodeAt(0))], 'counter.py')); return data; }",
+        "const bytes = Uint8Array.from(atob(text), one => one.charCodeAt(0));"
+        "data.items.add(new File([bytes], 'counter.py')); return data; }",
         source,
     )
     page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
@@ -193,11 +196,11 @@ def test_time_snapshots_accounts_and_validators(watched: Watched, server: Server
     bob = page.locator("#accounts tr", has_text="bob")
     expect(bob.locator("td").nth(2)).to_have_text("123 457 789 012 345 678 901 234 567 890".replace(" ", "\u202f"))
     page.goto(f"{server.url}/#validators")
-    expect(page.locator("#validators tr")).to_have_count(5)
+    expect(page.locator("#validators tr")).to_have_count(12)
     page.get_by_role("button", name="Add a validator").click()
-    expect(page.locator("#validators tr")).to_have_count(6)
+    expect(page.locator("#validators tr")).to_have_count(13)
     page.get_by_role("button", name="Remove").last.click()
-    expect(page.locator("#validators tr")).to_have_count(5)
+    expect(page.locator("#validators tr")).to_have_count(12)
     page.goto(f"{server.url}/#network")
     page.get_by_role("button", name="Go back").first.click()
     page.goto(f"{server.url}/#accounts")
