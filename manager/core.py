@@ -51,7 +51,7 @@ class Manager:
         self.permits.close()
         await self.executions.close()
         await self.modules.close()
-        self.feed.close()
+        self.feed.watchers.close()
         if self._housekeeper is not None:
             self._housekeeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
 from collections import OrderedDict, deque
 from typing import Any
@@ -11,50 +9,7 @@ from typing import Any
 from pygenvm.manager import limits
 from pygenvm.manager.executions.registry import Run
 from pygenvm.manager.outcomes import outcome_of
-
-
-class TooManyWatchers(Exception):
-    """No further one is admitted."""
-
-
-class Watcher:
-    """One client, and what has changed since it was told last: of each run only its latest state."""
-
-    def __init__(self) -> None:
-        self._events: dict[object, bytes] = {}
-        self._wake = asyncio.Event()
-        self._lost = False
-        self.closed = False
-
-    def put(self, key: object, event: bytes) -> None:
-        """``event`` takes the place of one with the same key that was not told yet."""
-        self._events.pop(key, None)
-        if len(self._events) >= limits.WATCHER_EVENTS:
-            self._events.clear()
-            self._lost = True
-        self._events[key] = event
-        self._wake.set()
-
-    def forget(self) -> None:
-        """What has come until now is known."""
-        self._events.clear()
-        self._lost = False
-
-    def close(self) -> None:
-        self.closed = True
-        self._wake.set()
-
-    async def next(self) -> tuple[bytes, bool]:
-        """The events since the last call, nothing after a second without any; and whether there were too many."""
-        try:
-            async with asyncio.timeout(limits.WATCHER_LOOK_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            return b"", False
-        self._wake.clear()
-        events, lost = b"".join(self._events.values()), self._lost
-        self.forget()
-        return events, lost
+from pygenvm.pages.stream import Watchers
 
 
 class Feed:
@@ -65,23 +20,8 @@ class Feed:
         #: How many runs ended in which second, by outcome.
         self.rates: OrderedDict[int, dict[str, int]] = OrderedDict()
         self.log: deque[dict[str, Any]] = deque(maxlen=limits.RECENT_LOG_LINES)
-        self._watchers: set[Watcher] = set()
+        self.watchers = Watchers()
         self._clock_offset = time.time() - time.monotonic()
-
-    def watch(self) -> Watcher:
-        """:raises TooManyWatchers: there are as many as may be."""
-        if len(self._watchers) >= limits.WATCHERS:
-            raise TooManyWatchers(f"{limits.WATCHERS} clients watch already")
-        watcher = Watcher()
-        self._watchers.add(watcher)
-        return watcher
-
-    def leave(self, watcher: Watcher) -> None:
-        self._watchers.discard(watcher)
-
-    @property
-    def watchers(self) -> int:
-        return len(self._watchers)
 
     def run_changed(self, run: Run) -> None:
         shown = self._shown(run)
@@ -96,22 +36,12 @@ class Feed:
             counts[shown["outcome"]] = counts.get(shown["outcome"], 0) + 1
             while len(self.rates) > limits.RATE_SECONDS:
                 self.rates.popitem(last=False)
-        self._tell(run.id, "run", shown)
+        self.watchers.tell(run.id, "run", shown)
 
     def logged(self, record: dict[str, Any]) -> None:
         self.log.append(record)
         # Each is told, so its key is one of its own.
-        self._tell(object(), "log", record)
-
-    def close(self) -> None:
-        for watcher in self._watchers:
-            watcher.close()
-
-    def _tell(self, key: object, name: str, value: dict[str, Any]) -> None:
-        if self._watchers:
-            told = event(name, value)
-            for watcher in self._watchers:
-                watcher.put(key, told)
+        self.watchers.tell(object(), "log", record)
 
     def _shown(self, run: Run) -> dict[str, Any]:
         def wall(moment: float | None) -> int | None:
@@ -132,8 +62,3 @@ class Feed:
             "stopped": run.stopped,
             "collected": run.collected,
         }
-
-
-def event(name: str, value: dict[str, Any]) -> bytes:
-    """A server-sent event."""
-    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False, default=str)}\n\n".encode("utf-8", "replace")

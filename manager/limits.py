@@ -105,15 +105,6 @@ SHUTDOWN_REQUEST_SECONDS = 5.0
 
 # --- the page -------------------------------------------------------------------------------------
 
-#: Clients that watch at a time, and events that each may be behind.
-WATCHERS = 64
-WATCHER_EVENTS = 1_000
-#: After each piece of the stream; between two looks at the status; between two heartbeats.
-WATCHER_PAUSE_SECONDS = 0.1
-#: One that reads nothing for so long gives its place up.
-WATCHER_WRITE_SECONDS = 30.0
-WATCHER_LOOK_SECONDS = 1.0
-HEARTBEAT_SECONDS = 10.0
 #: What the page knows of the past.
 RECENT_RUNS = 200
 RECENT_LOG_LINES = 500

@@ -9,6 +9,8 @@ file                     what it is
 ``live.js``              requests with a token, and a stream of events that is taken up again
 ``table.js``             rows by key, bounded, drawn at most once per frame
 ``plot.js``              events per second, stacked
+``bars.js``              one stacked bar for each of the latest things
+``stream.py``            the server's side of ``live.js``: what changes, as server-sent events
 ======================== ==========================================================================================
 
 Plain HTML and small modules, served as they are. A server sends :data:`HEADERS` with every file.

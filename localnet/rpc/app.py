@@ -3,7 +3,7 @@
 ======================= ===========================================================================================
 ``POST /api``, ``/``    JSON-RPC
 ``GET /``               the page
-``GET /page/…``         its files, and ``/pages/…`` those that all our pages share
+``GET /page/…``         its files and its stream, and ``/pages/…`` those that all our pages share
 ``GET /events``         what happens, as server-sent events
 ``GET /ws``             the same for web front ends, as a WebSocket
 ``GET /health``         whether the network is there
@@ -44,9 +44,7 @@ def make_app(node: Node, origins: Origins) -> web.Application:
     app.router.add_get("/health", routes.health)
     app.router.add_get("/ws", routes.websocket)
     app.router.add_get("/events", routes.events)
-    app.router.add_get("/", routes.page)
-    app.router.add_get("/page/{name}", routes.own_file)
-    app.router.add_get("/pages/{name}", routes.shared_file)
+    node.feed.add_routes(app)
     app.on_shutdown.append(_end_streams)
     return app
 
@@ -146,20 +144,3 @@ class _Routes:
             return await self._streams.events(request, {**pages.HEADERS, **(_cors(origin) if origin else {})})
         except TooManyListeners as error:
             return _text(str(error), 503)
-
-    async def page(self, request: web.Request) -> web.StreamResponse:
-        return _file("pygenvm.localnet", "page", "page.html")
-
-    async def own_file(self, request: web.Request) -> web.StreamResponse:
-        return _file("pygenvm.localnet", "page", request.match_info["name"])
-
-    async def shared_file(self, request: web.Request) -> web.StreamResponse:
-        return _file("pygenvm.pages", ".", request.match_info["name"])
-
-
-def _file(package: str, folder: str, name: str) -> web.Response:
-    try:
-        file = pages.read(package, folder, name)
-    except FileNotFoundError:
-        raise web.HTTPNotFound from None
-    return web.Response(body=file.data, content_type=file.content_type, charset="utf-8", headers=pages.HEADERS)

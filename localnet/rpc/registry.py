@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.network import Network
+from pygenvm.localnet.page.feed import Feed
 from pygenvm.localnet.rpc.errors import BUSY, METHOD_NOT_FOUND, RpcError, invalid
 from pygenvm.localnet.rpc.values import Param
 
@@ -30,12 +31,18 @@ class Node:
     """Tells this server from any other."""
     runs_at_once: int = field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)))
     """Of contracts, for questions: reads, simulations, schemas."""
+    database: str = ""
+    """What the page calls the network's file."""
+    feed: Feed = field(init=False)
     done: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict)
     """Hashes of transactions that are not kept, such as appeals, and what was answered."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     """Methods that are carried out, whether or not their client is still there."""
     _slots: asyncio.Semaphore | None = None
     _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.feed = Feed(self.network, self.database)
 
     @property
     def chain_ids(self) -> frozenset[int]:

@@ -150,7 +150,7 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
     serving.path.parent.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         network = Network(serving.path, executor=executor, options=serving.options, on_error=_complain)
-        node = Node(network, serving.version, instance=secrets.token_hex(8))
+        node = Node(network, serving.version, instance=secrets.token_hex(8), database=str(serving.path))
         runner = web.AppRunner(
             make_app(node, serving.origins),
             handler_cancellation=True,

@@ -10,12 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from pygenvm import pages
-from pygenvm.manager import limits
 from pygenvm.manager.core import Manager
 from pygenvm.manager.errors import RequestError
-from pygenvm.manager.feed import TooManyWatchers, event
 from pygenvm.manager.modules import MODULES
 from pygenvm.manager.requests import answer
+from pygenvm.pages.stream import TooManyWatchers, event, serve
 
 
 def add_routes(app: web.Application, manager: Manager) -> None:
@@ -57,43 +56,30 @@ class _Page:
 
         A client that does not keep up is given ``state`` again instead of what it missed.
         """
-        feed = self._manager.feed
+        watchers = self._manager.feed.watchers
         try:
-            watcher = feed.watch()
+            watcher = watchers.watch()
         except TooManyWatchers as error:
             raise RequestError(str(error)) from error
+        told: dict[str, Any] = {}
+
+        async def state() -> dict[str, Any]:
+            nonlocal told
+            whole = self._state()
+            told = whole["status"]
+            return whole
+
+        def status() -> bytes:
+            nonlocal told
+            if (now := self._status()) == told:
+                return b""
+            told = now
+            return event("status", now)
+
         try:
-            response = web.StreamResponse(headers={**pages.HEADERS, "Content-Type": "text/event-stream"})
-            await response.prepare(request)
-            status: dict[str, Any] = {}
-            written = 0.0
-            lost = True
-            changes = b""
-            while not watcher.closed:
-                if lost:
-                    state = self._state()
-                    status = state["status"]
-                    watcher.forget()
-                    changes = event("state", state)
-                elif (now := self._status()) != status:
-                    status = now
-                    changes += event("status", status)
-                elif not changes and time.monotonic() - written > limits.HEARTBEAT_SECONDS:
-                    changes = b": still here\n\n"
-                if changes:
-                    async with asyncio.timeout(limits.WATCHER_WRITE_SECONDS):
-                        await response.write(changes)
-                    written = time.monotonic()
-                    # What changes often is sent once for all of its changes.
-                    await asyncio.sleep(limits.WATCHER_PAUSE_SECONDS)
-                changes, lost = await watcher.next()
-        except (ConnectionError, TimeoutError):
-            # What was written is not waited for either.
-            if request.transport is not None:
-                request.transport.abort()
+            return await serve(request, watcher, state, status)
         finally:
-            feed.leave(watcher)
-        return response
+            watchers.leave(watcher)
 
     def _state(self) -> dict[str, Any]:
         feed = self._manager.feed

@@ -13,8 +13,10 @@ import pytest
 from pygenvm.manager import limits
 from pygenvm.manager.executions.backend import Ended, Job
 from pygenvm.manager.executions.registry import Run
-from pygenvm.manager.feed import Feed, TooManyWatchers
+from pygenvm.manager.feed import Feed
 from pygenvm.manager.versions import InstalledExecutor
+from pygenvm.pages import stream
+from pygenvm.pages.stream import TooManyWatchers
 from tests.manager.live import live_manager
 from tests.support.running import until
 
@@ -43,7 +45,7 @@ def end(run: Run, stdout: str = "executed with `Return(null)`\n", status: int = 
 
 async def test_of_a_run_only_the_latest_state_is_told() -> None:
     feed = Feed()
-    watcher = feed.watch()
+    watcher = feed.watchers.watch()
     first, second = waiting_run(1), waiting_run(3)
     feed.run_changed(first)
     feed.run_changed(second)
@@ -58,9 +60,9 @@ async def test_of_a_run_only_the_latest_state_is_told() -> None:
 
 
 async def test_who_does_not_keep_up_is_told_that_something_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WATCHER_EVENTS", 3)
+    monkeypatch.setattr(stream, "WATCHER_EVENTS", 3)
     feed = Feed()
-    watcher = feed.watch()
+    watcher = feed.watchers.watch()
     for number in range(4):
         feed.logged({"message": str(number)})
     events, lost = await watcher.next()
@@ -71,29 +73,29 @@ async def test_who_does_not_keep_up_is_told_that_something_is_missing(monkeypatc
 
 
 async def test_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WATCHER_LOOK_SECONDS", 0.01)
-    watcher = Feed().watch()
+    monkeypatch.setattr(stream, "LOOK_SECONDS", 0.01)
+    watcher = Feed().watchers.watch()
     assert await watcher.next() == (b"", False)
 
 
 async def test_the_end_wakes_who_watches() -> None:
     feed = Feed()
-    watcher = feed.watch()
+    watcher = feed.watchers.watch()
     waiting = asyncio.create_task(watcher.next())
     await asyncio.sleep(0)
-    feed.close()
+    feed.watchers.close()
     await waiting
     assert watcher.closed
 
 
 async def test_watchers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WATCHERS", 1)
+    monkeypatch.setattr(stream, "WATCHERS", 1)
     feed = Feed()
-    watcher = feed.watch()
+    watcher = feed.watchers.watch()
     with pytest.raises(TooManyWatchers):
-        feed.watch()
-    feed.leave(watcher)
-    feed.watch()
+        feed.watchers.watch()
+    feed.watchers.leave(watcher)
+    feed.watchers.watch()
 
 
 def test_the_past_is_bounded_and_keeps_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +122,7 @@ def test_seconds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_reads_nothing_gives_the_place_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WATCHER_WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(stream, "WRITE_SECONDS", 0.3)
     with live_manager(tmp_path) as live, contextlib.ExitStack() as stack:
         host, _, port = live.url.removeprefix("http://").rpartition(":")
         for _ in range(3):
@@ -129,10 +131,10 @@ def test_who_reads_nothing_gives_the_place_up(tmp_path: Path, monkeypatch: pytes
             silent.connect((host, int(port)))
             silent.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         feed = live.manager.feed
-        until(lambda: feed.watchers == 3, "they do not watch")
+        until(lambda: len(feed.watchers) == 3, "they do not watch")
 
         def told() -> bool:
             live.call(lambda: feed.logged({"message": "x" * 1_000_000}))
-            return feed.watchers == 0
+            return len(feed.watchers) == 0
 
         until(told, "they hold their places")

@@ -284,12 +284,12 @@ def test_a_connection_that_is_lost_is_seen_and_taken_up_again(browser: Browser, 
 
 def test_whoever_leaves_is_forgotten(live: LiveManager, watched: Watched) -> None:
     page = watched.open(live.url)
-    assert live.manager.feed.watchers == 1
+    assert len(live.manager.feed.watchers) == 1
     page.close()
     deadline = time.monotonic() + 20
-    while live.manager.feed.watchers and time.monotonic() < deadline:
+    while len(live.manager.feed.watchers) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert live.manager.feed.watchers == 0
+    assert len(live.manager.feed.watchers) == 0
 
 
 def test_a_token(browser: Browser, tmp_path: Path) -> None:

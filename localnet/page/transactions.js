@@ -1,0 +1,269 @@
+// The view of transactions: live, each with its rounds, votes, time line, receipt, logs and what it changed.
+
+import { StackedBars } from "../pages/bars.js";
+import { find, make, paced, say, set } from "../pages/dom.js";
+import { ago, duration, exact } from "../pages/format.js";
+import { Rows } from "../pages/table.js";
+import { call } from "./rpc.js";
+import { short, tree } from "./values.js";
+
+const STAGES = ["waiting", "leader", "validators", "settling"];
+const VOTES = ["agree", "disagree", "timeout", "deterministic_violation", "idle"];
+const OPEN = new Set(["PENDING", "ACTIVATED", "PROPOSING", "COMMITTING", "REVEALING"]);
+const APPEALABLE = new Set(["ACCEPTED", "UNDETERMINED", "LEADER_TIMEOUT", "VALIDATORS_TIMEOUT"]);
+const SHOWN = 200;
+const BARS = 40;
+const REFRESH_MS = 250;
+
+const words = (text) => text.toLowerCase().replaceAll("_", " ");
+
+function pillClass(one) {
+  if (OPEN.has(one.status)) return "pill busy";
+  if (["UNDETERMINED", "LEADER_TIMEOUT", "VALIDATORS_TIMEOUT", "CANCELED"].includes(one.status)) return "pill warn";
+  return one.failed ? "pill bad" : "pill good";
+}
+
+function title(one) {
+  const target = one.contract?.name || one.contract?.address?.slice(0, 10) || "";
+  if (one.kind === "deploy") return `deploy ${target}`;
+  if (one.kind === "transfer") return `transfer to ${target}`;
+  return `${target}.${one.method || "__receive__"}(${one.arguments ?? ""})`;
+}
+
+export class Transactions {
+  constructor(page) {
+    this.page = page;
+    this.chosen = null;
+    this.shown = null;
+    this.checked = new Map();
+    this.rows = new Rows(find("transactions"), {
+      key: (one) => one.id,
+      most: SHOWN,
+      home: find("main"),
+      create(one) {
+        const link = make("a", { href: `#transactions/${one.id}`, "data-transaction": one.id });
+        const pill = make("span", {});
+        const note = make("small", {});
+        const name = make("span", {});
+        link.append(name, pill, note);
+        const row = make("li", {}, link);
+        row.parts = { link, name, pill, note };
+        return row;
+      },
+      update: (row, one) => {
+        say(row.parts.name, title(one));
+        set(row.parts.pill, "class", pillClass(one));
+        say(row.parts.pill, one.failed && ["ACCEPTED", "FINALIZED"].includes(one.status) ? `${words(one.status)}, failed` : words(one.status));
+        const votes = VOTES.filter((vote) => one.votes[vote]).map((vote) => `${one.votes[vote]} ${words(vote)}`);
+        say(row.parts.note, [ago(page.now() - one.created_at), `from ${one.from?.name || one.from?.address?.slice(0, 10)}`, votes.join(", "), one.rounds > 1 ? `${one.rounds} rounds` : ""].filter(Boolean).join(" · "));
+        set(row.parts.link, "aria-current", one.id === this.chosen ? "true" : null);
+      },
+    });
+    this.stages = new StackedBars(find("stages"), STAGES);
+    this.votes = new StackedBars(find("votes"), VOTES);
+    legend(find("stages-legend"), STAGES);
+    legend(find("votes-legend"), VOTES);
+    find("transactions-filter").addEventListener("change", () => this.draw());
+    this.refresh = paced(() => this.show(), REFRESH_MS);
+  }
+
+  fresh() {
+    this.shown = null;
+  }
+
+  changed(transaction) {
+    if (transaction.id === this.chosen) this.refresh();
+  }
+
+  choose(id) {
+    if (id && id !== this.chosen) {
+      this.chosen = id;
+      this.shown = null;
+    }
+  }
+
+  draw() {
+    const all = [...this.page.state.transactions.values()].reverse();
+    const filter = find("transactions-filter").value;
+    const shown = all.filter(
+      (one) =>
+        filter === "all" ||
+        (filter === "open" && OPEN.has(one.status)) ||
+        (filter === "nondet" && Object.keys(one.votes).length > 0) ||
+        (filter === "failed" && (one.failed || !["ACCEPTED", "FINALIZED"].includes(one.status)) && !OPEN.has(one.status)),
+    );
+    this.rows.show(shown);
+    find("transactions-empty").hidden = shown.length > 0;
+    if (this.chosen === null && shown.length) this.chosen = shown[0].id;
+    if (this.chosen !== null && this.shown !== this.chosen) {
+      this.shown = this.chosen;
+      this.show();
+    }
+    const decided = all.filter((one) => !OPEN.has(one.status)).reverse();
+    const top = this.stages.draw(decided.map((one) => one.stages ?? {}), BARS);
+    say(find("stages-top"), top ? duration(top) : "nothing yet");
+    set(this.stages.svg, "aria-label", `Time per stage of the latest ${Math.min(BARS, decided.length)} transactions; the longest took ${duration(top)}`);
+    const voted = decided.filter((one) => Object.keys(one.votes).length > 0);
+    const most = this.votes.draw(voted.map((one) => one.votes), BARS);
+    say(find("votes-top"), most ? `${most} votes` : "nothing yet");
+    set(this.votes.svg, "aria-label", `Votes on the latest ${Math.min(BARS, voted.length)} transactions`);
+  }
+
+  /** Draws the chosen transaction, whole. */
+  async show() {
+    const id = this.chosen;
+    const holder = find("transaction");
+    if (id === null) return;
+    let one;
+    try {
+      one = await call("genvm_describeTransaction", id);
+    } catch (error) {
+      if (this.chosen === id) holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "answer bad" }, error.message)));
+      return;
+    }
+    if (this.chosen !== id) return;
+    const focused = holder.contains(document.activeElement) ? document.activeElement.dataset.does : undefined;
+    const open = new Set([...holder.querySelectorAll("details[open][data-open]")].map((node) => node.dataset.open));
+    holder.replaceChildren(...[this.head(one), this.rounds(one), this.changes(one), this.output(one), this.receipt(one)].filter(Boolean));
+    for (const node of holder.querySelectorAll("details[data-open]")) if (open.has(node.dataset.open)) node.open = true;
+    if (focused) holder.querySelector(`[data-does="${focused}"]`)?.focus();
+  }
+
+  head(one) {
+    const facts = [
+      ["Id", make("span", { class: "mono" }, one.id)],
+      ["From", party(one.from)],
+      ["To", one.contract ? make("a", { href: `#contracts/${one.contract.address}` }, party(one.contract)) : null],
+      ["Value", one.value && String(one.value) !== "0" ? `${one.value} wei` : null],
+      ["Sent", make("time", { datetime: exact(one.created_at) }, exact(one.created_at))],
+      ["Caused by", one.parent ? make("a", { href: `#transactions/${one.parent}`, class: "mono" }, one.parent.slice(0, 18)) : null],
+      ["Caused", one.children?.length ? make("span", {}, ...one.children.flatMap((child) => [make("a", { href: `#transactions/${child}`, class: "mono" }, child.slice(0, 18)), " "])) : null],
+    ];
+    const list = make("dl", { class: "facts" });
+    for (const [name, value] of facts) if (value !== null && value !== undefined) list.append(make("dt", {}, name), make("dd", {}, value));
+    const buttons = make("div", { class: "tools" });
+    if (APPEALABLE.has(one.status)) buttons.append(this.button("appeal", "Appeal", one, "Appealing", "The appeal is under way.", () => call("genvm_appealTransaction", one.id)));
+    if (["ACCEPTED", "UNDETERMINED"].includes(one.status)) buttons.append(this.button("finalize", "Finalize now", one, "Finalizing", "It is final.", () => call("genvm_finalizeTransaction", one.id)));
+    if (one.status === "PENDING") buttons.append(this.button("cancel", "Cancel", one, "Canceling", "It is canceled.", () => call("sim_cancelTransaction", one.id)));
+    const card = make(
+      "section",
+      { class: "card", "aria-labelledby": "transaction-title" },
+      make("header", {}, make("h2", { id: "transaction-title" }, title(one)), make("span", { class: pillClass(one), id: "transaction-status" }, words(one.status)), buttons),
+      list,
+      this.timeline(one),
+    );
+    if (one.error) card.append(make("div", { class: "answer bad" }, ...explained(one.error)));
+    else if (one.result !== undefined && !OPEN.has(one.status)) card.append(make("div", { class: "answer" }, make("span", { class: "muted" }, "Result "), tree(one.result)));
+    return card;
+  }
+
+  button(name, label, one, doing, done, work) {
+    const button = make("button", { type: "button", "data-does": name }, label);
+    button.addEventListener("click", () => this.page.act(button, doing, done, work));
+    return button;
+  }
+
+  timeline(one) {
+    const stages = STAGES.filter((stage) => one.stages?.[stage] > 0);
+    const total = stages.reduce((sum, stage) => sum + one.stages[stage], 0);
+    if (!total) return null;
+    const svg = make("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
+    let x = 0;
+    for (const stage of stages) {
+      const width = (100 * one.stages[stage]) / total;
+      svg.append(make("rect", { x: x.toFixed(2), y: 0, width: width.toFixed(2), height: 10, class: `series-${stage}` }));
+      x += width;
+    }
+    const entries = make("ul", { class: "legend" }, ...stages.map((stage) => make("li", {}, make("span", { class: `swatch series-${stage}` }), `${stage} ${duration(one.stages[stage])}`)));
+    const history = make("ol", { class: "facts-list unseen" }, ...(one.history ?? []).map(({ status, at }) => make("li", {}, `${words(status)} at ${exact(at)}`)));
+    return make("figure", {}, make("div", { class: "timeline" }, svg), make("figcaption", {}, entries, history));
+  }
+
+  rounds(one) {
+    if (!one.rounds_detail?.length) return null;
+    const card = make("section", { class: "card", "aria-labelledby": "rounds-title" }, make("header", {}, make("h2", { id: "rounds-title" }, "Consensus")));
+    one.rounds_detail.forEach((round, index) => {
+      const people = make("ul", { class: "people" }, ...round.validators.map((person) => this.person(person, index)));
+      card.append(
+        make(
+          "div",
+          { class: "round" },
+          make("h3", {}, `Round ${index + 1}: ${words(round.label)}`),
+          // In an appeal others judge what the last leader found.
+          round.leader && make("p", {}, make("strong", {}, "Leader "), who(round.leader), ": ", short(round.leader.outcome, 200)),
+          round.leader && outputOf(round.leader, `leader-${index}`),
+          people,
+        ),
+      );
+    });
+    return card;
+  }
+
+  person(person, index) {
+    const vote = person.vote ?? "";
+    const kind = vote === "agree" ? "good" : vote === "disagree" || vote === "deterministic_violation" ? "bad" : vote ? "warn" : "busy";
+    return make(
+      "li",
+      {},
+      make("span", { class: `pill ${kind}` }, vote ? words(vote) : "at work"),
+      make("span", {}, who(person), person.seconds ? make("span", { class: "muted" }, ` ${duration(person.seconds * 1000)}`) : null),
+      person.why ? make("span", { class: "why" }, person.why) : null,
+      outputOf(person, `person-${index}-${person.address}`),
+    );
+  }
+
+  changes(one) {
+    if (!one.changes) return null;
+    return make("section", { class: "card", "aria-labelledby": "changes-title" }, make("header", {}, make("h2", { id: "changes-title" }, "State afterwards, changes marked")), tree(one.changes.after ?? {}, one.changes.before ?? {}));
+  }
+
+  output(one) {
+    const parts = [["Output", one.stdout], ["Errors and traceback", one.stderr]].filter(([, text]) => text);
+    if (parts.length === 0 && !one.log) return null;
+    const card = make("section", { class: "card", "aria-labelledby": "output-title" }, make("header", {}, make("h2", { id: "output-title" }, "Output and logs")));
+    for (const [name, text] of parts) card.append(make("h3", {}, name), make("pre", { class: "wrap", tabindex: 0, "aria-label": name }, text));
+    if (one.log) card.append(make("details", { class: "more", "data-open": "log" }, make("summary", {}, "Log of the executor"), make("pre", { class: "wrap" }, one.log)));
+    return card;
+  }
+
+  receipt(one) {
+    if (!one.settlement) return null;
+    const list = make("ul", { class: "checks", role: "status" });
+    const button = make("button", { type: "button", "data-does": "check" }, "Check the receipt");
+    const draw = (checks) => list.replaceChildren(...checks.map((check) => make("li", { class: check.holds === null ? undefined : check.holds ? "holds" : "fails" }, check.text)));
+    if (this.checked.has(one.id)) draw(this.checked.get(one.id));
+    button.addEventListener("click", async () => {
+      const answer = await this.page.act(button, "Checking the receipt", (found) => (found.checks.every((check) => check.holds !== false) ? "The receipt holds." : "The receipt does not hold."), () => call("genvm_checkReceipt", one.id));
+      if (answer === null) return;
+      this.checked.set(one.id, answer.checks);
+      draw(answer.checks);
+    });
+    const facts = make("dl", { class: "facts" });
+    for (const [name, value] of Object.entries(one.settlement)) {
+      if (typeof value !== "object") facts.append(make("dt", {}, name.replaceAll("_", " ")), make("dd", { class: "mono" }, String(value)));
+    }
+    return make("section", { class: "card", "aria-labelledby": "receipt-title" }, make("header", {}, make("h2", { id: "receipt-title" }, "Receipt"), make("div", { class: "tools" }, button)), facts, list);
+  }
+}
+
+function legend(holder, kinds) {
+  holder.append(...kinds.map((kind) => make("li", {}, make("span", { class: `swatch series-${kind}` }), words(kind))));
+}
+
+const party = (one) => make("span", { class: one?.name ? undefined : "mono", title: one?.address }, one?.name || one?.address || "–");
+
+const who = (person) => make("span", { title: person.address }, [person.name || person.address?.slice(0, 10), person.model ? `(${person.model})` : ""].filter(Boolean).join(" "));
+
+function outputOf(person, key) {
+  const text = [person.stdout, person.stderr].filter(Boolean).join("\n");
+  if (!text) return null;
+  return make("details", { class: "more why", "data-open": key }, make("summary", {}, "output"), make("pre", { class: "wrap" }, text));
+}
+
+function explained(error) {
+  const parts = [make("p", {}, make("strong", {}, error.message || error.kind))];
+  if (error.meaning) parts.push(make("p", {}, error.meaning));
+  if (error.advice) parts.push(make("p", {}, error.advice));
+  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line} in ${place.function}: ${place.source ?? ""}`));
+  return parts;
+}
