@@ -54,12 +54,14 @@ def run(options: argparse.Namespace) -> int:
             places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
             log.info("directories", **{name: str(path.absolute()) for name, path in places.items()})
             return 0
-        registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
+        registry = InstalledRunners(
+            config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
+        )
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} cannot be written")
         modules = list(_modules(registry))
-        store = ArtefactStore(folder)
+        store = ArtefactStore(folder, packaged=config.packaged_modules)
         with shown_progress(len(modules) * len(_MODES)) as progress:
             for place, content in modules:
                 for mode, deterministic in _MODES.items():

@@ -40,7 +40,10 @@ HASH_FILE = "hash"
 
 @dataclass(frozen=True)
 class Recipe:
-    """One runner: what its archive holds and what goes into it."""
+    """One runner: what its archive holds and what goes into it.
+
+    `numeric` are those that only contracts with NumPy or models need: they travel in a package of their own.
+    """
 
     id: str
     depends: tuple[str, ...] = ()
@@ -49,6 +52,7 @@ class Recipe:
     needs: Callable[[], tuple[Step, ...]] = tuple
     files: Callable[[Work], dict[str, bytes]] = field(default=lambda work: {})
     actions: Callable[[Mapping[str, str]], Action] = field(default=lambda ids: {})
+    numeric: bool = False
 
 
 def softfloat_step() -> Step:
