@@ -105,25 +105,25 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _list(as_json: bool) -> int:
-    built = registry.BuiltRunners(cache_root(), {})
-    every, latest = registry.read_all(built.registry_dir), registry.read_latest(built.registry_dir)
+    built = registry.installed_runners()
+    every, latest = registry.read_every(built.roots), built.latest
     if as_json:
-        print(json.dumps({"all": every, "latest": latest}, indent=2, sort_keys=True))
+        print(json.dumps({"all": every, "latest": dict(latest)}, indent=2, sort_keys=True))
         return 0
     if not every:
         print(f"No runners in {built.registry_dir}. Run `genvm runners build`.", file=sys.stderr)
         return 1
     for runner, names in sorted(every.items()):
         for name in reversed(names):
-            path = registry.archive_path(built.runners_dir, runner, name)
+            path = built.find(runner, name)
             size = f"{path.stat().st_size:>12,} bytes" if path.is_file() else "missing"
             print(f"{runner}:{name}  {size}{'  latest' if latest.get(runner) == name else ''}")
     return 0
 
 
 def _verify() -> int:
-    root = cache_root()
-    count, problems = registry.verify(root)
+    built = registry.installed_runners()
+    count, problems = registry.verify(built)
     for line in problems:
         print(line, file=sys.stderr)
     if problems:
@@ -134,7 +134,7 @@ def _verify() -> int:
         )
         return 1
     if not count:
-        print(f"No runners in {root / 'registry'}. Run `genvm runners build`.", file=sys.stderr)
+        print(f"No runners in {built.registry_dir}. Run `genvm runners build`.", file=sys.stderr)
         return 1
     print(f"{count} archives are what their names say.")
     return 0
