@@ -209,6 +209,12 @@ def collect(registry: Path, workshop: Workshop, archives: Mapping[str, str]) -> 
     return table
 
 
+def merged(registry: Path, more: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """licences.json of a registry as it must be with another one's."""
+    table = _table(registry / LIST)
+    return {field: {**more[field], **table[field]} for field in ("components", "archives")}
+
+
 def put(folder: Path, texts: Mapping[str, bytes]) -> None:
     """Texts of a component; nobody reads them before licences.json names them."""
     folder.mkdir(parents=True, exist_ok=True)

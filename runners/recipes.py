@@ -316,6 +316,11 @@ def runner_ids() -> list[str]:
     return [recipe.id for recipe in RECIPES]
 
 
+def numeric_ids() -> frozenset[str]:
+    """Those of the recipes that are `numeric`."""
+    return frozenset(recipe.id for recipe in RECIPES if recipe.numeric)
+
+
 def with_dependencies(runner: str) -> list[str]:
     """A runner and all that it depends on, in the order of dependence."""
     needed = {runner}

@@ -103,14 +103,15 @@ def default_jobs() -> int:
 def ensure_built(progress: bool = True) -> BuiltRunners:
     """The registry with every built-in runner of this version, building what is missing.
 
-    Where packages bring runners nothing is built: what they do not bring are the runners of another package.
+    Where a package brings what every contract needs nothing is built: the rest are the runners of another package.
 
     :raises BuildError: a source cannot be had, a tool failed, or a package has runners of another version; the text
         says what to do.
     """
-    root, packaged = cache_root(), packaged_runners()
-    if packaged:
-        return BuiltRunners(root, _of_packages(packaged, recipes.archive_steps()), packaged)
+    root, packaged, steps = cache_root(), packaged_runners(), recipes.archive_steps()
+    brought = _of_packages(packaged, steps)
+    if packaged and brought.keys() >= steps.keys() - recipes.numeric_ids():
+        return BuiltRunners(root, {**_installed(BuiltRunners(root, {}, packaged), steps), **brought}, packaged)
     return build(jobs=default_jobs(), progress=progress)
 
 
@@ -171,13 +172,11 @@ def _build_missing(
                 result = workshop.result(step)
                 found[runner] = recipes.read_hash(result)
                 archive = archive_path(registry.runners_dir, runner, found[runner])
-                if _problems(runner, archive, found[runner]):
+                if problems(runner, archive, found[runner]):
                     _publish(result / recipes.ARCHIVE_FILE, archive)
         latest = {runner: found[runner] for runner in wanted}
         if built:
-            registry.registry_dir.mkdir(parents=True, exist_ok=True)
-            collected = licences.collect(registry.registry_dir, workshop, {runner: found[runner] for runner in built})
-            write_json(registry.registry_dir / licences.LIST, collected)
+            _collect(registry.registry_dir, workshop, {runner: found[runner] for runner in built})
         add_to_lists(registry.registry_dir, latest, {runner: step.key for runner, step in wanted.items()})
     return latest
 
@@ -200,17 +199,17 @@ def _of_packages(packaged: Iterable[Path], steps: Mapping[str, Step]) -> dict[st
                 f"remove it, `pip uninstall {title}`, and run `genvm runners build`, which makes the runners here."
             )
         brought = {runner: keys[runner][step.key] for runner, step in steps.items() if runner in keys}
-        problems = [
+        damage = [
             line
             for runner, name in brought.items()
-            for line in _problems(f"{runner}:{name}", archive_path(folder / "runners", runner, name), name)
+            for line in problems(f"{runner}:{name}", archive_path(folder / "runners", runner, name), name)
         ]
-        if problems:
+        if damage:
             raise BuildError(
                 "\n".join(
                     [
                         f"The package {title} is damaged:",
-                        *problems,
+                        *damage,
                         f"What to do: `pip install --force-reinstall --no-deps {title}=={version('pygenvm')}`",
                     ]
                 )
@@ -226,7 +225,7 @@ def _installed(registry: BuiltRunners, steps: Mapping[str, Step]) -> dict[str, s
     return {
         runner: name
         for runner, name in found.items()
-        if name is not None and not _problems(runner, registry.find(runner, name), name)
+        if name is not None and not problems(runner, registry.find(runner, name), name)
     }
 
 
@@ -254,19 +253,13 @@ def add_to_lists(folder: Path, latest: Mapping[str, str], step_keys: Mapping[str
         every[runner] = [*(other for other in every.get(runner, []) if other != name), name]
         current[runner] = name
         keys.setdefault(runner, {})[step_keys[runner]] = name
-    write_lists(folder, every, keys, current)
+    write_lists(folder, {"all.json": every, "keys.json": keys, "latest.json": current})
 
 
-def write_lists(
-    folder: Path,
-    every: Mapping[str, list[str]],
-    keys: Mapping[str, Mapping[str, str]],
-    latest: Mapping[str, str],
-) -> None:
-    """The three lists, in the order in which a reader between them finds all that it looks for."""
-    write_json(folder / "all.json", every)
-    write_json(folder / "keys.json", keys)
-    write_json(folder / "latest.json", latest)
+def write_lists(folder: Path, lists: Mapping[str, Mapping[str, object]]) -> None:
+    """Writes lists, latest.json last: a reader between them finds all that it looks for."""
+    for name, table in lists.items():
+        write_json(folder / name, table)
 
 
 def read_all(folder: Path) -> dict[str, list[str]]:
@@ -328,8 +321,14 @@ def _read_json(path: Path) -> dict[str, object]:
     return table
 
 
+def json_text(table: Mapping[str, object]) -> str:
+    """A list as it is on disk."""
+    return json.dumps(table, indent=2, sort_keys=True) + "\n"
+
+
 def write_json(path: Path, table: Mapping[str, object]) -> None:
-    text = json.dumps(table, indent=2, sort_keys=True) + "\n"
+    """Writes a list, if that changes it; readers see the old or the new one."""
+    text = json_text(table)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     with _replacing(path) as temporary:
@@ -350,22 +349,45 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def collect_licences(built: BuiltRunners, jobs: int) -> None:
+    """Collects those of current archives that were built before licences were, or by others."""
+    known, keys = built.licences().archives, read_keys(built.registry_dir)
+    steps = recipes.archive_steps()
+    lacking = {
+        runner: name
+        for runner, name in built.latest.items()
+        if runner in licences.CONTENTS
+        and f"{runner}:{name}" not in known
+        and keys.get(runner, {}).get(steps[runner].key) == name
+    }
+    if lacking:
+        workshop = Workshop(built.root, built.root / "sources", jobs)
+        with workshop.locked(visible=True), workshop.showing(licences.steps(lacking), visible=True):
+            _collect(built.registry_dir, workshop, lacking)
+
+
+def _collect(folder: Path, workshop: Workshop, archives: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / licences.LIST, licences.collect(folder, workshop, archives))
+
+
 def verify(registry: BuiltRunners) -> tuple[int, list[str]]:
     """Number of listed archives, and one line for each that is missing or is not what its name says."""
     every = read_every(registry.roots)
-    problems = []
+    found = []
     for runner, name in registry.latest.items():
         if name not in every.get(runner, []):
-            problems.append(f"{runner}:{name} is in latest.json but not in all.json")
+            found.append(f"{runner}:{name} is in latest.json but not in all.json")
     count = 0
     for runner, names in sorted(every.items()):
         for name in names:
             count += 1
-            problems += _problems(f"{runner}:{name}", registry.find(runner, name), name)
-    return count, problems
+            found += problems(f"{runner}:{name}", registry.find(runner, name), name)
+    return count, found
 
 
-def _problems(title: str, path: Path, name: str) -> list[str]:
+def problems(title: str, path: Path, name: str) -> list[str]:
+    """A line if the archive at `path`, which `title` stands for, cannot be read or has not the hash `name`."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES_MAX:

@@ -42,7 +42,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -148,6 +148,48 @@ class ArtefactStore:
                     self._loaded[key] = loaded
             return loaded
 
+    def portable(self, wasm: bytes | memoryview, *, deterministic: bool) -> tuple[str, str]:
+        """Names of note and artefact of a runner's module for most machines of this platform, compiled into the
+        store if they are not there; they are of use in a folder of ``packaged``, not here.
+
+        :raises InvalidContract: see :meth:`load`.
+        :raises OSError: the store cannot be written.
+        """
+        from pygenvm.executor.subvm.compiler import compile_module
+
+        key = self._digest_of(wasm, _Mode(deterministic, trusted=True), "wasm", portable=True)
+        if self._from_note(self.folder, key, None) is None:
+            code, facts = compile_module(
+                bytes(wasm), deterministic=deterministic, trusted=True, settings=engines.portable_settings()
+            )
+            digest = blake3(code).hexdigest()
+            self.folder.write(f"{digest}.cwasm", code)
+            self.folder.write(f"{key}.json", _note(digest, facts))
+        digest = json.loads(self.folder.read(f"{key}.json"))["blake3"]
+        return f"{key}.json", f"{digest}.cwasm"
+
+    def adopt(self, wasm: bytes | memoryview, *, deterministic: bool, offered: Callable[[str], bytes | None]) -> bool:
+        """Take over note and artefact of a runner's module that :meth:`portable` has made elsewhere, if ``offered``
+        gives files of their names. False if they are not for this engine or machine: then nothing is kept.
+
+        They are native code, which nobody can check: whoever gives them must be trusted.
+
+        :raises OSError: the store cannot be written.
+        """
+        mode = _Mode(deterministic, trusted=True)
+        try:
+            note = json.loads(offered(f"{self._digest_of(wasm, mode, 'wasm', portable=True)}.json") or b"{}")
+            facts, digest = ModuleFacts.from_json(note["facts"]), str(note["blake3"])
+            code = offered(f"{digest}.cwasm")
+            if code is None or blake3(code).hexdigest() != digest:
+                return False
+            Module.deserialize(self.engine, code)
+        except (ValueError, KeyError, TypeError, RecursionError, WasmtimeError):
+            return False
+        self.folder.write(f"{digest}.cwasm", code)
+        self.folder.write(f"{self._digest_of(wasm, mode, 'wasm')}.json", _note(digest, facts))
+        return True
+
     def _lock_of(self, name: str) -> threading.Lock:
         return self._loading.setdefault(name, threading.Lock())
 
@@ -234,13 +276,12 @@ class ArtefactStore:
 
     def _keep(self, folder: CacheFolder, key: str, code: bytes, digest: str, facts: ModuleFacts) -> bool:
         """Put an artefact into the store; False if that cannot be written."""
-        note = json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
         try:
             folder.sweep()
             if folder is self.contracts:
                 folder.trim(limits.CONTRACT_ARTEFACTS_MAX, limits.CONTRACT_ARTEFACT_BYTES)
             folder.write(f"{digest}.cwasm", code)
-            folder.write(f"{key}.json", note)
+            folder.write(f"{key}.json", _note(digest, facts))
         except OSError as error:
             _log.warning("compiled module %s is not kept: %s", key, error)
             return False
@@ -271,6 +312,10 @@ def _only_compiler(folder: CacheFolder, key: str) -> Iterator[None]:
             stack.callback(_remove, lock)
             _lock(file)
         yield
+
+
+def _note(digest: str, facts: ModuleFacts) -> bytes:
+    return json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
 
 
 def _room(wasm_bytes: int) -> int:
