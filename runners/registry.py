@@ -175,7 +175,7 @@ def _build_missing(
                 if problems(runner, archive, found[runner]):
                     _publish(result / recipes.ARCHIVE_FILE, archive)
         latest = {runner: found[runner] for runner in wanted}
-        if built:
+        if licences.steps(built):
             _collect(registry.registry_dir, workshop, {runner: found[runner] for runner in built})
         add_to_lists(registry.registry_dir, latest, {runner: step.key for runner, step in wanted.items()})
     return latest
