@@ -169,9 +169,9 @@ def _shown(show: Progress, file: str) -> Iterator[None]:
         yield
         return
     begun = time.monotonic()
-    show.begin(f"pack {found[1]}")
+    show.begin(f"write {found[1]}")
     yield
-    show.end(f"pack {found[1]}", time.monotonic() - begun)
+    show.end(f"write {found[1]}", time.monotonic() - begun)
 
 
 # --- import ---------------------------------------------------------------------------------------
@@ -219,7 +219,12 @@ class ExportedFile:
         return self._entries[name].file_size
 
     def read(self, name: str) -> bytes:
-        """A file, whole."""
+        """A file, whole.
+
+        :raises BuildError: it is not there, or damaged.
+        """
+        if name not in self._entries:
+            raise BuildError(f"{self._title} has no {name}: it was not made by `genvm runners export`")
         with self._reading(), self._zip.open(self._entries[name]) as source:
             content = source.read(self.size(name))
             if source.read(1) or len(content) != self.size(name):
@@ -283,8 +288,6 @@ class ExportedFile:
         return found
 
     def _json(self, name: str) -> dict[str, Any]:
-        if name not in self._entries:
-            raise BuildError(f"{self._title} has no {name}: it was not made by `genvm runners export`")
         try:
             table = json.loads(self.read(name))
         except (ValueError, RecursionError) as error:

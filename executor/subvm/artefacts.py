@@ -184,7 +184,7 @@ class ArtefactStore:
             if code is None or blake3(code).hexdigest() != digest:
                 return False
             Module.deserialize(self.engine, code)
-        except (ValueError, KeyError, TypeError, RecursionError, WasmtimeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, WasmtimeError):
             return False
         self.folder.write(f"{digest}.cwasm", code)
         self.folder.write(f"{self._digest_of(wasm, mode, 'wasm')}.json", _note(digest, facts))
