@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import io
 import os
 import platform
 import sys
@@ -138,9 +137,14 @@ class _Wheel:
         self._record: list[str] = []
 
     def add(self, name: str, content: Path | bytes) -> None:
-        with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source:
-            digest = base64.urlsafe_b64encode(hashlib.file_digest(source, "sha256").digest()).rstrip(b"=").decode()
-            self._record.append(f"{name},sha256={digest},{source.tell()}")
+        if isinstance(content, Path):
+            size = content.stat().st_size
+            with content.open("rb") as source:
+                digest = hashlib.file_digest(source, "sha256").digest()
+        else:
+            size, digest = len(content), hashlib.sha256(content).digest()
+        text = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        self._record.append(f"{name},sha256={text},{size}")
         travel.add(self._zip, name, content)
 
     def add_info(self, name: str, content: Path | bytes) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pygenvm.executor.config import cache_root, packaged_runners
+from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root, packaged_runners
 from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import licences, recipes
 from pygenvm.runners.errors import BuildError
@@ -103,14 +103,14 @@ def default_jobs() -> int:
 def ensure_built(progress: bool = True) -> BuiltRunners:
     """The registry with every built-in runner of this version, building what is missing.
 
-    Where a package brings what every contract needs nothing is built: the rest are the runners of another package.
+    Where the package with what every contract needs is installed nothing is built: the rest are those of another one.
 
     :raises BuildError: a source cannot be had, a tool failed, or a package has runners of another version; the text
         says what to do.
     """
     root, packaged, steps = cache_root(), packaged_runners(), recipes.archive_steps()
     brought = _of_packages(packaged, steps)
-    if packaged and brought.keys() >= steps.keys() - recipes.numeric_ids():
+    if PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packaged):
         return BuiltRunners(root, {**_installed(BuiltRunners(root, {}, packaged), steps), **brought}, packaged)
     return build(jobs=default_jobs(), progress=progress)
 

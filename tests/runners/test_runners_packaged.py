@@ -13,7 +13,7 @@ import pytest
 from pygenvm.executor.config import PACKAGES_OF_RUNNERS
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.localnet.lint_settings import installed_runners as lint_sees
-from pygenvm.runners import recipes, registry, travel
+from pygenvm.runners import registry, travel
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.workshop import Workshop
 from tests.support.small_runners import genvm_runners
@@ -85,7 +85,11 @@ def test_commands_see_them(pack: Pack, cache: Path, capsys: pytest.CaptureFixtur
 def test_a_package_of_another_version_says_what_to_do(pack: Pack, content: dict[str, bytes]) -> None:
     pack(PLAIN, "tool", "user-of-tool")
     content["tool"] = b"3"
-    for use in (lambda: registry.ensure_built(progress=False), lambda: registry.build(jobs=1, progress=False)):
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: registry.ensure_built(progress=False),
+        lambda: registry.build(jobs=1, progress=False),
+    )
+    for use in uses:
         with pytest.raises(BuildError) as refused:
             use()
         assert "The package pygenvm-runners has runners of another pygenvm than this one" in str(refused.value)
@@ -100,9 +104,8 @@ def test_a_damaged_package(pack: Pack, capsys: pytest.CaptureFixture[str]) -> No
     assert "pip install --force-reinstall --no-deps pygenvm-runners==" in capsys.readouterr().err
 
 
-def test_numeric_runners_are_not_missed(pack: Pack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numeric_runners_are_not_missed(pack: Pack, cache: Path) -> None:
     """Without their package nothing of them is built on the way; who asks for it gets them, made of what is there."""
-    monkeypatch.setattr(recipes, "numeric_ids", lambda: frozenset({"user-of-tool"}))
     pack(PLAIN, "tool")
     built = registry.ensure_built(progress=False)
     assert dict(built.latest) == {"tool": archive_hash(b"1")}
@@ -114,8 +117,7 @@ def test_numeric_runners_are_not_missed(pack: Pack, cache: Path, monkeypatch: py
     assert dict(registry.ensure_built(progress=False).latest) == dict(built.latest)
 
 
-def test_both_packages(pack: Pack, cache: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "numeric_ids", lambda: frozenset({"user-of-tool"}))
+def test_both_packages(pack: Pack, site: Path) -> None:
     pack(NUMERIC, "user-of-tool")
     numeric = site / NUMERIC
     numeric.rename(site / "away")
@@ -127,6 +129,12 @@ def test_both_packages(pack: Pack, cache: Path, site: Path, monkeypatch: pytest.
     assert dict(built.latest) == {"tool": archive_hash(b"1"), "user-of-tool": archive_hash(b"2")}
     assert built.packaged == (site / PLAIN, numeric)
     assert built.archive("user-of-tool").is_relative_to(numeric)
+
+
+def test_the_numeric_package_alone_is_not_enough(pack: Pack, cache: Path) -> None:
+    pack(NUMERIC, "user-of-tool")
+    built = registry.ensure_built(progress=False)
+    assert built.archive("tool").is_relative_to(cache / "runners")
 
 
 def test_what_is_in_the_cache_is_older(pack: Pack, cache: Path, content: dict[str, bytes]) -> None:

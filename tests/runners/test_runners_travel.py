@@ -23,6 +23,7 @@ import pytest
 
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners import licences, registry, travel
+from pygenvm.runners.errors import BuildError
 from pygenvm.runners.progress import Silent
 from pygenvm.runners.workshop import Workshop
 from tests.support.paths import ROOT
@@ -116,7 +117,7 @@ def test_an_export_replaces_a_file_only_when_it_is_complete(
     archive = cache / TOOL
     archive.write_bytes(b"damaged")
     built = registry.BuiltRunners(cache, {"tool": ONE})
-    with pytest.raises(registry.BuildError, match=f"tool:{ONE} has the hash"):
+    with pytest.raises(BuildError, match=f"tool:{ONE} has the hash"):
         travel.export(built, {"tool": [ONE]}, {}, target, Silent())
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
@@ -377,7 +378,7 @@ def test_a_full_disk(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(travel.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         assert "make room on that device" in refused(exported, cache, capsys)
         target = exported.parent / "again"
         assert genvm_runners("export", str(target)) == 1
@@ -423,6 +424,7 @@ def test_kill_in_the_midst(slow_import: subprocess.Popen[str], exported: Path, c
 
 
 def test_licences_that_are_not_sound() -> None:
-    for table in ([], {"components": []}, {"components": {"a": {"texts": [1]}}, "archives": {}}):
-        with pytest.raises(registry.BuildError, match="is not a list of licences"):
+    tables: tuple[object, ...] = ([], {"components": []}, {"components": {"a": {"texts": [1]}}, "archives": {}})
+    for table in tables:
+        with pytest.raises(BuildError, match="is not a list of licences"):
             licences.parse(json.dumps(table).encode(), "it")
