@@ -25,8 +25,9 @@ from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners import licences, registry, travel
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.progress import Silent
+from pygenvm.runners.registry import BuiltRunners
 from pygenvm.runners.workshop import Workshop
-from tests.support.paths import ROOT
+from tests.support.paths import EXAMPLES, ROOT
 from tests.support.small_runners import genvm_runners
 
 ONE, TWO = archive_hash(b"1"), archive_hash(b"2")
@@ -428,3 +429,58 @@ def test_licences_that_are_not_sound() -> None:
     for table in tables:
         with pytest.raises(BuildError, match="is not a list of licences"):
             licences.parse(json.dumps(table).encode(), "it")
+
+
+# --- the real ones --------------------------------------------------------------------------------------
+
+
+def test_real_runners_with_their_modules(
+    built_runners: BuiltRunners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever imports them runs contracts without a build and without compiling anything."""
+    target = tmp_path / "runners.export"
+    assert genvm_runners("export", "--modules", str(target)) == 0
+    root = tmp_path / "cache"
+    monkeypatch.setenv("PYGENVM_CACHE", str(root))
+    assert genvm_runners("import", str(target)) == 0
+    assert "Its compiled modules were not taken over" in capsys.readouterr().out
+    assert not list(root.rglob("*.cwasm"))
+    assert genvm_runners("import", "--modules", str(target)) == 0
+    assert "3 compiled modules are of use here, 0 are not" in capsys.readouterr().out
+    assert dict(registry.build(jobs=1, progress=False).latest) == dict(built_runners.latest)
+    assert not list((root / "build").glob("runner-*"))
+    licences_here = registry.installed_runners().licences()
+    assert licences_here.archives.keys() == {f"{runner}:{name}" for runner, name in built_runners.latest.items()}
+    before = {path.name for path in root.rglob("*.cwasm")}
+    assert len(before) == 3
+    program = "from pygenvm.cli.main import main; raise SystemExit(main())"
+    deployed = subprocess.run(
+        [sys.executable, "-c", program, "local", "--db", str(tmp_path / "db"), "deploy", str(EXAMPLES / "counter.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    assert {path.name for path in root.rglob("*.cwasm")} == before
+
+
+def test_a_kill_in_the_midst_of_an_export(cache: Path, content: dict[str, bytes], tmp_path: Path) -> None:
+    genvm_runners("build")
+    target = tmp_path / "folder" / "runners.export"
+    target.parent.mkdir()
+    target.write_text("old")
+    program = f"""
+        import os, signal
+        from pathlib import Path
+        from pygenvm.runners import registry, travel
+        from pygenvm.runners.progress import Silent
+        built = registry.BuiltRunners(Path({str(cache)!r}), {{"tool": {ONE!r}}})
+        travel.verified = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        travel.export(built, {{"tool": [{ONE!r}]}}, {{}}, Path({str(target)!r}), Silent())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+    assert [path.name for path in target.parent.iterdir() if not path.name.startswith(".")] == [target.name]
