@@ -10,11 +10,9 @@ from pygenvm.lint.check import SandboxAnswer, Settings
 from pygenvm.localnet.errors import LocalNetError
 from pygenvm.localnet.net import LocalNet
 from pygenvm.localnet.schema import NoSchema
-from pygenvm.runners import recipes
+from pygenvm.runners import recipes, registry
 from pygenvm.runners.cpython.stdlib import LEFT_OUT
 from pygenvm.runners.errors import BuildError
-from pygenvm.runners.registry import installed_runners as installed_places
-from pygenvm.runners.registry import read_every
 
 _SYNTAX_ERROR = re.compile(r"^(?:SyntaxError|IndentationError|TabError): (.*)$", re.MULTILINE)
 _AT = re.compile(r'^  File "(/contract[^"]*)", line (\d+)', re.MULTILINE)
@@ -23,7 +21,7 @@ _AT = re.compile(r'^  File "(/contract[^"]*)", line (\d+)', re.MULTILINE)
 def installed_runners() -> Mapping[str, Collection[str]]:
     """Hashes of the built runners by id; empty where none are built."""
     try:
-        return read_every(installed_places().roots)
+        return registry.read_every(registry.installed_runners().roots)
     except (OSError, BuildError, ValueError):
         return {}
 

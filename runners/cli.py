@@ -70,8 +70,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "export", help=text, description=text[0].upper() + text[1:] + ".", epilog=EXPORT_EPILOG
     )
     export.add_argument("file", type=Path, metavar="FILE", help="the file; one that is there is replaced")
-    export.add_argument("--all", action="store_true", help="those of other versions that are here too")
-    export.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
+    which = export.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="those of other versions that are here too")
+    which.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
     export.add_argument("--modules", action="store_true", help="with compiled modules for machines of this platform")
 
     text = "take over the runners of a file that `genvm runners export` has made"
@@ -113,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
             return 1
     except KeyboardInterrupt:
         pass
-    print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
+    built = args.runners_command in ("build", "export")
+    continues = " Finished steps are kept; `genvm runners build` continues here." if built else ""
+    print(f"Interrupted.{continues}", file=sys.stderr)
     return 130
 
 
@@ -188,14 +191,10 @@ def _verify() -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    built = registry.ensure_built()
     jobs = registry.default_jobs()
+    built = registry.build(jobs=jobs, only=args.only) if args.only else registry.ensure_built()
     registry.collect_licences(built, jobs)
-    archives = travel.current(built)
-    if args.all:
-        archives = registry.read_every(built.roots)
-    elif args.only:
-        archives = {runner: archives[runner] for runner in recipes.with_dependencies(args.only)}
+    archives = registry.read_every(built.roots) if args.all else travel.current(built)
     used = modules.used_modules(built, archives) if args.modules else []
     with shown_progress(sum(map(len, archives.values())) + len(used)) as progress:
         compiled = modules.compiled(used, modules.folder(), progress)

@@ -86,7 +86,7 @@ def entries(built: BuiltRunners, archives: Mapping[str, list[str]]) -> Iterator[
             ours = {key: name for key, name in made.items() if name in archives.get(runner, ())}
             if ours:
                 keys.setdefault(runner, {}).update(ours)
-    latest = {runner: built.latest[runner] for runner, names in archives.items() if built.latest[runner] in names}
+    latest = {runner: name for runner, name in built.latest.items() if name in archives.get(runner, ())}
     known = built.licences()
     named = {f"{runner}:{name}" for runner, names in archives.items() for name in names}
     contents = {archive: list(names) for archive, names in known.archives.items() if archive in named}

@@ -137,10 +137,15 @@ def test_one_runner_or_all_that_are_here(cache: Path, content: dict[str, bytes],
             every = json.loads(file.read("registry/all.json"))
         return {f"{runner}:{name}" for runner, names in every.items() for name in names}
 
+    gone = archive_hash(b"4")
+    place = registry.archive_path(cache / "runners", "gone", gone)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"4")
+    registry.write_json(cache / "registry" / "all.json", {**registry.read_all(cache / "registry"), "gone": [gone]})
     three = archive_hash(b"3")
     assert archives() == {f"tool:{three}", f"user-of-tool:{TWO}"}
     assert archives("--only", "tool") == {f"tool:{three}"}
-    assert archives("--all") == {f"tool:{ONE}", f"tool:{three}", f"user-of-tool:{TWO}"}
+    assert archives("--all") == {f"tool:{ONE}", f"tool:{three}", f"user-of-tool:{TWO}", f"gone:{gone}"}
 
 
 def test_what_is_here_stays_current_unless_the_file_has_what_belongs_to_the_recipes(
@@ -385,6 +390,41 @@ def test_a_full_disk(
         assert genvm_runners("export", str(target)) == 1
         assert list(exported.parent.iterdir()) == [exported]
         assert "make room on that device" in capsys.readouterr().err
+
+
+def limited(program: str) -> subprocess.CompletedProcess[str]:
+    """A program whose files cannot have more than half a MiB."""
+    begin = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))\n"
+    command = [sys.executable, "-c", begin + textwrap.dedent(program)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_files_that_cannot_grow(cache: Path, content: dict[str, bytes], tmp_path: Path) -> None:
+    content["tool"] = os.urandom(1 << 20)
+    target = tmp_path / "carried" / "runners.export"
+    target.parent.mkdir()
+    assert genvm_runners("export", str(target)) == 0
+    before = target.read_bytes()
+    name = archive_hash(content["tool"])
+    done = limited(f"""
+        from pathlib import Path
+        from pygenvm.runners import registry, travel
+        from pygenvm.runners.progress import Silent
+        built = registry.BuiltRunners(Path({str(cache)!r}), {{"tool": {name!r}}})
+        travel.export(built, {{"tool": [{name!r}]}}, {{}}, Path({str(target)!r}), Silent())
+    """)
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == before
+    shutil.rmtree(cache)
+    cache.mkdir()
+    done = limited(f"""
+        from tests.support.small_runners import genvm_runners
+        raise SystemExit(genvm_runners("import", {str(target)!r}))
+    """)
+    assert done.returncode == 1
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert tree(cache) == {}
 
 
 @pytest.fixture
