@@ -399,10 +399,11 @@ def limited(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_files_that_cannot_grow(cache: Path, content: dict[str, bytes], tmp_path: Path) -> None:
+def test_files_that_cannot_grow(
+    cache: Path, content: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     content["tool"] = os.urandom(1 << 20)
-    target = tmp_path / "carried" / "runners.export"
-    target.parent.mkdir()
+    target = tmp_path_factory.mktemp("carried") / "runners.export"
     assert genvm_runners("export", str(target)) == 0
     before = target.read_bytes()
     name = archive_hash(content["tool"])
