@@ -564,6 +564,12 @@ def test_a_module_of_a_package_is_not_compiled(tmp_path: Path) -> None:
         # Of a user's own there is only what tells that it was looked at.
         assert names(tmp_path / "own") == [".mark"]
     assert before == {path: path.stat().st_mtime_ns for path in (package, *package.iterdir())}
+    # The mark tells where it is: nobody looks at its bytes, or at the note, again.
+    (note,) = package.glob("*.json")
+    text = note.read_bytes()
+    note.unlink()
+    assert load_with(package, tmp_path / "own").compiled == 0
+    note.write_bytes(text)
     # It is made once.
     assert ArtefactStore(package).portable(ANSWER, deterministic=True) == tuple(
         path.name for path in sorted(package.iterdir(), key=lambda path: path.suffix, reverse=True)
