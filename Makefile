@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test quick check format generate bench clean
+.PHONY: help demo test quick check format generate bench dist clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -50,6 +50,10 @@ generate: $(VENV)/.installed-dev ## write again what is generated: enums and lay
 bench: $(VENV)/.installed-dev ## measure; tables here, JSON and a picture in build/benchmarks
 	@$(BIN)/genvm runners build
 	@$(BIN)/python -m benchmarks
+
+dist: $(VENV)/.installed-dev ## wheels of pygenvm and of the built runners, in dist/: what they give needs no build
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/python -m pygenvm.runners.dist --out dist
 
 clean: ## remove what is installed here and the caches of the tools
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

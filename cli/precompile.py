@@ -54,19 +54,21 @@ def run(options: argparse.Namespace) -> int:
             places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
             log.info("directories", **{name: str(path.absolute()) for name, path in places.items()})
             return 0
-        registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
+        registry = InstalledRunners(
+            config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
+        )
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} cannot be written")
         modules = list(_modules(registry))
-        store = ArtefactStore(folder)
+        store = ArtefactStore(folder, packaged=config.packaged_modules)
         with shown_progress(len(modules) * len(_MODES)) as progress:
-            for place, content in modules:
+            for place, content, origin in modules:
                 for mode, deterministic in _MODES.items():
                     title, begun = f"{place} ({mode})", time.monotonic()
                     progress.begin(title)
                     try:
-                        store.load(content, deterministic=deterministic, trusted=True)
+                        store.load(content, deterministic=deterministic, trusted=True, origin=origin)
                     except InvalidContract as error:
                         raise InstallationFault(f"{place}: {error}") from error
                     progress.end(title, time.monotonic() - begun)
@@ -81,17 +83,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _modules(registry: InstalledRunners) -> Iterator[tuple[str, FileContent]]:
-    """Place and bytes of each core module, every different one once.
+def _modules(registry: InstalledRunners) -> Iterator[tuple[str, FileContent, str | None]]:
+    """Place, bytes and origin of each core module, every different one once.
 
     :raises InvalidContract: a listed archive is missing or malformed.
     """
     seen: set[bytes] = set()
     for runner in registry.runners():
-        for name, content in registry.load(str(runner)).files.items():
+        archive = registry.load(str(runner))
+        for name, content in archive.files.items():
             if name.endswith(_SUFFIXES) and content[: len(_CORE_MODULE)] == _CORE_MODULE:
                 # Not by name: runners of different age share most of their modules.
                 code = bytes(content)
                 if code not in seen:
                     seen.add(code)
-                    yield f"{runner}/{name}", content
+                    yield f"{runner}/{name}", content, archive.origin(name)

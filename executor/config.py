@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
+
+#: Packages that carry runners, made by :mod:`runners.dist`.
+PACKAGES_OF_RUNNERS = ("pygenvm_runners", "pygenvm_runners_numeric")
 
 # Compiled by those who have a configuration file.
 _VARIABLE = r"\$\{([^}]*)\}"
@@ -43,6 +47,13 @@ class Config:
     log_disable: tuple[str, ...] = ()
     modules_named: frozenset[str] = frozenset()
     """Of ``llm`` and ``web`` those whose address the file names."""
+    packaged_runners: tuple[Path, ...] = ()
+    """Folders of installed packages with more runners: ``runners/``, ``registry/`` and ``compiled/`` of each."""
+
+    @property
+    def packaged_modules(self) -> list[Path]:
+        """Where those packages have compiled modules."""
+        return [folder / "compiled" for folder in self.packaged_runners]
 
 
 def cache_root() -> Path:
@@ -63,6 +74,17 @@ def cache_root() -> Path:
     return Path(home) / ".cache" / "pygenvm"
 
 
+def packaged_runners() -> tuple[Path, ...]:
+    """Folders of the packages with runners that are installed for this Python; nothing of them is imported."""
+    found = []
+    for name in PACKAGES_OF_RUNNERS:
+        # That of importlib.util would import the packages above.
+        spec = PathFinder.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).parent)
+    return tuple(found)
+
+
 def executable_dir() -> Path:
     """Directory of the running program; links are not followed, so a linked program finds the files beside the link."""
     return Path(os.path.abspath(sys.argv[0])).parent
@@ -78,7 +100,7 @@ def genvm_version() -> str:
 def load_config(path: str | None = None) -> Config:
     """The configuration in ``path``, else in ``${exeDir}/../config/genvm.yaml``, else the built-in one.
 
-    The built-in one uses runners, registry and cache of :func:`cache_root`.
+    The built-in one uses runners, registry and cache of :func:`cache_root`, and :func:`packaged_runners`.
 
     :raises ConfigError: the file cannot be read or used.
     """
@@ -86,7 +108,8 @@ def load_config(path: str | None = None) -> Config:
         shipped = executable_dir().parent / "config" / "genvm.yaml"
         if not shipped.is_file():
             root = cache_root()
-            return Config(root / "runners", root / "registry", root / "executor")
+            folders = root / "runners", root / "registry", root / "executor"
+            return Config(*folders, packaged_runners=packaged_runners())
         path = str(shipped)
     try:
         with open(path, "rb") as file:
@@ -208,6 +231,7 @@ def _config(items: Any) -> Config:
         log_level=level,
         log_disable=tuple(filter(None, (part.strip() for part in _required(items, "log_disable", str).split(",")))),
         modules_named=frozenset(name for name in ("llm", "web") if _module(modules, name, "")),
+        packaged_runners=_folders(items, "packaged_runners"),
     )
 
 
@@ -222,6 +246,17 @@ def _optional(items: dict[Any, Any], key: str, kind: type, default: Any) -> Any:
 
 def _folder(items: dict[Any, Any], key: str, default: str) -> Path:
     name: str = _optional(items, key, str, _expand(default))
+    return _path(key, name)
+
+
+def _folders(items: dict[Any, Any], key: str) -> tuple[Path, ...]:
+    names: list[Any] = _optional(items, key, list, [])
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{key} must be a list of strings")
+    return tuple(_path(key, name) for name in names)
+
+
+def _path(key: str, name: str) -> Path:
     try:
         if b"\0" not in os.fsencode(name):
             return Path(name)
@@ -236,7 +271,7 @@ def _required(items: dict[Any, Any], key: str, kind: type) -> Any:
     return _optional(items, key, kind, None)
 
 
-_KIND_NAMES = {str: "string", int: "whole number", dict: "mapping"}
+_KIND_NAMES = {str: "string", int: "whole number", dict: "mapping", list: "list"}
 
 
 def _thread_count(items: dict[Any, Any], key: str) -> int:

@@ -6,15 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from pygenvm.executor.config import cache_root
 from pygenvm.lint.check import SandboxAnswer, Settings
 from pygenvm.localnet.errors import LocalNetError
 from pygenvm.localnet.net import LocalNet
 from pygenvm.localnet.schema import NoSchema
-from pygenvm.runners import recipes
+from pygenvm.runners import recipes, registry
 from pygenvm.runners.cpython.stdlib import LEFT_OUT
 from pygenvm.runners.errors import BuildError
-from pygenvm.runners.registry import read_all
 
 _SYNTAX_ERROR = re.compile(r"^(?:SyntaxError|IndentationError|TabError): (.*)$", re.MULTILINE)
 _AT = re.compile(r'^  File "(/contract[^"]*)", line (\d+)', re.MULTILINE)
@@ -23,7 +21,7 @@ _AT = re.compile(r'^  File "(/contract[^"]*)", line (\d+)', re.MULTILINE)
 def installed_runners() -> Mapping[str, Collection[str]]:
     """Hashes of the built runners by id; empty where none are built."""
     try:
-        return read_all(cache_root() / "registry")
+        return registry.read_every(registry.installed_runners().roots)
     except (OSError, BuildError, ValueError):
         return {}
 

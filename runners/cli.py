@@ -1,8 +1,9 @@
-"""`genvm runners`: builds, lists and verifies the built-in runners."""
+"""`genvm runners`: builds, lists, verifies and carries the built-in runners."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -10,10 +11,16 @@ import tempfile
 from pathlib import Path
 
 from pygenvm.executor.config import ConfigError, cache_root, load_config
+from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
+from pygenvm.executor.run.process import artefacts_dir
 from pygenvm.executor.shortage import explained
-from pygenvm.runners import recipes, registry
+from pygenvm.executor.subvm.artefacts import ArtefactStore
+from pygenvm.executor.terminal_text import one_line, visible
+from pygenvm.runners import modules, recipes, registry, travel
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.numeric import pins
+from pygenvm.runners.progress import shown_progress
+from pygenvm.runners.workshop import Workshop
 
 EPILOG = """\
 The first build downloads and compiles CPython and takes a few minutes; everything is kept below the cache folder
@@ -30,9 +37,16 @@ _UNPINNED = (
 )
 
 
+EXPORT_EPILOG = """Runners that are not built yet are built first. The file's SHA-256 is printed, to be compared
+where the file is imported."""
+
+IMPORT_EPILOG = """Every archive is compared with its hash; where one differs, nothing is taken over. That does not tell
+who has made the file: compare its SHA-256, which is printed, with the one that `export` has printed."""
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Registers `runners` and its subcommands."""
-    text = "build, list and verify the built-in runners"
+    text = "build, list, verify and carry the built-in runners"
     parser = subparsers.add_parser(
         "runners",
         help=text,
@@ -65,24 +79,60 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     commands.add_parser("verify", help="compare every archive with its hash")
 
+    text = "write the runners into one file, which other machines import"
+    export = commands.add_parser(
+        "export", help=text, description=text[0].upper() + text[1:] + ".", epilog=EXPORT_EPILOG
+    )
+    export.add_argument("file", type=Path, metavar="FILE", help="the file; one that is there is replaced")
+    which = export.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="those of other versions that are here too")
+    which.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
+    export.add_argument("--modules", action="store_true", help="with compiled modules for machines of this platform")
+
+    text = "take over the runners of a file that `genvm runners export` has made"
+    take = commands.add_parser("import", help=text, description=text[0].upper() + text[1:] + ".", epilog=IMPORT_EPILOG)
+    take.add_argument("file", type=Path, metavar="FILE", help="the file")
+    take.add_argument(
+        "--modules", action="store_true", help="with its compiled modules: native code, so trust who has made the file"
+    )
+
+    text = "show the licences of what is in the runners"
+    show = commands.add_parser("licences", help=text, description=text[0].upper() + text[1:] + ".")
+    show.add_argument("runner", nargs="?", metavar="ID", help="of this runner only")
+    show.add_argument("--text", action="store_true", help="with the texts")
+
 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0, or 1 with a text on stderr."""
     try:
-        # Nothing in it is for these commands, but a damaged one is not passed over.
-        load_config(args.config)
+        # Only imports need it, but a damaged one is not passed over.
+        config = load_config(args.config)
         if args.runners_command == "build":
             return _check(args) if args.check else _build(args)
-        if args.runners_command == "pin":
-            return _pin()
-        return _list(args.json) if args.runners_command == "list" else _verify()
-    except (BuildError, ConfigError, OSError) as error:
+        match args.runners_command:
+            case "pin":
+                return _pin()
+            case "list":
+                return _list(args.json)
+            case "export":
+                return _export(args)
+            case "import":
+                return _import(args.file, artefacts_dir(config) if args.modules else None)
+            case "licences":
+                return _licences(args.runner, args.text)
+        return _verify()
+    except InvalidContract as error:
+        print(f"An archive is malformed: {one_line(error.error.cause)}", file=sys.stderr)
+        return 1
+    except (BuildError, ConfigError, InternalErrorRaised, OSError) as error:
         if not args.interrupted():
             print(explained(error), file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         pass
-    print("Interrupted. Finished steps are kept; `genvm runners build` continues here.", file=sys.stderr)
+    built = args.runners_command in ("build", "export")
+    continues = " Finished steps are kept; `genvm runners build` continues here." if built else ""
+    print(f"Interrupted.{continues}", file=sys.stderr)
     return 130
 
 
@@ -131,25 +181,25 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _list(as_json: bool) -> int:
-    built = registry.BuiltRunners(cache_root(), {})
-    every, latest = registry.read_all(built.registry_dir), registry.read_latest(built.registry_dir)
+    built = registry.installed_runners()
+    every, latest = registry.read_every(built.roots), built.latest
     if as_json:
-        print(json.dumps({"all": every, "latest": latest}, indent=2, sort_keys=True))
+        print(json.dumps({"all": every, "latest": dict(latest)}, indent=2, sort_keys=True))
         return 0
     if not every:
         print(f"No runners in {built.registry_dir}. Run `genvm runners build`.", file=sys.stderr)
         return 1
     for runner, names in sorted(every.items()):
         for name in reversed(names):
-            path = registry.archive_path(built.runners_dir, runner, name)
+            path = built.find(runner, name)
             size = f"{path.stat().st_size:>12,} bytes" if path.is_file() else "missing"
             print(f"{runner}:{name}  {size}{'  latest' if latest.get(runner) == name else ''}")
     return 0
 
 
 def _verify() -> int:
-    root = cache_root()
-    count, problems = registry.verify(root)
+    built = registry.installed_runners()
+    count, problems = registry.verify(built)
     for line in problems:
         print(line, file=sys.stderr)
     if problems:
@@ -160,7 +210,65 @@ def _verify() -> int:
         )
         return 1
     if not count:
-        print(f"No runners in {root / 'registry'}. Run `genvm runners build`.", file=sys.stderr)
+        print(f"No runners in {built.registry_dir}. Run `genvm runners build`.", file=sys.stderr)
         return 1
     print(f"{count} archives are what their names say.")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    jobs = registry.default_jobs()
+    built = registry.build(jobs=jobs, only=args.only) if args.only else registry.ensure_built()
+    registry.collect_licences(built, jobs)
+    archives = registry.read_every(built.roots) if args.all else travel.current(built)
+    used = modules.used_modules(built, archives) if args.modules else []
+    with shown_progress(sum(map(len, archives.values())) + len(used)) as progress:
+        compiled = modules.compiled(used, modules.folder(), progress)
+        digest = travel.export(built, archives, compiled, args.file, progress)
+    print(f"{args.file}: {args.file.stat().st_size:,} bytes, SHA-256 {digest}")
+    return 0
+
+
+def _import(path: Path, artefacts: Path | None) -> int:
+    root = cache_root()
+    workshop = Workshop(root, root / "sources", registry.default_jobs())
+    store = ArtefactStore(artefacts) if artefacts else None
+    with path.open("rb") as file:
+        exported = travel.ExportedFile(file, str(path))
+        with workshop.exclusive(visible=True), shown_progress(len(exported.archives)) as progress:
+            done = travel.import_file(exported, root, travel.own_keys(), progress, store)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for runner in done.new:
+        print(runner)
+    print(f"{len(done.new)} archives are new here, {len(done.known)} were here already. SHA-256 of the file: {digest}")
+    if store is None and exported.has_modules:
+        print("Its compiled modules were not taken over; `--modules` does that, if you trust who has made the file.")
+    if store is not None:
+        print(f"{done.modules} compiled modules are of use here, {done.modules_refused} are not or are missing.")
+    return 0
+
+
+def _licences(runner: str | None, with_texts: bool) -> int:
+    built = registry.installed_runners()
+    registry.collect_licences(built, registry.default_jobs())
+    found = built.licences()
+    archives = {
+        f"{name}:{built.latest[name]}": found.archives.get(f"{name}:{built.latest[name]}", ())
+        for name in sorted(built.latest)
+        if runner in (None, name)
+    }
+    if not archives:
+        print(f"No {f'runner {runner}' if runner else 'runners'} in {built.registry_dir}.", file=sys.stderr)
+        return 1
+    for archive, components in archives.items():
+        print(f"{archive}  {', '.join(components) or 'not collected: not made by the recipes of this version'}")
+    for component in sorted({component for components in archives.values() for component in components}):
+        about = found.components[component]
+        print(f"\n{component}: {one_line(about['what'])}\n  {one_line(about['licence'])}")
+        for name, path in found.texts(component):
+            if with_texts:
+                print(f"\n--- {component}/{name}\n{visible(path.read_text(encoding='utf-8', errors='replace'))}")
+            else:
+                print(f"  {path}")
     return 0

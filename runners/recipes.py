@@ -42,7 +42,10 @@ HASH_FILE = "hash"
 
 @dataclass(frozen=True)
 class Recipe:
-    """One runner: what its archive holds and what goes into it."""
+    """One runner: what its archive holds and what goes into it.
+
+    `numeric` are those that only contracts with NumPy or models need: they travel in a package of their own.
+    """
 
     id: str
     depends: tuple[str, ...] = ()
@@ -444,6 +447,11 @@ def read_hash(result: Path) -> str:
 def runner_ids(*, plain: bool = False) -> list[str]:
     """Ids of all built-in runners, or of those that need no NumPy, in the order of dependence."""
     return [recipe.id for recipe in RECIPES if not (plain and recipe.numeric)]
+
+
+def numeric_ids() -> frozenset[str]:
+    """Those of the recipes that are `numeric`."""
+    return frozenset(recipe.id for recipe in RECIPES if recipe.numeric)
 
 
 def with_dependencies(runner: str) -> list[str]:

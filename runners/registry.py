@@ -4,9 +4,12 @@
 <cache>/registry/all.json      id to all hashes, the current one last
 <cache>/registry/latest.json   id to the current hash
 <cache>/registry/keys.json     id to the keys of its recipes that were built, each with the hash of what it gives
+<cache>/registry/licences.json, licences/      see :mod:`runners.licences`
 
-The last list is ours alone. It tells which archives belong to the recipes of this version of pygenvm, and of others
+The list of keys is ours alone. It tells which archives belong to the recipes of this version of pygenvm, and of others
 that use the same cache; so archives that are installed need nothing of the folder in which they were built.
+
+Installed packages have the same folders (:func:`executor.config.packaged_runners`); only the cache is written to.
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from pygenvm.executor.config import cache_root
+from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root, packaged_runners
 from pygenvm.executor.runner.hashing import nix_base32
-from pygenvm.runners import recipes
+from pygenvm.runners import licences, recipes
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.workshop import Step, Workshop
 
@@ -33,10 +37,13 @@ ARCHIVE_BYTES_MAX = 1 << 30
 
 @dataclass(frozen=True)
 class BuiltRunners:
-    """The registry below one cache folder; `latest` are the runners of this version of pygenvm."""
+    """The registry below one cache folder, and those of installed packages; `latest` are the runners of this version
+    of pygenvm.
+    """
 
     root: Path
     latest: Mapping[str, str]
+    packaged: tuple[Path, ...] = ()
 
     @property
     def runners_dir(self) -> Path:
@@ -48,7 +55,39 @@ class BuiltRunners:
 
     def archive(self, runner: str) -> Path:
         """The current archive of a runner."""
-        return archive_path(self.runners_dir, runner, self.latest[runner])
+        return self.find(runner, self.latest[runner])
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders with registries, in the order in which archives are looked for."""
+        return (*self.packaged, self.root)
+
+    def find(self, runner: str, name: str) -> Path:
+        """Where the archive `runner:name` is; if it is nowhere, where it would be built."""
+        places = [archive_path(root / "runners", runner, name) for root in self.roots]
+        return next((path for path in places if path.is_file()), places[-1])
+
+    def licences(self) -> licences.Licences:
+        """Licences of the archives, as far as they were collected."""
+        return licences.read(root / "registry" for root in self.roots)
+
+
+def installed_runners() -> BuiltRunners:
+    """What there is for this Python, built or not: `latest` is what the lists name."""
+    root, packaged = cache_root(), packaged_runners()
+    latest = read_latest(root / "registry")
+    for folder in packaged:
+        latest |= read_latest(folder / "registry")
+    return BuiltRunners(root, latest, packaged)
+
+
+def read_every(roots: Iterable[Path]) -> dict[str, list[str]]:
+    """all.json of several registries as one, the current hash of each runner last; packages have that."""
+    every: dict[str, list[str]] = {}
+    for root in reversed(tuple(roots)):
+        for runner, names in read_all(root / "registry").items():
+            every[runner] = [*(name for name in every.get(runner, ()) if name not in names), *names]
+    return every
 
 
 def archive_path(runners_dir: Path, runner: str, name: str) -> Path:
@@ -64,8 +103,15 @@ def default_jobs() -> int:
 def ensure_built(progress: bool = True) -> BuiltRunners:
     """The registry with every built-in runner of this version that needs no NumPy, building what is missing.
 
-    :raises BuildError: a source cannot be had or a tool failed; the text says what to do.
+    Where the package with what every contract needs is installed nothing is built: the rest are those of another one.
+
+    :raises BuildError: a source cannot be had, a tool failed, or a package has runners of another version; the text
+        says what to do.
     """
+    root, packaged, steps = cache_root(), packaged_runners(), recipes.archive_steps()
+    brought = _of_packages(packaged, steps)
+    if PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packaged):
+        return BuiltRunners(root, {**_installed(BuiltRunners(root, {}, packaged), steps), **brought}, packaged)
     return build(jobs=default_jobs(), progress=progress, plain=True)
 
 
@@ -74,11 +120,24 @@ def build(
 ) -> BuiltRunners:
     """Builds the runners, or `only` one and those it depends on, or the `plain` ones, and lists them.
 
+    What packages bring is there.
+
+
     :param force: build even those that are there.
     :raises BuildError: see :func:`ensure_built`.
     """
     root = cache_root()
-    return build_below(root, root / "sources", jobs=jobs, only=only, plain=plain, force=force, progress=progress)
+    packaged = () if force else packaged_runners()
+    return build_below(
+        root,
+        root / "sources",
+        jobs=jobs,
+        only=only,
+        plain=plain,
+        force=force,
+        progress=progress,
+        packaged=packaged,
+    )
 
 
 def build_below(
@@ -90,20 +149,23 @@ def build_below(
     plain: bool = False,
     force: bool = False,
     progress: bool = True,
+    packaged: tuple[Path, ...] = (),
 ) -> BuiltRunners:
     """:func:`build` with the registry and all work below `root` and downloads in `sources`."""
     steps = recipes.archive_steps()
     chosen = recipes.with_dependencies(only) if only else recipes.runner_ids(plain=plain)
-    wanted = {runner: steps[runner] for runner in chosen}
-    registry = BuiltRunners(root, {})
+    registry = BuiltRunners(root, {}, packaged)
+    brought = _of_packages(packaged, {runner: steps[runner] for runner in chosen})
+    wanted = {runner: steps[runner] for runner in chosen if runner not in brought}
     # Needs no lock: nothing is written, and the cache may be read-only.
     latest = {} if force else _installed(registry, wanted)
     if latest.keys() == wanted.keys() and read_latest(registry.registry_dir).items() >= latest.items():
-        return BuiltRunners(root, latest)
+        return BuiltRunners(root, brought | latest, packaged)
     workshop = Workshop(root, sources, jobs)
     try:
         with workshop.locked(progress):
-            return BuiltRunners(root, _build_missing(registry, workshop, wanted, force=force, progress=progress))
+            latest = _build_missing(registry, workshop, wanted, force=force, progress=progress)
+            return BuiltRunners(root, brought | latest, packaged)
     except OSError as error:
         raise BuildError(f"The runners cannot be built below {root}: {error}") from error
 
@@ -118,17 +180,57 @@ def _build_missing(
     missing = [step for runner, step in wanted.items() if runner not in found]
     if missing and not force:
         _put_back(registry, workshop, {step.name for step in workshop.missing(missing)})
-    with workshop.showing(missing, progress):
+    built = [runner for runner in wanted if runner not in found]
+    with workshop.showing([*missing, *licences.steps(built)], progress):
         for runner, step in wanted.items():
             if runner not in found:
                 result = workshop.result(step)
                 found[runner] = recipes.read_hash(result)
                 archive = archive_path(registry.runners_dir, runner, found[runner])
-                if _problems(runner, archive, found[runner]):
+                if problems(runner, archive, found[runner]):
                     _publish(result / recipes.ARCHIVE_FILE, archive)
         latest = {runner: found[runner] for runner in wanted}
-        _list(registry.registry_dir, latest, wanted)
+        if licences.steps(built):
+            _collect(registry.registry_dir, workshop, {runner: found[runner] for runner in built})
+        add_to_lists(registry.registry_dir, latest, {runner: step.key for runner, step in wanted.items()})
     return latest
+
+
+def _of_packages(packaged: Iterable[Path], steps: Mapping[str, Step]) -> dict[str, str]:
+    """The hashes of those runners that packages bring, which must be what these recipes give, and be there.
+
+    :raises BuildError: they are not; the text says what to do.
+    """
+    found: dict[str, str] = {}
+    for folder in packaged:
+        keys = read_keys(folder / "registry")
+        others = [runner for runner, step in steps.items() if step.key not in keys.get(runner, {step.key: ""})]
+        title = folder.name.replace("_", "-")
+        if others:
+            raise BuildError(
+                f"The package {title} has runners of another pygenvm than this one, {version('pygenvm')}: "
+                f"{', '.join(others)} ({folder}).\n"
+                f"What to do: install the package of this version, `pip install {title}=={version('pygenvm')}`, or "
+                f"remove it, `pip uninstall {title}`, and run `genvm runners build`, which makes the runners here."
+            )
+        brought = {runner: keys[runner][step.key] for runner, step in steps.items() if runner in keys}
+        damage = [
+            line
+            for runner, name in brought.items()
+            for line in problems(f"{runner}:{name}", archive_path(folder / "runners", runner, name), name)
+        ]
+        if damage:
+            raise BuildError(
+                "\n".join(
+                    [
+                        f"The package {title} is damaged:",
+                        *damage,
+                        f"What to do: `pip install --force-reinstall --no-deps {title}=={version('pygenvm')}`",
+                    ]
+                )
+            )
+        found |= brought
+    return found
 
 
 def _installed(registry: BuiltRunners, steps: Mapping[str, Step]) -> dict[str, str]:
@@ -138,16 +240,16 @@ def _installed(registry: BuiltRunners, steps: Mapping[str, Step]) -> dict[str, s
     return {
         runner: name
         for runner, name in found.items()
-        if name is not None and not _problems(runner, archive_path(registry.runners_dir, runner, name), name)
+        if name is not None and not problems(runner, registry.find(runner, name), name)
     }
 
 
 def _put_back(registry: BuiltRunners, workshop: Workshop, names: Container[str]) -> None:
     """Makes the results of the steps called ``names`` out of installed archives, where there are such."""
     steps = {runner: step for runner, step in recipes.archive_steps().items() if step.name in names}
-    for runner, name in _installed(registry, steps).items():
+    for runner, name in (_of_packages(registry.packaged, steps) | _installed(registry, steps)).items():
         with workshop.putting(steps[runner]) as out:
-            shutil.copyfile(archive_path(registry.runners_dir, runner, name), out / recipes.ARCHIVE_FILE)
+            shutil.copyfile(registry.find(runner, name), out / recipes.ARCHIVE_FILE)
             (out / recipes.HASH_FILE).write_text(name, encoding="ascii")
 
 
@@ -158,42 +260,58 @@ def _publish(built: Path, archive: Path) -> None:
         shutil.copyfile(built, temporary)
 
 
-def _list(folder: Path, latest: Mapping[str, str], steps: Mapping[str, Step]) -> None:
-    """Adds the runners `latest` to all lists, as the newest, and as what these steps give."""
+def add_to_lists(folder: Path, latest: Mapping[str, str], step_keys: Mapping[str, str]) -> None:
+    """Adds the runners `latest` to all lists, as the newest, and as what the steps with these keys give."""
     folder.mkdir(parents=True, exist_ok=True)
     every, current, keys = read_all(folder), read_latest(folder), read_keys(folder)
     for runner, name in latest.items():
         every[runner] = [*(other for other in every.get(runner, []) if other != name), name]
         current[runner] = name
-        keys.setdefault(runner, {})[steps[runner].key] = name
-    _write_json(folder / "all.json", every)
-    _write_json(folder / "keys.json", keys)
-    _write_json(folder / "latest.json", current)
+        keys.setdefault(runner, {})[step_keys[runner]] = name
+    write_lists(folder, {"all.json": every, "keys.json": keys, "latest.json": current})
+
+
+def write_lists(folder: Path, lists: Mapping[str, Mapping[str, object]]) -> None:
+    """Writes lists, latest.json last: a reader between them finds all that it looks for."""
+    for name, table in lists.items():
+        write_json(folder / name, table)
 
 
 def read_all(folder: Path) -> dict[str, list[str]]:
     """all.json; empty if there is none."""
-    table = _read_json(folder / "all.json")
+    return parse_all(_read_json(folder / "all.json"), folder / "all.json")
+
+
+def parse_all(table: Mapping[str, object], where: object) -> dict[str, list[str]]:
+    """The content of an all.json."""
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in table.values()):
-        raise BuildError(f"{folder / 'all.json'} is not a map from ids to arrays of hashes. {_REPAIR}")
+        raise BuildError(f"{where} is not a map from ids to arrays of hashes. {_REPAIR}")
     return {runner: list(map(str, names)) for runner, names in table.items() if isinstance(names, list)}
 
 
 def read_latest(folder: Path) -> dict[str, str]:
     """latest.json; empty if there is none."""
-    table = _read_json(folder / "latest.json")
+    return parse_latest(_read_json(folder / "latest.json"), folder / "latest.json")
+
+
+def parse_latest(table: Mapping[str, object], where: object) -> dict[str, str]:
+    """The content of a latest.json."""
     if not all(isinstance(name, str) for name in table.values()):
-        raise BuildError(f"{folder / 'latest.json'} is not a map from ids to hashes. {_REPAIR}")
+        raise BuildError(f"{where} is not a map from ids to hashes. {_REPAIR}")
     return {runner: str(name) for runner, name in table.items()}
 
 
 def read_keys(folder: Path) -> dict[str, dict[str, str]]:
     """keys.json; empty if there is none."""
-    table = _read_json(folder / "keys.json")
+    return parse_keys(_read_json(folder / "keys.json"), folder / "keys.json")
+
+
+def parse_keys(table: Mapping[str, object], where: object) -> dict[str, dict[str, str]]:
+    """The content of a keys.json."""
     found: dict[str, dict[str, str]] = {}
     for runner, names in table.items():
         if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-            raise BuildError(f"{folder / 'keys.json'} is not a map from ids to maps from keys to hashes. {_REPAIR}")
+            raise BuildError(f"{where} is not a map from ids to maps from keys to hashes. {_REPAIR}")
         found[runner] = names
     return found
 
@@ -218,8 +336,14 @@ def _read_json(path: Path) -> dict[str, object]:
     return table
 
 
-def _write_json(path: Path, table: Mapping[str, object]) -> None:
-    text = json.dumps(table, indent=2, sort_keys=True) + "\n"
+def json_text(table: Mapping[str, object]) -> str:
+    """A list as it is on disk."""
+    return json.dumps(table, indent=2, sort_keys=True) + "\n"
+
+
+def write_json(path: Path, table: Mapping[str, object]) -> None:
+    """Writes a list, if that changes it; readers see the old or the new one."""
+    text = json_text(table)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     with _replacing(path) as temporary:
@@ -240,23 +364,45 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def verify(root: Path) -> tuple[int, list[str]]:
+def collect_licences(built: BuiltRunners, jobs: int) -> None:
+    """Collects those of current archives that were built before licences were, or by others."""
+    known, keys = built.licences().archives, read_keys(built.registry_dir)
+    steps = recipes.archive_steps()
+    lacking = {
+        runner: name
+        for runner, name in built.latest.items()
+        if runner in licences.CONTENTS
+        and f"{runner}:{name}" not in known
+        and keys.get(runner, {}).get(steps[runner].key) == name
+    }
+    if lacking:
+        workshop = Workshop(built.root, built.root / "sources", jobs)
+        with workshop.locked(visible=True), workshop.showing(licences.steps(lacking), visible=True):
+            _collect(built.registry_dir, workshop, lacking)
+
+
+def _collect(folder: Path, workshop: Workshop, archives: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / licences.LIST, licences.collect(folder, workshop, archives))
+
+
+def verify(registry: BuiltRunners) -> tuple[int, list[str]]:
     """Number of listed archives, and one line for each that is missing or is not what its name says."""
-    registry = BuiltRunners(root, {})
-    every = read_all(registry.registry_dir)
-    problems = []
-    for runner, name in read_latest(registry.registry_dir).items():
+    every = read_every(registry.roots)
+    found = []
+    for runner, name in registry.latest.items():
         if name not in every.get(runner, []):
-            problems.append(f"{runner}:{name} is in latest.json but not in all.json")
+            found.append(f"{runner}:{name} is in latest.json but not in all.json")
     count = 0
     for runner, names in sorted(every.items()):
         for name in names:
             count += 1
-            problems += _problems(f"{runner}:{name}", archive_path(registry.runners_dir, runner, name), name)
-    return count, problems
+            found += problems(f"{runner}:{name}", registry.find(runner, name), name)
+    return count, found
 
 
-def _problems(title: str, path: Path, name: str) -> list[str]:
+def problems(title: str, path: Path, name: str) -> list[str]:
+    """A line if the archive at `path`, which `title` stands for, cannot be read or has not the hash `name`."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES_MAX:

@@ -146,8 +146,8 @@ def fetch(wanted: Source, folder: Path, environment: Mapping[str, str] = os.envi
         platforms = ", ".join(str(archive.platform) for archive in wanted.archives)
         raise SourceUnavailable(
             f"{wanted.name} {wanted.version} ({wanted.what}) is not available for this platform, {host_platform()}, "
-            f"only for {platforms}.\nWhat to do: build the runners on one of those and copy the folders `build`, "
-            "`runners` and `registry` of its cache into this one's: the runners are the same everywhere."
+            f"only for {platforms}.\nWhat to do: on one of those, `genvm runners export FILE`, which builds them; and "
+            "here, `genvm runners import FILE`: the runners are the same everywhere."
         )
     for archive in archives:
         if found := _from_user(archive, environment, tried):

@@ -119,18 +119,28 @@ class Workshop:
 
     @contextmanager
     def locked(self, visible: bool) -> Iterator[None]:
-        """Lets one process at a time build below this folder; others wait and say so if `visible`."""
+        """Lets one process at a time build or import below this folder; others wait and say so if `visible`."""
         if any(character.isspace() for character in str(self.root)):
             raise BuildError(
                 f"The cache folder must not have blanks in its path, because `make` cannot work there: {self.root}\n"
                 "Set PYGENVM_CACHE to another folder."
             )
+        with self.exclusive(visible):
+            yield
+
+    @contextmanager
+    def exclusive(self, visible: bool) -> Iterator[None]:
+        """As :meth:`locked`, for work without compilers."""
         with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if visible:
-                    print("Another process is building the runners; waiting for it.", file=sys.stderr, flush=True)
+                    print(
+                        "Another process is building the runners; waiting for it.",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

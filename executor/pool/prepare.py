@@ -44,9 +44,11 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
     host_functions = host_functions or host_linker()
     published_runners()
     version_limit(0)
-    artefacts = ArtefactStore(artefacts_dir(config))
+    artefacts = ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules)
     try:
-        registry = InstalledRunners(config.runners_dir, config.registry_dir, debug=False)
+        registry = InstalledRunners(
+            config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
+        )
     except RegistryError as error:
         _log.warning("no runners are prepared: %s", error)
         return Prepared(artefacts, {}, host_functions)

@@ -109,14 +109,14 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
         raise RecordError(f"the recorded run cannot have begun: {error}") from error
     ending = Ending()
     host = HostClient(_Connection(player), admission=ending)
-    folders = config.runners_dir, config.registry_dir
+    folders = config.runners_dir, config.registry_dir, header.debug_mode, None, config.packaged_runners
     parts = Parts(
         host=host,
         ending=ending,
         web=_ReplayedService("web", player),
         llm=_ReplayedService("llm", player),
-        artefacts=ArtefactStore(artefacts_dir),
-        open_runners=lambda: _ReplayedRunners(InstalledRunners(*folders, header.debug_mode), record.runners),
+        artefacts=ArtefactStore(artefacts_dir, packaged=config.packaged_modules),
+        open_runners=lambda: _ReplayedRunners(InstalledRunners(*folders), record.runners),
         console=ProcessConsole(log),
         entropy=_ReplayedEntropy(player),
         gate=_ReplayedGate(player),

@@ -264,14 +264,18 @@ class _Run:
             raise StartError(str(error)) from None
         hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
         prepared = self._prepared
-        runners = config.runners_dir, config.registry_dir, arguments.debug_mode, prepared.archives if prepared else None
+        known = prepared.archives if prepared else None
+        folders = config.runners_dir, config.registry_dir
+        runners = (*folders, arguments.debug_mode, known, config.packaged_runners)
         self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
         parts = Parts(
             host=host,
             ending=self._ending,
             web=ModuleClient("web", config.web_address, hello, self._observer),
             llm=ModuleClient("llm", config.llm_address, hello, self._observer),
-            artefacts=prepared.artefacts if prepared else ArtefactStore(artefacts_dir(config)),
+            artefacts=prepared.artefacts
+            if prepared
+            else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
             open_runners=lambda: InstalledRunners(*runners),
             console=self._console,
             observer=self._observer,

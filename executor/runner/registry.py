@@ -2,6 +2,10 @@
 
 Contracts in the wild name the hashes of published archives. Where such an archive is installed it is used; otherwise
 the reference means the current archive of a runner of ours, which schemas/runner-aliases.json names for each hash.
+
+Installed packages may bring more runners (:func:`executor.config.packaged_runners`), each with a registry of its own
+kind. Theirs are the current ones: they were made together with this executor, while the folders of the configuration
+can be older than both.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import contextlib
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,28 +41,47 @@ class RegistryError(Exception):
 
 
 class InstalledRunners:
-    """The installed runners: ``all.json``, in debug mode ``latest.json``, and the archives themselves.
+    """The installed runners: ``all.json``, in debug mode ``latest.json``, and the archives themselves; ``packaged``
+    are folders with more of them.
 
     Archives are mapped into memory and kept for the life of the process. Safe to use from several threads.
     """
 
     def __init__(
-        self, runners_dir: Path, registry_dir: Path, debug: bool, known: Mapping[str, Archive] | None = None
+        self,
+        runners_dir: Path,
+        registry_dir: Path,
+        debug: bool,
+        known: Mapping[str, Archive] | None = None,
+        packaged: Sequence[Path] = (),
     ) -> None:
         """Read the lists. Archives among ``known`` whose files are still the same are not read again.
 
         :raises RegistryError: a folder or list is missing or malformed.
         """
-        if not runners_dir.is_dir():
+        if not packaged and not runners_dir.is_dir():
             raise RegistryError(f"the folder of runners {runners_dir} does not exist; `genvm runners build` makes it")
         self._runners_dir = runners_dir
-        self._hashes = _read_lists(registry_dir / "all.json")
-        self._latest = _read_latest(registry_dir / "latest.json") if debug else None
+        self._places: dict[str, Path] = {}
+        # Where packages bring all that is needed, these lists need not be there.
+        all_json, latest_json = registry_dir / "all.json", registry_dir / "latest.json"
+        self._hashes = {} if packaged and not all_json.exists() else _read_lists(all_json)
+        self._latest = ({} if packaged and not latest_json.exists() else _read_latest(latest_json)) if debug else None
+        for folder in packaged:
+            self._add(folder)
         self._archives: dict[str, Archive] = {}
         self._resolved: dict[str, str] = {}
         self._known = known or {}
         self._warned = False
         self._lock = threading.Lock()
+
+    def _add(self, package: Path) -> None:
+        """The runners of a package, as the current ones."""
+        for name, hashes in _read_lists(package / "registry" / "all.json").items():
+            self._hashes[name] = [*(text for text in self._hashes.get(name, ()) if text not in hashes), *hashes]
+            self._places.update((f"{name}:{text}", package / "runners") for text in hashes)
+        if self._latest is not None:
+            self._latest |= _read_latest(package / "registry" / "latest.json")
 
     @property
     def archives(self) -> Mapping[str, Archive]:
@@ -72,7 +95,7 @@ class InstalledRunners:
     def archive_path(self, runner: RunnerId) -> Path:
         """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
         folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
-        return self._runners_dir / runner.name / folder / f"{rest}.tar"
+        return self._places.get(str(runner), self._runners_dir) / runner.name / folder / f"{rest}.tar"
 
     def resolve(self, reference: str) -> str:
         """The ``<id>:<hash>`` that a reference means: ``latest``/``test`` and published hashes are looked up.

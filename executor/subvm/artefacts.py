@@ -24,6 +24,11 @@ only until the machine is started again, because a crash can lose what was writt
 Modules of contracts are many, and strangers choose them, so what is kept of them is bounded: those that were not used
 for longest go, and an artefact that is out of all proportion to its module is not kept. Those of runners stay.
 
+Installed packages bring notes and artefacts of their runners' modules too, made for most machines of a platform
+(:func:`executor.subvm.engine.portable_settings`) and found under keys that do not depend on this machine's instruction
+sets; the engine refuses those that need others, and the module is compiled here. Nothing is written beside them: marks
+are in the store, and each user has one.
+
 Several processes may fill a store at once (:mod:`executor.cache_folder`). What is damaged or cannot be read is
 compiled again; a store that cannot be written is only read.
 """
@@ -37,7 +42,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -78,9 +83,12 @@ class ArtefactStore:
     May be used from several threads.
     """
 
-    def __init__(self, folder: Path, engine: Engine | None = None) -> None:
-        """``engine`` compiles the modules and runs them; by default that of the process."""
+    def __init__(self, folder: Path, engine: Engine | None = None, packaged: Sequence[Path] = ()) -> None:
+        """``engine`` compiles the modules and runs them; by default that of the process. In the folders ``packaged``
+        is what installed packages bring.
+        """
         self.folder = CacheFolder(folder)
+        self._packaged = tuple(map(CacheFolder, packaged))
         #: Modules that came from a host.
         self.contracts = CacheFolder(folder / "contracts")
         self._engine = engine
@@ -128,6 +136,8 @@ class ArtefactStore:
             if loaded is None:
                 folder = self.contracts if place is None else self.folder
                 loaded = self._from_note(folder, key, place)
+                if loaded is None and place is not None and self._packaged:
+                    loaded = self._from_packages(wasm, mode, place)
                 if loaded is None:
                     with _only_compiler(folder, key):
                         # Another process may have been faster.
@@ -138,6 +148,48 @@ class ArtefactStore:
                     self._loaded[key] = loaded
             return loaded
 
+    def portable(self, wasm: bytes | memoryview, *, deterministic: bool) -> tuple[str, str]:
+        """Names of note and artefact of a runner's module for most machines of this platform, compiled into the
+        store if they are not there; they are of use in a folder of ``packaged``, not here.
+
+        :raises InvalidContract: see :meth:`load`.
+        :raises OSError: the store cannot be written.
+        """
+        from pygenvm.executor.subvm.compiler import compile_module
+
+        key = self._digest_of(wasm, _Mode(deterministic, trusted=True), "wasm", portable=True)
+        if self._from_note(self.folder, key, None) is None:
+            code, facts = compile_module(
+                bytes(wasm), deterministic=deterministic, trusted=True, settings=engines.portable_settings()
+            )
+            digest = blake3(code).hexdigest()
+            self.folder.write(f"{digest}.cwasm", code)
+            self.folder.write(f"{key}.json", _note(digest, facts))
+        digest = json.loads(self.folder.read(f"{key}.json"))["blake3"]
+        return f"{key}.json", f"{digest}.cwasm"
+
+    def adopt(self, wasm: bytes | memoryview, *, deterministic: bool, offered: Callable[[str], bytes | None]) -> bool:
+        """Take over note and artefact of a runner's module that :meth:`portable` has made elsewhere, if ``offered``
+        gives files of their names. False if they are not for this engine or machine: then nothing is kept.
+
+        They are native code, which nobody can check: whoever gives them must be trusted.
+
+        :raises OSError: the store cannot be written.
+        """
+        mode = _Mode(deterministic, trusted=True)
+        try:
+            note = json.loads(offered(f"{self._digest_of(wasm, mode, 'wasm', portable=True)}.json") or b"{}")
+            facts, digest = ModuleFacts.from_json(note["facts"]), str(note["blake3"])
+            code = offered(f"{digest}.cwasm")
+            if code is None or blake3(code).hexdigest() != digest:
+                return False
+            Module.deserialize(self.engine, code)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, WasmtimeError):
+            return False
+        self.folder.write(f"{digest}.cwasm", code)
+        self.folder.write(f"{self._digest_of(wasm, mode, 'wasm')}.json", _note(digest, facts))
+        return True
+
     def _lock_of(self, name: str) -> threading.Lock:
         return self._loading.setdefault(name, threading.Lock())
 
@@ -147,7 +199,7 @@ class ArtefactStore:
         """The module without a look at its bytes, if nothing has changed since its artefact was checked."""
         try:
             mark = json.loads(self.folder.read(f"{place}.mark"))
-            with _opened(self.folder, mark["blake3"]) as artefact:
+            with self._opened_anywhere(mark["blake3"]) as artefact:
                 if mark["seen"] != _seen(artefact):
                     return None
                 loaded = LoadedModule(self._mapped(artefact), ModuleFacts.from_json(mark["facts"]))
@@ -183,6 +235,26 @@ class ArtefactStore:
                 self.folder.write(f"{place}.mark", json.dumps({**note, "seen": seen}).encode())
         return loaded
 
+    def _from_packages(self, wasm: bytes | memoryview, mode: _Mode, place: str) -> LoadedModule | None:
+        key = self._digest_of(wasm, mode, "wasm", portable=True)
+        found = (self._from_note(folder, key, place) for folder in self._packaged)
+        return next((loaded for loaded in found if loaded is not None), None)
+
+    @contextlib.contextmanager
+    def _opened_anywhere(self, digest: str) -> Iterator[int]:
+        """The descriptor of an artefact of the store or of a package."""
+        *others, last = (self.folder, *self._packaged)
+        for folder in others:
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = folder.open(f"{digest}.cwasm")
+                break
+        else:
+            descriptor = last.open(f"{digest}.cwasm")
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
     # --- compiling -----------------------------------------------------------------------------------
 
     def _compile(self, folder: CacheFolder, key: str, wasm: bytes, mode: _Mode) -> LoadedModule:
@@ -204,13 +276,12 @@ class ArtefactStore:
 
     def _keep(self, folder: CacheFolder, key: str, code: bytes, digest: str, facts: ModuleFacts) -> bool:
         """Put an artefact into the store; False if that cannot be written."""
-        note = json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
         try:
             folder.sweep()
             if folder is self.contracts:
                 folder.trim(limits.CONTRACT_ARTEFACTS_MAX, limits.CONTRACT_ARTEFACT_BYTES)
             folder.write(f"{digest}.cwasm", code)
-            folder.write(f"{key}.json", note)
+            folder.write(f"{key}.json", _note(digest, facts))
         except OSError as error:
             _log.warning("compiled module %s is not kept: %s", key, error)
             return False
@@ -220,11 +291,11 @@ class ArtefactStore:
         # The file that was looked at, whatever has its name by now.
         return Module.deserialize_file(self.engine, f"/dev/fd/{artefact}")
 
-    def _digest_of(self, content: bytes | memoryview, mode: _Mode, kind: str) -> str:
+    def _digest_of(self, content: bytes | memoryview, mode: _Mode, kind: str, portable: bool = False) -> str:
         """Digest of ``content``, which is of some ``kind``, and of everything else that an artefact is made from."""
         digest = blake3(content)
         digest.update(kind.encode())
-        digest.update(engines.fingerprint(self.engine))
+        digest.update(engines.fingerprint(self.engine, portable))
         digest.update(_changes())
         digest.update(f"deterministic={mode.deterministic} trusted={mode.trusted}".encode())
         return digest.hexdigest()
@@ -241,6 +312,10 @@ def _only_compiler(folder: CacheFolder, key: str) -> Iterator[None]:
             stack.callback(_remove, lock)
             _lock(file)
         yield
+
+
+def _note(digest: str, facts: ModuleFacts) -> bytes:
+    return json.dumps({"blake3": digest, "facts": facts.to_json()}).encode()
 
 
 def _room(wasm_bytes: int) -> int:

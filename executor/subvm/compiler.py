@@ -17,7 +17,7 @@ from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasm.prepare import prepare
 
 #: Of an engine (:data:`executor.subvm.engine.SETTINGS`), in the order in which they are set.
-Settings: TypeAlias = Mapping[str, bool | int]
+Settings: TypeAlias = Mapping[str, bool | int | str]
 
 
 def compile_module(wasm: bytes, *, deterministic: bool, trusted: bool, settings: Settings) -> tuple[bytes, ModuleFacts]:

@@ -48,6 +48,16 @@ SETTINGS: dict[str, bool | int] = {
 
 _CPU_INFO_BYTES = 16 << 10
 
+#: Instruction sets that compiled modules of packages may use, by architecture: on x86-64 those of level v3, which
+#: machines have since 2015. The engine looks for them when it loads a module, and refuses it where they are not there.
+_PORTABLE = {
+    "x86_64": tuple(
+        f"has_{name}"
+        for name in ("sse3", "ssse3", "sse41", "sse42", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "lzcnt")
+    ),
+}
+_SYSTEMS = {"Linux": "unknown-linux-gnu", "Darwin": "apple-darwin"}
+
 
 @cache
 def engine() -> Engine:
@@ -79,12 +89,30 @@ def _wheel() -> str:
 
 
 @cache
-def fingerprint(engine: Engine) -> bytes:
-    """Digest of all that an artefact of ``engine`` depends on besides its wasm bytes (32 bytes)."""
+def fingerprint(engine: Engine, portable: bool = False) -> bytes:
+    """Digest of all that an artefact of ``engine`` depends on besides its wasm bytes (32 bytes).
+
+    That of ``portable`` artefacts (:func:`portable_settings`) is the same on all machines of a platform.
+    """
     parts = [
         "artefact format 2",
         _wheel(),
         repr(sorted(engine.settings.items())),
-        _cpu_features(),
+        f"portable {_target()} {_PORTABLE.get(_machine())}" if portable else _cpu_features(),
     ]
     return blake3("\n".join(parts).encode()).digest()
+
+
+def portable_settings() -> dict[str, bool | int | str]:
+    """Settings that give modules which :func:`engine` can run on most machines of this platform."""
+    return {**SETTINGS, "target": _target(), **dict.fromkeys(_PORTABLE.get(_machine(), ()), True)}
+
+
+def _machine() -> str:
+    machine = os.uname().machine
+    return {"arm64": "aarch64", "AMD64": "x86_64"}.get(machine, machine)
+
+
+def _target() -> str:
+    system = os.uname().sysname
+    return f"{_machine()}-{_SYSTEMS.get(system, system)}"

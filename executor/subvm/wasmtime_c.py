@@ -274,16 +274,22 @@ def _module_of(frame: int) -> str:
 class Engine:
     """Made once, and never freed."""
 
-    def __init__(self, settings: Mapping[str, bool | int]) -> None:
-        """``settings`` has the values of ``wasmtime_config_<name>_set``, in the order in which they are set.
+    def __init__(self, settings: Mapping[str, bool | int | str]) -> None:
+        """``settings`` has the values of ``wasmtime_config_<name>_set``, in the order in which they are set; names that
+        begin with ``has_`` are instruction sets of the target, where one is set.
 
         A contradictory configuration aborts the process.
         """
         self.settings = dict(settings)
         config = _config_new()
         for name, value in settings.items():
-            kind = c_bool if isinstance(value, bool) else c_size_t
-            _function(f"wasmtime_config_{name}_set", None, _P, kind)(config, value)
+            if isinstance(value, str):
+                _check(_function(f"wasmtime_config_{name}_set", _P, _P, c_char_p)(config, value.encode()))
+            elif name.startswith("has_"):
+                _function("wasmtime_config_cranelift_flag_enable", None, _P, c_char_p)(config, name.encode())
+            else:
+                kind = c_bool if isinstance(value, bool) else c_size_t
+                _function(f"wasmtime_config_{name}_set", None, _P, kind)(config, value)
         self.pointer: int = _engine_new(config)
 
     def store(self) -> Store:

@@ -149,6 +149,7 @@ def executor_config(usual: Config, addresses: Mapping[ModuleName, str]) -> str:
     document = {
         "runners_dir": str(usual.runners_dir),
         "registry_dir": str(usual.registry_dir),
+        "packaged_runners": list(map(str, usual.packaged_runners)),
         "cache_dir": str(usual.cache_dir),
         "modules": {name: {"address": address} for name, address in known.items()},
         "threads": usual.threads,

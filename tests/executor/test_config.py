@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from pygenvm.executor import config
-from pygenvm.executor.config import Config, ConfigError, cache_root, load_config
+from pygenvm.executor.config import PACKAGES_OF_RUNNERS, Config, ConfigError, cache_root, load_config
 from tests.support.paths import ROOT
 
 SHIPPED = """\
@@ -203,3 +204,27 @@ def test_yaml_is_not_imported_without_a_file(tmp_path: Path) -> None:
     environment = {"PYGENVM_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "False\n"
+
+
+def test_packages_of_runners_are_found_and_not_imported(tmp_path: Path) -> None:
+    for name in PACKAGES_OF_RUNNERS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise AssertionError")
+    program = (
+        "import sys; from pygenvm.executor.config import load_config; before = set(sys.modules);"
+        "print(load_config().packaged_runners, set(sys.modules) - before)"
+    )
+    environment = {"PYGENVM_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == f"{tuple(tmp_path / name for name in PACKAGES_OF_RUNNERS)} set()\n"
+
+
+def test_packages_of_runners_in_a_file(root: Path) -> None:
+    assert load(root, SHIPPED).packaged_runners == ()
+    loaded = load(root, SHIPPED + "packaged_runners: ['/a', '${exeDir}/b']\n")
+    assert loaded.packaged_runners[0] == Path("/a")
+    assert loaded.packaged_modules == [folder / "compiled" for folder in loaded.packaged_runners]
+    cases = {"/a": "must be a list", "[1]": "must be a list of strings", '["\\0"]': "cannot be the name"}
+    for text, message in cases.items():
+        with pytest.raises(ConfigError, match=f"packaged_runners {message}"):
+            load(root, SHIPPED + f"packaged_runners: {text}\n")

@@ -75,7 +75,7 @@ def archives(built_runners: BuiltRunners) -> dict[str, dict[str, bytes]]:
 
 
 def test_every_listed_archive_is_what_its_name_says(built_runners: BuiltRunners) -> None:
-    count, problems = verify(built_runners.root)
+    count, problems = verify(built_runners)
     assert problems == []
     assert count >= len(recipes.RECIPES)
     assert list(built_runners.latest) == recipes.runner_ids()

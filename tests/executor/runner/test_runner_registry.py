@@ -18,7 +18,7 @@ from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
 from pygenvm.executor.runner import registry as registry_module
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.executor.runner.ids import RunnerId
-from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
+from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_runners
 
 PUBLISHED = "1j12s63yfjpva9ik2xgnffgrs6v44y1f52jvj9w7xvdn7qckd379"
 
@@ -298,3 +298,56 @@ def test_length_of_lists_is_limited(installation: Installation, monkeypatch: pyt
     installation.hashes = {"lib": ["0" * 10]}
     with pytest.raises(RegistryError, match="longer than 10 bytes"):
         installation.open()
+
+
+# --- packages -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Installation:
+    """A package's folder, which has lists and archives of its own."""
+    (tmp_path / "package").mkdir()
+    return Installation(tmp_path / "package")
+
+
+def with_package(installation: Installation, package: Installation, debug: bool = False) -> InstalledRunners:
+    package.open()
+    folders = installation.runners, installation.lists
+    return InstalledRunners(*folders, debug, packaged=[package.lists.parent])
+
+
+def test_a_package_is_all_that_is_needed(tmp_path: Path, package: Installation) -> None:
+    reference = package.add("lib", tar(a=b"1"))
+    package.open()
+    nowhere = tmp_path / "nowhere"
+    for debug in (False, True):
+        registry = InstalledRunners(nowhere, nowhere, debug, packaged=[package.lists.parent])
+        assert registry.resolve(reference) == reference
+        assert bytes(registry.load(reference).file("a")) == b"1"
+    assert registry.resolve("lib:latest") == reference
+
+
+def test_runners_of_a_package_are_the_current_ones(installation: Installation, package: Installation) -> None:
+    older = installation.add("lib", tar(a=b"1"))
+    both = installation.add("both", tar(a=b"3"))
+    alone = installation.add("alone", tar(a=b"4"))
+    installation.open()
+    newer = package.add("lib", tar(a=b"2"))
+    package.add("both", tar(a=b"3"))
+    registry = with_package(installation, package, debug=True)
+    assert registry.resolve("lib:latest") == newer
+    assert registry.resolve("alone:latest") == alone
+    assert [str(runner) for runner in registry.runners() if runner.name == "lib"] == [older, newer]
+    for reference, place in ((older, installation), (newer, package), (both, package), (alone, installation)):
+        assert registry.archive_path(RunnerId.parse(reference)).is_relative_to(place.runners)
+        assert registry.load(registry.resolve(reference)).id == reference
+    published = f"py-genlayer:{list(published_runners()['py-genlayer'])[-1]}"
+    current = package.add("py-genlayer", tar(a=b"5"))
+    assert with_package(installation, package).resolve(published) == current
+
+
+def test_a_damaged_list_of_a_package(installation: Installation, package: Installation) -> None:
+    installation.open()
+    (package.lists / "all.json").write_text("[]")
+    with pytest.raises(RegistryError, match=str(package.lists)):
+        InstalledRunners(installation.runners, installation.lists, False, packaged=[package.lists.parent])

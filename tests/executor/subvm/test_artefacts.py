@@ -497,7 +497,8 @@ def test_precompile(tmp_path: Path) -> None:
     assert sum("(det): done in " in line for line in done.stderr.splitlines()) == 2
     assert sum("(non-det): done in " in line for line in done.stderr.splitlines()) == 2
     assert "\x1b" not in done.stderr
-    assert len(list((folder / "contracts").glob("*.json"))) == 4
+    # Where runs look for modules of runners.
+    assert len(list(folder.glob("*.json"))) == 4
     assert genvm(config, "precompile").stdout.startswith("0 modules compiled, 4 were there already")
 
 
@@ -536,3 +537,101 @@ def test_precompile_into_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     done = genvm(config, "precompile")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
+
+
+# --- packages -------------------------------------------------------------------------------------------
+
+
+def packaged(folder: Path, wasm: bytes = ANSWER) -> Path:
+    """A folder with a compiled module as a package has it."""
+    ArtefactStore(folder).portable(wasm, deterministic=True)
+    return folder
+
+
+def load_with(package: Path, folder: Path, origin: str | None = "somewhere") -> ArtefactStore:
+    store = ArtefactStore(folder, packaged=[package])
+    store.load(ANSWER, deterministic=True, trusted=True, origin=origin)
+    return store
+
+
+def test_a_module_of_a_package_is_not_compiled(tmp_path: Path) -> None:
+    package = packaged(tmp_path / "package")
+    before = {path: path.stat().st_mtime_ns for path in (package, *package.iterdir())}
+    assert sorted(path.suffix for path in package.iterdir()) == [".cwasm", ".json"]
+    for _ in range(2):
+        store = load_with(package, tmp_path / "own")
+        assert (store.compiled, store.hits) == (0, 1)
+        # Of a user's own there is only what tells that it was looked at.
+        assert names(tmp_path / "own") == [".mark"]
+    assert before == {path: path.stat().st_mtime_ns for path in (package, *package.iterdir())}
+    # The mark tells where it is: nobody looks at its bytes, or at the note, again.
+    (note,) = package.glob("*.json")
+    text = note.read_bytes()
+    note.unlink()
+    assert load_with(package, tmp_path / "own").compiled == 0
+    note.write_bytes(text)
+    # It is made once.
+    assert ArtefactStore(package).portable(ANSWER, deterministic=True) == tuple(
+        path.name for path in sorted(package.iterdir(), key=lambda path: path.suffix, reverse=True)
+    )
+
+
+def test_modules_of_contracts_are_not_those_of_packages(tmp_path: Path) -> None:
+    package = packaged(tmp_path / "package")
+    assert load_with(package, tmp_path / "own", origin=None).compiled == 1
+
+
+@pytest.mark.parametrize("damage", ["artefact", "note", "engine"])
+def test_what_cannot_be_used_is_compiled_into_the_own_folder(
+    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    if damage == "engine":
+        # As on a machine that lacks what a module needs: the engine refuses it when it is loaded.
+        with monkeypatch.context() as patch:
+            patch.setitem(engine.SETTINGS, "consume_fuel", True)
+            patch.setattr(engine, "fingerprint", lambda *_: b"of both")
+            packaged(package)
+    else:
+        packaged(package)
+        pattern = "*.cwasm" if damage == "artefact" else "*.json"
+        (path,) = package.glob(pattern)
+        path.write_bytes(b"damaged")
+    if damage == "engine":
+        real = engine.fingerprint
+        monkeypatch.setattr(engine, "fingerprint", lambda of, portable=False: b"of both" if portable else real(of))
+    store = load_with(package, tmp_path / "own")
+    assert store.compiled == 1
+    assert names(tmp_path / "own") == [".cwasm", ".json"]
+    again = load_with(package, tmp_path / "own")
+    assert (again.compiled, again.hits) == (0, 1)
+
+
+def test_a_package_that_others_may_write_to_is_not_believed(tmp_path: Path) -> None:
+    package = packaged(tmp_path / "package")
+    package.chmod(0o777)
+    assert load_with(package, tmp_path / "own").compiled == 1
+
+
+def test_portable_modules_do_not_depend_on_this_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_this, of_most = (engine.fingerprint.__wrapped__(engine.engine(), portable) for portable in (False, True))
+    monkeypatch.setattr(engine, "_cpu_features", lambda: "another processor")
+    assert engine.fingerprint.__wrapped__(engine.engine(), False) != of_this
+    assert engine.fingerprint.__wrapped__(engine.engine(), True) == of_most != of_this
+
+
+def test_modules_that_are_offered(tmp_path: Path) -> None:
+    package = packaged(tmp_path / "package")
+    files = {path.name: path.read_bytes() for path in package.iterdir()}
+    store = ArtefactStore(tmp_path / "own")
+    assert store.adopt(ANSWER, deterministic=True, offered=files.get)
+    again = ArtefactStore(tmp_path / "own")
+    again.load(ANSWER, deterministic=True, trusted=True, origin="somewhere")
+    assert again.compiled == 0
+    other = ArtefactStore(tmp_path / "other")
+    assert not other.adopt(ANSWER, deterministic=False, offered=files.get)
+    note, artefact = sorted(files, key=lambda name: name.endswith(".cwasm"))
+    for damaged in ({note: b"["}, {note: b"{}"}, {note: b'{"facts": 1}'}, {artefact: files[artefact] + b"x"}):
+        assert not other.adopt(ANSWER, deterministic=True, offered=(files | damaged).get)
+    assert not other.adopt(ANSWER, deterministic=True, offered={note: files[note]}.get)
+    assert not (tmp_path / "other").exists()
