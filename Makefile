@@ -26,7 +26,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## deploy and call an example contract in the real sandbox, and tell what happens (the default)
-	@$(BIN)/genvm runners build
+	@$(BIN)/genvm runners build --plain
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-dev ## everything that must pass: checks, all tests, coverage

@@ -110,9 +110,44 @@ COMPONENTS: tuple[Component, ...] = (
         "CC0-1.0 AND Apache-2.0",
         {"LICENSE.txt": Text(r"\.dist-info/LICENSE\.txt$")},
     ),
+    Component(
+        "numpy",
+        "numpy",
+        "BSD-3-Clause AND MIT AND Zlib AND 0BSD",
+        {
+            "LICENSE.txt": Text(r"^[^/]+/LICENSE\.txt$"),
+            **{
+                f"{name}-LICENSE": Text(rf"^[^/]+/numpy/{path}$")
+                for name, path in {
+                    "libdivide": r"_core/include/numpy/libdivide/LICENSE\.txt",
+                    "pythoncapi-compat": r"_core/src/common/pythoncapi-compat/COPYING",
+                    "dragon4": r"_core/src/multiarray/dragon4_LICENSE\.txt",
+                    "pocketfft": r"fft/pocketfft/LICENSE\.md",
+                    "lapack-lite": r"linalg/lapack_lite/LICENSE\.txt",
+                    "ma": r"ma/LICENSE",
+                    "random": r"random/LICENSE\.md",
+                    "distributions": r"random/src/distributions/LICENSE\.md",
+                    "mt19937": r"random/src/mt19937/LICENSE\.md",
+                    "pcg64": r"random/src/pcg64/LICENSE\.md",
+                    "philox": r"random/src/philox/LICENSE\.md",
+                    "sfc64": r"random/src/sfc64/LICENSE\.md",
+                    "splitmix64": r"random/src/splitmix64/LICENSE\.md",
+                }.items()
+            },
+        },
+    ),
+    Component("pillow", "pillow", "MIT-CMU", {"LICENSE": Text(r"^[^/]+/LICENSE$")}),
+    Component(
+        "libjpeg-turbo",
+        "image-formats",
+        "IJG AND BSD-3-Clause AND Zlib",
+        {name: Text(rf"/3rdparty/libjpeg-turbo/{re.escape(name)}$") for name in ("LICENSE.md", "README.ijg")},
+    ),
+    Component("libwebp", "image-formats", "BSD-3-Clause", {"COPYING": Text(r"/3rdparty/libwebp/COPYING$")}),
 )
 
 _INTERPRETER = ("pygenvm", "cpython", "zlib", "bzip2", "zig-runtime", "wasi-libc")
+_NUMERIC = (*_INTERPRETER, "numpy", "pillow", "libjpeg-turbo", "libwebp")
 
 #: Names of the components in the archives of each runner.
 CONTENTS: dict[str, tuple[str, ...]] = {
@@ -123,9 +158,15 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "py-lib-word_piece_tokenizer": ("pygenvm", "word-piece-tokenizer"),
     "py-lib-genlayer-std": ("pygenvm",),
     "cpython-genlayer": (*_INTERPRETER, "cloudpickle"),
+    "cpython-numeric": _NUMERIC,
+    "cpython-genlayer-numeric": (*_NUMERIC, "cloudpickle"),
     "py-compiler": ("pygenvm",),
     "py-genlayer": ("pygenvm",),
     "py-genlayer-multi": ("pygenvm",),
+    "py-lib-genlayer-std-v0_1_0": ("pygenvm",),
+    "py-compiler-v0_1_0": ("pygenvm",),
+    "py-genlayer-v0_1_0": ("pygenvm",),
+    "py-genlayer-multi-v0_1_0": ("pygenvm",),
 }
 
 

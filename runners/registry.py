@@ -110,18 +110,21 @@ def ensure_built(progress: bool = True) -> BuiltRunners:
     """
     root, packaged, steps = cache_root(), packaged_runners(), recipes.archive_steps()
     brought = _of_packages(packaged, steps)
-    if PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packaged):
+    if is_packaged(packaged):
         return BuiltRunners(root, {**_installed(BuiltRunners(root, {}, packaged), steps), **brought}, packaged)
     return build(jobs=default_jobs(), progress=progress, plain=True)
+
+
+def is_packaged(packaged: Iterable[Path]) -> bool:
+    """Whether the package with what every contract needs is one of these: then nothing is built on the way."""
+    return PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packaged)
 
 
 def build(
     *, jobs: int, only: str | None = None, plain: bool = False, force: bool = False, progress: bool = True
 ) -> BuiltRunners:
-    """Builds the runners, or `only` one and those it depends on, or the `plain` ones, and lists them.
-
-    What packages bring is there.
-
+    """Builds the runners, or `only` one and those it depends on, or the `plain` ones, and lists them. What packages
+    bring is there.
 
     :param force: build even those that are there.
     :raises BuildError: see :func:`ensure_built`.
@@ -129,14 +132,7 @@ def build(
     root = cache_root()
     packaged = () if force else packaged_runners()
     return build_below(
-        root,
-        root / "sources",
-        jobs=jobs,
-        only=only,
-        plain=plain,
-        force=force,
-        progress=progress,
-        packaged=packaged,
+        root, root / "sources", jobs=jobs, only=only, plain=plain, force=force, progress=progress, packaged=packaged
     )
 
 
@@ -154,9 +150,10 @@ def build_below(
     """:func:`build` with the registry and all work below `root` and downloads in `sources`."""
     steps = recipes.archive_steps()
     chosen = recipes.with_dependencies(only) if only else recipes.runner_ids(plain=plain)
+    wanted = {runner: steps[runner] for runner in chosen}
     registry = BuiltRunners(root, {}, packaged)
-    brought = _of_packages(packaged, {runner: steps[runner] for runner in chosen})
-    wanted = {runner: steps[runner] for runner in chosen if runner not in brought}
+    brought = _of_packages(packaged, wanted)
+    wanted = {runner: step for runner, step in wanted.items() if runner not in brought}
     # Needs no lock: nothing is written, and the cache may be read-only.
     latest = {} if force else _installed(registry, wanted)
     if latest.keys() == wanted.keys() and read_latest(registry.registry_dir).items() >= latest.items():

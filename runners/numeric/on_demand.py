@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
-from pygenvm.executor.config import PACKAGES_OF_RUNNERS, Config, cache_root, packaged_runners
+from pygenvm.executor.config import Config, cache_root
+from pygenvm.runners.errors import BuildError
 from pygenvm.runners.numeric import pins
 
 _MENTIONED = re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pins.NAMES))
@@ -16,29 +18,23 @@ _MENTIONED = re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pin
 def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> None:
     """Builds them if this contract needs them. Takes minutes then, and some microseconds once they are there.
 
-    Folders that the configuration names and that are not below the cache are somebody else's affair. Where the others
-    come with a package, these do too: nothing is built.
+    Folders that the configuration names and that are not below the cache are somebody else's affair.
 
     :raises BuildError: see :func:`runners.registry.ensure_built`.
     """
     root = cache_root()
     if (config.runners_dir, config.registry_dir) != (root / "runners", root / "registry"):
         return
-    if _installed(root) or not _MENTIONED.search(code()):
+    if any(map(_installed, (root, *config.packaged_runners))) or not _MENTIONED.search(code()):
         return
-    packages = packaged_runners()
-    if any(_installed(folder) for folder in packages):
-        return
-    if PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packages):
-        from pygenvm.runners.errors import BuildError
-
-        title = PACKAGES_OF_RUNNERS[1].replace("_", "-")
-        raise BuildError(
-            "The contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own.\n"
-            f"What to do: `pip install {title}`, or `genvm runners build`, which makes them here."
-        )
     from pygenvm.runners import registry
 
+    if registry.is_packaged(config.packaged_runners):
+        version = metadata.version("pygenvm")
+        raise BuildError(
+            "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "
+            f"`pip install pygenvm-runners-numeric=={version}`. Or `genvm runners build` makes them here."
+        )
     registry.build(jobs=registry.default_jobs(), progress=progress, only="cpython-genlayer-numeric")
 
 
