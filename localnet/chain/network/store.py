@@ -540,11 +540,15 @@ class NetworkStore(RecordStore):
             contract.as_bytes,
             seq,
         )
-        for row in undone:
+        # Contracts send to themselves too, so what is undone here may have been undone on the way.
+        for seen in undone:
+            row = self.row(seen.seq)
             if row.commit_at is not None:
-                self._undo(self.row(row.seq), commit, moment)
-        for row in undone:
-            row = self.row(row.seq)
+                self._undo(row, commit, moment)
+        for seen in undone:
+            row = self.row(seen.seq)
+            if row.status in (TxStatus.PENDING, TxStatus.CANCELED):
+                continue
             row.details.appeals = Appeals(failed=row.details.appeals.failed if row.seq == seq else 0)
             row.details.decided_at = None
             self._unlog(row)
