@@ -379,6 +379,15 @@ def test_rounds_with_nondet_blocks_are_settled(opening: Opening) -> None:
                 assert len(found.operators or ()) == len(round_.votes)
             plain = await tester.do(contract, ["add", 1])
             assert plain.rounds[0].intent_id is None
+            # A process that is killed before it has noted a settlement makes another one.
+            first = transaction.rounds[1].intent_id
+            await tester.network._write(
+                lambda store: store._execute("INSERT INTO network_unsettled VALUES (?, 1)", transaction.seq)
+            )
+            tester.network._settlements.wake()
+            async with asyncio.timeout(PATIENCE):
+                while (await tester.network.transaction(id)).rounds[1].intent_id == first:
+                    await asyncio.sleep(0.02)
             assert await tester.network.settlement_receipt(bytes(32)) is None
             events.close()
 
