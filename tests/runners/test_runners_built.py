@@ -103,16 +103,27 @@ def test_runner_json(built_runners: BuiltRunners, archives: dict[str, dict[str, 
         '{"Seq":[{"MapFile":{"file":"src/","to":"/py/libs/"}},'
         f'{{"SetArgs":["py","-u","-B","/py/libs/_genlayer_compiler.py"]}},{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
     )
-    for runner, file, to in (
-        ("py-genlayer", "file", "/contract.py"),
-        ("py-genlayer-multi", "contract/", "/contract/"),
+    assert texts["py-compiler-v0_1_0"] == (
+        '{"Seq":[{"MapFile":{"file":"src/","to":"/"}},'
+        f'{{"SetArgs":["py","-u","-B","/py/libs/_genlayer_runner.py"]}},{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
+    )
+    assert texts["py-lib-genlayer-std-v0_1_0"] == (
+        f'{{"Seq":[{{"Depends":"{ids["py-lib-genlayer-std"]}"}},{{"MapFile":{{"file":"src/","to":"/py/libs/"}}}}]}}\n'
+    )
+    for runner, file, to, of_old_sdk in (
+        ("py-genlayer", "file", "/contract.py", False),
+        ("py-genlayer-multi", "contract/", "/contract/", False),
+        ("py-genlayer-v0_1_0", "file", "/contract.py", True),
+        ("py-genlayer-multi-v0_1_0", "contract/", "/contract/", True),
     ):
-        bytecode = f'{{"MapDerived":{{"by":"{ids["py-compiler"]}","file":"{file}","to":"{to}"}}}}'
+        generation, below = ("-v0_1_0", "/of") if of_old_sdk else ("", "")
+        compiler, sdk = ids[f"py-compiler{generation}"], ids[f"py-lib-genlayer-std{generation}"]
+        bytecode = f'{{"MapDerived":{{"by":"{compiler}","file":"{file}","to":"{below}{to}"}}}}'
         assert texts[runner] == (
             f'{{"Seq":[{{"With":{{"action":{{"Seq":[{{"MapFile":{{"file":"{file}","to":"{to}"}}}},{bytecode}]}},'
             '"runner":"<contract>"}},'
             '{"SetArgs":["py","-u","-B","/py/libs/_genlayer_runner.py"]},'
-            f'{{"Depends":"{ids["py-lib-cloudpickle"]}"}},{{"Depends":"{ids["py-lib-genlayer-std"]}"}},'
+            f'{{"Depends":"{ids["py-lib-cloudpickle"]}"}},{{"Depends":"{sdk}"}},'
             f'{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
         )
 
