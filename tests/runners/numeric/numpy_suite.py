@@ -52,6 +52,8 @@ class Suite:
         shutil.copytree(numpy / numpy_library.PYTHON, folder / "np")
         (folder / "np" / "pytest.ini").write_text("[pytest]\nmarkers = slow\n", encoding="utf-8")
         shutil.copytree(std, folder / "std")
+        (folder / "dev").mkdir()
+        (folder / "dev" / "null").touch()
         for name in _PACKAGES:
             _copy_package(name, folder / "site")
         (folder / "site" / "run_numpy_tests.py").write_bytes(_DRIVER.read_bytes())
@@ -102,7 +104,7 @@ class Suite:
         wasi = wasmtime.WasiConfig()
         wasi.argv = ["py", "-u", "/site/run_numpy_tests.py", path]
         wasi.env = [("PYTHONHOME", "/std"), ("PYTHONPATH", "/std:/np:/site"), ("TMPDIR", "/tmp"), ("HOME", "/tmp")]
-        for name in ("std", "np", "site", "tmp"):
+        for name in ("std", "np", "site", "tmp", "dev"):
             wasi.preopen_dir(str(self.folder / name), f"/{name}")
         output, errors = self.folder / "output", self.folder / "errors"
         wasi.stdout_file, wasi.stderr_file = str(output), str(errors)
