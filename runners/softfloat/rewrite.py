@@ -8,6 +8,9 @@ Where the specification's table leaves an instruction alone (trunc, nearest, min
 truncations), this one replaces it too. Where it takes RISC-V values for truncations out of range, this one traps as
 native WebAssembly does. So a rewritten module differs from the original run natively in nothing but the sign and
 payload of NaN results, which are canonical here, and the code of such a trap (``unreachable`` inside ``softfloat``).
+
+Functions that are worth it are not translated but replaced: where the module has a function ``X`` and another one
+``X__soft``, of the same type, which computes the same in integer code (``kernels``), ``X`` gets the code of ``X__soft``.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ _SCANNER = scanner(CALLS, FLOATS, SATURATING)
 # Custom sections with code offsets or function indices, for the linker, the debugger and the compiler.
 _STALE_PREFIXES = ("linking", "reloc.", "sourceMappingURL", "metadata.code.")
 _NAME_FUNCTIONS, _NAME_LOCALS, _NAME_LABELS = 1, 2, 3
+
+_KERNEL_SUFFIX = "__soft"
+_UNREACHABLE = b"\x00\x00\x0b"
 
 
 def _spec_imports() -> dict[str, FuncType]:
@@ -119,7 +125,8 @@ def rewrite(wasm: bytes) -> bytes:
 
     Sections, custom sections and names are carried over with shifted function indices; ``producers``, ``.debug_*`` and
     other sections about code offsets are dropped. Raises InvalidContract if the module is malformed or has features
-    that are not allowed (but for saturating truncations, which are replaced).
+    that are not allowed (but for saturating truncations, which are replaced); ValueError if it has a function
+    ``X__soft`` and not just one ``X`` of the same type.
     """
     module = read_module(wasm)
     sites = _find_sites(module)
@@ -131,6 +138,38 @@ def rewrite(wasm: bytes) -> bytes:
     return _Rewriter(module, {**SPEC_IMPORTS, **{name: EXTRAS[name] for name in EXTRAS if name in called}}).run(
         sites, used
     )
+
+
+def kernels(module: Module) -> dict[int, int]:
+    """Functions with a form in integer code, by index, and the index of that form; ValueError as :func:`rewrite`."""
+    functions = _functions_by_name(module)
+    found = {}
+    for name, forms in functions.items():
+        if not name.endswith(_KERNEL_SUFFIX):
+            continue
+        replaced = functions.get(name.removesuffix(_KERNEL_SUFFIX), [])
+        if len(replaced) != 1 or len(forms) != 1:
+            raise ValueError(f"{name}: replaces {len(replaced)} functions, and there are {len(forms)} of that name")
+        if module.function_type(replaced[0]) != module.function_type(forms[0]):
+            raise ValueError(f"{name} has not the type of the function that it replaces")
+        if min(replaced[0], forms[0]) < module.imported_functions:
+            raise ValueError(f"{name}: imported")
+        found[replaced[0]] = forms[0]
+    return found
+
+
+def _functions_by_name(module: Module) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for section in module.sections:
+        if section.name != NAME_SECTION:
+            continue
+        for part_id, part in read_subsections(module.data[section.start : section.end]):
+            if part_id == _NAME_FUNCTIONS:
+                reader = Reader(part, 0, len(part))
+                for _ in range(reader.count("function names", WASM_FUNCTIONS_MAX)):
+                    index = reader.u32()
+                    found.setdefault(reader.name(), []).append(index)
+    return found
 
 
 def _find_sites(module: Module) -> list[list[tuple[int, int]]]:
@@ -192,10 +231,17 @@ class _Rewriter:
         return encode_vector(segments)
 
     def _code(self, sites: list[list[tuple[int, int]]], used: set[bytes]) -> bytes:
-        data = self.module.data
+        data, first = self.module.data, self.first
         new = {code: self._replacement(code) for code in used}
+        replaced = kernels(self.module)
+        empty = set(replaced.values())
         changed = []
-        for (start, end), body_sites in zip(self.module.bodies, sites, strict=True):
+        for function in range(first, first + len(sites)):
+            if function in empty:
+                changed.append(encode_sized(_UNREACHABLE))
+                continue
+            body = replaced.get(function, function) - first
+            (start, end), body_sites = self.module.bodies[body], sites[body]
             parts = []
             for site_start, site_end in body_sites:
                 parts.append(data[start:site_start])
