@@ -9,8 +9,8 @@ truncations), this one replaces it too. Where it takes RISC-V values for truncat
 native WebAssembly does. So a rewritten module differs from the original run natively in nothing but the sign and
 payload of NaN results, which are canonical here, and the code of such a trap (``unreachable`` inside ``softfloat``).
 
-Functions that are worth it are not translated but replaced: where the module has a function ``X`` and another one
-``X__soft``, of the same type, which computes the same in integer code (``kernels``), ``X`` gets the code of ``X__soft``.
+Functions that are worth it are not translated but replaced: where the module has a function ``X`` and another one of
+the same type, ``X__soft``, which computes the same in integer code (``kernels``), ``X`` gets the code of ``X__soft``.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def rewrite(wasm: bytes) -> bytes:
 
 def kernels(module: Module) -> dict[int, int]:
     """Functions with a form in integer code, by index, and the index of that form; ValueError as :func:`rewrite`."""
-    functions = _functions_by_name(module)
+    functions = functions_by_name(module)
     found = {}
     for name, forms in functions.items():
         if not name.endswith(_KERNEL_SUFFIX):
@@ -158,7 +158,8 @@ def kernels(module: Module) -> dict[int, int]:
     return found
 
 
-def _functions_by_name(module: Module) -> dict[str, list[int]]:
+def functions_by_name(module: Module) -> dict[str, list[int]]:
+    """What the name section says; several functions may have one name."""
     found: dict[str, list[int]] = {}
     for section in module.sections:
         if section.name != NAME_SECTION:

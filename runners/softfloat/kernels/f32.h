@@ -27,7 +27,10 @@ static inline uint32_t f32_bits(float value) {
     return bits;
 }
 
-static RARE uint32_t f32_add_rare(uint32_t a, uint32_t b) { return f32_bits(f32_of(a) + f32_of(b)); }
+static RARE uint32_t f32_add_rare(uint32_t a, uint32_t b) {
+    if (!((a | b) << 1)) return a & b;
+    return f32_bits(f32_of(a) + f32_of(b));
+}
 static RARE uint32_t f32_div_rare(uint32_t a, uint32_t b) { return f32_bits(f32_of(a) / f32_of(b)); }
 static RARE uint32_t f32_mul_rare(uint32_t a, uint32_t b) {
     bool zero = !(a << 1) || !(b << 1), finite = (a & F32_INFINITY) != F32_INFINITY && (b & F32_INFINITY) != F32_INFINITY;
@@ -45,19 +48,17 @@ static inline uint32_t f32_rounded(uint64_t x) {
 static inline uint32_t f32_add(uint32_t a, uint32_t b) {
     bool swap = a << 1 < b << 1;
     uint32_t large = swap ? b : a, small = swap ? a : b;
-    uint32_t e = f32_exponent(large), e_small = f32_exponent(small), normal = e != 0, normal_small = e_small != 0;
-    if (UNLIKELY(e == 0xFF)) return f32_add_rare(a, b);
-    e += !normal;
+    uint32_t e = f32_exponent(large), e_small = f32_exponent(small), normal_small = (e_small + 0xFF) >> 8;
+    if (UNLIKELY(e - 1 >= 0xFD)) return f32_add_rare(a, b);
     /* The larger one stands in bits 38 to 61. From 38 places on, the smaller one is too far below to count. */
-    int32_t place = 38 - (int32_t)(e - e_small - !normal_small);
-    int64_t addend = (int64_t)((small & F32_FRACTION) | normal_small << 23) << (place > 0 ? place : 0);
+    int32_t place = (int32_t)(39 + e_small - normal_small - e);
+    int64_t addend = (int64_t)((small & F32_FRACTION) | (normal_small << 23)) << (place > 0 ? place : 0);
     int64_t negative = (int32_t)(a ^ b) >> 31;
-    uint64_t sum = ((uint64_t)((large & F32_FRACTION) | normal << 23) << 38) + (uint64_t)((addend ^ negative) - negative);
+    uint64_t sum = ((uint64_t)((large & F32_FRACTION) | F32_HIDDEN) << 38) + (uint64_t)((addend ^ negative) - negative);
     uint32_t zeros = leading_zeros(sum);
-    zeros = zeros < e + 1 ? zeros : e + 1;
-    uint32_t result = ((e + 1 - zeros) << 23) + f32_rounded(sum << (zeros - 1));
-    result = result < F32_INFINITY ? result : F32_INFINITY;
-    return sum ? result | (large & F32_SIGN) : a & b & F32_SIGN;
+    /* Subnormal, or zero: of two normal numbers, the difference has at most 26 zeros before it. */
+    if (UNLIKELY(zeros > e || zeros > 26)) return f32_add_rare(a, b);
+    return (((e + 1 - zeros) << 23) + f32_rounded(sum << (zeros - 1))) | (large & F32_SIGN);
 }
 
 static inline uint32_t f32_sub(uint32_t a, uint32_t b) {

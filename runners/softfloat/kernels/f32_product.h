@@ -42,19 +42,19 @@ static inline struct part unpack(uint32_t a, int32_t *largest) {
 }
 
 static inline int64_t sum_rounded(int64_t sum) {
-    uint32_t zeros = leading_zeros((uint64_t)(sum ^ sum >> 63));
+    uint32_t zeros = leading_zeros((uint64_t)(sum ^ (sum >> 63)));
     /* The bits to drop; the lowest bit of a sum is 0, so that one may always be. */
     int64_t dropped = (int64_t)(UINT64_C(0xFFFFFFFFFF) >> (zeros & 63)) | 1;
-    int64_t last = sum >> (40 - zeros & 63) & 1;
+    int64_t last = sum >> ((40 - zeros) & 63) & 1;
     return (sum + (dropped >> 1) + last) & ~dropped;
 }
 
 static inline int64_t product_rounded(int64_t a, int64_t b, int32_t place) {
     int64_t product = a * b;
     /* 1 if the product has 48 bits, 0 if 47. */
-    int64_t carry = (int64_t)((uint64_t)(product ^ product << 1) >> 48);
+    int64_t carry = (int64_t)((uint64_t)(product ^ (product << 1)) >> 48);
     int64_t last = product >> (23 + carry) & 1;
-    return (product + (0x3FFFFF | carry << 22) + last) >> (23 + carry) << (place + 1 + carry & 63);
+    return (product + (0x3FFFFF | (carry << 22)) + last) >> (23 + carry) << ((place + 1 + carry) & 63);
 }
 
 /* The run's place for a sum so far and largest exponents; 0 if there is none. */
@@ -73,7 +73,7 @@ static inline int32_t run_unit(uint32_t sum, int32_t largest_a, int32_t largest_
 
 static inline int64_t to_fixed(uint32_t sum, int32_t w) {
     int32_t exponent = (int32_t)f32_exponent(sum), normal = exponent != 0;
-    int64_t significand = (int64_t)((sum & F32_FRACTION) | (uint32_t)normal << 23);
+    int64_t significand = (int64_t)((sum & F32_FRACTION) | ((uint32_t)normal << 23));
     if (!significand) return 0;
     significand <<= exponent + !normal + 128 - w;
     return sum & F32_SIGN ? -significand : significand;
@@ -85,7 +85,7 @@ static inline uint32_t from_fixed(int64_t sum, int32_t w) {
     int32_t zeros = (int32_t)leading_zeros(magnitude), exponent = w - 88 - zeros;
     if (!magnitude) return 0;
     if (exponent < 1) return sign | (uint32_t)(w > 129 ? magnitude << (w - 129) : magnitude >> (129 - w));
-    return sign | (((uint32_t)exponent - 1) << 23) + (uint32_t)(magnitude << zeros >> 40);
+    return sign | ((((uint32_t)exponent - 1) << 23) + (uint32_t)(magnitude << zeros >> 40));
 }
 
 #endif

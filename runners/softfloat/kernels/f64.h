@@ -21,7 +21,10 @@ static inline uint64_t f64_bits(double value) {
     return bits;
 }
 
-static RARE uint64_t f64_add_rare(uint64_t a, uint64_t b) { return f64_bits(f64_of(a) + f64_of(b)); }
+static RARE uint64_t f64_add_rare(uint64_t a, uint64_t b) {
+    if (!((a | b) << 1)) return a & b;
+    return f64_bits(f64_of(a) + f64_of(b));
+}
 static RARE uint64_t f64_mul_rare(uint64_t a, uint64_t b) {
     bool zero = !(a << 1) || !(b << 1), finite = (a & F64_INFINITY) != F64_INFINITY && (b & F64_INFINITY) != F64_INFINITY;
     if (zero && finite) return (a ^ b) & F64_SIGN;
@@ -36,21 +39,18 @@ static inline uint64_t f64_rounded(uint64_t x) { return (x + 0x1FF + (x >> 10 & 
 static inline uint64_t f64_add(uint64_t a, uint64_t b) {
     bool swap = a << 1 < b << 1;
     uint64_t large = swap ? b : a, small = swap ? a : b;
-    uint32_t e = f64_exponent(large), e_small = f64_exponent(small), normal = e != 0, normal_small = e_small != 0;
-    if (UNLIKELY(e == 0x7FF)) return f64_add_rare(a, b);
-    e += !normal;
+    uint32_t e = f64_exponent(large), e_small = f64_exponent(small), normal_small = (e_small + 0x7FF) >> 11;
+    if (UNLIKELY(e - 1 >= 0x7FD)) return f64_add_rare(a, b);
     /* The larger one stands in bits 9 to 61; what the smaller one loses to the right stays as its lowest bit. */
-    uint32_t down = e - e_small - !normal_small;
+    uint32_t down = e - e_small - 1 + normal_small;
     down = down < 63 ? down : 63;
-    uint64_t below = ((small & F64_FRACTION) | (uint64_t)normal_small << 52) << 9;
+    uint64_t below = ((small & F64_FRACTION) | ((uint64_t)normal_small << 52)) << 9;
     int64_t addend = (int64_t)(below >> down | ((below & ((UINT64_C(1) << down) - 1)) != 0));
     int64_t negative = (int64_t)(a ^ b) >> 63;
-    uint64_t sum = (((large & F64_FRACTION) | (uint64_t)normal << 52) << 9) + (uint64_t)((addend ^ negative) - negative);
+    uint64_t sum = (((large & F64_FRACTION) | F64_HIDDEN) << 9) + (uint64_t)((addend ^ negative) - negative);
     uint32_t zeros = leading_zeros(sum);
-    zeros = zeros < e + 1 ? zeros : e + 1;
-    uint64_t result = ((uint64_t)(e + 1 - zeros) << 52) + f64_rounded(sum << (zeros - 1 & 63));
-    result = result < F64_INFINITY ? result : F64_INFINITY;
-    return sum ? result | (large & F64_SIGN) : a & b & F64_SIGN;
+    if (UNLIKELY(zeros > e || zeros > 55)) return f64_add_rare(a, b);
+    return (((uint64_t)(e + 1 - zeros) << 52) + f64_rounded(sum << (zeros - 1))) | (large & F64_SIGN);
 }
 
 static inline uint64_t f64_sub(uint64_t a, uint64_t b) {
