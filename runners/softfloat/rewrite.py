@@ -15,6 +15,8 @@ the same type, ``X__soft``, which computes the same in integer code (``kernels``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pygenvm.executor.limits import WASM_FUNCTIONS_MAX
 from pygenvm.executor.subvm.wasm.binary import (
     Reader,
@@ -158,6 +160,25 @@ def kernels(module: Module) -> dict[int, int]:
     return found
 
 
+def with_names_of_kernels(wasm: bytes) -> bytes:
+    """The module with the names that :func:`rewrite` needs to replace functions, and no other names of functions."""
+    module = read_module(wasm)
+    wanted = {index for pair in kernels(module).items() for index in pair}
+    names = {index: name for name, indices in functions_by_name(module).items() for index in indices if index in wanted}
+
+    def custom(name: str, content: bytes) -> bytes:
+        if name != NAME_SECTION:
+            return content
+        kept = [part for part in read_subsections(content) if part[0] < _NAME_FUNCTIONS]
+        return write_subsections([*kept, (_NAME_FUNCTIONS, _function_names(names))])
+
+    return rebuild(module, {}, custom)
+
+
+def _function_names(names: Mapping[int, str]) -> bytes:
+    return encode_vector(encode_u32(index) + encode_sized(names[index].encode()) for index in sorted(names))
+
+
 def functions_by_name(module: Module) -> dict[str, list[int]]:
     """What the name section says; several functions may have one name."""
     found: dict[str, list[int]] = {}
@@ -281,7 +302,7 @@ class _Rewriter:
             index = self._shift(reader.u32())
             names[index] = reader.name()
         reader.finish("function names")
-        return encode_vector(encode_u32(index) + encode_sized(names[index].encode()) for index in sorted(names))
+        return _function_names(names)
 
     def _indirect_names(self, reader: Reader) -> bytes:
         entries = []

@@ -13,15 +13,14 @@ import wasmtime
 
 from pygenvm.executor.config import cache_root
 from pygenvm.runners import toolchain
+from pygenvm.runners.numeric.command import KERNELS
 from pygenvm.runners.softfloat.rewrite import rewrite
 from pygenvm.runners.workshop import Workshop
 from tests.executor.subvm.wasm.conftest import softfloat_wasm
 from tests.support.package_engine import engine
-from tests.support.paths import ROOT
 
 __all__ = ["softfloat_wasm"]
 
-KERNELS = ROOT / "runners" / "softfloat" / "kernels"
 NUMPY_LOOPS = Path(__file__).with_name("numpy_loops.c")
 MEMORY_BYTES = 16 << 20
 #: Where the arguments of a loop are put; tests have the memory from DATA on.

@@ -1,4 +1,4 @@
-/* NumPy's inner loops as they are in its source (2.5.5, without SIMD and BLAS), for comparison with runners/softfloat/kernels. */
+/* NumPy's inner loops as they are in its source (2.5.5, without SIMD and BLAS), for comparison with runners/numeric/kernels. */
 #include <stdint.h>
 
 typedef intptr_t npy_intp;
