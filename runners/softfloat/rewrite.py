@@ -161,9 +161,14 @@ def kernels(module: Module) -> dict[int, int]:
 
 
 def with_names_of_kernels(wasm: bytes) -> bytes:
-    """The module with the names that :func:`rewrite` needs to replace functions, and no other names of functions."""
+    """The module with the names that :func:`rewrite` needs to replace functions, and no other names of functions.
+
+    Raises ValueError as :func:`rewrite`, and if there is none to be replaced.
+    """
     module = read_module(wasm)
     wanted = {index for pair in kernels(module).items() for index in pair}
+    if not wanted:
+        raise ValueError("no function has a form in integer code")
     names = {index: name for name, indices in functions_by_name(module).items() for index in indices if index in wanted}
 
     def custom(name: str, content: bytes) -> bytes:

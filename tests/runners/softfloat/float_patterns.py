@@ -21,7 +21,8 @@ def specials(size: int) -> list[int]:
     found.add((1 << 8 * size - 1) - 1)
     middle = top >> 1
     for exponent in (1, 2, middle // 2, middle - 26, middle - 25, middle - 24, middle - 1, middle, middle + 1):
-        found |= {(exponent << fraction) + i for i in (0, 1, 0x55555, 1 << fraction - 1, (1 << fraction) - 1)}
+        half = 1 << fraction - 1
+        found |= {(exponent << fraction) + i for i in (0, 1, 3, 0x55555, half, half + 1, half + 3, 2 * half - 1)}
     for exponent in (middle + fraction, middle + fraction + 1, middle + fraction + 2, top - 2, top - 1):
         found |= {(exponent << fraction) + i for i in (0, 1, 1 << fraction - 1, (1 << fraction) - 1)}
     return sorted(found | {pattern | 1 << 8 * size - 1 for pattern in found})

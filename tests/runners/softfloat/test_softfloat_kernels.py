@@ -202,6 +202,25 @@ def test_products_of_numbers_of_all_sizes(both: Both) -> None:
             both.check(OUT, 4, 4)
 
 
+def test_runs_of_different_sizes(both: Both) -> None:
+    """Products that follow are much larger or much smaller than the sum so far, also when that is zero or subnormal."""
+    rng = random.Random("runs")
+    for shift in range(-64, 65):
+        for first in (
+            bytes(1024),
+            near_one(rng, 4, 256),
+            near_one(rng, 4, 255) + bytes(4),
+            bytes(1020) + packed([3], 4),
+        ):
+            second = [value * 2.0**shift for value in struct.unpack("<256f", near_one(rng, 4, 256, 4))]
+            both.write(first + struct.pack("<256f", *second) + near_one(rng, 4, 44), A)
+            both.write(near_one(rng, 4, 256, 3) + near_one(rng, 4, 300), B)
+            both.call("FLOAT_dot", A, 4, B, 4, OUT, 556, 0)
+            both.call("FLOAT_dot", A, 4, B, 4, OUT + 4, 512, 0)
+            both.loop("FLOAT_matmul", (A, B, OUT + 8), (1, 1, 300, 1), (0, 0, 0, 0, 4, 4, 0, 0, 0))
+            both.check(OUT, 12, 4)
+
+
 def test_kernels_have_no_float_instructions(loops_wasm: bytes) -> None:
     """The optimiser put none back. Left are those in functions for rare operands, and in NumPy's loops."""
     module = read_module(loops_wasm)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pygenvm.executor.subvm.wasm.module import read_module
-from pygenvm.runners.softfloat.rewrite import functions_by_name, kernels, rewrite
+from pygenvm.executor.subvm.wasm.names import module_name, set_module_name
+from pygenvm.runners.softfloat.rewrite import functions_by_name, kernels, rewrite, with_names_of_kernels
 from tests.executor.subvm.wasm.wasm_support import Run, is_valid, wat
 
 #: `twice` is reached by a call, from the table and as an export; its form in integer code says that it ran.
@@ -48,6 +49,15 @@ def test_names_stay_and_twice_is_once() -> None:
     assert is_valid(code)
     assert {"twice", "twice__soft", "other"} < functions_by_name(read_module(code)).keys()
     assert rewrite(code) == code
+
+
+def test_only_the_names_of_kernels_are_kept(softfloat_wasm: bytes) -> None:
+    code = with_names_of_kernels(set_module_name(wat(MODULE), "python"))
+    assert module_name(code) == "python"
+    assert functions_by_name(read_module(code)).keys() == {"twice", "twice__soft"}
+    assert Run(rewrite(code), softfloat_wasm)("called", 3.0) == 7.0
+    with pytest.raises(ValueError, match="no function has a form"):
+        with_names_of_kernels(wat("(module (func $x))"))
 
 
 @pytest.mark.parametrize(
