@@ -47,7 +47,7 @@ def _link(work: Work, *, tests: bool) -> None:
     objects += sorted((pillow / images.OBJECTS).iterdir())
     objects += _numpy_objects(numpy / numpy_library.OBJECTS, tests)
     linked = unwind.with_returns(command.link(work, "numeric-c++", objects, names=True))
-    (work.out / FILE_NAME).write_bytes(rewrite.with_names_of_kernels(linked))
+    (work.out / FILE_NAME).write_bytes(rewrite.with_needed_names(linked))
 
 
 def _numpy_objects(folder: Path, tests: bool) -> list[Path]:

@@ -9,8 +9,11 @@ truncations), this one replaces it too. Where it takes RISC-V values for truncat
 native WebAssembly does. So a rewritten module differs from the original run natively in nothing but the sign and
 payload of NaN results, which are canonical here, and the code of such a trap (``unreachable`` inside ``softfloat``).
 
-Functions that are worth it are not translated but replaced: where the module has a function ``X`` and another one of
-the same type, ``X__soft``, which computes the same in integer code (``kernels``), ``X`` gets the code of ``X__soft``.
+A module can bring integer code of its own, which is told by the names of its functions:
+
+* Where it has a function ``X`` and another one of the same type, ``X__soft``, ``X`` gets the code of ``X__soft``.
+* ``f64_add__instruction`` is called in the place of the import ``f64_add``, and so on for each import.
+* In functions ``X__rare``, instructions become calls of imports all the same.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ _SCANNER = scanner(CALLS, FLOATS, SATURATING)
 _STALE_PREFIXES = ("linking", "reloc.", "sourceMappingURL", "metadata.code.")
 _NAME_FUNCTIONS, _NAME_LOCALS, _NAME_LABELS = 1, 2, 3
 
-_KERNEL_SUFFIX = "__soft"
+_KERNEL_SUFFIX, _INSTRUCTION_SUFFIX, _RARE_SUFFIX = "__soft", "__instruction", "__rare"
 _UNREACHABLE = b"\x00\x00\x0b"
 
 
@@ -128,7 +131,7 @@ def rewrite(wasm: bytes) -> bytes:
     Sections, custom sections and names are carried over with shifted function indices; ``producers``, ``.debug_*`` and
     other sections about code offsets are dropped. Raises InvalidContract if the module is malformed or has features
     that are not allowed (but for saturating truncations, which are replaced); ValueError if it has a function
-    ``X__soft`` and not just one ``X`` of the same type.
+    ``X__soft`` and not just one ``X`` of the same type, or an ``X__instruction`` and no import ``X`` of that type.
     """
     module = read_module(wasm)
     sites = _find_sites(module)
@@ -143,33 +146,56 @@ def rewrite(wasm: bytes) -> bytes:
 
 
 def kernels(module: Module) -> dict[int, int]:
-    """Functions with a form in integer code, by index, and the index of that form; ValueError as :func:`rewrite`."""
+    """Functions ``X``, by index, and the index of ``X__soft``; ValueError as :func:`rewrite`."""
     functions = functions_by_name(module)
     found = {}
-    for name, forms in functions.items():
-        if not name.endswith(_KERNEL_SUFFIX):
-            continue
-        replaced = functions.get(name.removesuffix(_KERNEL_SUFFIX), [])
-        if len(replaced) != 1 or len(forms) != 1:
-            raise ValueError(f"{name}: replaces {len(replaced)} functions, and there are {len(forms)} of that name")
-        if module.function_type(replaced[0]) != module.function_type(forms[0]):
-            raise ValueError(f"{name} has not the type of the function that it replaces")
-        if min(replaced[0], forms[0]) < module.imported_functions:
-            raise ValueError(f"{name}: imported")
-        found[replaced[0]] = forms[0]
+    for name, form in _with_suffix(functions, _KERNEL_SUFFIX).items():
+        replaced = functions.get(name, [])
+        if len(replaced) != 1:
+            raise ValueError(f"{name}{_KERNEL_SUFFIX}: replaces {len(replaced)} functions")
+        if module.function_type(replaced[0]) != module.function_type(form):
+            raise ValueError(f"{name}{_KERNEL_SUFFIX} has not the type of the function that it replaces")
+        if min(replaced[0], form) < module.imported_functions:
+            raise ValueError(f"{name}{_KERNEL_SUFFIX}: imported")
+        found[replaced[0]] = form
     return found
 
 
-def with_names_of_kernels(wasm: bytes) -> bytes:
-    """The module with the names that :func:`rewrite` needs to replace functions, and no other names of functions.
+def instructions(module: Module) -> dict[str, int]:
+    """Imports that the module has functions for, and their indices; ValueError as :func:`rewrite`."""
+    found = _with_suffix(functions_by_name(module), _INSTRUCTION_SUFFIX)
+    for name, index in found.items():
+        if (SPEC_IMPORTS | EXTRAS).get(name) != module.function_type(index):
+            raise ValueError(f"{name}{_INSTRUCTION_SUFFIX} is no import of that type")
+    return found
 
-    Raises ValueError as :func:`rewrite`, and if there is none to be replaced.
+
+def _with_suffix(functions: Mapping[str, list[int]], suffix: str) -> dict[str, int]:
+    found = {}
+    for name, indices in functions.items():
+        if name.endswith(suffix):
+            if len(indices) != 1:
+                raise ValueError(f"{len(indices)} functions are named {name}")
+            found[name.removesuffix(suffix)] = indices[0]
+    return found
+
+
+def _rare(functions: Mapping[str, list[int]]) -> set[int]:
+    return {index for name, indices in functions.items() if name.endswith(_RARE_SUFFIX) for index in indices}
+
+
+def with_needed_names(wasm: bytes) -> bytes:
+    """The module with the names of functions that :func:`rewrite` goes by, and no others.
+
+    Raises ValueError as :func:`rewrite`, and if it has no integer code of its own.
     """
     module = read_module(wasm)
-    wanted = {index for pair in kernels(module).items() for index in pair}
+    functions = functions_by_name(module)
+    wanted = {index for pair in kernels(module).items() for index in pair} | set(instructions(module).values())
     if not wanted:
-        raise ValueError("no function has a form in integer code")
-    names = {index: name for name, indices in functions_by_name(module).items() for index in indices if index in wanted}
+        raise ValueError("the module has no integer code of its own")
+    wanted |= _rare(functions)
+    names = {index: name for name, indices in functions.items() for index in indices if index in wanted}
 
     def custom(name: str, content: bytes) -> bytes:
         if name != NAME_SECTION:
@@ -259,14 +285,18 @@ class _Rewriter:
 
     def _code(self, sites: list[list[tuple[int, int]]], used: set[bytes]) -> bytes:
         data, first = self.module.data, self.first
-        new = {code: self._replacement(code) for code in used}
+        own = {name: self._shift(index) for name, index in instructions(self.module).items()}
         replaced = kernels(self.module)
         empty = set(replaced.values())
+        rare = _rare(functions_by_name(self.module))
+        with_imports = {code: self._replacement(code, self.index) for code in used}
+        with_own = {code: self._replacement(code, {**self.index, **own}) for code in used}
         changed = []
         for function in range(first, first + len(sites)):
             if function in empty:
                 changed.append(encode_sized(_UNREACHABLE))
                 continue
+            new = with_imports if function in rare else with_own
             body = replaced.get(function, function) - first
             (start, end), body_sites = self.module.bodies[body], sites[body]
             parts = []
@@ -278,11 +308,11 @@ class _Rewriter:
             changed.append(encode_sized(b"".join(parts)))
         return encode_vector(changed)
 
-    def _replacement(self, code: bytes) -> bytes:
+    def _replacement(self, code: bytes, functions: Mapping[str, int]) -> bytes:
         parts = _REPLACEMENTS.get(code)
         if parts is None:  # call or return_call
             return code[:1] + encode_u32(self._shift(Reader(code, 1, len(code)).u32()))
-        return b"".join(part if isinstance(part, bytes) else b"\x10" + encode_u32(self.index[part]) for part in parts)
+        return b"".join(part if isinstance(part, bytes) else b"\x10" + encode_u32(functions[part]) for part in parts)
 
     def _custom(self, name: str, content: bytes) -> bytes | None:
         if is_debug(name) or name.startswith(_STALE_PREFIXES):

@@ -27,12 +27,12 @@ static inline uint32_t f32_bits(float value) {
     return bits;
 }
 
-static RARE uint32_t f32_add_rare(uint32_t a, uint32_t b) {
+static RARE uint32_t f32_add__rare(uint32_t a, uint32_t b) {
     if (!((a | b) << 1)) return a & b;
     return f32_bits(f32_of(a) + f32_of(b));
 }
-static RARE uint32_t f32_div_rare(uint32_t a, uint32_t b) { return f32_bits(f32_of(a) / f32_of(b)); }
-static RARE uint32_t f32_mul_rare(uint32_t a, uint32_t b) {
+static RARE uint32_t f32_div__rare(uint32_t a, uint32_t b) { return f32_bits(f32_of(a) / f32_of(b)); }
+static RARE uint32_t f32_mul__rare(uint32_t a, uint32_t b) {
     bool zero = !(a << 1) || !(b << 1), finite = (a & F32_INFINITY) != F32_INFINITY && (b & F32_INFINITY) != F32_INFINITY;
     if (zero && finite) return (a ^ b) & F32_SIGN;
     return f32_bits(f32_of(a) * f32_of(b));
@@ -49,7 +49,7 @@ static inline uint32_t f32_add(uint32_t a, uint32_t b) {
     bool swap = a << 1 < b << 1;
     uint32_t large = swap ? b : a, small = swap ? a : b;
     uint32_t e = f32_exponent(large), e_small = f32_exponent(small), normal_small = (e_small + 0xFF) >> 8;
-    if (UNLIKELY(e - 1 >= 0xFD)) return f32_add_rare(a, b);
+    if (UNLIKELY(e - 1 >= 0xFD)) return f32_add__rare(a, b);
     /* The larger one stands in bits 38 to 61. From 38 places on, the smaller one is too far below to count. */
     int32_t place = (int32_t)(39 + e_small - normal_small - e);
     int64_t addend = (int64_t)((small & F32_FRACTION) | (normal_small << 23)) << (place > 0 ? place : 0);
@@ -57,7 +57,7 @@ static inline uint32_t f32_add(uint32_t a, uint32_t b) {
     uint64_t sum = ((uint64_t)((large & F32_FRACTION) | F32_HIDDEN) << 38) + (uint64_t)((addend ^ negative) - negative);
     uint32_t zeros = leading_zeros(sum);
     /* Subnormal, or zero: of two normal numbers, the difference has at most 26 zeros before it. */
-    if (UNLIKELY(zeros > e || zeros > 26)) return f32_add_rare(a, b);
+    if (UNLIKELY(zeros > e || zeros > 26)) return f32_add__rare(a, b);
     return (((e + 1 - zeros) << 23) + f32_rounded(sum << (zeros - 1))) | (large & F32_SIGN);
 }
 
@@ -71,7 +71,7 @@ static inline uint32_t f32_mul(uint32_t a, uint32_t b) {
     uint64_t product = (uint64_t)((a & F32_FRACTION) | F32_HIDDEN) * ((b & F32_FRACTION) | F32_HIDDEN);
     uint32_t carry = (uint32_t)(product >> 47);
     int32_t e = (int32_t)(ea + eb + carry) - 128; /* of the result, less one */
-    if (UNLIKELY(ea - 1 >= 0xFE || eb - 1 >= 0xFE || e < 0)) return f32_mul_rare(a, b);
+    if (UNLIKELY(ea - 1 >= 0xFE || eb - 1 >= 0xFE || e < 0)) return f32_mul__rare(a, b);
     uint32_t result = ((uint32_t)e << 23) + f32_rounded(product << (16 - carry));
     result = result < F32_INFINITY ? result : F32_INFINITY;
     return result | ((a ^ b) & F32_SIGN);
@@ -82,7 +82,7 @@ static inline uint32_t f32_div(uint32_t a, uint32_t b) {
     uint32_t ma = (a & F32_FRACTION) | F32_HIDDEN, mb = (b & F32_FRACTION) | F32_HIDDEN;
     uint32_t less = ma < mb;
     int32_t e = (int32_t)(ea - eb - less) + 126; /* of the result, less one */
-    if (UNLIKELY(ea - 1 >= 0xFE || eb - 1 >= 0xFE || e < 0)) return f32_div_rare(a, b);
+    if (UNLIKELY(ea - 1 >= 0xFE || eb - 1 >= 0xFE || e < 0)) return f32_div__rare(a, b);
     uint64_t dividend = (uint64_t)ma << (25 + less), quotient = dividend / mb;
     quotient |= quotient * mb != dividend;
     uint32_t result = ((uint32_t)e << 23) + (uint32_t)((quotient + 1 + (quotient >> 2 & 1)) >> 2);

@@ -21,11 +21,11 @@ static inline uint64_t f64_bits(double value) {
     return bits;
 }
 
-static RARE uint64_t f64_add_rare(uint64_t a, uint64_t b) {
+static RARE uint64_t f64_add__rare(uint64_t a, uint64_t b) {
     if (!((a | b) << 1)) return a & b;
     return f64_bits(f64_of(a) + f64_of(b));
 }
-static RARE uint64_t f64_mul_rare(uint64_t a, uint64_t b) {
+static RARE uint64_t f64_mul__rare(uint64_t a, uint64_t b) {
     bool zero = !(a << 1) || !(b << 1), finite = (a & F64_INFINITY) != F64_INFINITY && (b & F64_INFINITY) != F64_INFINITY;
     if (zero && finite) return (a ^ b) & F64_SIGN;
     return f64_bits(f64_of(a) * f64_of(b));
@@ -40,7 +40,7 @@ static inline uint64_t f64_add(uint64_t a, uint64_t b) {
     bool swap = a << 1 < b << 1;
     uint64_t large = swap ? b : a, small = swap ? a : b;
     uint32_t e = f64_exponent(large), e_small = f64_exponent(small), normal_small = (e_small + 0x7FF) >> 11;
-    if (UNLIKELY(e - 1 >= 0x7FD)) return f64_add_rare(a, b);
+    if (UNLIKELY(e - 1 >= 0x7FD)) return f64_add__rare(a, b);
     /* The larger one stands in bits 9 to 61; what the smaller one loses to the right stays as its lowest bit. */
     uint32_t down = e - e_small - 1 + normal_small;
     down = down < 63 ? down : 63;
@@ -49,7 +49,7 @@ static inline uint64_t f64_add(uint64_t a, uint64_t b) {
     int64_t negative = (int64_t)(a ^ b) >> 63;
     uint64_t sum = (((large & F64_FRACTION) | F64_HIDDEN) << 9) + (uint64_t)((addend ^ negative) - negative);
     uint32_t zeros = leading_zeros(sum);
-    if (UNLIKELY(zeros > e || zeros > 55)) return f64_add_rare(a, b);
+    if (UNLIKELY(zeros > e || zeros > 55)) return f64_add__rare(a, b);
     return (((uint64_t)(e + 1 - zeros) << 52) + f64_rounded(sum << (zeros - 1))) | (large & F64_SIGN);
 }
 
@@ -68,7 +68,7 @@ static inline uint64_t f64_mul(uint64_t a, uint64_t b) {
     uint64_t high = (a1 * b1 + (middle >> 32) + (other >> 32)) | more;
     uint32_t carry = (uint32_t)(high >> 62);
     int32_t e = (int32_t)(ea + eb + carry) - 1024; /* of the result, less one */
-    if (UNLIKELY(ea - 1 >= 0x7FE || eb - 1 >= 0x7FE || e < 0)) return f64_mul_rare(a, b);
+    if (UNLIKELY(ea - 1 >= 0x7FE || eb - 1 >= 0x7FE || e < 0)) return f64_mul__rare(a, b);
     uint64_t result = ((uint64_t)(uint32_t)e << 52) + f64_rounded(high << (1 - carry));
     result = result < F64_INFINITY ? result : F64_INFINITY;
     return result | ((a ^ b) & F64_SIGN);

@@ -34,16 +34,12 @@ def loops_wasm(softfloat_wasm: bytes, tmp_path_factory: pytest.TempPathFactory) 
     workshop = Workshop(cache_root(), cache_root() / "sources", jobs=1)
     with workshop.locked(visible=False):
         compiler = toolchain.zig(workshop.result(toolchain.zig_step()))
-    subprocess.run(
-        [
-            *(compiler, "cc", "-target", "wasm32-freestanding", toolchain.WASM_FEATURES, "-g0", "-fno-sanitize=all"),
-            *("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-nostdlib"),
-            *("-Wl,--no-entry", "-Wl,--export-memory", f"-Wl,--initial-memory={MEMORY_BYTES}"),
-            *(NUMPY_LOOPS, KERNELS / "loops.c", "-o", folder / "loops.wasm"),
-        ],
-        check=True,
-        env={**os.environ, **{f"ZIG_{scope}_CACHE_DIR": str(folder / "zig") for scope in ("GLOBAL", "LOCAL")}},
-    )
+    command: list[str | Path] = [compiler, "cc", "-target", "wasm32-freestanding", toolchain.WASM_FEATURES, "-nostdlib"]
+    command += ["-O2", "-std=gnu11", "-g0", "-fno-sanitize=all", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
+    command += ["-Wl,--no-entry", "-Wl,--export-memory", f"-Wl,--initial-memory={MEMORY_BYTES}"]
+    command += [NUMPY_LOOPS, *sorted(KERNELS.glob("*.c")), "-o", folder / "loops.wasm"]
+    caches = {f"ZIG_{scope}_CACHE_DIR": str(folder / "zig") for scope in ("GLOBAL", "LOCAL")}
+    subprocess.run(command, check=True, env={**os.environ, **caches})
     return (folder / "loops.wasm").read_bytes()
 
 

@@ -6,8 +6,9 @@ import random
 import struct
 from array import array
 
-#: Bytes of an element, by the prefix of NumPy's names.
+#: Bytes of an element, by the prefix of NumPy's names, and of the same loops without kernels.
 SIZES = {"FLOAT": 4, "DOUBLE": 8}
+ALL_SIZES = {**SIZES, "OTHER_FLOAT": 4, "OTHER_DOUBLE": 8}
 
 
 def specials(size: int) -> list[int]:

@@ -124,3 +124,7 @@ typedef intptr_t npy_intp;
 
 ALL(FLOAT, float)
 ALL(DOUBLE, double)
+
+/* The same under names that no kernel has, for the instructions in them. */
+ALL(OTHER_FLOAT, float)
+ALL(OTHER_DOUBLE, double)

@@ -6,7 +6,7 @@ import pytest
 
 from pygenvm.executor.subvm.wasm.module import read_module
 from pygenvm.executor.subvm.wasm.names import module_name, set_module_name
-from pygenvm.runners.softfloat.rewrite import functions_by_name, kernels, rewrite, with_names_of_kernels
+from pygenvm.runners.softfloat.rewrite import functions_by_name, kernels, rewrite, with_needed_names
 from tests.executor.subvm.wasm.wasm_support import Run, is_valid, wat
 
 #: `twice` is reached by a call, from the table and as an export; its form in integer code says that it ran.
@@ -38,6 +38,24 @@ def test_wherever_it_is_called_from(softfloat_wasm: bytes) -> None:
     assert run.instance.exports(run.store)["seen"].value(run.store) == 3
 
 
+def test_functions_for_instructions(softfloat_wasm: bytes) -> None:
+    """They are called in the place of the import, but not in functions for rare operands."""
+    code = wat("""(module
+        (global $seen (export "seen") (mut i32) (i32.const 0))
+        (func $f64_add__instruction (param f64 f64) (result f64)
+            (global.set $seen (i32.add (global.get $seen) (i32.const 1)))
+            (call $slow__rare (local.get 0) (local.get 1)))
+        (func $slow__rare (param f64 f64) (result f64) (f64.add (local.get 0) (local.get 1)))
+        (func (export "add") (param f64 f64) (result f64) (f64.add (local.get 0) (local.get 1)))
+        (func (export "mul") (param f64 f64) (result f64) (f64.mul (local.get 0) (local.get 1))))""")
+    run = Run(rewrite(with_needed_names(code)), softfloat_wasm)
+    assert (run("add", 2.0, 1.0), run("mul", 2.0, 3.0), run("add", 5.0, 1.0)) == (3.0, 6.0, 6.0)
+    assert run.instance.exports(run.store)["seen"].value(run.store) == 2
+    for wrong in ("$f64_plus__instruction", "$f32_add__instruction"):
+        with pytest.raises(ValueError, match="is no import of that type"):
+            rewrite(wat(f"(module (func {wrong} (param f64 f64) (result f64) (f64.add (local.get 0) (local.get 1))))"))
+
+
 def test_nothing_is_replaced_with_hardware_floats() -> None:
     run = Run(wat(MODULE))
     assert run("called", 3.0) == 7.0
@@ -51,13 +69,13 @@ def test_names_stay_and_twice_is_once() -> None:
     assert rewrite(code) == code
 
 
-def test_only_the_names_of_kernels_are_kept(softfloat_wasm: bytes) -> None:
-    code = with_names_of_kernels(set_module_name(wat(MODULE), "python"))
+def test_only_needed_names_are_kept(softfloat_wasm: bytes) -> None:
+    code = with_needed_names(set_module_name(wat(MODULE), "python"))
     assert module_name(code) == "python"
     assert functions_by_name(read_module(code)).keys() == {"twice", "twice__soft"}
     assert Run(rewrite(code), softfloat_wasm)("called", 3.0) == 7.0
-    with pytest.raises(ValueError, match="no function has a form"):
-        with_names_of_kernels(wat("(module (func $x))"))
+    with pytest.raises(ValueError, match="no integer code of its own"):
+        with_needed_names(wat("(module (func $x))"))
 
 
 @pytest.mark.parametrize(
