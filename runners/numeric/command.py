@@ -26,7 +26,9 @@ def step(*, tests: bool = False) -> Step:
     )
     needs = (library.step(), numpy_library.step(), images.step())
     title = "link the interpreter with NumPy and Pillow"
-    return Step("wasm-numeric-tests" if tests else "wasm-numeric", title, inputs, needs, _make_tests if tests else _make)
+    return Step(
+        "wasm-numeric-tests" if tests else "wasm-numeric", title, inputs, needs, _make_tests if tests else _make
+    )
 
 
 def _make(work: Work) -> None:
