@@ -1,4 +1,7 @@
-/* NumPy's inner loops as they are in its source (2.5.5, without SIMD and BLAS), for comparison with runners/numeric/kernels. */
+/* NumPy's inner loops as they are in its source (2.5.5, without SIMD and BLAS), for comparison with runners/numeric/kernels.
+ *
+ * Copyright (c) 2005-2026, NumPy Developers. BSD-3-Clause, see the licence of NumPy.
+ */
 #include <stdint.h>
 
 typedef intptr_t npy_intp;
