@@ -103,11 +103,6 @@ UNARY(DOUBLE_square, f64, f64_square)
 DOT(f32)
 DOT(f64)
 
-KERNEL void DOUBLE_dot__soft(
-    char *a, npy_intp step_a, char *b, npy_intp step_b, char *result, npy_intp n, void *ignored UNUSED) {
-    STORE(f64, result, f64_dot(0, a, step_a, b, step_b, n));
-}
-
 /* Columns that are summed side by side, and rows for which the columns are unpacked once. */
 enum { WIDTH = 4, ROWS = 16 };
 
@@ -262,8 +257,8 @@ static inline void f32_multiply_any(const struct matrices *x) {
 MATMUL(FLOAT_matmul, f32, f32_multiply_any)
 MATMUL(DOUBLE_matmul, f64, f64_multiply_in_place)
 
-KERNEL void FLOAT_dot__soft(
-    char *a, npy_intp step_a, char *b, npy_intp step_b, char *result, npy_intp n, void *ignored UNUSED) {
+/* The sum of products in order, in runs. */
+static f32_t f32_dot_in_runs(const char *a, npy_intp step_a, const char *b, npy_intp step_b, npy_intp n) {
     struct part a_parts[RUN], b_parts[RUN];
     f32_t sum = 0;
     for (; n > 0; n -= RUN, a += RUN * step_a, b += RUN * step_b) {
@@ -275,5 +270,61 @@ KERNEL void FLOAT_dot__soft(
         add_run(&fixed, &fit, 1, &unit, a_parts, b_parts, run);
         sum = unit && fit ? from_fixed(fixed, unit) : f32_dot(sum, a, step_a, b, step_b, run);
     }
-    STORE(f32, result, sum);
+    return sum;
 }
+
+static f64_t f64_dot_in_runs(const char *a, npy_intp step_a, const char *b, npy_intp step_b, npy_intp n) {
+    return f64_dot(0, a, step_a, b, step_b, n);
+}
+
+#define DOT_OF(name, f)                                                                                    \
+    KERNEL void name##__soft(                                                                              \
+        char *a, npy_intp step_a, char *b, npy_intp step_b, char *result, npy_intp n, void *ignored UNUSED) { \
+        STORE(f, result, f##_dot_in_runs(a, step_a, b, step_b, n));                                        \
+    }
+
+DOT_OF(FLOAT_dot, f32)
+DOT_OF(DOUBLE_dot, f64)
+
+/* ---- einsum of two operands; NumPy unrolls none of these loops, since it is built without optimisations of its own ---- */
+
+#define EINSUM(name) \
+    KERNEL void name##__soft(int nop UNUSED, char **data, npy_intp const *steps UNUSED, npy_intp count)
+
+#define EINSUM_OF(type, f)                                                                                        \
+    static inline void f##_add_products(char *a, npy_intp step_a, char *b, npy_intp step_b, char *out, npy_intp step, \
+                                        npy_intp n) {                                                             \
+        for (; n > 0; n--, a += step_a, b += step_b, out += step)                                                 \
+            STORE(f, out, f##_add(f##_mul(LOAD(f, a), LOAD(f, b)), LOAD(f, out)));                                \
+    }                                                                                                             \
+    static inline void f##_add_multiple(f##_t factor, char *a, char *out, npy_intp n) {                           \
+        for (; n > 0; n--, a += sizeof factor, out += sizeof factor)                                              \
+            STORE(f, out, f##_add(f##_mul(factor, LOAD(f, a)), LOAD(f, out)));                                    \
+    }                                                                                                             \
+    static inline void f##_add_dot(char *a, npy_intp step_a, char *b, npy_intp step_b, char *out, npy_intp n) {   \
+        f##_t sum = f##_dot_in_runs(a, step_a, b, step_b, n);                                                     \
+        STORE(f, out, f##_add(LOAD(f, out), sum));                                                                \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_two) {                                                                          \
+        f##_add_products(data[0], steps[0], data[1], steps[1], data[2], steps[2], count);                         \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_contig_two) {                                                                   \
+        npy_intp size = sizeof(f##_t);                                                                            \
+        f##_add_products(data[0], size, data[1], size, data[2], size, count);                                     \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_stride0_contig_outcontig_two) {                                                 \
+        f##_add_multiple(LOAD(f, data[0]), data[1], data[2], count);                                              \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_contig_stride0_outcontig_two) {                                                 \
+        f##_add_multiple(LOAD(f, data[1]), data[0], data[2], count);                                              \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_outstride0_two) {                                                               \
+        f##_add_dot(data[0], steps[0], data[1], steps[1], data[2], count);                                        \
+    }                                                                                                             \
+    EINSUM(type##_sum_of_products_contig_contig_outstride0_two) {                                                 \
+        npy_intp size = sizeof(f##_t);                                                                            \
+        f##_add_dot(data[0], size, data[1], size, data[2], count);                                                \
+    }
+
+EINSUM_OF(float, f32)
+EINSUM_OF(double, f64)

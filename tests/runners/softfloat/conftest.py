@@ -56,12 +56,19 @@ class Machine:
 
     def loop(self, name: str, arguments: Sequence[int], dimensions: Sequence[int], steps: Sequence[int]) -> None:
         """Calls an inner loop of ufuncs."""
+        self.call(name, *self._placed(arguments, dimensions, steps), 0)
+
+    def einsum(self, name: str, data: Sequence[int], steps: Sequence[int], count: int) -> None:
+        """Calls an inner loop of einsum."""
+        self.call(name, len(data) - 1, *self._placed(data, steps), count)
+
+    def _placed(self, *lists: Sequence[int]) -> list[int]:
         places = []
         at = _ARGUMENTS
-        for values in (arguments, dimensions, steps):
+        for values in lists:
             places.append(at)
             at = self.write(struct.pack(f"<{len(values)}i", *values), at)
-        self.call(name, *places, 0)
+        return places
 
     def call(self, name: str, *arguments: int) -> None:
         self.exports[name](self.store, *arguments)
@@ -88,6 +95,10 @@ class Both:
     def loop(self, name: str, arguments: Sequence[int], dimensions: Sequence[int], steps: Sequence[int]) -> None:
         for machine in (self.hard, self.soft):
             machine.loop(name, arguments, dimensions, steps)
+
+    def einsum(self, name: str, data: Sequence[int], steps: Sequence[int], count: int) -> None:
+        for machine in (self.hard, self.soft):
+            machine.einsum(name, data, steps, count)
 
     def call(self, name: str, *arguments: int) -> None:
         for machine in (self.hard, self.soft):

@@ -1,4 +1,4 @@
-/* NumPy's inner loops as they are in its source (2.5.5, without SIMD and BLAS), for comparison with runners/numeric/kernels.
+/* NumPy's inner loops as they are in its source (2.5.5, without SIMD, optimisations and BLAS), for comparison with runners/numeric/kernels.
  *
  * Copyright (c) 2005-2026, NumPy Developers. BSD-3-Clause, see the licence of NumPy.
  */
@@ -131,3 +131,48 @@ ALL(DOUBLE, double)
 /* The same under names that no kernel has, for the instructions in them. */
 ALL(OTHER_FLOAT, float)
 ALL(OTHER_DOUBLE, double)
+
+#define EINSUM(name) \
+    EXPORT(name) void name(int nop, char **dataptr, npy_intp const *strides, npy_intp count)
+
+#define EINSUM_OF(type)                                                                                   \
+    EINSUM(type##_sum_of_products_two) {                                                                  \
+        char *data0 = dataptr[0], *data1 = dataptr[1], *data_out = dataptr[2];                            \
+        while (count--) {                                                                                 \
+            *(type *)data_out = *(type *)data0 * *(type *)data1 + *(type *)data_out;                      \
+            data0 += strides[0];                                                                          \
+            data1 += strides[1];                                                                          \
+            data_out += strides[2];                                                                       \
+        }                                                                                                 \
+    }                                                                                                     \
+    EINSUM(type##_sum_of_products_contig_two) {                                                           \
+        type *data0 = (type *)dataptr[0], *data1 = (type *)dataptr[1], *data_out = (type *)dataptr[2];    \
+        for (; count > 0; --count, ++data0, ++data1, ++data_out) *data_out = *data0 * *data1 + *data_out; \
+    }                                                                                                     \
+    static void type##_sum_of_products_muladd(type *data, type *data_out, type scalar, npy_intp count) {  \
+        for (; count > 0; --count, ++data, ++data_out) *data_out = scalar * *data + *data_out;            \
+    }                                                                                                     \
+    EINSUM(type##_sum_of_products_stride0_contig_outcontig_two) {                                         \
+        type##_sum_of_products_muladd((type *)dataptr[1], (type *)dataptr[2], *(type *)dataptr[0], count); \
+    }                                                                                                     \
+    EINSUM(type##_sum_of_products_contig_stride0_outcontig_two) {                                         \
+        type##_sum_of_products_muladd((type *)dataptr[0], (type *)dataptr[2], *(type *)dataptr[1], count); \
+    }                                                                                                     \
+    EINSUM(type##_sum_of_products_outstride0_two) {                                                       \
+        char *data0 = dataptr[0], *data1 = dataptr[1];                                                    \
+        type accum = 0;                                                                                   \
+        while (count--) {                                                                                 \
+            accum += *(type *)data0 * *(type *)data1;                                                     \
+            data0 += strides[0];                                                                          \
+            data1 += strides[1];                                                                          \
+        }                                                                                                 \
+        *(type *)dataptr[2] = accum + *(type *)dataptr[2];                                                \
+    }                                                                                                     \
+    EINSUM(type##_sum_of_products_contig_contig_outstride0_two) {                                         \
+        type *data0 = (type *)dataptr[0], *data1 = (type *)dataptr[1], accum = 0;                         \
+        for (; count > 0; --count, ++data0, ++data1) accum += *data0 * *data1;                            \
+        *(type *)dataptr[2] = *(type *)dataptr[2] + accum;                                                \
+    }
+
+EINSUM_OF(float)
+EINSUM_OF(double)

@@ -16,15 +16,15 @@ from tests.runners.softfloat.float_patterns import ALL_SIZES, SIZES, mixed, near
 
 BINARY = ("add", "subtract", "multiply", "divide")
 UNARY = ("square", "reciprocal", "sqrt")
+EINSUM = (
+    *("two", "contig_two", "stride0_contig_outcontig_two", "contig_stride0_outcontig_two", "outstride0_two"),
+    "contig_contig_outstride0_two",
+)
 LOOPS = [(kind, name) for kind in ALL_SIZES for name in BINARY]
 #: Loops that have no kernel: single operations are as fast. Sums are inside of `add`.
-WITHOUT = {
-    "DOUBLE_divide",
-    "DOUBLE_reciprocal",
-    "DOUBLE_sqrt",
-    "FLOAT_sqrt",
-    "FLOAT_pairwise_sum",
-    "DOUBLE_pairwise_sum",
+WITHOUT = {"DOUBLE_divide", "DOUBLE_reciprocal", "DOUBLE_sqrt", "FLOAT_sqrt"} | {
+    *(f"{kind}_pairwise_sum" for kind in SIZES),
+    *(f"{kind}_sum_of_products_muladd" for kind in ("float", "double")),
 }
 #: Operations that the rest of the interpreter gets from us, not from SoftFloat.
 INSTRUCTIONS = {32: ("add", "sub", "mul", "div"), 64: ("add", "sub", "mul")}
@@ -133,6 +133,22 @@ def test_dot(both: Both, kind: str) -> None:
         both.check(out, size, size)
 
 
+@pytest.mark.parametrize("kind", ["float", "double"])
+@pytest.mark.parametrize("name", EINSUM)
+def test_einsum(both: Both, kind: str, name: str) -> None:
+    size = SIZES[kind.upper()]
+    rng = random.Random(f"einsum {kind} {name}")
+    for _ in range(100):
+        count = rng.choice((0, 1, 2, 3, 4, 5, 9, 100, 256, 300))
+        both.write(mixed(rng, size, 2000), A)
+        places = [A + size * (400 + 400 * i) for i in range(3)]
+        steps = [size * rng.choice((-1, 0, 1, 1)) for _ in range(3)]
+        if rng.random() < 0.2:
+            places[2] = places[0] + size * rng.randrange(-2, 3)
+        both.einsum(f"{kind}_sum_of_products_{name}", places, steps, count)
+        both.check(A, size * 2000, size)
+
+
 def shapes(rng: random.Random) -> tuple[int, int, int]:
     if rng.random() < 0.15:
         return rng.choice((1, 3, 17)), rng.choice((255, 256, 257, 600)), rng.choice((1, 4, 5))
@@ -230,6 +246,7 @@ def test_kernels_have_no_float_instructions(loops_wasm: bytes) -> None:
     pattern = scanner(FLOATS, SATURATING)
     with_floats = {names[body.function] for body in bodies(module) if any(walk(module.data, body, pattern))}
     loops = {f"{kind}_{name}" for kind in ALL_SIZES for name in (*BINARY, *UNARY, "dot", "matmul", "pairwise_sum")}
+    loops |= {f"{kind}_sum_of_products_{name}" for kind in ("float", "double") for name in (*EINSUM, "muladd")}
     operations = [f"f{bits}_{name}" for bits, names in INSTRUCTIONS.items() for name in names]
     assert with_floats - loops == {f"{name}__rare" for name in operations if "sub" not in name}
     replaced = {names[index] for index in kernels(module)}
