@@ -100,7 +100,6 @@ class Operations(gl.Contract):
             Written(u256(i)).emit()
 """
 
-#: The same work in a deterministic and in a non-deterministic sub-VM, both started from the main one.
 _FLOATS = """
 import json
 
@@ -118,17 +117,31 @@ def as_json(n):
     for _ in range(n):
         values = json.loads(json.dumps(values))
     return repr(sum(values))
+"""
+
+_MATRICES = """
+import numpy as np
 
 
-class Floats(gl.Contract):
+def matrices(n):
+    numbers = np.random.default_rng(1).standard_normal((2, 256, 256), dtype=np.float32)
+    for _ in range(n):
+        product = numbers[0] @ numbers[1]
+    return repr(float(product.sum()))
+"""
+
+#: The same work in a deterministic and in a non-deterministic sub-VM, both started from the main one.
+_BOTH_MODES = """
+
+class Work(gl.Contract):
     @gl.public.view
     def det(self, work: str, n: int) -> str:
-        function = loop if work == "loop" else as_json
+        function = globals()[work]
         return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: function(n)))
 
     @gl.public.view
     def nondet(self, work: str, n: int) -> str:
-        function = loop if work == "loop" else as_json
+        function = globals()[work]
         return gl.vm.run_nondet_unsafe(lambda: function(n), lambda _: True)
 """
 
@@ -222,7 +235,11 @@ def operations() -> bytes:
 
 
 def floats() -> bytes:
-    return _python(_FLOATS, _depends("py-genlayer"))
+    return _python(_FLOATS + _BOTH_MODES, _depends("py-genlayer"))
+
+
+def matrices() -> bytes:
+    return _python(_MATRICES + _BOTH_MODES, _depends("py-genlayer"))
 
 
 def reads(slot: bytes, count: int, length: int) -> bytes:

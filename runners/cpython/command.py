@@ -22,7 +22,7 @@ _UNITS = ("main", "preinit", "_genlayer_wasi", "_genlayer_keccak", "acosh", "net
 _COMPILE = ("-DNDEBUG", "-O2", "-fwrapv", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-fvisibility=hidden")
 # acosh comes before the libc, so it replaces the libc's. zig puts the stack first by itself.
 _LINK = (
-    *("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks", "-lm", "-s"),
+    *("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks", "-lm"),
     *(f"-Wl,-z,stack-size={STACK_BYTES}", f"-Wl,--initial-memory={INITIAL_MEMORY_BYTES}"),
 )
 
@@ -50,20 +50,29 @@ def compile_units(work: Work, *flags: str) -> list[str]:
 
 
 def link(
-    work: Work, compiler: str, objects: Sequence[str | Path], corrections: libc.Corrections = libc.CORRECTIONS
+    work: Work,
+    compiler: str,
+    objects: Sequence[str | Path],
+    corrections: libc.Corrections = libc.CORRECTIONS,
+    *,
+    names: bool = False,
 ) -> bytes:
-    """The interpreter of these objects, CPython's libraries and the corrected libc, under its name."""
+    """The interpreter of these objects, CPython's libraries and the corrected libc, under its name.
+
+    :param names: the names of functions are kept.
+    """
     libraries = work.workshop.folder(library.step())
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
     zig = toolchain.zig(work.workshop.folder(toolchain.zig_step()))
     libc.corrected_library(zig.parent / "lib", zig_library, corrections)
     patched = {"ZIG_LIB_DIR": str(zig_library)}
-    work.run(compiler, "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
-    linked = (work.folder / "linked.wasm").read_bytes()
+    options = (*_LINK, *(() if names else ("-s",)))
+    work.run(compiler, "-O2", *objects, *archives, *options, "-o", "linked.wasm", cwd=work.folder, env=patched)
+    linked = set_module_name((work.folder / "linked.wasm").read_bytes(), MODULE_NAME)
     if os.fsencode(work.workshop.root) in linked:
         raise BuildError(f"the linked interpreter holds a path of this machine, {work.workshop.root}: not reproducible")
-    return set_module_name(linked, MODULE_NAME)
+    return linked
 
 
 def _make(work: Work) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pygenvm.runners.cpython import command, libc, library
 from pygenvm.runners.numeric import compilers, images, numpy_library, unwind
+from pygenvm.runners.softfloat import rewrite
 from pygenvm.runners.workshop import Step, Work, digest_files
 
 FILE_NAME = command.FILE_NAME
@@ -27,7 +28,7 @@ def step(*, tests: bool = False) -> Step:
     inputs = (
         command.digest(),
         compilers.digest(),
-        digest_files([Path(__file__), Path(unwind.__file__), compilers.SOURCE, KERNELS]),
+        digest_files([Path(__file__), Path(unwind.__file__), Path(rewrite.__file__), compilers.SOURCE, KERNELS]),
         *(["tests"] if tests else []),
     )
     needs = (library.step(), numpy_library.step(), images.step())
@@ -54,8 +55,9 @@ def _link(work: Work, *, tests: bool) -> None:
     objects += [own.pop("unwind_first"), *jumping, own.pop("unwind_last"), *own.values()]
     objects += sorted((pillow / images.OBJECTS).iterdir())
     objects += _numpy_objects(numpy / numpy_library.OBJECTS, tests)
-    linked = unwind.with_returns(command.link(work, "numeric-c++", objects, {**libc.CORRECTIONS, **_FREXP}))
-    (work.out / FILE_NAME).write_bytes(linked)
+    corrections = {**libc.CORRECTIONS, **_FREXP}
+    linked = unwind.with_returns(command.link(work, "numeric-c++", objects, corrections, names=True))
+    (work.out / FILE_NAME).write_bytes(rewrite.with_needed_names(linked))
 
 
 def _numpy_objects(folder: Path, tests: bool) -> list[Path]:
@@ -71,6 +73,8 @@ def _numpy_objects(folder: Path, tests: bool) -> list[Path]:
 def _compile_own(work: Work, pillow: Path, *flags: str) -> dict[str, str]:
     """Our own C and the kernels: the objects by name."""
     include = work.workshop.folder(library.step()) / "include"
+    for header in KERNELS.glob("*.h"):
+        (work.folder / header.name).write_bytes(header.read_bytes())
     found: dict[str, str] = {}
     for path in (*sorted(compilers.SOURCE.glob("*.c")), *sorted(KERNELS.glob("*.c"))):
         (work.folder / path.name).write_bytes(path.read_bytes())

@@ -8,9 +8,17 @@ Where the specification's table leaves an instruction alone (trunc, nearest, min
 truncations), this one replaces it too. Where it takes RISC-V values for truncations out of range, this one traps as
 native WebAssembly does. So a rewritten module differs from the original run natively in nothing but the sign and
 payload of NaN results, which are canonical here, and the code of such a trap (``unreachable`` inside ``softfloat``).
+
+A module can bring integer code of its own, which is told by the names of its functions:
+
+* Where it has a function ``X`` and another one of the same type, ``X__soft``, ``X`` gets the code of ``X__soft``.
+* ``f64_add__instruction`` is called in the place of the import ``f64_add``, and so on for each import.
+* In functions ``X__rare``, instructions become calls of imports all the same.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pygenvm.executor.limits import WASM_FUNCTIONS_MAX
 from pygenvm.executor.subvm.wasm.binary import (
@@ -36,6 +44,9 @@ _SCANNER = scanner(CALLS, FLOATS, SATURATING)
 # Custom sections with code offsets or function indices, for the linker, the debugger and the compiler.
 _STALE_PREFIXES = ("linking", "reloc.", "sourceMappingURL", "metadata.code.")
 _NAME_FUNCTIONS, _NAME_LOCALS, _NAME_LABELS = 1, 2, 3
+
+_KERNEL_SUFFIX, _INSTRUCTION_SUFFIX, _RARE_SUFFIX = "__soft", "__instruction", "__rare"
+_UNREACHABLE = b"\x00\x00\x0b"
 
 
 def _spec_imports() -> dict[str, FuncType]:
@@ -119,7 +130,8 @@ def rewrite(wasm: bytes) -> bytes:
 
     Sections, custom sections and names are carried over with shifted function indices; ``producers``, ``.debug_*`` and
     other sections about code offsets are dropped. Raises InvalidContract if the module is malformed or has features
-    that are not allowed (but for saturating truncations, which are replaced).
+    that are not allowed (but for saturating truncations, which are replaced); ValueError if it has a function
+    ``X__soft`` and not just one ``X`` of the same type, or an ``X__instruction`` and no import ``X`` of that type.
     """
     module = read_module(wasm)
     sites = _find_sites(module)
@@ -131,6 +143,86 @@ def rewrite(wasm: bytes) -> bytes:
     return _Rewriter(module, {**SPEC_IMPORTS, **{name: EXTRAS[name] for name in EXTRAS if name in called}}).run(
         sites, used
     )
+
+
+def kernels(module: Module) -> dict[int, int]:
+    """Functions ``X``, by index, and the index of ``X__soft``; ValueError as :func:`rewrite`."""
+    functions = functions_by_name(module)
+    found = {}
+    for name, form in _with_suffix(functions, _KERNEL_SUFFIX).items():
+        replaced = functions.get(name, [])
+        if len(replaced) != 1:
+            raise ValueError(f"{name}{_KERNEL_SUFFIX}: replaces {len(replaced)} functions")
+        if module.function_type(replaced[0]) != module.function_type(form):
+            raise ValueError(f"{name}{_KERNEL_SUFFIX} has not the type of the function that it replaces")
+        if min(replaced[0], form) < module.imported_functions:
+            raise ValueError(f"{name}{_KERNEL_SUFFIX}: imported")
+        found[replaced[0]] = form
+    return found
+
+
+def instructions(module: Module) -> dict[str, int]:
+    """Imports that the module has functions for, and their indices; ValueError as :func:`rewrite`."""
+    found = _with_suffix(functions_by_name(module), _INSTRUCTION_SUFFIX)
+    for name, index in found.items():
+        if (SPEC_IMPORTS | EXTRAS).get(name) != module.function_type(index):
+            raise ValueError(f"{name}{_INSTRUCTION_SUFFIX} is no import of that type")
+    return found
+
+
+def _with_suffix(functions: Mapping[str, list[int]], suffix: str) -> dict[str, int]:
+    found = {}
+    for name, indices in functions.items():
+        if name.endswith(suffix):
+            if len(indices) != 1:
+                raise ValueError(f"{len(indices)} functions are named {name}")
+            found[name.removesuffix(suffix)] = indices[0]
+    return found
+
+
+def _rare(functions: Mapping[str, list[int]]) -> set[int]:
+    return {index for name, indices in functions.items() if name.endswith(_RARE_SUFFIX) for index in indices}
+
+
+def with_needed_names(wasm: bytes) -> bytes:
+    """The module with the names of functions that :func:`rewrite` goes by, and no others.
+
+    Raises ValueError as :func:`rewrite`, and if it has no integer code of its own.
+    """
+    module = read_module(wasm)
+    functions = functions_by_name(module)
+    wanted = {index for pair in kernels(module).items() for index in pair} | set(instructions(module).values())
+    if not wanted:
+        raise ValueError("the module has no integer code of its own")
+    wanted |= _rare(functions)
+    names = {index: name for name, indices in functions.items() for index in indices if index in wanted}
+
+    def custom(name: str, content: bytes) -> bytes:
+        if name != NAME_SECTION:
+            return content
+        kept = [part for part in read_subsections(content) if part[0] < _NAME_FUNCTIONS]
+        return write_subsections([*kept, (_NAME_FUNCTIONS, _function_names(names))])
+
+    return rebuild(module, {}, custom)
+
+
+def _function_names(names: Mapping[int, str]) -> bytes:
+    return encode_vector(encode_u32(index) + encode_sized(names[index].encode()) for index in sorted(names))
+
+
+def functions_by_name(module: Module) -> dict[str, list[int]]:
+    """What the name section says; several functions may have one name."""
+    found: dict[str, list[int]] = {}
+    for section in module.sections:
+        if section.name != NAME_SECTION:
+            continue
+        for part_id, part in read_subsections(module.data[section.start : section.end]):
+            if part_id == _NAME_FUNCTIONS:
+                reader = Reader(part, 0, len(part))
+                for _ in range(reader.count("function names", WASM_FUNCTIONS_MAX)):
+                    index = reader.u32()
+                    found.setdefault(reader.name(), []).append(index)
+    return found
 
 
 def _find_sites(module: Module) -> list[list[tuple[int, int]]]:
@@ -192,10 +284,21 @@ class _Rewriter:
         return encode_vector(segments)
 
     def _code(self, sites: list[list[tuple[int, int]]], used: set[bytes]) -> bytes:
-        data = self.module.data
-        new = {code: self._replacement(code) for code in used}
+        data, first = self.module.data, self.first
+        own = {name: self._shift(index) for name, index in instructions(self.module).items()}
+        replaced = kernels(self.module)
+        empty = set(replaced.values())
+        rare = _rare(functions_by_name(self.module))
+        with_imports = {code: self._replacement(code, self.index) for code in used}
+        with_own = {code: self._replacement(code, {**self.index, **own}) for code in used}
         changed = []
-        for (start, end), body_sites in zip(self.module.bodies, sites, strict=True):
+        for function in range(first, first + len(sites)):
+            if function in empty:
+                changed.append(encode_sized(_UNREACHABLE))
+                continue
+            new = with_imports if function in rare else with_own
+            body = replaced.get(function, function) - first
+            (start, end), body_sites = self.module.bodies[body], sites[body]
             parts = []
             for site_start, site_end in body_sites:
                 parts.append(data[start:site_start])
@@ -205,11 +308,11 @@ class _Rewriter:
             changed.append(encode_sized(b"".join(parts)))
         return encode_vector(changed)
 
-    def _replacement(self, code: bytes) -> bytes:
+    def _replacement(self, code: bytes, functions: Mapping[str, int]) -> bytes:
         parts = _REPLACEMENTS.get(code)
         if parts is None:  # call or return_call
             return code[:1] + encode_u32(self._shift(Reader(code, 1, len(code)).u32()))
-        return b"".join(part if isinstance(part, bytes) else b"\x10" + encode_u32(self.index[part]) for part in parts)
+        return b"".join(part if isinstance(part, bytes) else b"\x10" + encode_u32(functions[part]) for part in parts)
 
     def _custom(self, name: str, content: bytes) -> bytes | None:
         if is_debug(name) or name.startswith(_STALE_PREFIXES):
@@ -234,7 +337,7 @@ class _Rewriter:
             index = self._shift(reader.u32())
             names[index] = reader.name()
         reader.finish("function names")
-        return encode_vector(encode_u32(index) + encode_sized(names[index].encode()) for index in sorted(names))
+        return _function_names(names)
 
     def _indirect_names(self, reader: Reader) -> bytes:
         entries = []
