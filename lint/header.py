@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pygenvm import schemas
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.primitives.abi import ABSENT_VERSION
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.ids import CONTRACT, LATEST, RUNNER_JSON, RunnerId
+from pygenvm.executor.runner.registry import published_runners
 from pygenvm.executor.runner.runner_json import Action, Depends, Seq, StartWasm, When, With
 from pygenvm.executor.runner.version import WHITE_SPACE, Version, version_limit
 from pygenvm.lint.model import Fault, Place, Rules, fault
@@ -21,7 +21,7 @@ _SINGLE, _MULTI = "py-genlayer", "py-genlayer-multi"
 
 def published() -> Mapping[str, Sequence[str]]:
     """Hashes of the published runners by id, the newest last."""
-    return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
+    return {name: list(hashes) for name, hashes in published_runners().items()}
 
 
 def depends_line(runner: str = _SINGLE) -> str:
@@ -253,12 +253,13 @@ def _runners(action: Action, lines: list[str], runners: Runners, needed: str) ->
             names.add(reference.split(":")[0])
             continue
         names.add(runner.name)
+        ours = published_runners().get(runner.name, {}).get(runner.hash, runner.name)
         if runner.name not in known and runner.name not in installed:
             every = ", ".join(sorted({*known, *installed}))
             yield fault(UNKNOWN_RUNNER, place, f"there is no runner `{runner.name}`", f"Known runners: {every}.")
-        elif runner.name not in installed and runner.name not in (runners.buildable or known):
+        elif ours not in installed and ours not in (runners.buildable or (*known, ours)):
             yield fault(NOT_MADE, place, f"the runner `{runner.name}` does not exist here yet")
-        elif installed and runner.name not in installed:
+        elif installed and ours not in installed:
             yield fault(NOT_INSTALLED, place, f"the runner `{runner.name}` is not built here")
         elif runner.hash in LATEST:
             if runner.name in known:

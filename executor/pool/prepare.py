@@ -21,7 +21,7 @@ from pygenvm.executor.run.process import artefacts_dir
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from pygenvm.executor.runner.archive import Archive, Folder
 from pygenvm.executor.runner.ids import RUNNER_JSON, RunnerId
-from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_hashes
+from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_runners
 from pygenvm.executor.runner.version import version_limit
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import engine
@@ -42,7 +42,7 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
     """
     engine()
     host_functions = host_functions or host_linker()
-    published_hashes()
+    published_runners()
     version_limit(0)
     artefacts = ArtefactStore(artefacts_dir(config))
     try:

@@ -1,7 +1,7 @@
 """Runners on disk (spec executor/07 "Registry on disk").
 
-Contracts in the wild name the hashes of published archives. Where such an archive is installed it is
-used; otherwise the reference means the current archive of the same id in this registry.
+Contracts in the wild name the hashes of published archives. Where such an archive is installed it is used; otherwise
+the reference means the current archive of a runner of ours, which schemas/runner-aliases.json names for each hash.
 """
 
 from __future__ import annotations
@@ -87,12 +87,13 @@ class InstalledRunners:
     def _resolve(self, runner: RunnerId) -> RunnerId:
         if runner.hash in LATEST:
             runner = self._latest_of(runner)
-        hashes = self._hashes.get(runner.name, [])
-        if runner.hash in published_hashes().get(runner.name, ()):
+        ours = published_runners().get(runner.name, {}).get(runner.hash)
+        if ours is not None:
+            hashes = self._hashes.get(ours)
             if hashes and not self.archive_path(runner).exists():
                 # all.json is sorted by age: its last entry is the current one.
-                return RunnerId(runner.name, hashes[-1])
-        elif runner.hash not in hashes:
+                return RunnerId(ours, hashes[-1])
+        elif runner.hash not in self._hashes.get(runner.name, ()):
             raise InvalidContract(f"runner {runner} is not in all.json")
         return runner
 
@@ -159,9 +160,13 @@ class InstalledRunners:
 
 
 @cache
-def published_hashes() -> Mapping[str, list[str]]:
-    """Hashes of archives that contracts in the wild name, by runner."""
-    return {name: hashes for name, hashes in schemas.load("runner-aliases").items() if isinstance(hashes, list)}
+def published_runners() -> Mapping[str, Mapping[str, str]]:
+    """The runner of ours that each archive means which contracts in the wild name, by id and hash, the oldest first.
+
+    It has another id where contracts need another generation than the current one.
+    """
+    table: dict[str, dict[str, str]] = schemas.load("runner-aliases")
+    return table
 
 
 def _read_lists(path: Path) -> dict[str, list[str]]:

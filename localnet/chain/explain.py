@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pygenvm import schemas
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
+from pygenvm.executor.runner.registry import published_runners
 from pygenvm.localnet.chain.hints import Explanation, is_own_decision, python_hint
 from pygenvm.localnet.shorten import shorten
 from pygenvm.localnet.tracebacks import take_apart
@@ -20,7 +20,7 @@ _USER_ERROR = Explanation(
 )
 
 #: The newest published runner for contracts of one file.
-_RUNNER = f"py-genlayer:{schemas.load('runner-aliases')['py-genlayer'][-1]}"
+_RUNNER = f"py-genlayer:{list(published_runners()['py-genlayer'])[-1]}"
 
 #: An exception of Python that nobody caught.
 UNCAUGHT = "exit_code 1"

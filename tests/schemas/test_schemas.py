@@ -146,7 +146,7 @@ def test_version_table() -> None:
 
 
 def test_runner_aliases() -> None:
-    aliases: dict[str, list[str]] = schemas.load("runner-aliases")
+    aliases: dict[str, dict[str, str]] = schemas.load("runner-aliases")
     assert {name: len(hashes) for name, hashes in aliases.items()} == {
         "cpython": 2,
         "models-all-MiniLM-L6-v2": 2,
@@ -162,7 +162,7 @@ def test_runner_aliases() -> None:
     hashes = [value for row in aliases.values() for value in row]
     assert len(set(hashes)) == len(hashes)
     assert all(re.fullmatch("[0123456789abcdfghijklmnpqrsvwxyz]{52}", value) for value in hashes)
-    assert aliases["py-genlayer"][-1] == "1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
+    assert list(aliases["py-genlayer"])[-1] == "1jb45aa8ynh2a9c9xn3b7qqh8sm5q93hwfp7jqmwsfhh8jpz09h6"
 
 
 def test_json_schemas_name_every_key() -> None:

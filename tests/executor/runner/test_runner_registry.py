@@ -193,15 +193,23 @@ def test_latest_must_be_listed(installation: Installation) -> None:
 # --- published hashes -------------------------------------------------------------------------------
 
 
-def test_published_hash_means_the_current_archive(installation: Installation) -> None:
-    installation.add("py-genlayer", tar(a=b"old"))
-    current = installation.add("py-genlayer", tar(a=b"new"))
+def test_published_hash_means_the_current_archive_of_a_runner_of_ours(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        registry_module, "published_runners", lambda: {"py-genlayer": {"0ld": "py-genlayer-old", "n3w": "py-genlayer"}}
+    )
+    installation.add("py-genlayer", tar(a=b"before"))
+    current = installation.add("py-genlayer", tar(a=b"current"))
+    other = installation.add("py-genlayer-old", tar(a=b"of another generation"))
     registry = installation.open()
-    for hash_ in schemas.load("runner-aliases")["py-genlayer"]:
-        assert registry.resolve(f"py-genlayer:{hash_}") == current
+    assert registry.resolve("py-genlayer:n3w") == current
+    assert registry.resolve("py-genlayer:0ld") == other
+    assert bytes(registry.load(other).files["a"]) == b"of another generation"
     assert "all.json" in refused(registry, "py-genlayer:" + "0" * 52)
     # The hash belongs to its id.
-    assert "all.json" in refused(registry, f"cpython:{schemas.load('runner-aliases')['py-genlayer'][0]}")
+    assert "all.json" in refused(registry, "cpython:n3w")
+    assert "all.json" in refused(registry, "py-genlayer-old:0ld")
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -211,6 +219,14 @@ def test_published_archive_is_used_where_it_is_installed(installation: Installat
     registry = installation.open()
     assert registry.resolve(published) == published
     assert bytes(registry.load(published).files["a"]) == b"published"
+
+
+def test_a_generation_that_was_not_built_is_not_the_current_one(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "published_runners", lambda: {"py-genlayer": {PUBLISHED: "py-genlayer-old"}})
+    installation.add("py-genlayer", tar(a=b"current"))
+    assert "genvm runners build" in refused(installation.open(), f"py-genlayer:{PUBLISHED}")
 
 
 def test_published_hash_of_a_runner_that_was_not_built(installation: Installation) -> None:
