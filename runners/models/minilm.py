@@ -1,7 +1,7 @@
 """The model all-MiniLM-L6-v2 as an ONNX graph over its released weights (spec sdk/05 §2 "Model").
 
-BERT with six layers. Outputs: `last_hidden_state`, and `924`, a dense layer with tanh over the first token. The order of
-operations is that of an export by PyTorch; it decides the last bits of results (docs/floats.md). The weights are the
+BERT with six layers. Outputs: `last_hidden_state`, and `924`, a dense layer with tanh over the first token. The order
+of operations is that of an export by PyTorch; it decides the last bits of results (docs/floats.md). The weights are the
 released bytes: matrices that are needed transposed are transposed by the graph, which for numpy is another view.
 """
 
@@ -11,11 +11,14 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.models.onnx_encoding import encode
 from pygenvm.runners.models.safetensors import Tensor
+
+FOLDER = Path(__file__).parent
 
 LAYERS, HEADS, HEAD_SIZE = 6, 12, 32
 TOKENS_MAX = 512
@@ -167,9 +170,7 @@ def _layer_norm(graph: _Graph, value: str, name: str, named: str = "") -> str:
 
 def _gelu(graph: _Graph, value: str) -> str:
     error = graph.node("Erf", graph.node("Div", value, graph.number(math.sqrt(2.0))))
-    return graph.node(
-        "Mul", graph.node("Mul", value, graph.node("Add", error, graph.number(1.0))), graph.number(0.5)
-    )
+    return graph.node("Mul", graph.node("Mul", value, graph.node("Add", error, graph.number(1.0))), graph.number(0.5))
 
 
 def _pooler(graph: _Graph, hidden: str) -> str:
