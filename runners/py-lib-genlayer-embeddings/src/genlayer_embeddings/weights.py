@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,7 @@ class Weights:
     @cached_property
     def _file(self) -> BinaryIO:
         file = open(self._path, "rb", buffering=0)  # noqa: SIM115 - it is read for as long as the VM lives
-        if file.seek(0, 2) != self._size:
+        if os.fstat(file.fileno()).st_size != self._size:
             raise ValueError(f"{self._path} is not the model that was translated")
         return file
 
