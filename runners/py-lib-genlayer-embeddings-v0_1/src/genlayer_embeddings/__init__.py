@@ -2,7 +2,7 @@
 
 __all__ = ("Model", "SentenceTransformer", "VecDB")
 
-from .old_models import Model
+from .elements import VecDBElement as VecDBElement
 from .models import SentenceTransformer
+from .old_models import Model
 from .vec_db import VecDB
-from .vec_db import VecDBElement as VecDBElement

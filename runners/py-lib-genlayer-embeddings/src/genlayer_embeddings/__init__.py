@@ -13,6 +13,6 @@ __all__ = (
 )
 
 from .distance import Distance, EuclideanDistanceSquared
+from .elements import VecDBElement as VecDBElement
 from .models import SentenceTransformer, SentenceTransformerFromPath, get_model
 from .vec_db import VecDB
-from .vec_db import VecDBElement as VecDBElement

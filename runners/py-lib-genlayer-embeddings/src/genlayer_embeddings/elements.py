@@ -27,14 +27,14 @@ class Elements[T, S, V]:
         """Live elements by id, without a distance."""
         return (VecDBElement(self, index, None) for index in self._live())
 
-    def get_by_id(self, id: int) -> VecDBElement:  # noqa: A002 - contracts may name it
+    def get_by_id(self, id: int) -> VecDBElement:
         """The element with this id. Raises KeyError if there is none."""
         element = self.get_by_id_or_none(id)
         if element is None:
             raise KeyError(f"no element with id {id}")
         return element
 
-    def get_by_id_or_none(self, id: int) -> VecDBElement | None:  # noqa: A002 - contracts may name it
+    def get_by_id_or_none(self, id: int) -> VecDBElement | None:
         """The element with this id, None if there is none."""
         if not 0 <= id < len(self._keys) or u32(id) in self._free_idx:
             return None

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from onnx.numpy_source import translate_folder
 
 from .distance import Vector
 from .tokens import tokenizer
@@ -51,6 +50,8 @@ def _program(folder: Path) -> _Program:
     path = folder / TRANSLATION
     if path.exists():
         return _run(path)
+    from onnx.numpy_source import translate_folder
+
     names: dict[str, typing.Any] = {"__name__": f"<model {folder}>", "__file__": str(path)}
     exec(compile(translate_folder(folder), f"<{folder}/model.onnx>", "exec"), names)
     return _Program(names["main"], names["tokens_truncate"])
@@ -83,7 +84,7 @@ def get_model(
 
 
 @cache
-def SentenceTransformer(model: str) -> Callable[[str], Vector]:  # noqa: N802 - the name that contracts use
+def SentenceTransformer(model: str) -> Callable[[str], Vector]:
     """A function that gives the vector of a text.
 
     :raises KeyError: there is no such model.
@@ -91,7 +92,7 @@ def SentenceTransformer(model: str) -> Callable[[str], Vector]:  # noqa: N802 - 
     return _transformer(_program(ALL_MODELS[model]))
 
 
-def SentenceTransformerFromPath(path: str | os.PathLike[str]) -> Callable[[str], Vector]:  # noqa: N802 - as above
+def SentenceTransformerFromPath(path: str | os.PathLike[str]) -> Callable[[str], Vector]:
     """As :func:`SentenceTransformer`, of the Python file that ``python -m onnx.numpy_source`` made of a model."""
     return _transformer(_run(Path(path)))
 
@@ -100,9 +101,7 @@ def _transformer(program: _Program) -> Callable[[str], Vector]:
     def embed(text: str) -> Vector:
         tokens = tokenizer().tokenize(text)
         if len(tokens) > program.tokens_truncate:
-            warnings.warn(
-                f"truncating input tokens from {len(tokens)} to {program.tokens_truncate}", stacklevel=2
-            )
+            warnings.warn(f"truncating input tokens from {len(tokens)} to {program.tokens_truncate}", stacklevel=2)
             tokens = tokens[: program.tokens_truncate]
         input_ids = np.array(tokens, np.int64).reshape(1, len(tokens))
         # A mask of zeros is what the field's results were computed with: it moves every score by the same number.

@@ -111,7 +111,7 @@ def Tanh(x: Array) -> Array:
 
 
 def Erf(x: Array) -> Array:
-    """Abramowitz and Stegun 7.1.26, with an error of 1.5e-7. The powers are powers, not products: they round otherwise."""
+    """Abramowitz and Stegun 7.1.26, with an error of 1.5e-7. Products instead of powers would be rounded otherwise."""
     t = 1.0 / (1.0 + 0.3275911 * np.abs(x))
     y = 0.254829592 * t
     y += -0.284496736 * t**2
@@ -132,7 +132,14 @@ def MatMul(a: Array, b: Array) -> Array:
 
 
 def Gemm(
-    a: Array, b: Array, c: Array | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0
+    a: Array,
+    b: Array,
+    c: Array | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
 ) -> Array:
     product = np.matmul(a.T if transA else a, b.T if transB else b)
     result = product if alpha == 1.0 else alpha * product

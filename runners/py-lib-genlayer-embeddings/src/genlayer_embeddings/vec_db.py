@@ -6,7 +6,6 @@ contracts in the field has that shape.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator
 
 import numpy as np

@@ -43,9 +43,7 @@ class Weights:
         if len(wanted) * TABLE_SHARE >= shape[0]:
             return self[number].take(indices, axis=0)
         row_size = size // shape[0]
-        read = b"".join(
-            [self._bytes(offset + range(shape[0])[int(index)] * row_size, row_size) for index in wanted]
-        )
+        read = b"".join([self._bytes(offset + range(shape[0])[int(index)] * row_size, row_size) for index in wanted])
         rows = constant(kind, (len(wanted), *shape[1:]), read)
         return rows[places.reshape(indices.shape)]
 
@@ -73,4 +71,6 @@ class Table:
 
     def take(self, indices: Array, axis: int = 0) -> Array:
         """As :meth:`numpy.ndarray.take`."""
-        return self._weights[self._number].take(indices, axis=axis) if axis else self._weights.rows(self._number, indices)
+        return (
+            self._weights[self._number].take(indices, axis=axis) if axis else self._weights.rows(self._number, indices)
+        )

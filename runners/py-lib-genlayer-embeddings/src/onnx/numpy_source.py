@@ -79,7 +79,11 @@ _ELEMENTS = {
     "FLOAT8E5M2FNUZ": "float8e5m2fnuz",
 }
 _WIDENED = frozenset(name for name in _ELEMENTS.values() if name == "float16" or name.startswith(("bfloat", "float8")))
-_ITEM_BYTES = {"bool": 1, "bfloat16": 2, **{f"{kind}{bits}": bits // 8 for bits in (8, 16, 32, 64) for kind in ("int", "uint")}}
+_ITEM_BYTES = {
+    "bool": 1,
+    "bfloat16": 2,
+    **{f"{kind}{bits}": bits // 8 for bits in (8, 16, 32, 64) for kind in ("int", "uint")},
+}
 _ITEM_BYTES |= {"float16": 2, "float32": 4, "float64": 8} | {name: 1 for name in _WIDENED if name.startswith("float8")}
 # Where values are that are not raw, and how one is written as raw bytes.
 _LISTS = {
@@ -208,10 +212,8 @@ class _Translation:
             inputs = [self._operand(operator, position, name) for position, name in enumerate(node.get("input", []))]
             expression = f"{operator}({', '.join(self._arguments(operator, inputs, attributes, node))})"
         outputs = node.get("output", [])
-        targets = []
-        for name in outputs:
-            targets.append(f"v{self._count}")
-            self._count += 1
+        targets = [f"v{self._count + number}" for number in range(len(outputs))]
+        self._count += len(targets)
         self._names.update(zip(outputs, targets, strict=True))
         if not targets:
             raise MalformedModel(f"{operator} gives nothing")
@@ -224,9 +226,7 @@ class _Translation:
             return f"weights.table({found[1]})"
         return value
 
-    def _arguments(
-        self, operator: str, inputs: list[str], attributes: dict[str, Any], node: Message
-    ) -> Iterator[str]:
+    def _arguments(self, operator: str, inputs: list[str], attributes: dict[str, Any], node: Message) -> Iterator[str]:
         """Arguments of the function, in the form of the newest version of the operator."""
         if operator == "Cast":
             attributes.pop("saturate", None)

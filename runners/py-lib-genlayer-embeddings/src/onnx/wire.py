@@ -53,7 +53,9 @@ def _read(message: str, data: bytes, at: int, end: int) -> Message:
         else:
             raise MalformedModel(f"{message} has a field of unknown form {wire} at byte {at}")
         if size > end - at:
-            raise MalformedModel(f"{message} is truncated: {size} bytes are announced at byte {at}, {end - at} are there")
+            raise MalformedModel(
+                f"{message} is truncated: {size} bytes are announced at byte {at}, {end - at} are there"
+            )
         field = fields.get(key >> 3)
         if field is not None:
             _put(result, message, field, wire, data, at, size)

