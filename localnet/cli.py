@@ -458,7 +458,21 @@ def _net(options: argparse.Namespace) -> LocalNet:
         strict_views=strict_views,
         validators=getattr(options, "validators", 1) - 1,
         settling=_settling(options, path),
+        before_run=lambda code: _build_for(options, code),
     )
+
+
+def _build_for(options: argparse.Namespace, code: Callable[[], bytes]) -> None:
+    """Builds the runners that a contract with NumPy needs, which are not built with the others."""
+    from pygenvm.executor.config import load_config
+    from pygenvm.localnet.errors import ExecutorError
+    from pygenvm.runners.errors import BuildError
+    from pygenvm.runners.numeric import on_demand
+
+    try:
+        on_demand.build_for(code, load_config(options.config), progress=True)
+    except BuildError as error:
+        raise ExecutorError(str(error)) from error
 
 
 def _settling(options: argparse.Namespace, path: Path) -> Settling | None:

@@ -60,6 +60,7 @@ class LocalNet:
         strict_views: bool = False,
         validators: int = 0,
         settling: Settling | None = None,
+        before_run: Callable[[Callable[[], bytes]], None] | None = None,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -73,7 +74,9 @@ class LocalNet:
             do both in the name of the caller.
         :param validators: how many judge each transaction besides the leader (:mod:`localnet.chain.consensus`).
         :param settling: operators with stake decide instead (:mod:`localnet.chain.settling`).
+        :param before_run: called before a contract is run, in the thread of the caller, with what gives its code.
         """
+        self._before_run = before_run or (lambda code: None)
         #: Where the paths of the authors' files in the database begin.
         self._folder = Path(db_path).absolute().parent
         self._chain = Chain(
@@ -117,6 +120,7 @@ class LocalNet:
             check_contract_name(name)
         account, started_by = _parties(sender, origin)
         source = Source(code, path, name)
+        self._before_run(lambda: code)
 
         async def constructor() -> Mapping[str, Any]:
             found: Mapping[str, Any] = (await schema_of_code(self._chain, code)).get("ctor", {})
@@ -157,6 +161,7 @@ class LocalNet:
         :raises BadRequest: impossible arguments, value, sender or contract.
         """
         account, started_by = _parties(sender, origin)
+        self._before_run(lambda: self.code(contract))
 
         async def call() -> Execution:
             await self._chain.check_sender(account, origin=started_by, value=value)
@@ -203,6 +208,7 @@ class LocalNet:
         :raises BadRequest: impossible arguments, sender or contract.
         """
         account, started_by = _parties(sender, origin)
+        self._before_run(lambda: self.code(contract))
 
         async def view() -> Receipt:
             info = await self._find(contract)
@@ -242,6 +248,7 @@ class LocalNet:
 
         :raises NoSchema: the contract has none.
         """
+        self._before_run(lambda: self.code(contract))
 
         async def schema() -> SchemaDocument:
             info = await self._find(contract)
@@ -258,6 +265,7 @@ class LocalNet:
         :param path: the file or folder that the code is from, which failures are told with.
         :raises NoSchema: the contract has none.
         """
+        self._before_run(lambda: code)
 
         async def schema() -> SchemaDocument:
             try:

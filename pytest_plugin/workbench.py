@@ -23,6 +23,7 @@ from pygenvm.pytest_plugin import views
 from pygenvm.pytest_plugin.addresses import OWNER, create_address, create_test_addresses, plain
 from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
+from pygenvm.runners.numeric import on_demand
 from pygenvm.runners.registry import ensure_built
 
 #: Accounts that have a balance from the start, besides those of every local network.
@@ -58,6 +59,7 @@ class Bench:
             eth_call=mocks.eth_call,
             durable=False,
             strict_views=views.strict,
+            before_run=lambda code: on_demand.build_for(code, load_config(), progress=False),
         )
 
 

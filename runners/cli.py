@@ -13,6 +13,7 @@ from pygenvm.executor.config import ConfigError, cache_root, load_config
 from pygenvm.executor.shortage import explained
 from pygenvm.runners import recipes, registry
 from pygenvm.runners.errors import BuildError
+from pygenvm.runners.numeric import pins
 
 EPILOG = """\
 The first build downloads and compiles CPython and takes a few minutes; everything is kept below the cache folder
@@ -21,6 +22,12 @@ a folder and set PYGENVM_SOURCES to it.
 
 exit codes: 0 done; 1 it did not work; 2 bad command line; 4 done, but the output could not be printed; 130 interrupted
 """
+
+_UNPINNED = (
+    "Contracts that use NumPy would not find the archives that were built. If you have changed what goes into them (the"
+    " interpreter, the SDK, NumPy's build, the snapshot), run `genvm runners pin` and commit the file. If you have"
+    " changed nothing, the build is not reproducible here: please tell us the platform and the version of Python."
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,11 +46,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "build", help="build what is missing", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     build.add_argument("--jobs", type=_positive, metavar="N", help="compilers at a time (default: one per core)")
-    build.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
+    what = build.add_mutually_exclusive_group()
+    what.add_argument("--plain", action="store_true", help="leave out NumPy and Pillow, which are built when needed")
+    what.add_argument("--only", choices=recipes.runner_ids(), metavar="ID", help="this runner and what it depends on")
     mode = build.add_mutually_exclusive_group()
     mode.add_argument("--force", action="store_true", help="build even what is there")
     mode.add_argument(
         "--check", action="store_true", help="build twice from nothing in new folders and compare the archives' hashes"
+    )
+
+    commands.add_parser(
+        "pin",
+        help="build the runners with NumPy and Pillow, and write their hashes where other archives take them from",
     )
 
     show = commands.add_parser("list", help="show the runners of the registry")
@@ -59,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         load_config(args.config)
         if args.runners_command == "build":
             return _check(args) if args.check else _build(args)
+        if args.runners_command == "pin":
+            return _pin()
         return _list(args.json) if args.runners_command == "list" else _verify()
     except (BuildError, ConfigError, OSError) as error:
         if not args.interrupted():
@@ -79,9 +95,19 @@ def _positive(text: str) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     jobs = args.jobs or registry.default_jobs()
-    built = registry.build(jobs=jobs, only=args.only, force=args.force)
+    built = registry.build(jobs=jobs, only=args.only, plain=args.plain, force=args.force)
     for runner, name in built.latest.items():
         print(f"{runner}:{name}")
+    if others := pins.differences(built.latest):
+        print(f"{others}\n{_UNPINNED}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _pin() -> int:
+    built = registry.build(jobs=registry.default_jobs(), only="cpython-genlayer-numeric")
+    pins.pin({runner: built.latest[runner] for runner in pins.pinned()})
+    print(f"{pins.FILE} is written. Now `genvm runners build` makes the runners of contracts that name them.")
     return 0
 
 
@@ -94,7 +120,7 @@ def _check(args: argparse.Namespace) -> int:
     for prefix in ("check-", "check-in-another-folder-"):
         folder = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
         try:
-            built = registry.build_below(folder, root / "sources", jobs=jobs, only=args.only)
+            built = registry.build_below(folder, root / "sources", jobs=jobs, only=args.only, plain=args.plain)
             found.append(dict(built.latest))
         finally:
             shutil.rmtree(folder)

@@ -54,7 +54,7 @@ class Recipe:
     needs: Callable[[], tuple[Step, ...]] = tuple
     files: Callable[[Work], dict[str, bytes]] = field(default=lambda work: {})
     actions: Callable[[Mapping[str, str]], Action] = field(default=lambda ids: {})
-    #: Whether it belongs to NumPy and Pillow: those are built when somebody needs them (see :mod:`runners.numeric.pins`).
+    #: Whether it has NumPy and Pillow: such are built when somebody needs them (:mod:`runners.numeric.pins`).
     numeric: bool = False
 
 
@@ -98,7 +98,7 @@ def _interpreter(work: Work, linked: Step, file: str) -> dict[str, bytes]:
 
 
 def _cpython_numeric(work: Work) -> dict[str, bytes]:
-    """As :func:`_cpython`, with NumPy and Pillow: their modules are built in, their Python files among the libraries."""
+    """As :func:`_cpython`, with NumPy and Pillow: their C is in the interpreter, their Python among the libraries."""
     packages: dict[str, bytes] = {}
     for step, name in ((numpy_library.step(), numpy_library.PYTHON), (images.step(), images.PYTHON)):
         folder = work.workshop.folder(step) / name
@@ -143,13 +143,14 @@ def _snapshot(interpreter: str, *modules: Path) -> Callable[[Work], dict[str, by
     def files(work: Work) -> dict[str, bytes]:
         names = (*_PYTHON_LIBRARIES, interpreter, "softfloat")
         packed = {name: read_tar(memoryview(_archive(work, name))) for name in names}
-        library = {f"/{name}": bytes(content) for name, content in packed[interpreter].items() if name.startswith("py/")}
+        own = packed[interpreter]
+        library = {f"/{name}": bytes(content) for name, content in own.items() if name.startswith("py/")}
         for name in _PYTHON_LIBRARIES:
             for path, content in packed[name].items():
                 library[f"{_LIBRARIES_AT}/{path.removeprefix('src/')}"] = bytes(content)
         for module in (*modules, _COMPILER_PROGRAM):
             library[f"{_LIBRARIES_AT}/{module.name}"] = module.read_bytes()
-        interpreters = {name: bytes(packed[interpreter][name]) for name in ("cpython.wasm", "cpython.det.wasm")}
+        interpreters = {name: bytes(own[name]) for name in ("cpython.wasm", "cpython.det.wasm")}
         return snapshots(
             interpreters, "cpython.det.wasm", bytes(packed["softfloat"]["softfloat.wasm"]), library, work.folder
         )
@@ -444,9 +445,9 @@ def read_hash(result: Path) -> str:
     return (result / HASH_FILE).read_text(encoding="ascii")
 
 
-def runner_ids() -> list[str]:
-    """Ids of all built-in runners, in the order of dependence."""
-    return [recipe.id for recipe in RECIPES]
+def runner_ids(*, plain: bool = False) -> list[str]:
+    """Ids of all built-in runners, or of those that need no NumPy, in the order of dependence."""
+    return [recipe.id for recipe in RECIPES if not (plain and recipe.numeric)]
 
 
 def with_dependencies(runner: str) -> list[str]:

@@ -62,28 +62,39 @@ def default_jobs() -> int:
 
 
 def ensure_built(progress: bool = True) -> BuiltRunners:
-    """The registry with every built-in runner of this version, building what is missing.
+    """The registry with every built-in runner of this version that needs no NumPy, building what is missing.
 
     :raises BuildError: a source cannot be had or a tool failed; the text says what to do.
     """
-    return build(jobs=default_jobs(), progress=progress)
+    return build(jobs=default_jobs(), progress=progress, plain=True)
 
 
-def build(*, jobs: int, only: str | None = None, force: bool = False, progress: bool = True) -> BuiltRunners:
-    """Builds the runners, or `only` one and those it depends on, and lists them. `force`: even those that are there.
+def build(
+    *, jobs: int, only: str | None = None, plain: bool = False, force: bool = False, progress: bool = True
+) -> BuiltRunners:
+    """Builds the runners, or `only` one and those it depends on, or the `plain` ones, and lists them.
 
+    :param force: build even those that are there.
     :raises BuildError: see :func:`ensure_built`.
     """
     root = cache_root()
-    return build_below(root, root / "sources", jobs=jobs, only=only, force=force, progress=progress)
+    return build_below(root, root / "sources", jobs=jobs, only=only, plain=plain, force=force, progress=progress)
 
 
 def build_below(
-    root: Path, sources: Path, *, jobs: int, only: str | None = None, force: bool = False, progress: bool = True
+    root: Path,
+    sources: Path,
+    *,
+    jobs: int,
+    only: str | None = None,
+    plain: bool = False,
+    force: bool = False,
+    progress: bool = True,
 ) -> BuiltRunners:
     """:func:`build` with the registry and all work below `root` and downloads in `sources`."""
     steps = recipes.archive_steps()
-    wanted = {runner: steps[runner] for runner in (recipes.with_dependencies(only) if only else recipes.runner_ids())}
+    chosen = recipes.with_dependencies(only) if only else recipes.runner_ids(plain=plain)
+    wanted = {runner: steps[runner] for runner in chosen}
     registry = BuiltRunners(root, {})
     # Needs no lock: nothing is written, and the cache may be read-only.
     latest = {} if force else _installed(registry, wanted)

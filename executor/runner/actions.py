@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
 from pygenvm.executor.limits import (
@@ -12,7 +13,7 @@ from pygenvm.executor.limits import (
     MAPPED_PATH_BYTES_MAX,
     MAPPED_PATH_NAMES_MAX,
 )
-from pygenvm.executor.outcome import GuestFault, InvalidContract
+from pygenvm.executor.outcome import GuestFault, InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive, FileContent, Folder
 from pygenvm.executor.runner.ids import CONTRACT
 from pygenvm.executor.runner.runner_json import (
@@ -158,16 +159,16 @@ class _Run:
                     raise InvalidContract(f"SetArgs: more than {ARGUMENTS_BYTES_MAX} bytes of arguments")
                 self._builder.append_args(list(args))
             case Depends(reference):
-                resolved = self._registry.resolve(reference)
+                resolved = self._resolve(current, reference)
                 if resolved not in self._visited:
                     self._visited.add(resolved)
-                    runner = self._use(self._registry.load(resolved))
+                    runner = self._use(self._load(current, resolved))
                     self._pending.append((runner, runner.action))
             case With(reference, inner):
                 if reference == CONTRACT:
                     other = self._contract
                 else:
-                    other = self._registry.load(self._registry.resolve(reference))
+                    other = self._load(current, self._resolve(current, reference))
                 self._pending.append((self._use(other), inner))
             case LinkWasm(file):
                 current.file(file)
@@ -182,6 +183,14 @@ class _Run:
                 self._pending.extend((current, inner) for inner in reversed(actions))
             case _:
                 assert_never(action)
+
+    def _resolve(self, current: Archive, reference: str) -> str:
+        with _named_by(current):
+            return self._registry.resolve(reference)
+
+    def _load(self, current: Archive, resolved: str) -> Archive:
+        with _named_by(current):
+            return self._registry.load(resolved)
 
     def _use(self, archive: Archive) -> Archive:
         """Each use of an archive by a VM costs its whole size (spec executor/08)."""
@@ -263,6 +272,17 @@ class _Run:
                 raise InvalidContract(f"AddEnv: an environment of more than {ENVIRONMENT_BYTES_MAX} bytes")
             end = match.end()
         return "".join(parts) + template[end:]
+
+
+@contextlib.contextmanager
+def _named_by(current: Archive) -> Iterator[None]:
+    """What an installed runner names, and is not there, says something of this installation, not of the contract."""
+    try:
+        yield
+    except InvalidContract as error:
+        if current.state is None:
+            raise
+        raise InstallationFault(f"{current.id}: {error.error.cause}; `genvm runners build` makes it") from None
 
 
 def _env_size(name: str, value: str) -> int:

@@ -49,12 +49,15 @@ def compile_units(work: Work, *flags: str) -> list[str]:
     return [f"{unit}.o" for unit in _UNITS]
 
 
-def link(work: Work, compiler: str, objects: Sequence[str | Path]) -> bytes:
-    """The interpreter of these objects and CPython's libraries, under its name."""
+def link(
+    work: Work, compiler: str, objects: Sequence[str | Path], corrections: libc.Corrections = libc.CORRECTIONS
+) -> bytes:
+    """The interpreter of these objects, CPython's libraries and the corrected libc, under its name."""
     libraries = work.workshop.folder(library.step())
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
-    libc.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
+    zig = toolchain.zig(work.workshop.folder(toolchain.zig_step()))
+    libc.corrected_library(zig.parent / "lib", zig_library, corrections)
     patched = {"ZIG_LIB_DIR": str(zig_library)}
     work.run(compiler, "-O2", *objects, *archives, *_LINK, "-o", "linked.wasm", cwd=work.folder, env=patched)
     linked = (work.folder / "linked.wasm").read_bytes()

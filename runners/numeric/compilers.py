@@ -11,7 +11,7 @@ _HERE = Path(__file__).parent
 INCLUDE = _HERE / "include"
 SOURCE = _HERE / "src"
 
-# What compiles also links: what is linked as a shared library stays a set of objects, which the interpreter is linked of.
+# What is to become a shared library is not linked: its objects are, later, into the interpreter.
 _SCRIPT = """\
 #!/bin/sh
 features={features}

@@ -1,6 +1,6 @@
 """The hashes of the runners with NumPy and Pillow, pinned.
 
-Archives of contracts' runners name them, but who needs no NumPy shall not wait for them to be built. So their hashes are
+Archives of contracts' runners name them, but who needs no NumPy shall not wait for their build. So their hashes are
 written down, in numeric.json, and a build compares: everybody's build gives the same bytes. `genvm runners pin` writes
 them anew.
 """
@@ -27,6 +27,16 @@ def pinned() -> Mapping[str, str]:
 def pin(hashes: Mapping[str, str]) -> None:
     """Writes the file."""
     FILE.write_text(json.dumps(dict(hashes), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def differences(built: Mapping[str, str]) -> str:
+    """One line for each runner among these, by its hash, that is not the pinned one."""
+    lines = [
+        f"{runner} was built as {built[runner]}, and {FILE.name} says {name}"
+        for runner, name in pinned().items()
+        if built.get(runner, name) != name
+    ]
+    return "\n".join(lines)
 
 
 def recipe_files() -> tuple[Path, ...]:

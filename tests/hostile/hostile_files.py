@@ -338,6 +338,7 @@ _ACTIONS = {
         {"Depends": "a:b"},
         {"LinkWasm": "a.wasm"},
         {"MapDerived": {"to": "/a", "file": "b", "by": "a:b"}},
+        {"WhenMentions": {"file": "b/", "names": ["a"], "action": {"Depends": "a:b"}}},
         {"StartWasm": "b.wasm"},
     ]
 }

@@ -173,5 +173,6 @@ def test_json_schemas_name_every_key() -> None:
     assert set(message["required"]) == set(message["properties"]) - {"value", "datetime"}
     actions = schemas.load("runner.schema")["$defs"]["action"]["properties"]
     assert set(actions) == {
-        "MapFile", "MapDerived", "AddEnv", "SetArgs", "Depends", "With", "LinkWasm", "StartWasm", "When", "Seq",
+        "MapFile", "MapDerived", "AddEnv", "SetArgs", "Depends", "With", "LinkWasm", "StartWasm", "When",
+        "WhenMentions", "Seq",
     }  # fmt: skip

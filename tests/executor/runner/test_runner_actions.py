@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pygenvm.executor import limits
-from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
+from pygenvm.executor.outcome import InstallationFault, InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
 from pygenvm.executor.runner import actions
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
 from pygenvm.executor.runner.archive import Archive, Folder
@@ -164,6 +164,66 @@ def test_derived_files_give_way_to_mapped_ones() -> None:
         ("derive", "maker:h", [("/y", b"23")]),
         ("start", "r", "m", {}),
     ]
+
+
+# --- WhenMentions -------------------------------------------------------------------------------------
+
+
+def mentioned(file: str, names: list[str], files: dict[str, bytes]) -> bool:
+    """Whether an installed runner's action is run, that asks for the names in a contract's files."""
+    asks = {"WhenMentions": {"file": file, "names": names, "action": {"SetArgs": ["mentioned"]}}}
+    runner = Archive("r", {"runner.json": json.dumps(seq(asks, START)).encode(), "m": b""}, 0, "state")
+    builder = Recorder()
+    contract = archive("c", {"Depends": "r:h"}, 7, files)
+    run_actions(contract, builder, Shelf(r=runner), lambda: None)
+    # Looking costs nothing, and the current archive stays the runner.
+    assert builder.charges() == [7, 0]
+    assert builder.steps()[-1] == ("start", "r", "m", {})
+    return ("args", ["mentioned"]) in builder.steps()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"import numpy as np", True),
+        (b"from numpy.linalg import inv", True),
+        (b"# numpy", True),
+        (b'importlib.import_module("numpy")', True),
+        (b"from PIL import Image", True),
+        (b"import numpy_financial", False),
+        (b"import mynumpy", False),
+        (b"import num\npy", False),
+        ("# numpyé".encode(), True),
+        (b"\xff\x00numpy\x00", True),
+        (b"NUMPY = 1", False),
+        (b"aXbPIL", False),
+        (b"", False),
+    ],
+)
+def test_mentions_are_words_of_the_bytes(text: bytes, expected: bool) -> None:
+    assert mentioned("file", ["numpy", "PIL"], {"file": text}) is expected
+    folder = {"contract/a/b.py": text, "contract/notes.txt": b"numpy", "other.py": b"numpy", "runner.json.py": b"PIL"}
+    assert mentioned("contract/", ["numpy", "PIL"], folder) is expected
+
+
+def test_names_are_no_patterns() -> None:
+    assert not mentioned("file", ["a.c"], {"file": b"abc"})
+    assert mentioned("file", ["a.c"], {"file": b"a.c"})
+
+
+def test_a_file_that_is_looked_at_must_exist() -> None:
+    with pytest.raises(InvalidContract, match="no file"):
+        mentioned("file", ["a"], {})
+    assert not mentioned("nothing/", ["a"], {})
+
+
+def test_what_an_installed_runner_names_and_is_not_there() -> None:
+    """No verdict on the contract: other machines have it."""
+    for action in ({"Depends": "gone:h"}, with_("gone:h", {"SetArgs": []})):
+        runner = Archive("r", {"runner.json": json.dumps(action).encode()}, 0, "state")
+        with pytest.raises(InstallationFault, match=r"r: .*gone:h"):
+            run({"Depends": "r:h"}, Shelf(r=runner))
+        fails(action)
 
 
 # --- StartWasm --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pygenvm.executor.runner.runner_json import (
     SetArgs,
     StartWasm,
     When,
+    WhenMentions,
     With,
     parse_runner_json,
 )
@@ -68,6 +69,9 @@ def test_map_derived_is_for_installed_runners_only() -> None:
     fails(text, "unknown action 'MapDerived'")
     with pytest.raises(InvalidContract, match="by is missing"):
         parse('{"MapDerived":{"file":"f","to":"/t"}}', installed=True)
+    text = '{"WhenMentions":{"file":"f","names":["a","b"],"action":{"LinkWasm":"m"}}}'
+    assert parse(text, installed=True) == WhenMentions("f", ("a", "b"), LinkWasm("m"))
+    fails(text, "unknown action 'WhenMentions'")
 
 
 def test_unknown_keys_of_an_own_object_are_ignored() -> None:
@@ -184,6 +188,7 @@ actions = st.recursive(
     lambda inner: st.one_of(
         st.builds(With, names, inner),
         st.builds(When, st.booleans(), inner),
+        st.builds(WhenMentions, names, st.lists(names, max_size=3).map(tuple), inner),
         st.builds(Seq, st.lists(inner, max_size=3).map(tuple)),
     ),
     max_leaves=8,
@@ -204,6 +209,8 @@ def dump(action: Action) -> dict[str, Any]:
             body = {"runner": runner, "action": dump(inner)}
         case When(deterministic, inner):
             body = {"cond": "det" if deterministic else "nondet", "action": dump(inner)}
+        case WhenMentions(file, words, inner):
+            body = {"file": file, "names": list(words), "action": dump(inner)}
         case Seq(inner_actions):
             body = [dump(inner) for inner in inner_actions]
         case Depends(text) | LinkWasm(text) | StartWasm(text):

@@ -41,22 +41,25 @@ def script(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def script_host(text: str, *arguments: Any, nondet: bool = False) -> InMemoryHost:
-    """A node whose contract calls ``main(*arguments)`` of a script; the arguments are calldata values."""
+def script_host(text: str, *arguments: Any, nondet: bool = False, imports: str = "") -> InMemoryHost:
+    """A node whose contract calls ``main(*arguments)`` of a script; the arguments are calldata values.
+
+    :param imports: lines at the top of the contract, which mention what it needs.
+    """
     call = {"method": "run", "args": [text, list(arguments), nondet]}
     host = InMemoryHost(calldata=calldata.encode(call))
-    host.put_code(contract(_RUNS_SCRIPTS))
+    host.put_code(contract(imports + _RUNS_SCRIPTS))
     return host
 
 
-def run_script(text: str, *arguments: Any, nondet: bool = False) -> Execution:
+def run_script(text: str, *arguments: Any, nondet: bool = False, imports: str = "") -> Execution:
     """Runs :func:`script_host` in this process."""
-    return execute(host=script_host(text, *arguments, nondet=nondet), built=True)
+    return execute(host=script_host(text, *arguments, nondet=nondet, imports=imports), built=True)
 
 
-def value_of_script(text: str, *arguments: Any, nondet: bool = False) -> Any:
+def value_of_script(text: str, *arguments: Any, nondet: bool = False, imports: str = "") -> Any:
     """What ``main(*arguments)`` of a script returns in the sandbox."""
-    run = run_script(text, *arguments, nondet=nondet)
+    run = run_script(text, *arguments, nondet=nondet, imports=imports)
     outcome = run.outcome
     assert isinstance(outcome, Return), (outcome, run.stderr.decode())
     return calldata.decode(outcome.calldata)

@@ -1,0 +1,41 @@
+"""Builds the runners with NumPy and Pillow when somebody runs a contract that mentions them, unless they are there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pygenvm.executor.config import Config, cache_root
+from pygenvm.runners.numeric import pins
+
+_MENTIONED = re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pins.NAMES))
+
+
+def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> None:
+    """Builds them if this contract needs them. Takes minutes then, and some microseconds once they are there.
+
+    Folders that the configuration names and that are not below the cache are somebody else's affair.
+
+    :raises BuildError: see :func:`runners.registry.ensure_built`.
+    """
+    root = cache_root()
+    if (config.runners_dir, config.registry_dir) != (root / "runners", root / "registry"):
+        return
+    if _installed(root) or not _MENTIONED.search(code()):
+        return
+    from pygenvm.runners import registry
+
+    registry.build(jobs=registry.default_jobs(), progress=progress, only="cpython-genlayer-numeric")
+
+
+def _installed(root: Path) -> bool:
+    try:
+        listed = json.loads((root / "registry" / "all.json").read_bytes())
+        return all(
+            name in listed.get(runner, ()) and (root / "runners" / runner / name[:2] / f"{name[2:]}.tar").is_file()
+            for runner, name in pins.pinned().items()
+        )
+    except (OSError, ValueError):
+        return False

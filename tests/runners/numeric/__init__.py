@@ -1,0 +1,1 @@
+"""NumPy and Pillow in contracts."""
