@@ -1,4 +1,4 @@
-"""BERT written down once more, in numpy with 64-bit floats, over the released weights: a second opinion on our graph."""
+"""BERT written down once more, with 64-bit floats, over the released weights: a second opinion on our graph."""
 
 from __future__ import annotations
 
