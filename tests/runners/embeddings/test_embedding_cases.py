@@ -63,7 +63,7 @@ def _results(group: str, library: str, nondet: bool) -> dict[str, str]:
 
 
 def _name(value: object) -> str | None:
-    return {CURRENT: "current", OLD: "old", True: "nondet", False: "det"}.get(value)  # type: ignore[call-overload]
+    return {CURRENT: "current", OLD: "old", True: "nondet", False: "det"}.get(value)
 
 
 @pytest.mark.usefixtures("built_runners")

@@ -1,4 +1,4 @@
-"""Sentences in ten languages: what the sandbox computes, beside onnxruntime and a second implementation on this machine.
+"""Sentences in ten languages: the sandbox beside onnxruntime and a second implementation on this machine.
 
 Needs numpy and onnxruntime here (`pip install onnxruntime`), which nothing else of pygenvm does.
 """
