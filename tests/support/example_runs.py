@@ -86,6 +86,7 @@ EXAMPLE_RUNS: dict[str, tuple[tuple[Any, ...], tuple[Step, ...]]] = {
             Step("overspend", ends=VMError),
         ),
     ),
+    "faq.py": ((), (Step("add", ("Why?", "Because.")), Step("ask", ("Why?",)), Step("count"))),
     "formula.py": ((), (Step("describe", ("twice as much",), blocks=True), Step("compute", (21,)))),
     "journal.py": ((), (Step("write", ("bees", "sweet")), Step("signal", (7,)), Step("seal"))),
     "nested.py": ((), (Step("join", ("eve",)), Step("add_task", ("t", 3)), Step("finish_task", (0,)), Step("get"))),

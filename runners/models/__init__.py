@@ -1,0 +1,1 @@
+"""Models of runners, made of the weights that their authors release."""
