@@ -435,7 +435,6 @@ def _serve(options: argparse.Namespace) -> int:
 
     if find_spec("coincurve") is None:
         raise BadRequest("serve needs the package coincurve, which this Python does not have")
-    from pygenvm.localnet.rpc.serve import DATABASE as NETWORK_DATABASE
     from pygenvm.localnet.rpc.serve import Ready, run
     from pygenvm.modules.listening import ListenError
 
@@ -446,7 +445,7 @@ def _serve(options: argparse.Namespace) -> int:
             print(_SERVING.format(told=told, window=f"{told.finality_window:g}"), flush=True)
 
     try:
-        return run(options, default_database().with_name(NETWORK_DATABASE), ready)
+        return run(options, default_database(), ready)
     except ListenError as error:
         raise CannotListen(str(error)) from error
 

@@ -32,8 +32,6 @@ from pygenvm.localnet.rpc.running import Running, announced, read
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
 
-#: Beside the database of commands without a server, which is another kind of file.
-DATABASE = "network.db"
 _LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 
 

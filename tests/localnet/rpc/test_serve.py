@@ -74,7 +74,6 @@ def test_commands_in_the_folder_of_a_project_go_to_its_server(server: Server, pr
     # Another folder is another network, but for who names the server.
     assert genvm(tmp_path, "accounts")["accounts"][1]["balance"] == 10**24
     assert genvm(tmp_path, "view", "storage", "get_storage", rpc=server.url)["result"] == "bye"
-    assert not (project / ".pygenvm" / "local.db").exists()
 
 
 def test_failures_are_told_as_without_a_server(server: Server, project: Path) -> None:
@@ -158,6 +157,17 @@ def test_a_signal_ends_it_and_the_state_stays(
         assert not told.exists()
     with serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
         assert server.client.call("eth_getTransactionByHash", id)["status"] in ("ACCEPTED", "FINALIZED")
+
+
+def test_commands_and_a_server_have_the_same_network(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    genvm(tmp_path, "deploy", str(CONTRACT), "--args", '["before"]')
+    with serving(tmp_path, "--finality-window", "0", cwd=tmp_path) as server:
+        assert genvm(tmp_path, "view", "get_storage")["result"] == "before"
+        done = genvm(tmp_path, "call", "update_storage", "--args", '["served"]')
+        server.client.wait(done["transaction"]["id"], status="FINALIZED")
+    assert genvm(tmp_path, "view", "get_storage")["result"] == "served"
+    assert genvm(tmp_path, "call", "update_storage", "--args", '["after"]')["ok"]
 
 
 def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners, tmp_path: Path) -> None:
