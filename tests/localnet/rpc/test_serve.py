@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
@@ -290,6 +292,35 @@ def test_500_clients_at_once(server: Server) -> None:
     assert found[::25] == ["hello"] * 20
     assert found[1::25] == [1] * 20
     assert set(found) == {"hello", 1, "0x0"}
+
+
+async def test_what_happens_is_told_as_it_happens(server: Server) -> None:
+    async with (
+        ClientSession() as session,
+        session.get(f"{server.url}/events") as stream,
+        session.ws_connect(f"{server.url}/ws") as socket,
+    ):
+        await stream.content.readuntil(b"\n\n")
+        await socket.receive_json()
+        await socket.send_json({"event": "subscribe", "data": "*"})
+        await socket.receive_json()
+        id = await asyncio.to_thread(server.client.deploy, CONTRACT.read_bytes(), ["hello"], sender="0x" + 40 * "5")
+        seen: list[str] = []
+        kinds = set()
+        async with asyncio.timeout(60):
+            while "FINALIZED" not in seen:
+                kind, data = (await stream.content.readuntil(b"\n\n")).decode().splitlines()[:2]
+                kinds.add(kind)
+                told = json.loads(data.removeprefix("data: "))
+                if told.get("id") == id and told["kind"] == "transaction":
+                    seen.append(told["status"])
+            assert seen == ["PENDING", "PROPOSING", "COMMITTING", "REVEALING", "ACCEPTED", "FINALIZED"]
+            assert {"event: round", "event: vote", "event: contract", "event: block"} <= kinds
+            status = ""
+            while status != "FINALIZED":
+                message = await socket.receive_json()
+                if message["event"] == "transaction_status_updated" and message["data"]["data"]["hash"] == id:
+                    status = message["data"]["data"]["new_status"]
 
 
 # --- what docs/localnet-rpc.md shows ---
