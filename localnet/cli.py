@@ -558,10 +558,11 @@ def _client(options: argparse.Namespace) -> Client | None:
         # Looked for without what the client needs: most projects have no server.
         if options.rpc or (not options.db and (folder / "server.json").exists()):
             from pygenvm.localnet.rpc.client import Client, Unreachable
-            from pygenvm.localnet.rpc.remote import NoServer, running_server
+            from pygenvm.localnet.rpc.remote import NoServer
+            from pygenvm.localnet.rpc.running import client_of
 
             try:
-                options.client = Client(options.rpc) if options.rpc else running_server(folder)
+                options.client = Client(options.rpc) if options.rpc else client_of(folder)
             except Unreachable as error:
                 raise NoServer(str(error)) from error
     client: Client | None = options.client

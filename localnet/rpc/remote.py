@@ -19,7 +19,6 @@ from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, InsufficientBalance, LocalNetError, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.net import LocalNet
-from pygenvm.localnet.rpc import running
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.localnet.rpc.wire import decode
 
@@ -27,28 +26,12 @@ T = TypeVar("T")
 _NOT_FOUND, _INTERNAL = -32001, -32603
 #: Seconds beyond the finality window for what follows from a transaction.
 _PATIENCE = 30.0
-#: Seconds for the first answer of a server that is said to run.
-_LOOK_SECONDS = 2.0
 
 
 class NoServer(LocalNetError):
     """Nobody answers at the URL."""
 
     kind = "unreachable"
-
-
-def running_server(folder: Path) -> Client | None:
-    """The server that runs for the project whose ``.pygenvm`` is ``folder``."""
-    told = running.read(folder)
-    if told is None:
-        return None
-    try:
-        if Client(told.url, timeout=_LOOK_SECONDS).status()["instance"] != told.instance:
-            return None
-    except (Unreachable, RpcFailure, KeyError, TypeError):
-        # It was killed.
-        return None
-    return Client(told.url)
 
 
 class RemoteNet(LocalNet):

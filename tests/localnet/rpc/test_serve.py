@@ -172,6 +172,27 @@ def test_commands_and_a_server_have_the_same_network(built_runners: BuiltRunners
     assert genvm(tmp_path, "call", "update_storage", "--args", '["after"]')["ok"]
 
 
+def test_commands_wait_for_a_server_that_is_starting(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    told = tmp_path / ".pygenvm" / "server.json"
+    with ThreadPoolExecutor() as threads, serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
+        as_it_is = json.loads(told.read_text())
+        told.write_text(json.dumps({**as_it_is, "url": ""}))
+        found = threads.submit(genvm, tmp_path, "accounts")
+        done = genvm(tmp_path, "serve", "--port", "0", status=3)
+        assert "and is starting" in done["error"]["message"]
+        assert not found.done()
+        told.write_text(json.dumps(as_it_is))
+        server.client.fund("0x" + 40 * "6", 5)
+        assert found.result(30)["ok"]
+    # Of one that was killed while it started.
+    told.write_text(json.dumps({**as_it_is, "url": ""}))
+    assert genvm(tmp_path, "accounts")["ok"]
+    for text in ("", "{", "[]", '{"url": 5, "instance": "x", "pid": 1}', '{"url": "", "instance": "x", "pid": 0}'):
+        told.write_text(text)
+        assert genvm(tmp_path, "accounts")["ok"]
+
+
 def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners, tmp_path: Path) -> None:
     (tmp_path / ".pygenvm").mkdir()
     with serving(tmp_path, cwd=tmp_path) as server:
