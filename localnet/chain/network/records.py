@@ -165,8 +165,8 @@ class RecordStore(HistoryStore):
         )
         return Address(bytes(row[0])) if row else None
 
-    def earlier(self, row: Row) -> tuple[Address, int, int | None, bool]:
-        """The contract of a transaction as it was before it (:class:`localnet.chain.network.view.Earlier`)."""
+    def earlier(self, row: Row) -> tuple[Address, int | None, bool]:
+        """What :class:`localnet.chain.network.view.Earlier` holds."""
         newer = self.rows(
             "recipient = ? AND seq >= ? AND commit_at IS NOT NULL ORDER BY seq",
             row.recipient.as_bytes,
@@ -174,7 +174,7 @@ class RecordStore(HistoryStore):
             limit=1,
         )
         nonce = newer[0].details.nonce_before if newer else None
-        return row.recipient, row.view_at or 0, nonce, row.kind is not TxKind.DEPLOY
+        return row.recipient, nonce, row.kind is not TxKind.DEPLOY
 
     def add(self, row: Row) -> None:
         cursor = self._execute(

@@ -353,11 +353,18 @@ class NetworkStore(RecordStore):
             where += " AND recipient = ?"
             parameters.append(contract.as_bytes)
         count = 0
-        for (seq,) in self._all(f"SELECT seq FROM network_transactions WHERE {where} ORDER BY seq", *parameters):
-            row = self.row(seq)
-            if row.status in APPEALABLE and self._may_be_final(row):
-                self.finalize(row, moment)
+        held_up: set[bytes] = set()
+        found = self._all(
+            f"SELECT seq, recipient, parent FROM network_transactions WHERE {where} ORDER BY seq", *parameters
+        )
+        for seq, recipient, parent in found:
+            if recipient in held_up:
+                continue
+            if self._may_be_final(seq, recipient, parent):
+                self.finalize(self.row(seq), moment)
                 count += 1
+            else:
+                held_up.add(recipient)
         return count
 
     def next_due(self, window: float) -> float | None:
@@ -368,17 +375,11 @@ class NetworkStore(RecordStore):
         )
         return row[0] if row else None
 
-    def _may_be_final(self, row: Row) -> bool:
+    def _may_be_final(self, seq: int, recipient: bytes, parent: int | None) -> bool:
         """Those before it are, of its contract and of the one that has triggered it."""
-        if self._one(
-            f"SELECT 1 FROM network_transactions WHERE recipient = ? AND seq < ? AND {OPEN}",
-            row.recipient.as_bytes,
-            row.seq,
-        ):
+        if self._one(f"SELECT 1 FROM network_transactions WHERE recipient = ? AND seq < ? AND {OPEN}", recipient, seq):
             return False
-        return row.parent is None or not self._one(
-            f"SELECT 1 FROM network_transactions WHERE seq = ? AND {OPEN}", row.parent
-        )
+        return parent is None or not self._one(f"SELECT 1 FROM network_transactions WHERE seq = ? AND {OPEN}", parent)
 
     def finalize(self, row: Row, moment: Moment) -> None:
         """Makes a transaction final: its messages go out, or its value goes back."""
@@ -435,7 +436,7 @@ class NetworkStore(RecordStore):
         for item in todo:
             item = self.row(item.seq)
             if item.status in APPEALABLE:
-                if not self._may_be_final(item):
+                if not self._may_be_final(item.seq, item.recipient.as_bytes, item.parent):
                     return False
                 self.finalize(item, moment)
         return True
@@ -540,11 +541,15 @@ class NetworkStore(RecordStore):
             contract.as_bytes,
             seq,
         )
-        for row in undone:
+        # Contracts send to themselves too, so what is undone here may have been undone on the way.
+        for seen in undone:
+            row = self.row(seen.seq)
             if row.commit_at is not None:
-                self._undo(self.row(row.seq), commit, moment)
-        for row in undone:
-            row = self.row(row.seq)
+                self._undo(row, commit, moment)
+        for seen in undone:
+            row = self.row(seen.seq)
+            if row.status in (TxStatus.PENDING, TxStatus.CANCELED):
+                continue
             row.details.appeals = Appeals(failed=row.details.appeals.failed if row.seq == seq else 0)
             row.details.decided_at = None
             self._unlog(row)

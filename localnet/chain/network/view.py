@@ -14,10 +14,9 @@ from pygenvm.localnet.chain.network.store import NetworkStore
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A contract that is seen as it was before one of its transactions."""
+    """What history does not know of a contract before one of its transactions."""
 
     contract: Address
-    at: int
     nonce: int | None
     deployed: bool
     """Whether there was one."""
@@ -55,7 +54,7 @@ class NetworkView(StateView):
         """What was overwritten after this commit must be kept for this view."""
         if self._final or self._final_view is not None:
             return 0
-        return min(self.at, self._earlier.at) if self._earlier else self.at
+        return self.at
 
     def final(self) -> NetworkView:
         """The final state of this moment."""
@@ -93,6 +92,4 @@ class NetworkView(StateView):
             if address not in self._finals:
                 self._finals[address] = self._network.final_at(address)
             return self._finals[address]
-        if self._earlier is not None and address == self._earlier.contract:
-            return self._earlier.at
         return self.at

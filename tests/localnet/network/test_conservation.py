@@ -46,6 +46,8 @@ _actions = st.one_of(
     st.tuples(st.just("transfer"), st.integers(0, 2), st.integers(0, CONTRACTS + 1), _values),
     st.tuples(st.just("appeal"), st.integers(0, 20)),
     st.tuples(st.just("again"), st.integers(0, 20)),
+    st.tuples(st.just("again"), st.integers(0, 3)),
+    st.tuples(st.just("triggering"), _contracts, _contracts, st.integers(1, 9)),
     st.tuples(st.just("finalize"), st.integers(0, 20)),
     st.tuples(st.just("cancel"), st.integers(0, 20)),
     st.tuples(st.just("pass"), st.integers(1, 30)),
@@ -113,6 +115,10 @@ class Play:
                     value=value,
                     validators=3,
                 )
+            case ("triggering", n, other, value):
+                message = ["post", self.contracts[other], [["add", 1]], value, "accepted"]
+                await self.driver.submit(TxKind.CALL, self.contracts[n], message, value=value)
+                await self.driver.settle()
             case ("transfer", sender, n, value):
                 await network.submit(Submission(TxKind.TRANSFER, ACCOUNTS[sender], self.party(n), value=value))
             case ("appeal", n):

@@ -20,6 +20,7 @@ from pygenvm.localnet.chain.network.types import (
     Model,
     NetworkOptions,
     NetworkTransaction,
+    NodeReceipt,
     RoundLabel,
     RoundResult,
     Submission,
@@ -102,8 +103,14 @@ async def _deploy(network: Network, code: bytes, *args: Any) -> Address:
     data = calldata_of_call(None, list(args))
     id = await network.submit(Submission(TxKind.DEPLOY, ALICE, code=code, calldata=data))
     transaction = await network.wait(id, timeout=60)
-    assert transaction.leader.succeeded, (transaction.leader.outcome, transaction.leader.stderr.text())
+    assert _led(transaction).succeeded, (_led(transaction).outcome, _led(transaction).stderr.text())
     return transaction.recipient
+
+
+def _led(transaction: NetworkTransaction) -> NodeReceipt:
+    """What the leader has found."""
+    assert transaction.leader is not None
+    return transaction.leader
 
 
 async def _call(network: Network, contract: Address, method: str, *args: Any, **more: Any) -> NetworkTransaction:
@@ -145,8 +152,9 @@ def test_a_contract_that_loops_holds_up_nobody_else(tmp_path: Path, pool: Execut
             assert time.monotonic() - started < 4
             assert (await spinning).status is TxStatus.LEADER_TIMEOUT
             transaction = await _call(network, loop, "stop")
-            assert transaction.leader.outcome == Return(calldata.encode(1))
+            assert _led(transaction).outcome == Return(calldata.encode(1))
             trace = await network.trace(transaction.id, 0)
+            assert trace is not None
             assert [node.stdout for node in trace.nodes] == ["stopping\n"] * 5
             assert all("executor" in node.log for node in trace.nodes)
 
@@ -161,7 +169,7 @@ def test_each_validator_asks_its_own_mocks(tmp_path: Path, pool: Executor, model
             virtual = tuple(VirtualValidator(plugin_config=_price(price)) for price in (42, 42, 42, 42, 13))
             split = await _call(network, contract, "update", virtual=virtual)
             assert split.status is TxStatus.ACCEPTED
-            assert split.leader.outcome == Return(calldata.encode(4200))
+            assert _led(split).outcome == Return(calldata.encode(4200))
             last = split.rounds[-1]
             assert list(last.votes.values()).count(VoteWord.AGREE) == 4
             if len(split.rounds) == 1:
@@ -188,12 +196,12 @@ def test_mocks_of_prompts_and_principles(tmp_path: Path, pool: Executor, models:
             said = {"response": {"a colour": "red"}, "eq_principle_prompt_comparative": {"the same colour": True}}
             virtual = (VirtualValidator(plugin_config={"mock_response": said}),) * 3
             agreed = await _call(network, contract, "ask", virtual=virtual)
-            assert agreed.leader.outcome == Return(calldata.encode("red"))
+            assert _led(agreed).outcome == Return(calldata.encode("red"))
             assert list(agreed.rounds[0].votes.values()) == [VoteWord.AGREE] * 3
             # What is installed is for everybody.
             assert await network.install_mocks({"a colour": "blue", "EqComparative": True}, {}, strict=True) == (2, 0)
             installed = await _call(network, contract, "ask")
-            assert installed.leader.outcome == Return(calldata.encode("blue"))
+            assert _led(installed).outcome == Return(calldata.encode("blue"))
             assert installed.status is TxStatus.ACCEPTED
             await network.install_mocks({}, {})
             with pytest.raises(BadValue):

@@ -26,7 +26,7 @@ from pygenvm.localnet.chain.network.types import (
 )
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import read
-from tests.localnet.network.conftest import BOB, PATIENCE, Driver, Opening, World, run
+from tests.localnet.network.conftest import BOB, PATIENCE, Clock, Driver, Opening, World, run
 
 MODEL = Model("default", "default")
 A, D, T, V, I = (  # noqa: E741
@@ -101,6 +101,19 @@ def test_without_agreement_a_transaction_is_undetermined(opening: Opening) -> No
             assert await tester.get(contract) == 1
             few = await tester.do(contract, ["ask"], rotations=0)
             assert _labels(few) == [RoundLabel.UNDETERMINED]
+
+    run(main())
+
+
+def test_a_leader_that_is_left_alone_decides_nothing(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening(validators=3) as tester:
+            for number, validator in enumerate(await tester.network.validators()):
+                tester.world.sees[str(validator.address)] = number
+            contract = await tester.deploy()
+            transaction = await tester.do(contract, ["ask"])
+            assert transaction.status is TxStatus.UNDETERMINED
+            assert [len(round_.votes) for round_ in transaction.rounds] == [3, 2]
 
     run(main())
 
@@ -234,6 +247,53 @@ def test_an_appeal_that_succeeds_executes_anew_with_all_that_followed(opening: O
     run(main())
 
 
+def test_what_was_triggered_is_dropped_while_it_runs(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            contract, receiver = await tester.deploy(), await tester.deploy()
+            parent = await tester.do(
+                contract, ["post", receiver, [["add", 1], ["wait", "child"]], 4, "accepted"], value=4
+            )
+            await asyncio.wait_for(tester.world.waiting.setdefault("child", asyncio.Event()).wait(), PATIENCE)
+            await tester.network.set_status(parent.id, TxStatus.PENDING)
+            assert (await tester.network.transaction(parent.triggered[0])).status is TxStatus.CANCELED
+            tester.world.gates["child"].set()
+            await tester.settle()
+            again = await tester.wait(parent.id)
+            assert len(again.triggered) == 2
+            # Only the second one has had its effects.
+            assert await tester.get(receiver) == 1
+            assert await tester.network.balance(receiver) == 4
+
+    run(main())
+
+
+def test_nothing_is_final_before_what_has_triggered_it(opening: Opening) -> None:
+    async def main() -> None:
+        clock = Clock()
+        async with opening(clock=clock) as tester:
+            await _more(tester, 3)
+            contract, receiver = await tester.deploy(), await tester.deploy()
+            gate = tester.world.gates["parent"] = asyncio.Event()
+            gate.set()
+            parent = await tester.do(contract, ["wait", "parent"], ["post", receiver, [["add", 1]], 0, "accepted"])
+            child = (await tester.wait(parent.triggered[0])).id
+            gate.clear()
+            assert await tester.network.appeal(parent.id)
+            await tester.network.increase_time(5000)
+            await asyncio.sleep(0.1)
+            assert (await tester.network.transaction(child)).status is TxStatus.ACCEPTED
+            gate.set()
+            # The window of the parent stood still meanwhile.
+            await tester.wait(parent.id, TxStatus.ACCEPTED)
+            assert (await tester.network.transaction(child)).status is TxStatus.ACCEPTED
+            await tester.network.increase_time(10_000)
+            await tester.wait(child, TxStatus.FINALIZED)
+            assert (await tester.network.transaction(parent.id)).status is TxStatus.FINALIZED
+
+    run(main())
+
+
 def test_a_leader_appeal_goes_before_what_came_after(opening: Opening) -> None:
     async def main() -> None:
         world = World()
@@ -316,9 +376,18 @@ def test_rounds_with_nondet_blocks_are_settled(opening: Opening) -> None:
                 document = await tester.network.settlement_receipt(round_.intent_id)
                 found = read(document.decode())
                 assert [finding for finding in check(found, None, None) if finding.verdict is Verdict.FAILS] == []
-                assert len(found.operators) == len(round_.votes)
+                assert len(found.operators or ()) == len(round_.votes)
             plain = await tester.do(contract, ["add", 1])
             assert plain.rounds[0].intent_id is None
+            # A process that is killed before it has noted a settlement makes another one.
+            first = transaction.rounds[1].intent_id
+            await tester.network._write(
+                lambda store: store._execute("INSERT INTO network_unsettled VALUES (?, 1)", transaction.seq)
+            )
+            tester.network._settlements.wake()
+            async with asyncio.timeout(PATIENCE):
+                while (await tester.network.transaction(id)).rounds[1].intent_id == first:
+                    await asyncio.sleep(0.02)
             assert await tester.network.settlement_receipt(bytes(32)) is None
             events.close()
 
