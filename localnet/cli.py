@@ -433,6 +433,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     from pygenvm.localnet.errors import BadRequest, CannotListen
 
+    if options.rpc:
+        raise BadRequest("--rpc names a server that is there; serve is one itself")
     if find_spec("coincurve") is None:
         raise BadRequest("serve needs the package coincurve, which this Python does not have")
     from pygenvm.localnet.rpc.serve import Ready, run

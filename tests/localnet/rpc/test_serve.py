@@ -96,6 +96,48 @@ def test_failures_are_told_as_without_a_server(server: Server, project: Path) ->
     assert "has its own" in done["error"]["message"]
 
 
+RELAY = """\
+# v0.2.16
+# { "Depends": "py-genlayer:test" }
+from genlayer import *
+
+class Relay(gl.Contract):
+    seen: str
+
+    def __init__(self):
+        self.seen = ""
+
+    @gl.public.write
+    def relay(self, to: Address) -> None:
+        gl.get_contract_at(to).emit(on="accepted").note("a")
+        gl.get_contract_at(to).emit(on="finalized").note("f")
+
+    @gl.public.write
+    def note(self, text: str) -> None:
+        self.seen += text
+
+    @gl.public.view
+    def get(self) -> str:
+        return self.seen
+"""
+
+
+def test_what_follows_from_a_transaction_is_shown_with_it(server: Server, project: Path) -> None:
+    (project / "relay.py").write_text(RELAY)
+    genvm(project, "deploy", "relay.py")
+    other = genvm(project, "deploy", "relay.py", "--name", "other")["contract"]["address"]
+    done = genvm(project, "call", "relay", "relay", "--args", '[{"$addr": "other"}]')
+    assert [(one["to"]["address"], one["args"]) for one in done["delivered"]] == [(other, ["a"]), (other, ["f"])]
+    assert genvm(project, "view", "other", "get")["result"] == "af"
+    parent = server.client.call("eth_getTransactionByHash", done["transaction"]["id"])
+    assert parent["triggered_transactions"] == [one["id"] for one in done["delivered"]]
+    children = [server.client.call("eth_getTransactionByHash", id) for id in parent["triggered_transactions"]]
+    assert [(one["triggered_by"], one["triggered_on"]) for one in children] == [
+        (parent["hash"], "accepted"),
+        (parent["hash"], "finalized"),
+    ]
+
+
 def test_a_state_goes_to_a_file_and_comes_back(server: Server, project: Path, tmp_path: Path) -> None:
     contract = genvm(project, "deploy", str(CONTRACT), "--args", '["kept"]', "--name", "kept")["contract"]["address"]
     file = tmp_path / "state.network"
@@ -133,6 +175,7 @@ def test_the_file_may_be_taken(server: Server, project: Path) -> None:
     [
         (["--host", "evil.example"], "--host"),
         (["--cors", "evil.example"], "--cors"),
+        (["--rpc", "http://127.0.0.1:4000"], "--rpc"),
         (["--mocks", "nothing.yaml"], "nothing.yaml"),
         (["--fork", "nothing"], "--fork"),
         (["--port", "70000"], "--port"),
