@@ -90,6 +90,7 @@ class Core(ABC):
         self._validators: list[Validator] = []
         self._electable = asyncio.Event()
         self._mocks: tuple[Any, Any, bool] = ({}, {}, False)
+        self._writer: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: dict[Address, asyncio.Task[None]] = {}
         #: How often a contract has got something to do.
@@ -150,7 +151,7 @@ class Core(ABC):
         return await asyncio.shield(future)
 
     async def _write_all(self) -> None:
-        while True:
+        while not self._closed:
             await self._something_to_write.wait()
             self._something_to_write.clear()
             while self._writes:

@@ -88,9 +88,8 @@ class Network(Queues):
         self._offset = timedelta(seconds=await self.ask(lambda store: store.get("offset", 0.0)))
         self._window = await self.ask(lambda store: store.get("window", 0.0))
         await self._load_validators()
-        self._tasks = [
-            asyncio.create_task(work()) for work in (self._write_all, self._finalize_all, self._settlements.work)
-        ]
+        self._writer = asyncio.create_task(self._write_all())
+        self._tasks = [asyncio.create_task(work()) for work in (self._finalize_all, self._settlements.work)]
         for contract in await self.ask(NetworkStore.waiting):
             self._wake(contract)
 
@@ -103,8 +102,10 @@ class Network(Queues):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _, future in self._writes:
-            future.cancel()
+        if self._writer is not None:
+            # What was handed over is written: somebody waits for it.
+            self._something_to_write.set()
+            await self._writer
         self._hub.close()
         await self._stack.aclose()
 

@@ -132,6 +132,7 @@ class Driver:
     network: Network
     world: World
     executor: FakeExecutor
+    is_closed: bool = False
 
     async def submit(self, kind: TxKind, recipient: Address | None = None, *steps: Any, **more: Any) -> bytes:
         data = calldata_of_call(None if kind is TxKind.DEPLOY else "do", [list(steps)] if steps else [])
@@ -186,8 +187,10 @@ def opening(tmp_path: Path) -> Opening:
             **({"clock": clock} if clock else {}),
         )
         async with network:
-            yield Driver(network, world, executor)
-            await network.check()
+            driver = Driver(network, world, executor)
+            yield driver
+            if not driver.is_closed:
+                await network.check()
         assert not errors
 
     return opened

@@ -57,6 +57,25 @@ def test_an_appeal_goes_on_after_a_restart(opening: Opening) -> None:
     run(main())
 
 
+def test_what_was_handed_over_is_acknowledged_when_a_network_ends(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            transfer = Submission(TxKind.TRANSFER, ALICE, BOB, value=1)
+            sent = [asyncio.create_task(tester.network.submit(transfer)) for _ in range(50)]
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(tester.network.close())
+            ids = await asyncio.wait_for(asyncio.gather(*sent), PATIENCE)
+            await closing
+            with pytest.raises(DatabaseError, match="closed"):
+                await tester.network.submit(transfer)
+            tester.is_closed = True
+        async with opening() as tester:
+            assert {transaction.id for transaction in await tester.network.recent(100)} == set(ids)
+            assert await tester.network.balance(BOB) == accounts.START_BALANCE + 50
+
+    run(main())
+
+
 def test_the_file_is_one_process_and_one_file(opening: Opening, tmp_path: Path) -> None:
     async def main() -> None:
         async with opening() as tester:
