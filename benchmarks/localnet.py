@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from coincurve import PrivateKey
-
 from benchmarks import contracts
 from benchmarks.measure import Row, interleaved, scaled
 from benchmarks.support import BenchmarkError, call, node, own_environment, pool
@@ -39,6 +37,8 @@ class _Account:
     """Signs as clients do."""
 
     def __init__(self) -> None:
+        from coincurve import PrivateKey
+
         self._key = PrivateKey(b"\x11" * 32)
         self.address = address_of_key(self._key.public_key.format(compressed=False))
         self._nonces = itertools.count()

@@ -442,9 +442,10 @@ def _serve(options: argparse.Namespace) -> int:
 
     from pygenvm.localnet.errors import BadRequest, CannotListen
 
+    if options.rpc:
+        raise BadRequest("--rpc names a server that is there; serve is one itself")
     if find_spec("coincurve") is None:
         raise BadRequest("serve needs the package coincurve, which this Python does not have")
-    from pygenvm.localnet.rpc.serve import DATABASE as NETWORK_DATABASE
     from pygenvm.localnet.rpc.serve import Ready, run
     from pygenvm.modules.listening import ListenError
 
@@ -455,7 +456,7 @@ def _serve(options: argparse.Namespace) -> int:
             print(_SERVING.format(told=told, window=f"{told.finality_window:g}"), flush=True)
 
     try:
-        return run(options, default_database().with_name(NETWORK_DATABASE), ready)
+        return run(options, default_database(), ready)
     except ListenError as error:
         raise CannotListen(str(error)) from error
 
@@ -568,10 +569,11 @@ def _client(options: argparse.Namespace) -> Client | None:
         # Looked for without what the client needs: most projects have no server.
         if options.rpc or (not options.db and (folder / "server.json").exists()):
             from pygenvm.localnet.rpc.client import Client, Unreachable
-            from pygenvm.localnet.rpc.remote import NoServer, running_server
+            from pygenvm.localnet.rpc.remote import NoServer
+            from pygenvm.localnet.rpc.running import client_of
 
             try:
-                options.client = Client(options.rpc) if options.rpc else running_server(folder)
+                options.client = Client(options.rpc) if options.rpc else client_of(folder)
             except Unreachable as error:
                 raise NoServer(str(error)) from error
     client: Client | None = options.client

@@ -155,6 +155,8 @@ RPC_BODIES_BYTES = 640 << 20
 RPC_THREAD_BYTES = 64 << 10
 #: Arrays and objects inside each other.
 RPC_DEPTH = 64
+#: Connections that wait until they are accepted; where there are more, the system refuses them.
+RPC_BACKLOG = 1_024
 #: Requests in one batch.
 RPC_BATCH = 100
 #: Seconds for a body to arrive, for a connection without a request, and for requests when the server ends.

@@ -38,9 +38,12 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-async def listen(runner: web.AppRunner, address: Address, what: str, tls: ssl.SSLContext | None = None) -> Address:
+async def listen(
+    runner: web.AppRunner, address: Address, what: str, tls: ssl.SSLContext | None = None, *, backlog: int = 128
+) -> Address:
     """The address at which it listens; a port 0 has been replaced. ``what`` is a word for the service.
 
+    :param backlog: connections that may wait until they are accepted.
     :raises ListenError: it cannot.
     """
     try:
@@ -53,7 +56,8 @@ async def listen(runner: web.AppRunner, address: Address, what: str, tls: ssl.SS
             finally:
                 os.umask(before)
             return address
-        await web.TCPSite(runner, address.host, address.port, ssl_context=tls, reuse_address=True).start()
+        site = web.TCPSite(runner, address.host, address.port, ssl_context=tls, backlog=backlog, reuse_address=True)
+        await site.start()
     except OSError as error:
         # asyncio has texts of its own.
         why = str(error) if error.errno is None else os.strerror(error.errno)

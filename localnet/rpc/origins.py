@@ -2,7 +2,8 @@
 
 A page that somebody happens to visit can send requests to this machine. What it may not do is to be answered: so
 requests of browsers are carried out for pages of this server, of other ports of this machine (a page that is being
-developed), and of origins that were named with ``--cors``. Anything else speaks to us without an ``Origin``.
+developed), for extensions of the browser such as wallets, which the user has installed, and of origins that were named
+with ``--cors``. Anything else speaks to us without an ``Origin``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from pygenvm.modules.listening import names_loopback
 
 ANY: Final = "*"
+_EXTENSIONS: Final = ("chrome-extension", "moz-extension", "safari-web-extension")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Origins:
             parts = urlsplit(origin)
         except ValueError:
             return False
+        if parts.scheme in _EXTENSIONS:
+            return True
         if parts.scheme not in ("http", "https") or not parts.netloc:
             return False
         # `host` was looked at before: a page of the same origin is our own.

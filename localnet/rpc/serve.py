@@ -28,12 +28,10 @@ from pygenvm.localnet.modules import Choices, modules_of_author
 from pygenvm.localnet.rpc.app import make_app
 from pygenvm.localnet.rpc.origins import Origins, is_origin
 from pygenvm.localnet.rpc.registry import Node
-from pygenvm.localnet.rpc.running import Running, announced, read
+from pygenvm.localnet.rpc.running import Running, announced, server_of
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
 
-#: Beside the database of commands without a server, which is another kind of file.
-DATABASE = "network.db"
 _LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 
 
@@ -147,7 +145,8 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stop.set)
     fork = None if serving.fork is None else _read_fork(serving)
-    serving.path.parent.mkdir(parents=True, exist_ok=True)
+    folder = serving.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         network = Network(serving.path, executor=executor, options=serving.options, on_error=_complain)
         node = Node(network, serving.version, instance=secrets.token_hex(8), database=str(serving.path))
@@ -158,20 +157,21 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
             shutdown_timeout=limits.RPC_SHUTDOWN_SECONDS,
             keepalive_timeout=limits.RPC_KEEP_ALIVE_SECONDS,
         )
-        try:
-            await network.start()
-        except DatabaseError as error:
-            raise _taken(serving, error) from error
+        announcement = None
+        if serving.project:
+            _check_alone(folder)
+            announcement = stack.enter_context(announced(folder, Running("", node.instance, os.getpid())))
+        await network.start()
         stack.push_async_callback(network.close)
         if fork is not None:
             await network.load(fork)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        address = await listen(runner, serving.address, "genvm local serve")
+        address = await listen(runner, serving.address, "genvm local serve", backlog=limits.RPC_BACKLOG)
         await _listen_beside(runner, address)
         url = f"http://{address}"
-        if serving.project:
-            stack.enter_context(announced(serving.path.parent, Running(url, node.instance, os.getpid())))
+        if announcement is not None:
+            announcement.listening(url)
         validators, window = len(await network.validators()), await network.finality_window()
         ready(Ready(url, network.chain_id, validators, window, serving.path))
         await stop.wait()
@@ -179,13 +179,15 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
             await site.stop()
 
 
-def _taken(serving: Serving, error: DatabaseError) -> DatabaseError:
-    """The same, with what to do if it is the server of this project that has the file."""
-    there = read(serving.path.parent) if serving.project else None
-    if there is None:
-        return error
-    text = f"a server runs for this project already, at {there.url} (process {there.pid}), or did: {error}"
-    return DatabaseError(f"{text}; end that one, or name another file with --db")
+def _check_alone(folder: Path) -> None:
+    """:raises DatabaseError: the project has a server."""
+    there = server_of(folder)
+    if there is not None:
+        where = f"at {there.url}" if there.url else "and is starting"
+        raise DatabaseError(
+            f"a server runs for this project already, {where} (process {there.pid}); end that one, or name another"
+            " file with --db"
+        )
 
 
 async def _listen_beside(runner: web.AppRunner, address: Address) -> None:
@@ -193,7 +195,7 @@ async def _listen_beside(runner: web.AppRunner, address: Address) -> None:
     other = _LOOPBACK.get(address.host)
     if other is not None:
         with contextlib.suppress(ListenError):
-            await listen(runner, Address(other, address.port), "genvm local serve")
+            await listen(runner, Address(other, address.port), "genvm local serve", backlog=limits.RPC_BACKLOG)
 
 
 def _read_fork(serving: Serving) -> bytes:

@@ -35,6 +35,8 @@ METHODS = Methods()
 _ADDRESS: Final = Param("account_address", ADDRESS)
 _BLOCK: Final = Param("block_tag", BLOCK, default=None)
 _HASH: Final = Param("transaction_hash", HASH)
+#: What newer tools may add; there is nothing of the EVM to override.
+_OVERRIDES: Final = (Param("state_override", ANY, default=None), Param("block_override", ANY, default=None))
 _FULL: Final = Param("full_tx", FLAG, default=False)
 #: Wallets take an account with code for a contract. There is no bytecode to show; no bytecode of the EVM begins so
 #: (EIP-3541).
@@ -125,8 +127,8 @@ async def fee_history(node: Node, count: int, newest: Any, percentiles: Any) -> 
     return fees
 
 
-@METHODS.add("eth_estimateGas", Param("transaction", OBJECT_KIND), _BLOCK, result=HEX)
-async def estimate_gas(node: Node, transaction: Any, block: Any) -> str:
+@METHODS.add("eth_estimateGas", Param("transaction", OBJECT_KIND), _BLOCK, *_OVERRIDES, result=HEX)
+async def estimate_gas(node: Node, transaction: Any, block: Any, *overrides: Any) -> str:
     """The same for everything; gas is not counted."""
     return hex(objects.GAS)
 
@@ -155,11 +157,11 @@ async def logs(node: Node, wanted: Any) -> list[Any]:
     "eth_call",
     Param("transaction", OBJECT_KIND),
     _BLOCK,
-    Param("state_override", ANY, default=None),
+    *_OVERRIDES,
     result=HEX,
     stops=True,
 )
-async def call(node: Node, transaction: dict[str, Any], block: Any, override: Any) -> str:
+async def call(node: Node, transaction: dict[str, Any], block: Any, *overrides: Any) -> str:
     """A read, with the same data as gen_call; some calls of the consensus contract are known."""
     given, data_given = transaction.get("to"), transaction.get("data") or transaction.get("input")
     if not given or not data_given:

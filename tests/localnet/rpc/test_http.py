@@ -58,7 +58,9 @@ def test_a_server_that_others_reach_has_more_names() -> None:
         ("null", ("null",), True),
         ("", (), False),
         ("file://", (), False),
-        ("chrome-extension://localhost", (), False),
+        ("chrome-extension://nkbihfbeogaeaoehlefnkodbefgpgknn", (), True),
+        ("moz-extension://5b1e3a7c", (), True),
+        ("ftp://localhost", (), False),
         ("http://[", (), False),
     ],
 )

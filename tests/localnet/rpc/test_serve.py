@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
@@ -74,7 +76,6 @@ def test_commands_in_the_folder_of_a_project_go_to_its_server(server: Server, pr
     # Another folder is another network, but for who names the server.
     assert genvm(tmp_path, "accounts")["accounts"][1]["balance"] == 10**24
     assert genvm(tmp_path, "view", "storage", "get_storage", rpc=server.url)["result"] == "bye"
-    assert not (project / ".pygenvm" / "local.db").exists()
 
 
 def test_failures_are_told_as_without_a_server(server: Server, project: Path) -> None:
@@ -93,6 +94,48 @@ def test_failures_are_told_as_without_a_server(server: Server, project: Path) ->
     assert genvm(project, "view", "nothing", "get_storage", status=2)["error"]["kind"] == "not_found"
     done = genvm(project, "call", "fail", "--validators", "5", status=2)
     assert "has its own" in done["error"]["message"]
+
+
+RELAY = """\
+# v0.2.16
+# { "Depends": "py-genlayer:test" }
+from genlayer import *
+
+class Relay(gl.Contract):
+    seen: str
+
+    def __init__(self):
+        self.seen = ""
+
+    @gl.public.write
+    def relay(self, to: Address) -> None:
+        gl.get_contract_at(to).emit(on="accepted").note("a")
+        gl.get_contract_at(to).emit(on="finalized").note("f")
+
+    @gl.public.write
+    def note(self, text: str) -> None:
+        self.seen += text
+
+    @gl.public.view
+    def get(self) -> str:
+        return self.seen
+"""
+
+
+def test_what_follows_from_a_transaction_is_shown_with_it(server: Server, project: Path) -> None:
+    (project / "relay.py").write_text(RELAY)
+    genvm(project, "deploy", "relay.py")
+    other = genvm(project, "deploy", "relay.py", "--name", "other")["contract"]["address"]
+    done = genvm(project, "call", "relay", "relay", "--args", '[{"$addr": "other"}]')
+    assert [(one["to"]["address"], one["args"]) for one in done["delivered"]] == [(other, ["a"]), (other, ["f"])]
+    assert genvm(project, "view", "other", "get")["result"] == "af"
+    parent = server.client.call("eth_getTransactionByHash", done["transaction"]["id"])
+    assert parent["triggered_transactions"] == [one["id"] for one in done["delivered"]]
+    children = [server.client.call("eth_getTransactionByHash", id) for id in parent["triggered_transactions"]]
+    assert [(one["triggered_by"], one["triggered_on"]) for one in children] == [
+        (parent["hash"], "accepted"),
+        (parent["hash"], "finalized"),
+    ]
 
 
 def test_a_state_goes_to_a_file_and_comes_back(server: Server, project: Path, tmp_path: Path) -> None:
@@ -132,6 +175,7 @@ def test_the_file_may_be_taken(server: Server, project: Path) -> None:
     [
         (["--host", "evil.example"], "--host"),
         (["--cors", "evil.example"], "--cors"),
+        (["--rpc", "http://127.0.0.1:4000"], "--rpc"),
         (["--mocks", "nothing.yaml"], "nothing.yaml"),
         (["--fork", "nothing"], "--fork"),
         (["--port", "70000"], "--port"),
@@ -158,6 +202,38 @@ def test_a_signal_ends_it_and_the_state_stays(
         assert not told.exists()
     with serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
         assert server.client.call("eth_getTransactionByHash", id)["status"] in ("ACCEPTED", "FINALIZED")
+
+
+def test_commands_and_a_server_have_the_same_network(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    genvm(tmp_path, "deploy", str(CONTRACT), "--args", '["before"]')
+    with serving(tmp_path, "--finality-window", "0", cwd=tmp_path) as server:
+        assert genvm(tmp_path, "view", "get_storage")["result"] == "before"
+        done = genvm(tmp_path, "call", "update_storage", "--args", '["served"]')
+        server.client.wait(done["transaction"]["id"], status="FINALIZED")
+    assert genvm(tmp_path, "view", "get_storage")["result"] == "served"
+    assert genvm(tmp_path, "call", "update_storage", "--args", '["after"]')["ok"]
+
+
+def test_commands_wait_for_a_server_that_is_starting(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    told = tmp_path / ".pygenvm" / "server.json"
+    with ThreadPoolExecutor() as threads, serving(tmp_path, "--validators", "1", cwd=tmp_path) as server:
+        as_it_is = json.loads(told.read_text())
+        told.write_text(json.dumps({**as_it_is, "url": ""}))
+        found = threads.submit(genvm, tmp_path, "accounts")
+        done = genvm(tmp_path, "serve", "--port", "0", status=3)
+        assert "and is starting" in done["error"]["message"]
+        assert not found.done()
+        told.write_text(json.dumps(as_it_is))
+        server.client.fund("0x" + 40 * "6", 5)
+        assert found.result(30)["ok"]
+    # Of one that was killed while it started.
+    told.write_text(json.dumps({**as_it_is, "url": ""}))
+    assert genvm(tmp_path, "accounts")["ok"]
+    for text in ("", "{", "[]", '{"url": 5, "instance": "x", "pid": 1}', '{"url": "", "instance": "x", "pid": 0}'):
+        told.write_text(text)
+        assert genvm(tmp_path, "accounts")["ok"]
 
 
 def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners, tmp_path: Path) -> None:
@@ -280,6 +356,35 @@ def test_500_clients_at_once(server: Server) -> None:
     assert found[::25] == ["hello"] * 20
     assert found[1::25] == [1] * 20
     assert set(found) == {"hello", 1, "0x0"}
+
+
+async def test_what_happens_is_told_as_it_happens(server: Server) -> None:
+    async with (
+        ClientSession() as session,
+        session.get(f"{server.url}/events") as stream,
+        session.ws_connect(f"{server.url}/ws") as socket,
+    ):
+        await stream.content.readuntil(b"\n\n")
+        await socket.receive_json()
+        await socket.send_json({"event": "subscribe", "data": "*"})
+        await socket.receive_json()
+        id = await asyncio.to_thread(server.client.deploy, CONTRACT.read_bytes(), ["hello"], sender="0x" + 40 * "5")
+        seen: list[str] = []
+        kinds = set()
+        async with asyncio.timeout(60):
+            while "FINALIZED" not in seen:
+                kind, data = (await stream.content.readuntil(b"\n\n")).decode().splitlines()[:2]
+                kinds.add(kind)
+                told = json.loads(data.removeprefix("data: "))
+                if told.get("id") == id and told["kind"] == "transaction":
+                    seen.append(told["status"])
+            assert seen == ["PENDING", "PROPOSING", "COMMITTING", "REVEALING", "ACCEPTED", "FINALIZED"]
+            assert {"event: round", "event: vote", "event: contract", "event: block"} <= kinds
+            status = ""
+            while status != "FINALIZED":
+                message = await socket.receive_json()
+                if message["event"] == "transaction_status_updated" and message["data"]["data"]["hash"] == id:
+                    status = message["data"]["data"]["new_status"]
 
 
 # --- what docs/localnet-rpc.md shows ---
