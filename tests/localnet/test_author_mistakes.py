@@ -84,7 +84,7 @@ MISTAKES = (
     deployment(
         "a package whose name is not in the contract",
         contract(
-            write("numpy.zeros(5)"), above=f"import importlib\nnumpy = importlib.import_module('num' + 'py') {HERE}"
+            write("arrays.zeros(5)"), above=f"import importlib\narrays = importlib.import_module('num' + 'py') {HERE}"
         ),
         "needs `numpy`, which a contract has whose text mentions it",
         r"Write `import numpy` in it",

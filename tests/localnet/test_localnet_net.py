@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -546,6 +547,23 @@ def test_writes_of_one_transaction_are_limited(net: LocalNet, monkeypatch: pytes
 
 
 # --- arguments --------------------------------------------------------------------------------------
+
+
+def test_whoever_prepares_a_run_is_asked_with_the_code(tmp_path: Path) -> None:
+    """In the thread of the caller, who may be interrupted while runners are built."""
+    seen: list[tuple[bytes, int]] = []
+    net = LocalNet(
+        tmp_path / "local.db",
+        executor=FakeExecutor(CONTRACTS),
+        before_run=lambda code: seen.append((code(), threading.get_ident())),
+    )
+    contract = net.deploy(b"schema").receipt.transaction.contract
+    net.call(contract, "echo")
+    net.view(contract, "echo")
+    net.schema(contract)
+    net.schema_of_code(b"schema")
+    net.balance(contract)
+    assert seen == [(b"schema", threading.get_ident())] * 5
 
 
 def test_hex_strings_follow_the_schema(net: LocalNet) -> None:

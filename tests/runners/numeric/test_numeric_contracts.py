@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.runners.python.python_contracts import HEADER, run_script, value_of_s
 from tests.support.archives import contract_zip
 from tests.support.execution import execute
 from tests.support.hosts import InMemoryHost
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("numeric_runners")
 
@@ -217,3 +219,80 @@ def test_cpp_code_without_memory_ends_the_contract_as_an_uncaught_error_does() -
     assert isinstance(run.outcome, VMError), run.outcome
     assert run.outcome.message == "exit_code 1"
     assert b"MemoryError" in run.stderr
+
+
+_DEEP = """\
+import copy, pickle
+import numpy as np
+
+class Adds:
+    def __add__(self, other):
+        return np.add(np.array([self], object), other)
+
+class Converts:
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self)
+
+class Compares:
+    def __lt__(self, other):
+        return np.sort(np.array([self, other], object))[0] is self
+
+def nested():
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+def within():
+    array = np.empty(1, object)
+    array[0] = array
+    return array
+
+def dtype():
+    kind = np.dtype("i1")
+    for _ in range(3000):
+        kind = np.dtype([("a", kind)])
+    return str(kind)
+
+CALLS = {
+    "adds": lambda: Adds() + 1,
+    "converts": lambda: np.asarray(Converts()),
+    "compares": lambda: Compares() < Compares(),
+    "nested": lambda: np.array(nested(), object).shape,
+    "dtype": dtype,
+    "repr": lambda: repr(within()),
+    "deepcopy": lambda: copy.deepcopy(within())[0].shape,
+    "pickle": lambda: len(pickle.dumps(within())) > 0,
+    "equal": lambda: bool((within() == within())[0]),
+}
+
+def main(name):
+    try:
+        return str(CALLS[name]())[:40]
+    except Exception as error:
+        return type(error).__name__
+"""
+
+
+@MODES
+@pytest.mark.parametrize("name", ["adds", "converts", "compares", "nested", "dtype", "repr", "deepcopy", "pickle"])
+def test_what_calls_itself_without_end_is_an_exception(name: str, nondet: bool) -> None:
+    """Or has a value; the sandbox lives in any case."""
+    found = value_of_script(_DEEP, name, nondet=nondet, imports=NUMPY)
+    expected = {"nested": "(1, 1,", "repr": "array([array(...", "pickle": "True"}.get(name, "RecursionError")
+    assert found.startswith(expected), found
+
+
+@MODES
+def test_what_numpy_follows_without_counting_ends_with_the_stack(nondet: bool) -> None:
+    """Elsewhere it ends the process."""
+    run = run_script(_DEEP, "equal", nondet=nondet, imports=NUMPY)
+    assert isinstance(run.outcome, VMError)
+    assert run.outcome.message == "wasm_trap StackOverflow"
+
+
+def test_nothing_of_the_build_machine_is_in_an_archive(numeric_runners: BuiltRunners) -> None:
+    for runner in pins.pinned():
+        content = numeric_runners.archive(runner).read_bytes()
+        for path in (numeric_runners.root, ROOT):
+            assert os.fsencode(path) not in content
