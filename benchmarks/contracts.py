@@ -100,6 +100,7 @@ class Operations(gl.Contract):
             Written(u256(i)).emit()
 """
 
+#: The same work in a deterministic and in a non-deterministic sub-VM, both started from the main one.
 _FLOATS = """
 import json
 
@@ -117,32 +118,40 @@ def as_json(n):
     for _ in range(n):
         values = json.loads(json.dumps(values))
     return repr(sum(values))
-"""
-
-_MATRICES = """
-import numpy as np
 
 
-def matrices(n):
-    numbers = np.random.default_rng(1).standard_normal((2, 256, 256), dtype=np.float32)
-    for _ in range(n):
-        product = numbers[0] @ numbers[1]
-    return repr(float(product.sum()))
-"""
-
-#: The same work in a deterministic and in a non-deterministic sub-VM, both started from the main one.
-_BOTH_MODES = """
-
-class Work(gl.Contract):
+class Floats(gl.Contract):
     @gl.public.view
     def det(self, work: str, n: int) -> str:
-        function = globals()[work]
+        function = loop if work == "loop" else as_json
         return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: function(n)))
 
     @gl.public.view
     def nondet(self, work: str, n: int) -> str:
-        function = globals()[work]
+        function = loop if work == "loop" else as_json
         return gl.vm.run_nondet_unsafe(lambda: function(n), lambda _: True)
+"""
+
+_NUMPY = "import numpy as np\n\n"
+
+#: As _FLOATS, with products of matrices.
+_MATRICES = """
+def products(size, n):
+    a = (np.arange(size * size, dtype=np.float32).reshape(size, size) % 97) / np.float32(97)
+    b = a.T.copy()
+    for _ in range(n):
+        c = a @ b
+    return float(c[-1, -1]).hex()
+
+
+class Matrices(gl.Contract):
+    @gl.public.view
+    def det(self, size: int, n: int) -> str:
+        return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: products(size, n)))
+
+    @gl.public.view
+    def nondet(self, size: int, n: int) -> str:
+        return gl.vm.run_nondet_unsafe(lambda: products(size, n), lambda _: True)
 """
 
 _READS = """
@@ -191,6 +200,15 @@ def hello_without_snapshot() -> bytes:
     return _python(_HELLO, {"Seq": actions})
 
 
+def hello_with_numpy() -> bytes:
+    return _python(_NUMPY + _HELLO, _depends("py-genlayer"))
+
+
+def matrices() -> bytes:
+    """Methods ``det`` and ``nondet`` compute ``n`` products of square matrices."""
+    return _python(_NUMPY + _MATRICES, _depends("py-genlayer"))
+
+
 def storage() -> bytes:
     return _python(_STORAGE, _depends("py-genlayer"))
 
@@ -204,11 +222,7 @@ def operations() -> bytes:
 
 
 def floats() -> bytes:
-    return _python(_FLOATS + _BOTH_MODES, _depends("py-genlayer"))
-
-
-def matrices() -> bytes:
-    return _python(_MATRICES + _BOTH_MODES, _depends("py-genlayer"))
+    return _python(_FLOATS, _depends("py-genlayer"))
 
 
 def reads(slot: bytes, count: int, length: int) -> bytes:

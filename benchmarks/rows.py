@@ -16,6 +16,7 @@ from benchmarks import contracts
 from benchmarks.manager import manager_http, manager_run, manager_throughput
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
+from benchmarks.numeric import numeric
 from benchmarks.rendering import render
 from benchmarks.services import llm_prompt, web_request
 from benchmarks.settlement import settlement
@@ -245,39 +246,31 @@ def calldata_codec(rounds: int) -> list[Row]:
 
 
 #: Kind of work, and how much of it takes some hundred milliseconds.
-_FLOAT_WORK = {"loop": ("float loop", 1_500_000), "as_json": ("json of 1,000 floats", 100)}
-_PRODUCTS = 10
+_FLOAT_WORK = {"loop": ("float loop", 1_500_000), "json": ("json of 1,000 floats", 100)}
 
 
 def floats(rounds: int) -> list[Row]:
     """The same float work in deterministic and in non-deterministic mode, whole runs."""
-    return [
-        _both_modes(rounds, "floats", f"{title}, deterministic", contracts.floats(), work, amount, ratio_at_most=1.3)
-        for work, (title, amount) in _FLOAT_WORK.items()
-    ]
-
-
-def matrices(rounds: int) -> list[Row]:
-    """NumPy's float32 matrix product in deterministic and in non-deterministic mode, whole runs."""
-    title = f"{_PRODUCTS} float32 products of 256 by 256 matrices, deterministic"
-    return [_both_modes(rounds, "matrices", title, contracts.matrices(), "matrices", _PRODUCTS, ratio_at_most=12.0)]
-
-
-def _both_modes(
-    rounds: int, name: str, title: str, contract: bytes, work: str, amount: int, *, ratio_at_most: float
-) -> Row:
-    with node(contract, call("det", work, amount)) as det, node(contract, call("nondet", work, amount)) as nondet:
-        runs = {"det": InProcess(det).run, "nondet": InProcess(nondet).run}
-        samples = on_vm_thread(lambda: interleaved(runs, rounds))
-    return Row(
-        name=name,
-        title=title,
-        unit="ms",
-        ours=scaled(samples["det"], MS),
-        yardstick=scaled(samples["nondet"], MS),
-        yardstick_is="the same in a non-deterministic block",
-        ratio_at_most=ratio_at_most,
-    )
+    rows = []
+    for work, (title, amount) in _FLOAT_WORK.items():
+        with (
+            node(contracts.floats(), call("det", work, amount)) as det,
+            node(contracts.floats(), call("nondet", work, amount)) as nondet,
+        ):
+            runs = {"det": InProcess(det).run, "nondet": InProcess(nondet).run}
+            samples = on_vm_thread(lambda runs=runs: interleaved(runs, rounds))  # type: ignore[misc]
+        rows.append(
+            Row(
+                name="floats",
+                title=f"{title}, deterministic",
+                unit="ms",
+                ours=scaled(samples["det"], MS),
+                yardstick=scaled(samples["nondet"], MS),
+                yardstick_is="the same in a non-deterministic block",
+                ratio_at_most=1.3,
+            )
+        )
+    return rows
 
 
 _SETTLE_SECONDS = 0.3
@@ -410,7 +403,7 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "storage-read": (storage_read, 15),
     "calldata": (calldata_codec, 25),
     "floats": (floats, 7),
-    "matrices": (matrices, 7),
+    "numeric": (numeric, 20),
     "memory": (memory, 5),
     "local-view": (local_view, 25),
     "web-request": (web_request, 100),

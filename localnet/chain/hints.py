@@ -226,8 +226,8 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
     # --- what a sandbox has not ---
     _Hint(
         r"ModuleNotFoundError: No module named '(?P<given>numpy|PIL)\b",
-        "{expr} needs `{given}`, which this version does not have in the sandbox yet.",
-        "Do without it: README.md says what works. Screenshots need PIL.",
+        "{expr} needs `{given}`, which a contract has whose text mentions it.",
+        "Write `import {given}` in it: the bytes of its `.py` files decide which interpreter a contract gets.",
     ),
     _Hint(
         r"ModuleNotFoundError: No module named '(?P<given>[\w.]+)'",

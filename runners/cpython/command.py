@@ -49,12 +49,23 @@ def compile_units(work: Work, *flags: str) -> list[str]:
     return [f"{unit}.o" for unit in _UNITS]
 
 
-def link(work: Work, compiler: str, objects: Sequence[str | Path], *, names: bool = False) -> bytes:
-    """The interpreter of these objects and CPython's libraries, under its name; `names`: of functions too."""
+def link(
+    work: Work,
+    compiler: str,
+    objects: Sequence[str | Path],
+    corrections: libc.Corrections = libc.CORRECTIONS,
+    *,
+    names: bool = False,
+) -> bytes:
+    """The interpreter of these objects, CPython's libraries and the corrected libc, under its name.
+
+    Its functions have their names only if ``names``.
+    """
     libraries = work.workshop.folder(library.step())
     archives = [libraries / Path(name).name for name in library.LIBRARIES]
     zig_library = work.folder / "lib"
-    libc.corrected_library(toolchain.zig(work.workshop.folder(toolchain.zig_step())).parent / "lib", zig_library)
+    zig = toolchain.zig(work.workshop.folder(toolchain.zig_step()))
+    libc.corrected_library(zig.parent / "lib", zig_library, corrections)
     patched = {"ZIG_LIB_DIR": str(zig_library)}
     options = (*_LINK, *(() if names else ("-s",)))
     work.run(compiler, "-O2", *objects, *archives, *options, "-o", "linked.wasm", cwd=work.folder, env=patched)

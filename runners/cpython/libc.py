@@ -9,7 +9,9 @@ MemoryError, got memory that is not there. And it asks `sbrk`, whose argument is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from pygenvm.runners.errors import BuildError
 
@@ -35,20 +37,21 @@ _ALLOCATOR = (
 _READDIR = (('if (d_ino == 0 && strcmp(dirent->d_name, "..") != 0) {', "if (0) {"),)
 _BOTTOM_HALF = Path("libc", "wasi", "libc-bottom-half", "cloudlibc", "src", "libc")
 #: Texts and what stands for them, by file.
-_CORRECTIONS = {
+Corrections: TypeAlias = Mapping[Path, tuple[tuple[str, str], ...]]
+CORRECTIONS: Corrections = {
     Path("libc", "wasi", "emmalloc", "emmalloc.c"): _ALLOCATOR,
     _BOTTOM_HALF / "dirent" / "readdir.c": _READDIR,
 }
 
 
-def corrected_library(library: Path, folder: Path) -> None:
+def corrected_library(library: Path, folder: Path, corrections: Corrections) -> None:
     """Makes `folder` a copy of zig's folder `lib`, by links, with the corrected sources.
 
     zig compiles its libc from there, for the value of ZIG_LIB_DIR.
 
     :raises BuildError: a source is not the one that the corrections are for.
     """
-    corrected = {name: _corrected(library / name, corrections) for name, corrections in _CORRECTIONS.items()}
+    corrected = {name: _corrected(library / name, texts) for name, texts in corrections.items()}
     for inside in sorted({parent for name in corrected for parent in name.parents}):
         (folder / inside).mkdir(exist_ok=True)
         for entry in (library / inside).iterdir():

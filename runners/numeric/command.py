@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pygenvm.runners.cpython import command, library
+from pygenvm.runners.cpython import command, libc, library
 from pygenvm.runners.numeric import compilers, images, numpy_library, unwind
 from pygenvm.runners.softfloat import rewrite
 from pygenvm.runners.workshop import Step, Work, digest_files
@@ -13,6 +13,13 @@ FILE_NAME = command.FILE_NAME
 KERNELS = Path(__file__).parent / "kernels"
 
 _COMPILE = ("-DNDEBUG", "-O2", "-fwrapv", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-fvisibility=hidden")
+# musl leaves the exponent of what is not finite unwritten, and NumPy would show what was in memory. Others give 0.
+_FREXP = {
+    Path("libc", "musl", "src", "math", f"{name}.c"): (
+        (f"ee == {most}) {{\n\t\treturn x;", f"ee == {most}) {{\n\t\t*e = 0;\n\t\treturn x;"),
+    )
+    for name, most in (("frexp", "0x7ff"), ("frexpf", "0xff"), ("frexpl", "0x7fff"))
+}
 _MORE = ("-DMORE_MODULES=genlayer_more_modules", '-DSNAPSHOT_MODULE="_genlayer_snapshot_numeric"')
 
 
@@ -48,7 +55,8 @@ def _link(work: Work, *, tests: bool) -> None:
     objects += [own.pop("unwind_first"), *jumping, own.pop("unwind_last"), *own.values()]
     objects += sorted((pillow / images.OBJECTS).iterdir())
     objects += _numpy_objects(numpy / numpy_library.OBJECTS, tests)
-    linked = unwind.with_returns(command.link(work, "numeric-c++", objects, names=True))
+    corrections = {**libc.CORRECTIONS, **_FREXP}
+    linked = unwind.with_returns(command.link(work, "numeric-c++", objects, corrections, names=True))
     (work.out / FILE_NAME).write_bytes(rewrite.with_needed_names(linked))
 
 

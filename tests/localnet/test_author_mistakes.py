@@ -82,10 +82,12 @@ MISTAKES = (
         r"gl\.nondet\.web",
     ),
     deployment(
-        "a package that is not there yet",
-        contract(write("numpy.zeros(5)"), above=f"import numpy {HERE}"),
-        "needs `numpy`, which this version does not have",
-        r"Do without it: README\.md",
+        "a package whose name is not in the contract",
+        contract(
+            write("numpy.zeros(5)"), above=f"import importlib\nnumpy = importlib.import_module('num' + 'py') {HERE}"
+        ),
+        "needs `numpy`, which a contract has whose text mentions it",
+        r"Write `import numpy` in it",
     ),
     Mistake(
         "a number with a fraction from a language model",

@@ -221,7 +221,7 @@ def test_what_an_installed_runner_names_and_is_not_there() -> None:
     """No verdict on the contract: other machines have it."""
     for action in ({"Depends": "gone:h"}, with_("gone:h", {"SetArgs": []})):
         runner = Archive("r", {"runner.json": json.dumps(action).encode()}, 0, "state")
-        with pytest.raises(InstallationFault, match="r: .*gone:h"):
+        with pytest.raises(InstallationFault, match=r"r: .*gone:h"):
             run({"Depends": "r:h"}, Shelf(r=runner))
         fails(action)
 
