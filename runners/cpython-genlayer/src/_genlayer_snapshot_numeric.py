@@ -8,13 +8,14 @@ _genlayer_snapshot.MODULES += (
     *("numpy", "numpy.fft", "numpy.linalg", "numpy.ma", "numpy.polynomial", "numpy.random", "numpy.lib.stride_tricks"),
     *("PIL", "PIL.Image", "PIL.ImageChops", "PIL.ImageDraw", "PIL.ImageFilter", "PIL.ImageOps", "PIL.ImageStat"),
     *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
-    *("PIL.PpmImagePlugin", "PIL.WebPImagePlugin"),
+    *("PIL.PpmImagePlugin", "PIL.WebPImagePlugin", "genlayer.py.storage._internal.desc_numpy"),
 )
 
 
 def prepare():
     """That of ``_genlayer_snapshot``, after what finds Pillow's plugins by listing a folder."""
     PIL.Image.preinit()
+    numpy.random.seed()
     _genlayer_snapshot.prepare()
 
 

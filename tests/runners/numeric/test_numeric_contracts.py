@@ -171,7 +171,7 @@ _EXPECTED = {
     "int(np.arange(2**16)[-1] ** 2)": "-131071",
     "float(np.float64(1) / 0)": "inf",
     "np.frexp(np.array([np.inf, -np.inf, np.nan], np.float32))[1].tolist()": "[0, 0, 0]",
-    "np.frexp(np.array([np.inf, 6, 3e-320]))[1].tolist()": "[0, 3, -1060]",
+    "np.frexp(np.array([np.inf, 6, 3e-320]))[1].tolist()": "[0, 3, -1061]",
     "np.frexp(np.array([np.inf, 6, 0.1], np.longdouble))[1].tolist()": "[0, 3, -3]",
 }
 _BAD = """\

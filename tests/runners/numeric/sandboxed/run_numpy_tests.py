@@ -13,7 +13,7 @@ os.getuid = os.geteuid = lambda: 0  # pytest asks whose the temporary folder is
 
 
 class Nothing:
-    """Stands for everything in hypothesis, which has a native module; its tests are skipped."""
+    """Stands for everything in hypothesis, which has a native module, so that its tests are skipped; and for mmap."""
 
     __path__ = ()
 
@@ -25,6 +25,9 @@ class Nothing:
 
     def __iter__(self):
         return iter(())
+
+    def __or__(self, other):
+        return Nothing()
 
 
 def given(*_, **__):
@@ -39,6 +42,7 @@ unchanged.register_profile = unchanged.load_profile = lambda *_, **__: None
 for name in ("", ".strategies", ".extra", ".extra.numpy", ".configuration"):
     sys.modules[f"hypothesis{name}"] = Nothing()
 hypothesis = sys.modules["hypothesis"]
+sys.modules["mmap"] = Nothing()
 hypothesis.given, hypothesis.settings, hypothesis.example = given, unchanged, unchanged
 
 
