@@ -262,6 +262,9 @@ def _runners(action: Action, lines: list[str], runners: Runners, needed: str) ->
             continue
         names.add(runner.name)
         ours = _of_ours(reference)
+        if runner.hash in installed.get(runner.name, ()):
+            # The published archive itself was installed by hand.
+            ours = runner.name
         if runner.name not in known and runner.name not in installed:
             every = ", ".join(sorted({*known, *installed}))
             yield fault(UNKNOWN_RUNNER, place, f"there is no runner `{runner.name}`", f"Known runners: {every}.")

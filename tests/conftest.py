@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from pygenvm.executor.log import Remarks
-from pygenvm.runners.registry import BuiltRunners, ensure_built
+from pygenvm.runners.registry import BuiltRunners, build, default_jobs, ensure_built
 from tests.support.author_modules import author_modules
 
 __all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
-NEEDS_RUNNERS = {"built_runners", "softfloat_wasm", "direct_vm"}
+NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 # pytest runs of a test's own look the same on every machine: in CI pytest would show the whole text of a failure twice.
@@ -31,6 +31,12 @@ for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
 def built_runners() -> BuiltRunners:
     """Every built-in runner, built below the cache folder if it is not there yet (minutes)."""
     return ensure_built(progress=False)
+
+
+@pytest.fixture(scope="session")
+def every_runner(built_runners: BuiltRunners) -> BuiltRunners:
+    """As :func:`built_runners`, and those with NumPy and with the embedding model."""
+    return build(jobs=default_jobs(), progress=False)
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ from pygenvm.runners.errors import BuildError
 from pygenvm.runners.numeric import pins
 
 _SNAPSHOT: Final = "cpython-genlayer-numeric"
+#: The generations of a library.
+EMBEDDINGS: Final = ("py-lib-genlayer-embeddings", "py-lib-genlayer-embeddings-v0_1")
 #: What a contract's bytes mention that needs a runner. Those of the embeddings come with a model of 90 MB, so who only
 #: needs NumPy does not wait for them.
 _NEEDS: Final = {
     _SNAPSHOT: re.compile(rb"\b(?:%s)\b" % b"|".join(name.encode() for name in pins.NAMES)),
-    "py-lib-genlayer-embeddings": re.compile(rb"py-lib-genlayer-embeddings:"),
-    "py-lib-genlayer-embeddings-v0_1": re.compile(rb"py-lib-genlayer-embeddings:"),
-    "models-all-MiniLM-L6-v2": re.compile(rb"models-all-MiniLM-L6-v2:"),
+    **dict.fromkeys(EMBEDDINGS, re.compile(rb"\bpy-lib-genlayer-embeddings:")),
+    "models-all-MiniLM-L6-v2": re.compile(rb"\bmodels-all-MiniLM-L6-v2:"),
 }
 
 
@@ -52,11 +53,16 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
 
 
 def _has(folder: Path, runner: str) -> bool:
-    """Whether the runner of this version is there. Those that are not pinned are compared by whoever builds them."""
-    try:
-        names: list[str] = json.loads((folder / "registry" / "all.json").read_bytes()).get(runner, [])
-    except (OSError, ValueError):
-        return False
+    """Whether the archive that this version makes is there."""
     pinned = pins.pinned().get(runner)
-    wanted = names[-1:] if pinned is None else [name for name in names if name == pinned]
-    return any((folder / "runners" / runner / name[:2] / f"{name[2:]}.tar").is_file() for name in wanted)
+    if pinned is not None:
+        try:
+            names = json.loads((folder / "registry" / "all.json").read_bytes()).get(runner, ())
+        except (OSError, ValueError):
+            return False
+        name = pinned if pinned in names else None
+    else:
+        from pygenvm.runners import recipes, registry
+
+        name = registry.read_keys(folder / "registry").get(runner, {}).get(recipes.archive_steps()[runner].key)
+    return name is not None and (folder / "runners" / runner / name[:2] / f"{name[2:]}.tar").is_file()

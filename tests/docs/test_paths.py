@@ -29,6 +29,8 @@ ELSEWHERE = frozenset(
     {
         *("ledger.py", "__init__.py", "contract/", "contract/__init__.py", "contracts/", "intelligent-contracts/"),
         *("runner.json", ".venv/bin/genvm"),
+        # Beside a model.
+        *("model.json", "model.py"),
         # Configurations of operators.
         *("genvm-module-llm.yaml", "genvm-module-web.yaml"),
         *("build/", "registry/", "registry/keys.json", "latest.json", "sources/"),

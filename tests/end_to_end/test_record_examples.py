@@ -30,7 +30,7 @@ def test_every_example_has_runs() -> None:
 
 
 @pytest.fixture(scope="module")
-def config(built_runners: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def config(every_runner: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with serving_module(answers) as server:
         modules = {name: {"address": server.address} for name in ("llm", "web")}
         yield config_file(tmp_path_factory.mktemp("examples"), built=True, modules=modules)

@@ -66,7 +66,7 @@ def _name(value: object) -> str | None:
     return {CURRENT: "current", OLD: "old", True: "nondet", False: "det"}.get(value)
 
 
-@pytest.mark.usefixtures("built_runners")
+@pytest.mark.usefixtures("every_runner")
 @pytest.mark.parametrize(("group", "library", "nondet", "case"), _cases(), ids=_name)
 def test_case(group: str, library: str, nondet: bool, case: str) -> None:
     assert _results(group, library, nondet)[case] == "ok"

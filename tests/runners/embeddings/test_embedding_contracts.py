@@ -14,7 +14,7 @@ from tests.runners.embeddings.embedding_runs import CURRENT, OLD, PY_GENLAYER_MU
 from tests.support.archives import contract_zip
 from tests.support.hosts import InMemoryHost
 
-pytestmark = pytest.mark.usefixtures("built_runners")
+pytestmark = pytest.mark.usefixtures("every_runner")
 
 _NOTES = """
 import genlayer_embeddings as gle

@@ -49,16 +49,16 @@ def main():
 
 
 @pytest.fixture(scope="module")
-def computed(built_runners: BuiltRunners) -> list[tuple[list[int], Any, Any]]:
+def computed(every_runner: BuiltRunners) -> list[tuple[list[int], Any, Any]]:
     """Tokens of each sentence, and its vectors with a mask of ones and of zeros, from the sandbox."""
     found = result_of(_MAIN.format(sentences=SENTENCES), nondet=True)
     return [(tokens, numpy.frombuffer(ones, "<f4"), numpy.frombuffer(zeros, "<f4")) for tokens, ones, zeros in found]
 
 
 @pytest.fixture(scope="module")
-def session(built_runners: BuiltRunners) -> Any:
+def session(every_runner: BuiltRunners) -> Any:
     """onnxruntime with the model of the runner."""
-    files = read_tar(memoryview(built_runners.archive(MODEL).read_bytes()))
+    files = read_tar(memoryview(every_runner.archive(MODEL).read_bytes()))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(bytes(files["model.onnx"]), options)
