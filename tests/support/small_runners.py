@@ -37,7 +37,7 @@ def content(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         return {"tool": tool, "user-of-tool": step("user-of-tool", (tool,))}
 
     monkeypatch.setattr(recipes, "archive_steps", steps)
-    monkeypatch.setattr(recipes, "runner_ids", lambda: list(IDS))
+    monkeypatch.setattr(recipes, "runner_ids", lambda *, plain=False: list(IDS))
     monkeypatch.setattr(recipes, "with_dependencies", lambda runner: list(IDS[: IDS.index(runner) + 1]))
     return contents
 
