@@ -1,8 +1,9 @@
-"""JSON text from outside: bounded in size and depth, no repeated keys, no NaN."""
+"""JSON text from outside: bounded in size and depth, no repeated keys, no NaN, no infinity."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -49,4 +50,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+def _float(text: str) -> float:
+    """Python reads 1e400 as infinity, and writes that as something that is not JSON."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text:.80} is too large for a number of JSON")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float)

@@ -27,6 +27,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pygenvm.executor.json_text import check_depth
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
@@ -39,7 +40,8 @@ Value: TypeAlias = Any
 SchemaType: TypeAlias = Any
 
 ADDRESS_TEXT = re.compile(r"0x[0-9a-fA-F]{40}")
-_HEX_BYTES = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})*)")
+# A group for each pair of digits would be remembered, which takes a hundred times the memory of the bytes.
+_HEX_BYTES = re.compile(r"(?:0x)?([0-9a-fA-F]*)")
 _INTEGER = re.compile(r"-?(?:0x[0-9a-fA-F]+|[0-9]+)")
 # Python refuses to convert longer decimal texts in one go.
 _DECIMAL_DIGITS = 4300
@@ -89,7 +91,7 @@ def bytes_from_text(text: str) -> bytes:
     :raises BadValue: anything else.
     """
     match = _HEX_BYTES.fullmatch(text)
-    if not match:
+    if not match or len(match[1]) % 2:
         raise BadValue(f"not bytes: {_short(text)} (write an even number of hex digits)")
     return bytes.fromhex(match[1])
 
@@ -102,6 +104,12 @@ def parse_json(text: str, *, resolve: Callable[[str], Address] = address_from_te
     """
     if len(text) > limits.ARGUMENT_TEXT_BYTES:
         raise BadValue(f"JSON text of more than {limits.ARGUMENT_TEXT_BYTES} characters")
+    too_deep = f"arrays and objects more than {limits.ARGUMENT_DEPTH} deep"
+    try:
+        # Others in this process may have allowed more recursion than there is stack. A map is three levels of JSON.
+        check_depth(text, 3 * limits.ARGUMENT_DEPTH + 10)
+    except ValueError as error:
+        raise BadValue(too_deep) from error
     try:
         document = json.loads(
             text,
@@ -115,7 +123,7 @@ def parse_json(text: str, *, resolve: Callable[[str], Address] = address_from_te
     except _Fraction as error:
         raise BadValue(str(error), picture=_pointed(text, _number_at(text, error.text)), fix=_NO_FRACTIONS) from error
     except RecursionError as error:
-        raise BadValue(f"arrays and objects more than {limits.ARGUMENT_DEPTH} deep") from error
+        raise BadValue(too_deep) from error
     return from_json(document, resolve=resolve)
 
 

@@ -24,6 +24,7 @@ TOO_MUCH_PENDING: Final = -32030
 _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (RawError, INVALID_PARAMS),
     (errors.TooLarge, INVALID_PARAMS),
+    (errors.BadFile, INVALID_PARAMS),
     (errors.QueueFull, TOO_MUCH_PENDING),
     (errors.NoValidators, NO_VALIDATORS),
     (errors.Refused, FAILED),

@@ -17,7 +17,8 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.types import Model, TxStatus, Variant, VirtualValidator
 from pygenvm.localnet.rpc.errors import RpcError, invalid
 
-_HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})*)")
+#: A group for each pair of digits would be remembered: gigabytes for a large contract.
+_HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]*)")
 _INTEGER = re.compile(r"-?[0-9]{1,100}|0[xX][0-9a-fA-F]{1,80}")
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
@@ -82,10 +83,16 @@ def parse_hash(value: Any) -> bytes:
 
 
 def parse_bytes(value: Any) -> bytes:
-    match = _HEX.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    digits = _hex_digits(value) if isinstance(value, str) else None
+    if digits is None:
         raise invalid(f"bytes are 0x and an even number of hex digits, not {quoted(value)}")
-    return bytes.fromhex(match[1])
+    return bytes.fromhex(digits)
+
+
+def _hex_digits(text: str) -> str | None:
+    """Without ``0x``; None if it is not the hex of bytes."""
+    match = _HEX.fullmatch(text)
+    return match[1] if match and not len(match[1]) % 2 else None
 
 
 def parse_integer(value: Any) -> int:
@@ -97,6 +104,14 @@ def parse_integer(value: Any) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value, 16 if value[1:2] in ("x", "X") else 10)
     raise invalid(f"a whole number is expected (an integer, a decimal text or 0x…), not {quoted(value)}")
+
+
+def parse_number(value: Any) -> int:
+    """The number of a row in the database."""
+    number = parse_integer(value)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise invalid("a number has at most 64 bits")
+    return number
 
 
 def parse_amount(value: Any) -> int:
@@ -152,8 +167,8 @@ def parse_texts(value: Any) -> list[str]:
 def parse_code(value: Any) -> bytes:
     """The bytes of a contract in hex, or its source."""
     text = parse_text(value)
-    match = _HEX.fullmatch(text) if text[:2] in ("0x", "0X") else None
-    return bytes.fromhex(match[1]) if match else text.encode("utf-8", "surrogatepass")
+    digits = _hex_digits(text) if text[:2] in ("0x", "0X") else None
+    return text.encode("utf-8", "surrogatepass") if digits is None else bytes.fromhex(digits)
 
 
 def parse_block(value: Any) -> int | bytes | None:
@@ -256,6 +271,7 @@ ADDRESS: Final = Kind(parse_address, {"type": "string", "pattern": "^0x[0-9a-fA-
 HASH: Final = Kind(parse_hash, {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"})
 BYTES: Final = Kind(parse_bytes, {"type": "string", "pattern": _HEX_TEXT})
 INTEGER: Final = Kind(parse_integer, {"type": ["integer", "string"]})
+NUMBER: Final = Kind(parse_number, {"type": ["integer", "string"]})
 AMOUNT: Final = Kind(parse_amount, {"type": ["integer", "string"], "description": "an integer, decimal or 0x…"})
 SECONDS: Final = Kind(parse_seconds, {"type": ["number", "string"]})
 DATETIME: Final = Kind(parse_datetime, {"type": "string", "format": "date-time"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -154,3 +155,13 @@ def test_arguments_of_a_call_follow_the_schema() -> None:
 def test_a_schema_is_only_needed_for_hex_strings() -> None:
     assert not values.may_need_schema(["text", 5, {"0x": b""}])
     assert values.may_need_schema([{"a": ["0x"]}])
+
+
+def test_depth_does_not_depend_on_what_python_allows() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        with pytest.raises(BadValue, match="deep"):
+            values.parse_json("[" * 200_000 + "]" * 200_000)
+    finally:
+        sys.setrecursionlimit(before)

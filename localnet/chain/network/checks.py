@@ -25,8 +25,8 @@ def checked(submission: Submission) -> Submission:
     """
     if not 0 <= submission.value < _U256:
         raise BadValue("the value must be from 0 to 2^256 - 1")
-    if submission.nonce is not None and not 0 <= submission.nonce < 1 << 63:
-        raise TooLarge("the nonce must be from 0 to 2^63 - 1")
+    if submission.nonce is not None and not 0 <= submission.nonce < (1 << 63) - 1:
+        raise TooLarge("the nonce must be from 0 to 2^63 - 2")
     if not 0 <= submission.salt < _U256:
         raise BadValue("the salt must be from 0 to 2^256 - 1")
     if submission.id is not None and len(submission.id) != 32:

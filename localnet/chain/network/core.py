@@ -221,6 +221,12 @@ class Core(ABC):
         self._publish(EventKind.CLOCK)
         return TimeState(seconds, self.now())
 
+    async def _load_clock(self) -> None:
+        self._offset = timedelta(seconds=await self.ask(lambda store: store.get("offset", 0.0)))
+        self._window = await self.ask(lambda store: store.get("window", 0.0))
+        self._finality.set()
+        self._publish(EventKind.CLOCK)
+
     def _publish(self, kind: EventKind, **members: Any) -> None:
         self._hub.publish(kind, self.now(), **members)
 

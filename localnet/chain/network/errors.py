@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pygenvm.localnet.errors import BadRequest, NotFound
+from pygenvm.localnet.errors import BadRequest, DatabaseError, NotFound
 
 
 class Refused(BadRequest):
@@ -53,6 +53,10 @@ class NoValidators(Refused):
     """Nobody is there to execute (-32002)."""
 
     kind = "no_validators"
+
+
+class BadFile(DatabaseError):
+    """What was to be loaded is no network, or one that could not go on (-32602)."""
 
 
 class TransactionNotFound(NotFound):

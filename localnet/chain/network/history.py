@@ -401,11 +401,16 @@ class HistoryStore(Store):
         """Copies the database to a new file, which has reached the disk when this returns."""
         temporary = path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
-        with _sqlite_errors(temporary):
-            self._execute("VACUUM INTO ?", os.fspath(temporary))
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            temporary.rename(path)
+        try:
+            with _sqlite_errors(temporary):
+                self._execute("VACUUM INTO ?", os.fspath(temporary))
+                with open(temporary, "rb") as written:
+                    os.fsync(written.fileno())
+                temporary.rename(path)
+        except DatabaseError:
+            # Where the disk is full, half of a snapshot would keep it full.
+            temporary.unlink(missing_ok=True)
+            raise
 
     def read_from(self, path: Path, *, everything: bool = False) -> None:
         """Puts back the state of a file; blocks, validators, models and settings stay.

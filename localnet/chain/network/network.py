@@ -13,7 +13,7 @@ import dataclasses
 import secrets
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,8 @@ from pygenvm.localnet.chain.database import Database, StateView, check_path, in_
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Node, Receipt, Transaction
 from pygenvm.localnet.chain.network.checks import check_code, check_model, check_size, check_stake, checked
 from pygenvm.localnet.chain.network.core import network_of
-from pygenvm.localnet.chain.network.errors import ContractNotFound, ValidatorNotFound, WrongStatus
+from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, ValidatorNotFound, WrongStatus
+from pygenvm.localnet.chain.network.examining import examine
 from pygenvm.localnet.chain.network.hub import Listener
 from pygenvm.localnet.chain.network.queues import Queues
 from pygenvm.localnet.chain.network.rounds import node_receipt
@@ -55,7 +56,7 @@ from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS
 from pygenvm.localnet.chain.state import StateDump, raw_slots, read_state
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.chain.transactions import execute
-from pygenvm.localnet.errors import BadValue
+from pygenvm.localnet.errors import BadValue, DatabaseError
 from pygenvm.localnet.schema import SchemaDocument, schema_of_code, schema_of_contract
 
 _ZERO = Address(bytes(20))
@@ -85,8 +86,7 @@ class Network(Queues):
         except BaseException:
             await self._stack.aclose()
             raise
-        self._offset = timedelta(seconds=await self.ask(lambda store: store.get("offset", 0.0)))
-        self._window = await self.ask(lambda store: store.get("window", 0.0))
+        await self._load_clock()
         await self._load_validators()
         self._writer = asyncio.create_task(self._write_all())
         self._tasks = [asyncio.create_task(work()) for work in (self._finalize_all, self._settlements.work)]
@@ -643,21 +643,39 @@ class Network(Queues):
     async def load(self, file: bytes) -> None:
         """Goes on with the state of an exported file, and its validators and models if it has any.
 
-        :raises DatabaseError: it is none.
+        :raises BadFile: it is none.
         """
+        if not file:
+            # To SQLite that is a database, and to us a new network.
+            raise BadFile("the file is empty")
 
         def load(store: NetworkStore) -> None:
             with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=".pygenvm-") as folder:
                 copy = Path(folder, "loaded.db")
                 copy.write_bytes(file)
-                with contextlib.closing(NetworkStore(copy, durable=False)) as loaded:
-                    # A file of commands has no validators.
-                    is_new = loaded.open_network(self._settings(), self.moment())
+                # A file of commands has no validators.
+                is_new = self._examined(copy)
                 store.read_from(copy, everything=not is_new)
 
         async with self._changing:
             await self._replace(load)
+            await self._load_clock()
             await self._validators_changed()
+
+    def _examined(self, path: Path) -> bool:
+        """Whether the tables of a network are new in a file.
+
+        :raises BadFile: a network could not go on with it.
+        """
+        try:
+            with contextlib.closing(NetworkStore(path, durable=False)) as loaded:
+                is_new = loaded.open_network(self._settings(), self.moment())
+                examine(loaded)
+        except BadFile:
+            raise
+        except (DatabaseError, ValueError, TypeError) as error:
+            raise BadFile(f"this is no file of a network: {error!s:.200}".replace(str(path), "it")) from error
+        return is_new
 
     async def check(self) -> None:
         """:raises DatabaseError: value has appeared or vanished."""

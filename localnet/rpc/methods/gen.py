@@ -32,7 +32,7 @@ from pygenvm.localnet.rpc.values import (
     SimConfig,
     parse_address,
     parse_amount,
-    parse_integer,
+    parse_number,
     parse_object,
     parse_sim_config,
     parse_variant,
@@ -230,7 +230,7 @@ def parse_trace_request(value: Any) -> tuple[bytes, int]:
     document = parse_object(value)
     if unknown := document.keys() - {"txID", "round"}:
         raise invalid(f"unknown member {sorted(unknown)[0][:80]!r}; txID and round are known")
-    number = 0 if document.get("round") is None else parse_integer(document["round"])
+    number = 0 if document.get("round") is None else parse_number(document["round"])
     return HASH.parse(document.get("txID")), number
 
 

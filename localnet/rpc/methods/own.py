@@ -34,6 +34,7 @@ from pygenvm.localnet.rpc.values import (
     FLAG,
     HASH,
     INTEGER,
+    NUMBER,
     SECONDS,
     SIM_CONFIG,
     STATUS,
@@ -112,7 +113,7 @@ async def get_state(node: Node, address: Address, variant: Variant) -> dict[str,
 @METHODS.add(
     "genvm_getTransactions",
     Param("count", INTEGER, default=50),
-    Param("before", INTEGER, default=None),
+    Param("before", NUMBER, default=None),
     result=LIST,
 )
 async def get_transactions(node: Node, count: int, before: int | None) -> list[Any]:

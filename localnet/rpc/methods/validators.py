@@ -9,7 +9,7 @@ from pygenvm.localnet.chain.network.types import Model
 from pygenvm.localnet.rpc import objects
 from pygenvm.localnet.rpc.registry import INT, LIST, NULL, OBJECT, Methods, Node
 from pygenvm.localnet.rpc.registry import TEXT as TEXT_RESULT
-from pygenvm.localnet.rpc.values import ADDRESS, AMOUNT, INTEGER, MODEL, TEXT, TEXTS, Param
+from pygenvm.localnet.rpc.values import ADDRESS, AMOUNT, INTEGER, MODEL, NUMBER, TEXT, TEXTS, Param
 from pygenvm.localnet.rpc.values import OBJECT as OBJECT_KIND
 
 METHODS = Methods()
@@ -109,13 +109,13 @@ async def add_provider(node: Node, model: Model) -> int:
     return await node.network.add_provider(model)
 
 
-@METHODS.add("sim_updateProvider", Param("id", INTEGER), Param("provider", MODEL), result=NULL)
+@METHODS.add("sim_updateProvider", Param("id", NUMBER), Param("provider", MODEL), result=NULL)
 async def update_provider(node: Node, number: int, model: Model) -> None:
     """Replaces a model."""
     await node.network.update_provider(number, model)
 
 
-@METHODS.add("sim_deleteProvider", Param("id", INTEGER), result=NULL)
+@METHODS.add("sim_deleteProvider", Param("id", NUMBER), result=NULL)
 async def delete_provider(node: Node, number: int) -> None:
     """Removes a model."""
     await node.network.delete_provider(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import Chain, accounts, calldata_of_call
-from pygenvm.localnet.chain.network.errors import ContractNotFound, SlowListener, ValidatorNotFound
+from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, SlowListener, ValidatorNotFound
 from pygenvm.localnet.chain.network.types import EventKind, Model, Submission, TxKind, TxStatus, Variant
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadValue, DatabaseError
@@ -190,6 +191,65 @@ def test_clearing_and_loading(opening: Opening) -> None:
             with pytest.raises(DatabaseError):
                 await tester.network.load(b"nothing")
             assert await tester.get(contract) == 7
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE network_settings SET value = '1e30' WHERE name = 'offset'",
+        "UPDATE network_settings SET value = '\"x\"' WHERE name = 'window'",
+        "UPDATE network_settings SET value = '9223372036854775807' WHERE name = 'commits'",
+        "UPDATE network_settings SET value = '[1]' WHERE name = 'commits'",
+        "UPDATE network_settings SET value = '\"5\"' WHERE name = 'total'",
+        "UPDATE accounts SET balance = '-5'",
+        "UPDATE accounts SET balance = 'many'",
+        "UPDATE network_transactions SET seq = 9223372036854775807 WHERE seq = 1",
+        "UPDATE network_transactions SET status = 'LOST'",
+        "UPDATE network_transactions SET details = '{'",
+        "UPDATE network_transactions SET parent = seq",
+        "UPDATE network_rounds SET content = x'ff'",
+        "UPDATE network_validators SET stake = '0'",
+        "UPDATE network_validators SET secret = x'00'",
+        "UPDATE network_validators SET model = '5'",
+        "UPDATE network_providers SET model = '{}'",
+        "DROP TABLE network_rounds",
+    ],
+    ids=range(17),
+)
+def test_a_damaged_file_leaves_everything_as_it_is(opening: Opening, tmp_path: Path, damage: str) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            contract = await tester.deploy(["set", 6], value=5)
+            file = tmp_path / "damaged.db"
+            file.write_bytes(await tester.network.export())
+            with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+                connection.execute(damage)
+            validators = await tester.network.validators()
+            for hostile in (file.read_bytes(), b""):
+                with pytest.raises(BadFile):
+                    await tester.network.load(hostile)
+            await tester.do(contract, ["add", 1])
+            assert await tester.get(contract) == 7
+            assert await tester.network.validators() == validators
+            await tester.network.fund(BOB, 1)
+            await tester.network.check()
+
+    run(main())
+
+
+def test_the_clock_of_a_file_counts_at_once(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            await tester.network.increase_time(1000)
+            await tester.network.set_finality_window(5)
+            exported = await tester.network.export()
+            await tester.network.increase_time(-1000)
+            await tester.network.set_finality_window(50)
+            await tester.network.load(exported)
+            assert (await tester.network.time()).offset_seconds == 1000
+            assert await tester.network.finality_window() == 5
 
     run(main())
 

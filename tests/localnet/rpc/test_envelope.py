@@ -86,6 +86,8 @@ async def test_a_batch_is_carried_out_in_its_order() -> None:
         (b"\xff\xfe", 400, -32700),
         ("NaN", 400, -32700),
         ('{"id": NaN, "method": "m"}', 400, -32700),
+        ('{"id": 1e400, "method": "m"}', 400, -32700),
+        ('{"id": 1, "method": "m", "params": [-1e400]}', 400, -32700),
         ('{"id": 1, "id": 2, "method": "m"}', 400, -32700),
         ("[" * 100_000, 400, -32700),
         ('{"id": 1, "method": "m", "params": ' + "[" * 70 + "]" * 70 + "}", 400, -32700),
@@ -100,7 +102,7 @@ async def test_a_batch_is_carried_out_in_its_order() -> None:
         ('{"id": 1, "method": 5}', 200, -32600),
         ('{"id": 1, "method": "m", "params": 5}', 200, -32600),
     ],
-    ids=range(19),
+    ids=range(21),
 )
 async def test_what_is_no_request(text: str | bytes, status: int, code: int) -> None:
     got, found = await say(text)

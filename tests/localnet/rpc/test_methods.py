@@ -7,6 +7,8 @@ import base64
 import hashlib
 import json
 import time
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
@@ -16,7 +18,9 @@ from eth_account.messages import encode_defunct
 from eth_utils.crypto import keccak
 
 from pygenvm.executor.primitives import calldata
+from pygenvm.localnet import values as notation
 from pygenvm.localnet.chain.network.types import TxKind, TxMode, TxStatus
+from pygenvm.localnet.rpc import values
 from pygenvm.localnet.rpc.methods import METHODS
 from pygenvm.localnet.schema import NoSchema
 from tests.localnet.rpc.conftest import Asking
@@ -93,13 +97,28 @@ async def test_an_unknown_method(asking: Asking) -> None:
         ("sim_setFinalityWindowTime", [-1], "at least 0"),
         ("sim_setTime", ["yesterday"], "a date and time"),
         ("genvm_importState", ["*"], "base64"),
+        ("genvm_getTransactions", [1, 1 << 63], "64 bits"),
+        ("sim_deleteProvider", [-1 << 70], "64 bits"),
+        ("gen_dbg_traceTransaction", [{"txID": UNKNOWN, "round": 1 << 63}], "64 bits"),
+        ("eth_sendRawTransaction", ["0x" + "c" * 41], "an even number"),
     ],
-    ids=range(31),
+    ids=range(35),
 )
 async def test_parameters_that_cannot_be_used(asking: Asking, method: str, params: Any, why: str) -> None:
     answer = await asking.answer(method, params)
     assert answer["error"]["code"] == -32602, answer
     assert why in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("read", [values.parse_bytes, values.parse_code, notation.bytes_from_text])
+def test_large_hex_takes_little_more_memory_than_it_has(read: Callable[[str], bytes]) -> None:
+    text = "0x" + "c0" * 1_000_000
+    tracemalloc.start()
+    try:
+        assert len(read(text)) == 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_hashes_and_contracts_that_are_unknown(asking: Asking) -> None:
