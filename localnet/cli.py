@@ -589,7 +589,12 @@ def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
         if getattr(options, name, None) not in (None, False, 1):
             word = "--" + name.replace("_", "-")
             raise BadRequest(f"{word} is for a network without a server; that at {client.url} has its own")
-    return RemoteNet(client, executor=options.executor, timeout=getattr(options, "timeout", limits.RUN_SECONDS))
+    return RemoteNet(
+        client,
+        executor=options.executor,
+        timeout=getattr(options, "timeout", limits.RUN_SECONDS),
+        before_run=lambda code: _build_for(options, code),
+    )
 
 
 #: Options that a server decides on for itself.

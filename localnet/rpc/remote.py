@@ -38,12 +38,19 @@ class NoServer(LocalNetError):
 class RemoteNet(LocalNet):
     """A :class:`LocalNet` whose chain is at a server."""
 
-    def __init__(self, client: Client, *, executor: Executor, timeout: float = limits.RUN_SECONDS) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        executor: Executor,
+        timeout: float = limits.RUN_SECONDS,
+        before_run: Callable[[Callable[[], bytes]], None] | None = None,
+    ) -> None:
         """
         :param executor: runs contracts that are not deployed, for their schemas.
+        :param before_run: as of :class:`LocalNet`; the server may have its runners from the same cache.
         """
-        self._folder = Path.cwd()
-        self._chain = RemoteChain(client, executor, timeout)
+        self._begin(RemoteChain(client, executor, timeout), Path.cwd(), before_run)
 
 
 class RemoteChain(Chain):
