@@ -76,10 +76,7 @@ class LocalNet:
         :param settling: operators with stake decide instead (:mod:`localnet.chain.settling`).
         :param before_run: called before a contract is run, in the thread of the caller, with what gives its code.
         """
-        self._before_run = before_run or (lambda code: None)
-        #: Where the paths of the authors' files in the database begin.
-        self._folder = Path(db_path).absolute().parent
-        self._chain = Chain(
+        chain = Chain(
             db_path,
             executor=executor,
             timeout=timeout,
@@ -93,6 +90,17 @@ class LocalNet:
             validators=consensus.validators(validators),
             settling=settling,
         )
+        self._begin(chain, Path(db_path).absolute().parent, before_run)
+
+    def _begin(
+        self, chain: Chain, folder: Path, before_run: Callable[[Callable[[], bytes]], None] | None = None
+    ) -> None:
+        """Everything that the other methods use, for those with another chain too.
+
+        :param folder: where the paths of the authors' files in the database begin.
+        """
+        self._chain, self._folder = chain, folder
+        self._before_run = before_run or (lambda code: None)
 
     # --- commands that write ----------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ def overview(
 ) -> Document:
     """Everything but transactions."""
     return {
-        "now": _milliseconds(datetime.now(UTC)),
+        "now": _milliseconds(time.now),
         "chain_id": chain_id,
         "block": block,
         "datetime": time.now.astimezone(UTC).isoformat(timespec="seconds"),

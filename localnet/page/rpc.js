@@ -19,7 +19,14 @@ export async function call(method, ...params) {
     body: JSON.stringify({ jsonrpc: "2.0", id: ++last, method, params }),
     cache: "no-store",
   });
-  const answer = await response.json();
+  const answer = JSON.parse(exact(await response.text()));
   if (answer.error) throw new RpcError(answer.error);
   return answer.result;
 }
+
+// Strings, which stay as they are, and numbers.
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/** JSON whose integers JavaScript's numbers can hold: others become `{"$int": "…"}`. */
+const exact = (text) =>
+  text.replace(TOKENS, (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `{"$int":"${token}"}` : token));

@@ -87,7 +87,8 @@ class States:
                     before = self._known.get(contract)
                     self._know(contract, fields)
                     if id is not None and before is not None and fields is not None:
-                        self._changes[id] = before, fields
+                        # After an appeal it is accepted again, and the storage is the same as before that.
+                        self._changes[id] = self._changes.get(id, (before, None))[0], fields
                         while len(self._changes) > CHANGES_KEPT:
                             self._changes.popitem(last=False)
                         self._on_change(id)

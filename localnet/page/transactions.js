@@ -264,6 +264,6 @@ function explained(error) {
   const parts = [make("p", {}, make("strong", {}, error.message || error.kind))];
   if (error.meaning) parts.push(make("p", {}, error.meaning));
   if (error.advice) parts.push(make("p", {}, error.advice));
-  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line} in ${place.function}: ${place.source ?? ""}`));
+  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line}${place.function ? ` in ${place.function}` : ""}: ${place.source ?? ""}`));
   return parts;
 }

@@ -48,11 +48,9 @@ class RemoteNet(LocalNet):
     ) -> None:
         """
         :param executor: runs contracts that are not deployed, for their schemas.
-        :param before_run: as of a :class:`LocalNet`.
+        :param before_run: as of :class:`LocalNet`; the server may have its runners from the same cache.
         """
-        self._before_run = before_run or (lambda code: None)
-        self._folder = Path.cwd()
-        self._chain = RemoteChain(client, executor, timeout)
+        self._begin(RemoteChain(client, executor, timeout), Path.cwd(), before_run)
 
 
 class RemoteChain(Chain):

@@ -125,6 +125,24 @@ def test_deploy_by_form_then_write_and_read(watched: Watched) -> None:
     expect(page.locator("#transactions [aria-current]")).to_contain_text("storage.update_storage('bye')")
 
 
+def test_large_integers_are_shown_digit_by_digit(watched: Watched) -> None:
+    page = watched.open()
+    deploy(page, CONTRACTS / "token.py", str(2**200))
+    expect(page.locator("#transaction .changed").first).to_contain_text(str(2**200))
+    open_contract(page)
+    send(page, "balance_of", "alice")
+    expect(page.locator("#contract .answer:not([hidden])")).to_have_text(str(2**200))
+
+
+def test_a_call_without_its_arguments(watched: Watched) -> None:
+    page = watched.open()
+    page.set_input_files("#deploy-file", CONTRACTS / "token.py")
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    failure = page.locator("#transaction .answer.bad")
+    expect(failure).to_contain_text("def __init__(self, supply: int)")
+    expect(failure).not_to_contain_text(" in :")
+
+
 def test_drop_a_file(watched: Watched) -> None:
     page = watched.open("network")
     source = base64.b64encode((CONTRACTS / "counter.py").read_bytes()).decode()
@@ -167,7 +185,9 @@ def test_five_validators_of_which_one_disagrees(watched: Watched) -> None:
     expect(page.locator(".round")).to_have_count(2)
     expect(page.locator(".round").nth(1).locator("h3")).to_contain_text("validator appeal failed")
     expect(page.locator("#transaction-status")).to_have_text("accepted")
+    expect(page.locator("#transaction .tree .changed").first).to_be_visible()
     page.get_by_role("button", name="Finalize now").click()
+    expect(page.locator("#transaction .tree .changed").first).to_be_visible()
     expect(page.locator("#transaction-status")).to_have_text("finalized")
 
 
