@@ -193,6 +193,9 @@ class Node:
                 return
             except StoreError as error:
                 self._log.error("no block could be written", error=error)
+            except Exception as error:
+                # Without blocks nothing happens any more, and whoever has committed cannot reveal.
+                self._log.error("no block could be made", error=error)
 
     # --- the writing thread ---
 
