@@ -427,6 +427,8 @@ async def test_the_clock_outlives_a_prompt_that_cannot_be_written(tmp_path: Path
         assert (status, json.loads(text)) == (503, unavailable)
         clock = asyncio.create_task(net.node.make_blocks(0.02))
         await asyncio.sleep(0.1)
+        status, text = await net.ask("GET", "/health")
+        assert (status, json.loads(text)["status"]) == (503, "failing")
         chain = await net.engine("/chain")
         assert (clock.done(), chain["height"], chain["waiting"]) == (False, 1, 1)
         in_the_way.unlink()
@@ -434,6 +436,7 @@ async def test_the_clock_outlives_a_prompt_that_cannot_be_written(tmp_path: Path
             while (await net.engine("/chain"))["height"] < 2:
                 await asyncio.sleep(0.01)
         clock.cancel()
+        assert (await net.ask("GET", "/health"))[0] == 200
         found = await net.engine(f"/intents/{hexed(made.intent_id)}")
         assert (await net.engine(f"/tasks/{found['taskId']}/prompt"))["prompt"] == hexed(PROMPT)
 
