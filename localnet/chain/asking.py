@@ -20,7 +20,7 @@ from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.model import Node, Service, SettledRound, Settling, Told, Transaction, Word
 from pygenvm.localnet.chain.requests import Witness
 from pygenvm.localnet.chain.runs import Identity, Runs
-from pygenvm.localnet.chain.settling import Case, decision_of
+from pygenvm.localnet.chain.settling import Case, committees, decision_of
 from pygenvm.localnet.chain.transactions import Executed
 from pygenvm.localnet.errors import SettlementError
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
@@ -89,7 +89,12 @@ class _AskingCase(Case):
             self._transaction, executed, queued=self._queued is not None, strict=self._runs.strict_views
         )
         asked = await self._service.ask(
-            Hash(executed.receipt.tx_id), len(self._rounds), document.encode(), n=nodes, threshold=threshold
+            Hash(executed.receipt.tx_id),
+            len(self._rounds),
+            document.encode(),
+            n=nodes,
+            threshold=threshold,
+            most=committees(self._how)[-1][0],
         )
         words = {document.yes: Word.AGREE, document.no: Word.DISAGREE}
         revealed = {_hex(one.operator): words.get(one.output, Word.OTHER) for one in asked.document.reveals or ()}
@@ -136,10 +141,11 @@ class _Service:
         finally:
             await client.close()
 
-    async def ask(self, tx_id: Hash, number: int, prompt: bytes, *, n: int, threshold: int) -> _Asked:
+    async def ask(self, tx_id: Hash, number: int, prompt: bytes, *, n: int, threshold: int, most: int) -> _Asked:
         """Makes a task, waits until it is settled, and checks the receipt.
 
         :param number: tells the rounds of one transaction apart.
+        :param most: operators that an appeal may need.
         """
         if len(prompt) > PROMPT_BYTES:
             raise SettlementError(
@@ -162,7 +168,7 @@ class _Service:
             fee=0,
             reward=REWARD,
         )
-        await self._check_possible(n)
+        await self._check_possible(n, most)
         intent = replace(unnamed, intent_id=unnamed.computed_id())
         task = await self._imported(intent, a_chain, prompt)
         found = await self._settled(task)
@@ -176,27 +182,38 @@ class _Service:
 
         :raises SettlementError: it makes no blocks any more.
         """
-        path, now = f"/tasks/{_hex(task)}", asyncio.get_running_loop().time
+        path = f"/tasks/{_hex(task)}"
         self._tell(task, await self._patiently(lambda: self._client.get(path)))
-        height, since = 0, now()
+        blocks = self._blocks(f"task {_hex(task)} may still be settled")
         while (found := await self._patiently(lambda: self._client.get(path))).get("state") == "open":
+            await anext(blocks)
+        return found
+
+    async def _blocks(self, what: str) -> AsyncIterator[None]:
+        """A pause each, as long as the service makes blocks.
+
+        :param what: may happen when it makes some again.
+        """
+        now = asyncio.get_running_loop().time
+        height, since = 0, now()
+        while True:
             tip = number_in(await self._patiently(lambda: self._client.get("/chain")), "height")
             if tip != height:
                 height, since = tip, now()
             elif now() - since > limits.SERVICE_STALLED_SECONDS:
                 raise SettlementError(
-                    f"the service has stood at block {height} for {limits.SERVICE_STALLED_SECONDS:g} s; task"
-                    f" {_hex(task)} may still be settled, and nothing has changed here"
+                    f"the service has stood at block {height} for {limits.SERVICE_STALLED_SECONDS:g} s; {what}, and"
+                    " nothing has changed here"
                 )
             await asyncio.sleep(limits.SERVICE_POLL_SECONDS)
-        return found
+            yield
 
     def _tell(self, task: Hash, found: dict[str, Any]) -> None:
         if self._on_task is not None:
             start, end = number_in(found, "requestHeight"), number_in(found, "revealDeadline") + 1
             self._on_task(f"operators judge task {_hex(task)}, from block {start} to block {end}")
 
-    async def _check_possible(self, n: int) -> None:
+    async def _check_possible(self, n: int, most: int) -> None:
         """Says at once what would come to nothing after many blocks.
 
         :raises SettlementError: too little money, or too few operators.
@@ -207,18 +224,23 @@ class _Service:
             raise SettlementError(f"the account {me} has {has.balance}, and a task of {n} operators costs {cost}")
         spec = _hex(self._model_spec)
         found = await self._patiently(lambda: self._client.get("/operators", modelSpec=spec))
-        eligible, needed = number_in(found, "eligible"), operators_needed(n)
+        eligible, needed = number_in(found, "eligible"), operators_needed(most)
         if eligible < needed:
+            appealed = f"{most}, after the last appeal," if most > n else str(n)
             raise SettlementError(
-                f"{eligible} operators can be drawn for the model spec {spec}; for {n} there must be {needed}"
+                f"{eligible} operators can be drawn for the model spec {spec}; for {appealed} there must be {needed}"
             )
 
     async def _imported(self, intent: Intent, a_chain: Hash, prompt: bytes) -> Hash:
-        """The task of an intent, which is sent again if the service has lost it."""
+        """The task of an intent, which is sent again if the service has lost it.
+
+        :raises SettlementError: the service makes no blocks any more.
+        """
         account = f"/accounts/{_hex(self._key.address)}"
         nonce = number_in(await self._patiently(lambda: self._client.get(account)), "nextNonce")
         transaction = sign(self._key, a_chain, nonce, ImportIntent(intent))
         outcome_of = f"/transactions/{_hex(transaction.id)}"
+        blocks = self._blocks(f"intent {_hex(intent.intent_id)} may still become a task")
         while True:
             found = await self._patiently(lambda: self._found(f"/intents/{_hex(intent.intent_id)}"))
             if found is not None:
@@ -228,7 +250,7 @@ class _Service:
                 await self._patiently(lambda: self._client.submit(transaction.encode(), prompt))
             elif outcome.get("status") == "refused":
                 raise ServiceError(str(outcome.get("error")), name=str(outcome.get("name")))
-            await asyncio.sleep(limits.SERVICE_POLL_SECONDS)
+            await anext(blocks)
 
     async def _receipt(self, intent: Intent) -> Document:
         """:raises SettlementError: it does not hold, or is of something else."""

@@ -38,6 +38,8 @@ exit codes: 0 told to end; 1 a file or folder cannot be used; 2 bad command line
 """
 
 
+#: Without a new block; what was sent may still be in the next one.
+_STALLED_SECONDS = 60.0
 #: What an operator does by hand, and what it says about it.
 _BY_HAND = {
     "register": "lock stake, and be drawn for tasks of a model",
@@ -193,7 +195,7 @@ def _by_hand(options: argparse.Namespace) -> int:
 async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> int:
     """The height of the block that has it.
 
-    :raises ServiceError: it is refused, or the service is away.
+    :raises ServiceError: it is refused, or the service is away or makes no blocks.
     """
     from pygenvm.settlement.blocks.transactions import WithdrawStake, sign
     from pygenvm.settlement.operator.client import Client, ServiceError, hash_in, number_in
@@ -206,7 +208,14 @@ async def _sent(rpc: str, token: str | None, key: Secp256k1Key, call: Any) -> in
         nonce = number_in(await client.get(f"/accounts/0x{key.address.hex()}"), "nextNonce")
         transaction = sign(key, chain, nonce, call)
         await client.submit(transaction.encode())
+        loop = asyncio.get_running_loop()
+        height, since = -1, loop.time()
         while (outcome := await client.get(f"/transactions/0x{transaction.id.hex()}")).get("status") == "waiting":
+            tip = number_in(await client.get("/chain"), "height")
+            if tip != height:
+                height, since = tip, loop.time()
+            elif loop.time() - since > _STALLED_SECONDS:
+                raise ServiceError(f"the service has stood at block {tip} for {_STALLED_SECONDS:g} s; it has been sent")
             await asyncio.sleep(0.2)
         if outcome.get("status") != "included":
             raise ServiceError(str(outcome.get("error")))
@@ -259,21 +268,30 @@ def _rpc(text: str) -> str:
 def _hash(text: str) -> Hash:
     from pygenvm.settlement.types.words import Hash
 
-    data = bytes.fromhex(text.removeprefix("0x"))
+    try:
+        data = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        data = b""
     if len(data) != 32:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not 32 bytes in hexadecimal")
     return Hash(data)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0.01 <= seconds <= 86400:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of seconds from 0.01 to 86400")
     return seconds
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
     if not 1 <= count <= 1000:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number from 1 to 1000")
     return count

@@ -87,6 +87,8 @@ class Node:
         self.feed = Feed()
         self.height = 0
         self.waiting = 0
+        #: Whether the last attempt at a block came to nothing.
+        self.failing = False
         #: Set once nothing can be written any more; the text says why.
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -165,10 +167,12 @@ class Node:
     async def _make_and_tell(self) -> Made:
         try:
             made, self.waiting = await self._write(self._make_block)
-        except StoreConflict as error:
-            if not self.broken.done():
+        except Exception as error:
+            self.failing = True
+            if isinstance(error, StoreConflict) and not self.broken.done():
                 self.broken.set_result(str(error))
             raise
+        self.failing = False
         self.height = made.block.height
         for transaction in made.included:
             self._remember(transaction.id, Outcome("included", made.block.height))
@@ -193,6 +197,9 @@ class Node:
                 return
             except StoreError as error:
                 self._log.error("no block could be written", error=error)
+            except Exception as error:
+                # Without blocks nothing happens any more, and whoever has committed cannot reveal.
+                self._log.error("no block could be made", error=error)
 
     # --- the writing thread ---
 

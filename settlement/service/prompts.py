@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pygenvm.settlement.codec.hashes import prompt_hash
 from pygenvm.settlement.service import limits
+from pygenvm.settlement.state.store import StoreError
 from pygenvm.settlement.types.words import Hash
 
 
@@ -34,17 +35,29 @@ class Prompts:
         return sum(map(len, self._waiting.values()))
 
     def keep(self, digest: Hash) -> None:
-        """Before the block with its intent is accepted."""
-        prompt = self._waiting.pop(digest, None)
-        if prompt is None or self._path(digest).exists():
+        """Before the block with its intent is accepted.
+
+        :raises StoreError: it cannot be written, and waits as before.
+        """
+        prompt = self._waiting.get(digest)
+        if prompt is None:
+            return
+        try:
+            self._write(self._path(digest), prompt)
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path(digest)}: {error.strerror}") from error
+        del self._waiting[digest]
+
+    def _write(self, path: Path, prompt: bytes) -> None:
+        if path.exists():
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = self._path(digest).with_suffix(".new")
+        unfinished = path.with_suffix(".new")
         with unfinished.open("wb") as file:
             file.write(prompt)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(self._path(digest))
+        unfinished.replace(path)
 
     def read(self, digest: Hash) -> bytes | None:
         try:

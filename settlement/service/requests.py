@@ -41,6 +41,8 @@ async def read_body(request: web.Request) -> bytes:
         raise RequestError(f"the body has not arrived within {limits.REQUEST_SECONDS:g} s", 408) from None
     except web.HTTPRequestEntityTooLarge:
         raise RequestError(f"the body has more than {limits.BODY_BYTES} bytes", 413) from None
+    except web.RequestPayloadError as error:
+        raise RequestError(f"the body cannot be read: {error.__cause__ or error}") from error
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:

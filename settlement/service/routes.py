@@ -75,6 +75,9 @@ class _Routes:
         broken = self._node.broken
         if broken.done():
             return answer({"status": "broken", "error": broken.result()}, 503)
+        if self._node.failing:
+            # Whoever asks needs no token, and the reason may tell more than that.
+            return answer({"status": "failing", "error": "the last block could not be made; the log says why"}, 503)
         return answer({"status": "ok", "height": self._node.height})
 
     async def metrics(self, request: web.Request) -> web.Response:

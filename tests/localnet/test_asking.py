@@ -165,13 +165,13 @@ def _hash(text: str) -> Hash:
     return Hash(bytes.fromhex(text[2:]))
 
 
-async def asked(folder: Path, lies: Lies) -> Execution:
+async def asked(folder: Path, lies: Lies, appeals: int = 0) -> Execution:
     async with lies as url:
         service = Service(url, REQUESTER_KEY.secret, bytes(SPEC))
         chain = Chain(
             folder / "local.db",
             executor=FakeExecutor({b"oracle": Oracle()}),
-            settling=Settling(Path(), 5, 3, 1, service=service),
+            settling=Settling(Path(), 5, 3, 1, appeals=appeals, service=service),
         )
         contract = (await chain.deploy(b"oracle", sender=ALICE)).receipt.transaction.contract
         return await chain.call(contract, calldata_of_call("ask"), sender=ALICE)
@@ -312,6 +312,23 @@ async def test_a_service_that_makes_no_blocks_any_more(tmp_path: Path, monkeypat
     monkeypatch.setattr(limits, "SERVICE_POLL_SECONDS", 0.05)
     with pytest.raises(SettlementError, match=r"the service has stood at block 65 for 0\.2 s; task 0x[0-9a-f]{64} may"):
         await asked(tmp_path, Lies(task=lambda answer: {**answer, "state": "open"}))
+
+
+async def test_a_service_that_takes_an_intent_and_makes_no_block_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SERVICE_STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "SERVICE_POLL_SECONDS", 0.05)
+    waiting = Lies(submit=lambda _: LOST, transaction=lambda _: web.json_response({"status": "waiting"}))
+    with pytest.raises(SettlementError, match=r"stood at block 1 for 0\.2 s; intent 0x[0-9a-f]{64} may still become"):
+        await asked(tmp_path, waiting)
+
+
+async def test_too_few_operators_for_an_appeal_is_told_before_anything_is_paid(tmp_path: Path) -> None:
+    lies = Lies()
+    with pytest.raises(SettlementError, match="for 11, after the last appeal, there must be 16"):
+        await asked(tmp_path, lies, appeals=1)
+    assert lies.submitted == 0
 
 
 async def test_a_service_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

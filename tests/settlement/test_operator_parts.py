@@ -23,6 +23,7 @@ from pygenvm.settlement.operator.client import Client, ServiceError
 from pygenvm.settlement.operator.votes import Vote, Votes, VotesError
 from pygenvm.settlement.operator.worker import Worker
 from tests.settlement.chains import OPERATOR_KEYS
+from tests.settlement.service import live
 from tests.settlement.vectors import word
 
 VOTE = Vote(word(1), word(2), word(3), word(4), word(5), word(6))
@@ -421,3 +422,32 @@ def test_mocks_that_cannot_be_used(
     words = ("--rpc=http://127.0.0.1:9", "--key-file=key", "--state=state", "--mocks=mocks.yaml")
     assert main(["operator", "run", *words]) == 1
     assert capsys.readouterr().err.startswith("Error: --mocks: ")
+
+
+@pytest.mark.parametrize(
+    ("action", "word_", "said"),
+    [
+        ("register", "--model-spec=0x00", "argument --model-spec: '0x00' is not 32 bytes in hexadecimal"),
+        ("register", "--endpoint=zz", "argument --endpoint: 'zz' is not 32 bytes in hexadecimal"),
+        ("run", "--at-once=many", "argument --at-once: 'many' is no number from 1 to 1000"),
+        ("run", "--answer-seconds=nan", "argument --answer-seconds: 'nan' is no number of seconds from 0.01 to 86400"),
+    ],
+)
+def test_what_is_wrong_in_a_command_line(
+    capsys: pytest.CaptureFixture[str], action: str, word_: str, said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["operator", action, "--rpc=http://127.0.0.1:1", "--key-file=key", word_])
+    assert capsys.readouterr().err.rstrip().endswith(said)
+
+
+async def test_who_registers_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a service that makes no blocks, or only when it is asked to."""
+    monkeypatch.setattr("pygenvm.settlement.operator.command._STALLED_SECONDS", 0.3)
+    async with live(tmp_path) as net:
+        (key := tmp_path / "key").touch(mode=0o600)
+        key.write_text(KEY.secret.hex())
+        common = [f"--rpc=http://127.0.0.1:{net.port}", f"--key-file={key}", f"--stake={2 * 10**18}"]
+        words = ["operator", "register", *common, f"--model-spec=0x{word(1).hex()}"]
+        assert await asyncio.to_thread(main, words) == 1
+        assert (await net.engine("/chain"))["waiting"] == 1

@@ -379,6 +379,13 @@ async def test_hostile_requests(tmp_path: Path) -> None:
         assert (await net.engine("/chain"))["height"] == 0
 
 
+async def test_a_body_that_is_not_what_its_encoding_says(tmp_path: Path) -> None:
+    async with live(tmp_path) as net:
+        encoded: Any = {"Content-Encoding": "gzip"}
+        status, text = await net.ask("POST", "/v1/settlement/transactions", data=b"{}", **encoded)
+        assert (status, json.loads(text)["error"][:23]) == (400, "the body cannot be read")
+
+
 async def test_who_may_ask(tmp_path: Path) -> None:
     async with live(tmp_path, token="correct horse battery") as net:
         path = "/v1/settlement/chain"
@@ -403,6 +410,50 @@ async def test_blocks_by_the_clock(tmp_path: Path) -> None:
             while (await net.engine("/chain"))["height"] < 5:
                 await asyncio.sleep(0.01)
         clock.cancel()
+
+
+async def test_the_clock_outlives_a_prompt_that_cannot_be_written(tmp_path: Path) -> None:
+    """Without blocks nobody can reveal what it has committed to, and without its prompt nobody can answer a task."""
+    async with live(tmp_path) as net:
+        for number, key in enumerate(OPERATOR_KEYS):
+            await net.submit(key, Register(2 * ETHER, SPEC, word(0x80 + number)))
+        await net.blocks()
+        in_the_way = tmp_path / "prompts"
+        in_the_way.write_text("a folder should be here")
+        made = asked()
+        await net.submit(REQUESTER_KEY, ImportIntent(made), prompt=hexed(PROMPT))
+        unavailable = {"error": "the state cannot be read or written at the moment"}
+        status, text = await net.ask("POST", "/v1/settlement/blocks", {})
+        assert (status, json.loads(text)) == (503, unavailable)
+        clock = asyncio.create_task(net.node.make_blocks(0.02))
+        await asyncio.sleep(0.1)
+        status, text = await net.ask("GET", "/health")
+        assert (status, json.loads(text)["status"]) == (503, "failing")
+        chain = await net.engine("/chain")
+        assert (clock.done(), chain["height"], chain["waiting"]) == (False, 1, 1)
+        in_the_way.unlink()
+        async with asyncio.timeout(10):
+            while (await net.engine("/chain"))["height"] < 2:
+                await asyncio.sleep(0.01)
+        clock.cancel()
+        assert (await net.ask("GET", "/health"))[0] == 200
+        found = await net.engine(f"/intents/{hexed(made.intent_id)}")
+        assert (await net.engine(f"/tasks/{found['taskId']}/prompt"))["prompt"] == hexed(PROMPT)
+
+
+async def test_the_clock_outlives_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with live(tmp_path) as net:
+        make, failures = net.node._make_block, [OSError("no descriptors"), RuntimeError("a mistake")]
+        monkeypatch.setattr(net.node, "_make_block", lambda: _raise(failures.pop()) if failures else make())
+        clock = asyncio.create_task(net.node.make_blocks(0.02))
+        async with asyncio.timeout(10):
+            while net.node.height < 1:
+                await asyncio.sleep(0.01)
+        clock.cancel()
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 async def test_a_block_is_told_though_who_asked_for_it_is_gone(tmp_path: Path) -> None:
