@@ -54,7 +54,8 @@ class Dump:
         if isinstance(value, Address):
             return {"$addr": value.as_hex}
         if isinstance(value, float):
-            return {"$float": repr(value)}
+            # numpy.float64 is a float whose own repr is `np.float64(0.5)`.
+            return {"$float": float.__repr__(value)}
         if isinstance(value, datetime.datetime):
             return {"$datetime": value.isoformat()}
         if isinstance(value, Indirection):

@@ -136,6 +136,12 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
     _Hint(r"no contract defined", "There is no contract class.", "Define a class that derives from gl.Contract."),
     _Hint(r"__init__ must be private", "`__init__` is public.", "Take the decorator off __init__."),
     _Hint(
+        r"TypeError: not calldata encodable (?:np\.|array\()(?s:.*): (?P<given>\w+)$",
+        "`{given}` is a type of NumPy, which cannot be returned or sent: calldata does not know it.",
+        "Turn it into Python's: `int(x)`, `bool(x)`, `array.tolist()`. For fractions, which calldata has not, use an"
+        " integer of a small unit, such as cents, or a `str`.",
+    ),
+    _Hint(
         r"TypeError: not calldata encodable (?P<value>.*): (?P<given>\w+)$",
         "A `{given}` cannot be returned or sent: calldata does not know it.",
         "Calldata has bool, int, str, bytes, Address, None, lists, and dicts with texts as keys. Instead of fractions"
@@ -201,6 +207,12 @@ _PYTHON_HINTS: tuple[_Hint, ...] = (
         r"\bvec/\w+ .*IndexError: index out of range (?P<index>-?\d+) not in 0\.\.<(?P<length>\d+)",
         "{expr} has {length} items, none at {index}.",
         "Compare the index with `len(…)` before.",
+    ),
+    _Hint(
+        r"class is not marked for usage within storage.*<class '(?P<given>(?:numpy|PIL)\.[\w.]+)'>",
+        "`{given}` cannot be stored.",
+        "Of NumPy's types, int8 to int64, uint8 to uint64, float32, float64 and arrays of these can; for truth there is"
+        " `bool`, for anything else its bytes.",
     ),
     _Hint(
         r"class is not marked for usage within storage.*<class '(?:[\w.]*\.)?(?P<given>\w+)'>",

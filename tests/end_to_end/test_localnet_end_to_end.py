@@ -145,6 +145,34 @@ class Messages(gl.Contract):
 )
 
 
+NUMPY = """# v0.2.16
+# { "Depends": "py-genlayer:test" }
+from typing import Literal
+
+import numpy as np
+from genlayer import *
+
+
+class Numbers(gl.Contract):
+    single: np.float32
+    double: np.float64
+    by_name: TreeMap[str, np.float64]
+    whole: np.uint64
+    grid: np.ndarray[tuple[Literal[1], Literal[2]], np.dtype[np.float64]]
+
+    def __init__(self):
+        self.single = self.double = self.by_name["x"] = np.float64(0.5)
+        self.whole = np.uint64(2**64 - 1)
+        self.grid = np.full((1, 2), 0.5)
+"""
+
+VIEW_OF_NUMPY = """
+    @gl.public.view
+    def look(self):
+        return {}
+"""
+
+
 @pytest.fixture
 def net(tmp_path: Path) -> LocalNet:
     return LocalNet(tmp_path / "local.db")
@@ -393,6 +421,33 @@ def test_every_storage_type_is_decoded(net: LocalNet) -> None:
         "boxed": 9,
     }
     assert net.log(5)[-1].number == 1
+
+
+def test_types_of_numpy_are_decoded(net: LocalNet) -> None:
+    """`np.float64` is a Python float whose text is `np.float64(0.5)`."""
+    dump = state(net, deploy(net, NUMPY))
+    assert dump.note == ""
+    half = {"$float": "0.5"}
+    assert dump.fields == {
+        "single": half,
+        "double": half,
+        "by_name": {"x": half},
+        "whole": 2**64 - 1,
+        "grid": [[half, half]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [("np.int64(3)", "`int64` is a type of NumPy"), ("np.zeros((2, 2))", "`ndarray` is a type of NumPy")],
+)
+def test_values_of_numpy_cannot_be_returned(tmp_path: Path, value: str, meaning: str) -> None:
+    (tmp_path / "figures.py").write_text(NUMPY + VIEW_OF_NUMPY.format(value))
+    assert genvm(tmp_path, "deploy", "figures.py").returncode == 0
+    failed = genvm(tmp_path, "view", "look")
+    assert failed.returncode == 1
+    assert meaning in failed.stderr
+    assert "`int(x)`" in failed.stderr
 
 
 def test_large_state_is_cut_and_says_so(net: LocalNet, monkeypatch: pytest.MonkeyPatch) -> None:
