@@ -159,7 +159,8 @@ export class Transactions {
 
   button(name, label, one, doing, done, work) {
     const button = make("button", { type: "button", "data-does": name }, label);
-    button.addEventListener("click", () => this.page.act(button, doing, done, work));
+    const told = (answer) => (answer === false ? "That is not possible any more: it has another status now." : done);
+    button.addEventListener("click", () => this.page.act(button, doing, told, work));
     return button;
   }
 

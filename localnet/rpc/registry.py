@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.network import Network
+from pygenvm.localnet.chain.network.types import Submission
 from pygenvm.localnet.page.feed import Feed
 from pygenvm.localnet.rpc.errors import BUSY, METHOD_NOT_FOUND, RpcError, invalid
 from pygenvm.localnet.rpc.values import Param
@@ -31,6 +32,8 @@ class Node:
     """Tells this server from any other."""
     runs_at_once: int = field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)))
     """Of contracts, for questions: reads, simulations, schemas."""
+    before_run: Callable[[bytes], None] = lambda code: None
+    """Makes what the code of a new contract needs, in a thread; raises a :class:`LocalNetError` if it cannot."""
     database: str = ""
     """What the page calls the network's file."""
     feed: Feed = field(init=False)
@@ -82,6 +85,16 @@ class Node:
         if not task.cancelled():
             # Where nobody waits for it any more, it is known here.
             task.exception()
+
+    async def ready_for(self, code: bytes) -> None:
+        """Waits until a contract with this code can run here; a contract that is there is ready."""
+        if code:
+            await asyncio.to_thread(self.before_run, code)
+
+    async def submit(self, submission: Submission) -> bytes:
+        """As of the network, for a contract that may need more than others."""
+        await self.ready_for(submission.code)
+        return await self.network.submit(submission)
 
     def remember(self, digest: bytes, answer: bytes) -> None:
         """So that the same raw transaction again does nothing."""

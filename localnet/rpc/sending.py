@@ -48,9 +48,9 @@ async def send(node: Node, raw: bytes, config: SimConfig) -> bytes:
         raise RpcError(INVALID_PARAMS, f"the transaction is signed for chain {transaction.chain_id}, not for {known}")
     function = decode_function(transaction.data)
     if isinstance(function, AddTransaction):
-        return await node.network.submit(_added(transaction, function, config))
+        return await node.submit(_added(transaction, function, config))
     if function is None:
-        return await node.network.submit(_transfer(transaction, config))
+        return await node.submit(_transfer(transaction, config))
     done = node.done.get(transaction.hash)
     if done is None:
         done = await _carry_out(node, transaction, function)

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from pygenvm.executor.config import load_config
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import NetworkOptions
-from pygenvm.localnet.errors import BadRequest, DatabaseError
+from pygenvm.localnet.errors import BadRequest, DatabaseError, ExecutorError
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.lint_settings import installed_runners
@@ -31,6 +32,8 @@ from pygenvm.localnet.rpc.registry import Node
 from pygenvm.localnet.rpc.running import Running, announced, server_of
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
+from pygenvm.runners.errors import BuildError
+from pygenvm.runners.numeric import on_demand
 
 _LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 
@@ -103,8 +106,16 @@ def run(options: argparse.Namespace, database: Path, ready: Callable[[Ready], No
     if not installed_runners():
         _complain("no runners are built yet, so no contract can run: `genvm runners build` (a few minutes, once)")
     with modules as words, many_runs(words, idle=max(1, options.validators)) as executor:
-        asyncio.run(serve(serving, executor, ready))
+        asyncio.run(serve(serving, executor, ready, lambda code: _build_for(options.config, code)))
     return 0
+
+
+def _build_for(config: str | None, code: bytes) -> None:
+    """Builds the runners that a contract with NumPy needs, which are not built with the others."""
+    try:
+        on_demand.build_for(lambda: code, load_config(config), progress=True)
+    except BuildError as error:
+        raise ExecutorError(str(error)) from error
 
 
 def _starting(name: str) -> None:
@@ -132,7 +143,12 @@ def _origins(options: argparse.Namespace) -> Origins:
     return Origins(cors=frozenset(options.cors), loopback=loopback, hosts=frozenset(options.allow_host))
 
 
-async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], None]) -> None:
+async def serve(
+    serving: Serving,
+    executor: Executor,
+    ready: Callable[[Ready], None],
+    before_run: Callable[[bytes], None] = lambda code: None,
+) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP.
 
     :raises BadRequest: there is nothing to fork. :raises DatabaseError: the file cannot be used.
@@ -150,6 +166,7 @@ async def serve(serving: Serving, executor: Executor, ready: Callable[[Ready], N
     async with contextlib.AsyncExitStack() as stack:
         network = Network(serving.path, executor=executor, options=serving.options, on_error=_complain)
         node = Node(network, serving.version, instance=secrets.token_hex(8), database=str(serving.path))
+        node.before_run = before_run
         runner = web.AppRunner(
             make_app(node, serving.origins),
             handler_cancellation=True,

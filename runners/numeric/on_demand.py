@@ -46,7 +46,8 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
         version = metadata.version("pygenvm")
         raise BuildError(
             "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "
-            f"`pip install pygenvm-runners-numeric=={version}`. Or `genvm runners build` makes them here."
+            f"install its wheel, pygenvm_runners_numeric-{version}, which `make dist` makes beside the others. Or"
+            " `genvm runners build` makes them here."
         )
     for runner in missing:
         registry.build(jobs=registry.default_jobs(), progress=progress, only=runner)

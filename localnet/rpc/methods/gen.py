@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.terminal_text import one_line
+from pygenvm.localnet.chain.model import Receipt
 from pygenvm.localnet.chain.network.types import (
     ZERO_ADDRESS,
     NodeReceipt,
@@ -39,6 +41,8 @@ from pygenvm.localnet.rpc.values import (
     quoted,
 )
 
+#: Characters of what a contract said.
+_SAID: Final = 300
 METHODS = Methods()
 
 READ, WRITE, DEPLOY = "read", "write", "deploy"
@@ -124,7 +128,7 @@ async def gen_call(node: Node, call: GenCall) -> str:
         return await run_read(node, call)
     receipt = await run_simulation(node, call)
     if not isinstance(receipt.outcome, Return):
-        raise _failed(objects.failure_text(receipt.outcome), objects.receipt_object(receipt), call)
+        raise _failed(receipt, objects.receipt_object(receipt), call)
     return receipt.outcome.calldata.hex()
 
 
@@ -147,7 +151,7 @@ async def run_read(node: Node, call: GenCall) -> str:
             virtual=call.config.virtual,
         )
     if not isinstance(receipt.outcome, Return):
-        raise _failed(objects.failure_text(receipt.outcome), objects.read_receipt_object(receipt), call)
+        raise _failed(receipt, objects.read_receipt_object(receipt), call)
     return receipt.outcome.calldata.hex()
 
 
@@ -162,12 +166,17 @@ async def run_simulation(node: Node, call: GenCall) -> NodeReceipt:
         datetime=call.config.datetime,
         virtual=call.config.virtual,
     )
+    await node.ready_for(submission.code)
     async with node.running():
         return await node.network.simulate(submission, variant=call.variant)
 
 
-def _failed(text: str, receipt: dict[str, Any], call: GenCall) -> RpcError:
-    return RpcError(FAILED, f"execution failed: {text}", {"receipt": receipt, "params": call.given})
+def _failed(found: NodeReceipt | Receipt, receipt: dict[str, Any], call: GenCall) -> RpcError:
+    """Clients in Python show the text alone: so it ends with the last thing that the contract said."""
+    lines = [line.strip() for line in found.stderr.text().splitlines() if line.strip()]
+    said = f" ({one_line(lines[-1])[:_SAID]})" if lines else ""
+    text = f"execution failed: {objects.failure_text(found.outcome)}{said}"
+    return RpcError(FAILED, text, {"receipt": receipt, "params": call.given})
 
 
 @METHODS.add("gen_getContractSchema", Param("contract_address", ADDRESS), result=OBJECT, stops=True)
@@ -180,6 +189,7 @@ async def contract_schema(node: Node, address: Address) -> Any:
 @METHODS.add("gen_getContractSchemaForCode", Param("contract_code_hex", CODE), result=OBJECT, stops=True)
 async def contract_schema_for_code(node: Node, code: bytes) -> Any:
     """The same for a contract that is not deployed."""
+    await node.ready_for(code)
     async with node.running():
         return await node.network.schema_of_code(code)
 

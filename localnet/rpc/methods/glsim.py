@@ -57,7 +57,7 @@ _CONTRACT: Final = Param("contract_address", ADDRESS)
 async def deploy(node: Node, code: bytes, args: list[Any], kwargs: Any, sender: Address) -> dict[str, Any]:
     """Deploys a contract in the name of any account, and waits until that is decided."""
     data = calldata_of_call(None, args, kwargs)
-    id = await node.network.submit(Submission(TxKind.DEPLOY, sender, code=code, calldata=data))
+    id = await node.submit(Submission(TxKind.DEPLOY, sender, code=code, calldata=data))
     transaction = await node.network.wait(id)
     return {
         "tx_id": objects.hex_of(id),

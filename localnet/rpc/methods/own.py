@@ -244,7 +244,7 @@ async def submit(node: Node, submission: Submission) -> str:
     """Takes a transaction in the name of any account, without a signature; its id, once it is on the disk."""
     if submission.kind is TxKind.DEPLOY and not submission.code:
         raise invalid("code is missing")
-    return objects.hex_of(await node.network.submit(submission))
+    return objects.hex_of(await node.submit(submission))
 
 
 @METHODS.add(
@@ -269,6 +269,12 @@ async def wait_for_transaction(node: Node, id: bytes, status: TxStatus | None, t
 @METHODS.add("genvm_appealTransaction", _HASH, result=BOOL)
 async def appeal_transaction(node: Node, id: bytes) -> bool:
     """Asks for another opinion of a decided transaction; false: it cannot be appealed now."""
+    transaction = await node.network.transaction(id)
+    voted = {address for round_ in transaction.rounds for address in round_.votes}
+    everybody = {validator.address for validator in await node.network.validators()}
+    if transaction.status is TxStatus.ACCEPTED and everybody and everybody <= voted and not transaction.virtual:
+        text = f"all {len(everybody)} validators have judged it already: create more, then appeal again"
+        raise RpcError(FAILED, text, {"hash": objects.hex_of(id)})
     return await node.network.appeal(id)
 
 

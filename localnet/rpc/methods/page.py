@@ -83,7 +83,7 @@ async def deploy(node: Node, given: Mapping[str, Any]) -> str:
     calldata = await _calldata(node, None, given)
     code = parse_code(given.get("code"))
     submission = Submission(TxKind.DEPLOY, _sender(given), value=_value(given), calldata=calldata, code=code, name=name)
-    return "0x" + (await node.network.submit(submission)).hex()
+    return "0x" + (await node.submit(submission)).hex()
 
 
 @METHODS.add("genvm_write", _ASKED, result=HEX)
@@ -92,7 +92,7 @@ async def write(node: Node, given: Mapping[str, Any]) -> str:
     info = await _contract(node, str(given.get("contract", "")))
     calldata = await _calldata(node, _method(given), given)
     submission = Submission(TxKind.CALL, _sender(given), info.address, _value(given), calldata)
-    return "0x" + (await node.network.submit(submission)).hex()
+    return "0x" + (await node.submit(submission)).hex()
 
 
 @METHODS.add("genvm_read", _ASKED, result=OBJECT_RESULT)

@@ -534,6 +534,9 @@ async def test_submissions_without_a_signature(asking: Asking) -> None:
     (newest,) = await asking.ask("genvm_getTransactions", 1)
     assert newest["hash"] == id
     assert await asking.ask("genvm_getTransactions", 10, newest["seq"]) == []
+    error = await asking.error("genvm_appealTransaction", id)
+    assert error["message"] == "all 5 validators have judged it already: create more, then appeal again"
+    await asking.ask("sim_createRandomValidator", 1)
     assert await asking.ask("genvm_appealTransaction", id) is True
     assert await asking.ask("genvm_finalizeTransaction", id) is True
     assert (await asking.ask("genvm_getStatus"))["instance"] == "this one"

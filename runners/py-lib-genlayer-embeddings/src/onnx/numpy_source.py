@@ -214,7 +214,8 @@ class _Translation:
         outputs = node.get("output", [])
         targets = [f"v{self._count + number}" for number in range(len(outputs))]
         self._count += len(targets)
-        self._names.update(zip(outputs, targets, strict=True))
+        # An output without a name is one that nobody asks for; as an input it means that there is none.
+        self._names.update((name, target) for name, target in zip(outputs, targets, strict=True) if name)
         if not targets:
             raise MalformedModel(f"{operator} gives nothing")
         return f"{', '.join(targets)}{',' if operator == 'Split' else ''} = {expression}"
