@@ -32,8 +32,11 @@ def _compiled(paths: list[str]) -> dict[str, bytes]:
     for path in paths:
         if not path.endswith(".py"):
             continue
-        with open(path, "rb") as file:
-            source = file.read()
+        try:
+            with open(path, "rb") as file:
+                source = file.read()
+        except OSError:
+            continue  # Names such as `..` lead elsewhere.
         seen = path.removeprefix(_BELOW)
         try:
             code = compile(_with_names(source, seen), seen, "exec", dont_inherit=True)
