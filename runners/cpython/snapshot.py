@@ -16,6 +16,7 @@ from pathlib import Path
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.runner.actions import Source
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.closed import ClosedWorld
@@ -79,7 +80,7 @@ def _run(starting: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch:
             vm.map_file(path, content)
         archive = Archive("snapshot", {"softfloat": softfloat, "interpreter": starting}, 0)
         vm.link_wasm(archive, "softfloat")
-        vm.start_wasm(archive, "interpreter", {})
+        vm.start_wasm(archive, "interpreter", {}, Source(archive, ()))
         if vm.outcome != Return(b"\x00"):
             raise BuildError(f"the interpreter did not start: {vm.outcome}\n{world.output.decode(errors='replace')}")
         return bytes(vm.memories(MODULE_NAME)[0].whole())
