@@ -12,6 +12,8 @@ paths to bytes. If it ends in another way, or makes too much, nothing is derived
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
@@ -55,14 +57,7 @@ class Deriver:
         self._host_functions = host_functions
         self._registry = registry
         self._check_interrupted = check_interrupted
-        self._made: MadeOnce[DerivedFiles] = MadeOnce(
-            artefacts.folder.path.parent / "derived",
-            "derived",
-            decoded=_decoded,
-            kept_bytes=limits.DERIVED_KEPT_BYTES,
-            files_max=limits.DERIVED_FILES_MAX,
-            files_bytes=limits.DERIVED_FILES_BYTES,
-        )
+        self._made = made_in(artefacts.folder.path.parent / "derived")
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         """What the runner ``by`` (a resolved id) makes of ``files``.
@@ -107,6 +102,19 @@ class Deriver:
         except ValueError as error:
             raise InstallationFault(f"{by}: {error}") from None
         return outcome.calldata if len(outcome.calldata) <= limits.DERIVED_BYTES_MAX else _NOTHING
+
+
+@cache
+def made_in(folder: Path) -> MadeOnce[DerivedFiles]:
+    """Those of this process."""
+    return MadeOnce(
+        folder,
+        "derived",
+        decoded=_decoded,
+        kept_bytes=limits.DERIVED_KEPT_BYTES,
+        files_max=limits.DERIVED_FILES_MAX,
+        files_bytes=limits.DERIVED_FILES_BYTES,
+    )
 
 
 def _decoded(made: bytes) -> DerivedFiles:

@@ -12,6 +12,8 @@ again by the next process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
@@ -46,14 +48,7 @@ class Images:
         self._check_interrupted = check_interrupted
         self._host_functions = host_functions
         self._derive = derive
-        self._made: MadeOnce[Image | None] = MadeOnce(
-            artefacts.folder.path.parent / "images",
-            "image",
-            decoded=lambda data: Image.from_bytes(data) if data != _NONE else None,
-            kept_bytes=limits.IMAGES_KEPT_BYTES,
-            files_max=limits.IMAGES_MAX,
-            files_bytes=limits.IMAGES_BYTES,
-        )
+        self._made = made_in(artefacts.folder.path.parent / "images")
 
     def image(self, source: Source) -> Image | None:
         """What every deterministic VM begins with that is built from ``source``; None if it has no image.
@@ -82,3 +77,16 @@ class Images:
             return _NONE
         finally:
             vm.close()
+
+
+@cache
+def made_in(folder: Path) -> MadeOnce[Image | None]:
+    """Those of this process."""
+    return MadeOnce(
+        folder,
+        "image",
+        decoded=lambda data: Image.from_bytes(data) if data != _NONE else None,
+        kept_bytes=limits.IMAGES_KEPT_BYTES,
+        files_max=limits.IMAGES_MAX,
+        files_bytes=limits.IMAGES_BYTES,
+    )
