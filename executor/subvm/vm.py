@@ -223,9 +223,11 @@ class SubVM:
         self.wasi.set_env(env)
         instance = self._instantiate(self._load(archive, name))
         if self.deterministic and not self._foreign and instance.image_makers is not None:
+            begun = time.perf_counter_ns()
             image = self.services.spawn.image(source)
             if image is not None:
                 self._go_on_from(image, instance)
+                self.services.observer.laid_over(begun, time.perf_counter_ns())
         entry = _plain_function(instance.raw, "") or _plain_function(instance.raw, "_start")
         if entry is None:
             self.fingerprint = None
