@@ -6,6 +6,14 @@ import json
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
+import pygenvm.executor.record.recorder
+import pygenvm.executor.record.wrappers
+import pygenvm.executor.run.console
+import pygenvm.executor.run.tracing
+import pygenvm.executor.run.world
+import pygenvm.executor.subvm.closed
+import pygenvm.executor.subvm.compiler
+import pygenvm.executor.subvm.imaging  # noqa: F401
 from pygenvm.executor.config import Config
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised

@@ -4,9 +4,10 @@ How a program makes one, and what it holds, is in :mod:`executor.subvm.image`; w
 must not ask for at its import, in :mod:`executor.subvm.imaging`.
 
 Images can be seen, in memory hashes and in the addresses of objects. So they are a rule and no cache: every
-deterministic VM of a contract that has an image begins with it, the first one too, and whether it has one follows from
-its bytes, the runners and constants. What cannot be made on this machine ends the run; what cannot be stored is made
-again by the next process.
+deterministic VM that is to run a method of a contract with an image begins with it, the first one too, and whether a
+contract has one follows from its bytes, the runners and constants. (Sandboxes begin without: what they run may come
+with all that it needs, and then the contract is not imported.) What cannot be made on this machine ends the run; what
+cannot be stored is made again by the next process.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Images:
         self._made = made_in(artefacts.folder.path.parent / "images")
 
     def image(self, source: Source) -> Image | None:
-        """What every deterministic VM begins with that is built from ``source``; None if it has no image.
+        """What VMs begin with that are built from ``source``; None if there is no image.
 
         :raises VMErrorRaised: ``timeout``.
         :raises InternalErrorRaised: it could not be made.

@@ -170,7 +170,7 @@ class Spawner(Protocol):
         ...
 
     def image(self, source: Source) -> Image | None:
-        """The image that every deterministic VM built from ``source`` has (:mod:`executor.run.images`), or none has.
+        """The image with which every VM built from ``source`` begins (:mod:`executor.run.images`), or none does.
 
         That depends on ``source`` only. Making it costs the VM that asks nothing.
 

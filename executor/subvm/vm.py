@@ -27,7 +27,7 @@ from pygenvm.executor.outcome import (
     blame_of,
     steps_of,
 )
-from pygenvm.executor.primitives.abi import MemoryLimiterConsts, VmError
+from pygenvm.executor.primitives.abi import EntryKind, MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
 from pygenvm.executor.subvm import linking, wasmtime_c
 from pygenvm.executor.subvm.budget import VmBudget
@@ -222,7 +222,9 @@ class SubVM:
         """Instantiate the main module, call its entry and set ``outcome`` and ``fingerprint``."""
         self.wasi.set_env(env)
         instance = self._instantiate(self._load(archive, name))
-        if self.deterministic and not self._foreign and instance.image_makers is not None:
+        # A sandbox imports the contract only if its function needs it.
+        main = self.spec.entry is EntryKind.MAIN
+        if self.deterministic and main and not self._foreign and instance.image_makers is not None:
             begun = time.perf_counter_ns()
             image = self.services.spawn.image(source)
             if image is not None:

@@ -241,14 +241,29 @@ def test_contracts_of_every_kind_have_images(asked: Asked, built_runners: BuiltR
         assert Seen.of(call(code)) == Seen.of(made)
 
 
-def test_views_and_sandboxes_have_it_too(asked: Asked) -> None:
-    """Non-deterministic VMs have not."""
-    call(fresh("", "gl.vm.spawn_sandbox(lambda: 1)\nreturn 2"))
+def test_calls_begin_with_images(asked: Asked) -> None:
+    """Sandboxes and non-deterministic VMs do not."""
+    called = "return gl.get_contract_at(gl.message.contract_address).view(state=StorageType.DEFAULT).g()"
+    view = "\n    @gl.public.view\n    def g(self): return 7"
+    run = call(fresh("from genlayer.py.public_abi import StorageType", called) + view.encode())
+    assert run.outcome == Return(calldata.encode(7)), run.stderr.decode()
     assert len(asked.images) == 2
     assert asked.images[0] is not None
     assert asked.images[0] == asked.images[1]
-    call(fresh("", "return gl.vm.run_nondet_unsafe(lambda: 1, lambda result: True)"))
-    assert len(asked.images) == 3
+    for alone in ("gl.vm.spawn_sandbox(lambda: 1)", "gl.vm.run_nondet_unsafe(lambda: 1, lambda result: True)"):
+        asked.images.clear()
+        call(fresh("", f"{alone}\nreturn 2"))
+        assert len(asked.images) == 1
+
+
+def test_a_sandbox_has_not_imported_the_contract(asked: Asked) -> None:
+    """Not if its function comes with all that it needs."""
+    work = "['contract' in __import__('sys').modules, __import__('os').urandom(9)]"
+    code = fresh("import os\nos.urandom(5)", f"return gl.vm.spawn_sandbox(lambda: {work}).calldata")
+    run = call(code)
+    assert asked.has_image
+    with no_images():
+        assert call(code).outcome == run.outcome
 
 
 def test_the_profiler_sees_the_import(asked: Asked, built_runners: BuiltRunners) -> None:
