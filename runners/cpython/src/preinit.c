@@ -27,6 +27,7 @@ static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs", L"/py/std
 extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
 PyMODINIT_FUNC PyInit__genlayer_keccak(void);
+PyMODINIT_FUNC PyInit__genlayer_calldata(void);
 #ifdef MORE_MODULES
 extern struct _inittab MORE_MODULES[];
 #endif
@@ -156,6 +157,7 @@ EXPORT("preinit") void preinit(void)
     __wasm_call_ctors();
     if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
         PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0 ||
+        PyImport_AppendInittab("_genlayer_calldata", PyInit__genlayer_calldata) != 0 ||
         PyImport_AppendInittab("_genlayer_vm", init_module) != 0)
         fail("no memory");
 #ifdef MORE_MODULES
