@@ -19,6 +19,7 @@ import pytest
 
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.outcome import Return, UserError, VMError
+from pygenvm.executor.pool.client import ExecutorPool
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.run import images
@@ -27,6 +28,7 @@ from pygenvm.executor.runner.actions import Source
 from pygenvm.executor.subvm.image import Image
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.runners.registry import BuiltRunners
+from tests.executor.pool.pool_support import job, pool
 from tests.runners.python.python_contracts import HEADER, contract
 from tests.support.archives import contract_zip
 from tests.support.execution import Execution, config_file, execute, execute_process
@@ -465,8 +467,24 @@ def _in_a_process(code: bytes) -> Execution:
     return execute_process(code, built=True, host=host(code))
 
 
+@pytest.fixture(scope="module")
+def executors(built_runners: BuiltRunners) -> Iterator[ExecutorPool]:
+    with pool(built=True) as made:
+        yield made
+
+
+def _in_a_pool(executors: ExecutorPool) -> Callable[[bytes], Execution]:
+    def run(code: bytes) -> Execution:
+        watched = WatchedHost(calldata=calldata.encode({"method": "f"}))
+        with job(executors, code=code, host=watched) as running:
+            running.ended()
+            return Execution(watched, running.streams["stdout"], running.streams["stderr"])
+
+    return run
+
+
 @pytest.mark.parametrize("part", range(10))
-def test_generated_contracts(part: int, asked: Asked) -> None:
+def test_generated_contracts(part: int, asked: Asked, executors: ExecutorPool) -> None:
     """Whoever made it, wherever it is laid over: results, traffic and fingerprints are the same."""
     chance = random.Random(part)
     with_image = 0
@@ -474,8 +492,10 @@ def test_generated_contracts(part: int, asked: Asked) -> None:
         code = generated(chance)
         # Who comes first makes the image.
         ways: list[Callable[[bytes], Execution]] = [_in_this_process, _in_memory, _in_this_process]
-        if number % 5 == 0:
-            ways.insert(number // 5 % 2 * len(ways), _in_a_process)
+        if number % 4 == 0:
+            ways.insert(number % 8 // 4 * len(ways), _in_a_process)
+        if number % 2 == 0:
+            ways.insert(number % 4 // 2 * len(ways), _in_a_pool(executors))
         runs = [way(code) for way in ways]
         seen = {(run.payload, repr(run.fingerprint), repr(run.host.requests)) for run in runs}
         assert len(seen) == 1, code.decode()
