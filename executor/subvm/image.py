@@ -72,33 +72,37 @@ class Image:
         return cls(memory_bytes, files, freed, tuple(random), tuple(found))
 
 
-def changed_runs(before: bytes, memory: GuestMemory, start: int) -> list[tuple[int, memoryview]] | None:
-    """Where ``memory`` differs from ``before``, and from zeros behind that, from ``start`` on; whole pages together.
+def beginning_of_page(at: int) -> int:
+    """Of that in which a byte of a memory is."""
+    return at - at % limits.IMAGE_PAGE_BYTES
 
-    None if that is more than an image may have.
+
+def changed_runs(before: bytes, memory: GuestMemory, start: int) -> list[tuple[int, memoryview]] | None:
+    """Where ``memory``, from ``start`` on, differs from ``before``, and from zeros behind that; whole pages together.
+
+    ``start`` is the beginning of a page. None if that is more than an image may have.
     """
     pages: list[int] = []
-    whole = memory.whole()
-    for at in _changed(before, whole, start - start % limits.IMAGE_LOOK_BYTES, limits.IMAGE_LOOK_BYTES):
-        block = at + limits.IMAGE_LOOK_BYTES
-        found = _changed(before, whole[:block], max(at, start), limits.IMAGE_PAGE_BYTES)
-        pages.extend(found)
+    now = memory.whole()[start:]
+    for piece in _changed(before, now, 0, len(now), limits.IMAGE_LOOK_BYTES):
+        pages.extend(_changed(before, now, piece, piece + limits.IMAGE_LOOK_BYTES, limits.IMAGE_PAGE_BYTES))
         if len(pages) * limits.IMAGE_PAGE_BYTES > limits.IMAGE_BYTES_MAX:
             return None
     borders = [i for i, (page, after) in enumerate(pairwise(pages), 1) if after != page + limits.IMAGE_PAGE_BYTES]
     runs = []
-    for first, last in pairwise((0, *borders, len(pages))):
+    for first, last in pairwise((0, *borders, len(pages)) if pages else ()):
         begin, end = pages[first], pages[last - 1] + limits.IMAGE_PAGE_BYTES
-        runs.append((begin, memoryview(bytes(whole[begin:end]))))
+        runs.append((start + begin, memoryview(bytes(now[begin:end]))))
     return runs
 
 
-def _changed(before: bytes, now: memoryview, start: int, size: int) -> Iterator[int]:
-    """Begins of the pieces of ``size`` bytes that differ."""
+def _changed(before: bytes, now: memoryview, start: int, end: int, size: int) -> Iterator[int]:
+    """Begins of the pieces of ``size`` bytes between ``start`` and ``end`` that differ."""
     zeros = bytes(size)
-    for at in range(start, len(now), size):
+    for at in range(start, min(end, len(now)), size):
         piece = bytes(now[at : at + size])
-        if piece != (before[at : at + size] or zeros[: len(piece)]):
+        # Pages are in ``before`` as a whole or not at all. A larger piece that is not counts as different.
+        if piece != (before[at : at + size] or zeros):
             yield at
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pygenvm.executor.outcome import InstallationFault, Return, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, linking, wasip1
 from pygenvm.executor.subvm.fingerprint import hash_memory
-from pygenvm.executor.subvm.image import Image, changed_runs
+from pygenvm.executor.subvm.image import Image, beginning_of_page, changed_runs
 from pygenvm.executor.subvm.random import DetRandom
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasmtime_c import Linker, value_of
@@ -61,7 +61,8 @@ class ImageMaker(SubVM):
         function, pointer = makers
         memory = instance.memories[0]
         stack = value_of(self._store, pointer)
-        fresh = bytes(memory.whole())
+        start = beginning_of_page(stack)
+        fresh = bytes(memory.whole()[start:])
         linked = self._linked_memories()
         self._run_entry(function)
         if (
@@ -70,7 +71,7 @@ class ImageMaker(SubVM):
             and value_of(self._store, pointer) == stack
             and self._linked_memories() == linked
         ):
-            runs = changed_runs(fresh, memory, stack)
+            runs = changed_runs(fresh, memory, start)
             if runs is not None:
                 files, freed = self.wasi.files.numbers
                 assert isinstance(self.wasi.random, DetRandom)
