@@ -19,6 +19,12 @@ class Hello(gl.Contract):
         return "Hello, world!"
 """
 
+_HELLO_METHOD = """
+    @gl.public.view
+    def hello(self) -> str:
+        return "Hello, world!"
+"""
+
 _STORAGE = """
 class Storage(gl.Contract):
     text: str
@@ -41,9 +47,12 @@ class Storage(gl.Contract):
         time.time()
         self.text = new
         time.time()
+"""
 
-
-time.time()
+#: A contract with this at module level asks for its message at its import, so it has no image.
+_ASKS = """
+import os
+os.fstat(0)
 """
 
 #: Each method does something ``n`` times.
@@ -205,6 +214,55 @@ def storage() -> bytes:
 
 def marked_storage() -> bytes:
     return _python(_MARKED, _depends("py-genlayer"))
+
+
+def without_image(code: bytes) -> bytes:
+    """The same contract, which is imported in every call."""
+    return code + _ASKS.encode()
+
+
+def long() -> bytes:
+    """300 lines: functions, methods and imports."""
+    functions = [
+        f"def helper_{n}(first: int, second: str = 'x') -> str:\n    total = 0\n    for i in range(first):\n"
+        f"        total += i * {n}\n    text = second * {n + 1}\n    return f'{{text}}: {{total}}'\n"
+        for n in range(20)
+    ]
+    methods = [
+        f"    @gl.public.{'view' if n % 2 else 'write'}\n    def method_{n}(self, a: u256, b: str) -> str:\n"
+        f"        if a > u256({n}):\n            return helper_{n % 20}(int(a) % 7, b)\n"
+        f"        return json.dumps({{'a': int(a), 'b': re.sub('x', 'y', b)}})\n"
+        for n in range(26)
+    ]
+    head = "import hashlib\nimport json\nimport re\n\n"
+    fields = "class Long(gl.Contract):\n    total: u256\n    names: TreeMap[Address, str]\n    notes: DynArray[str]\n\n"
+    return _python(
+        head + "\n".join(functions) + "\n" + fields + "\n".join(methods) + _HELLO_METHOD, _depends("py-genlayer")
+    )
+
+
+def dataclasses() -> bytes:
+    """Eight dataclasses with 16 collections, and 41 methods."""
+    kinds = [
+        f"@allow_storage\n@dataclass\nclass Record{n}:\n    owner: Address\n    amount: u256\n    name: str\n"
+        f"    items: DynArray[u256]\n    by_name: TreeMap[str, u256]\n    flag: bool\n"
+        for n in range(8)
+    ]
+    fields = "".join(f"    record_{n}: Record{n}\n    all_{n}: DynArray[Record{n}]\n" for n in range(8))
+    methods = [
+        f"    @gl.public.write\n    def method_{n}(self, a: u256, b: str) -> None:\n"
+        f"        self.record_{n % 8}.amount = a\n        self.record_{n % 8}.name = b\n"
+        for n in range(40)
+    ]
+    head = "from dataclasses import dataclass\n\n" + "\n\n".join(kinds) + "\n\nclass Many(gl.Contract):\n"
+    return _python(head + fields + "\n" + "\n".join(methods) + _HELLO_METHOD, _depends("py-genlayer"))
+
+
+def protobuf() -> bytes:
+    """Imports a large library."""
+    actions = {"Seq": [_depends("py-lib-protobuf"), _depends("py-genlayer")]}
+    body = "import google.protobuf.descriptor_pb2\nimport google.protobuf.json_format\n" + _HELLO
+    return _python(body, actions)
 
 
 def operations() -> bytes:

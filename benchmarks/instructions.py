@@ -91,7 +91,11 @@ def count() -> dict[str, Any]:
 def _calls(counter: _Counter) -> list[dict[str, Any]]:
     made = {
         "hello world": (contracts.hello(), call("hello")),
+        "hello world, without an image": (contracts.without_image(contracts.hello()), call("hello")),
         "storage write": (contracts.marked_storage(), call("update", "another text")),
+        "300 lines": (contracts.long(), call("hello")),
+        "eight dataclasses": (contracts.dataclasses(), call("hello")),
+        "import of google.protobuf": (contracts.protobuf(), call("hello")),
     }
     found = []
     for title, (code, data) in made.items():
@@ -105,17 +109,13 @@ def _calls(counter: _Counter) -> list[dict[str, Any]]:
 def _phases(counts: Counts) -> Counts:
     """Instructions of each phase of a run."""
     looks = [used for name, used in counts if name == "clock_time_get"]
-    first_of = dict(reversed(counts))
-    marks = [
-        ("entry to the first host call", counts[0][1]),
-        ("arguments, environment, randomness, message", first_of["fd_prestat_get"]),
-    ]
+    marks = [("entry to the message", counts[0][1])]
     if looks:
-        imported, begun, ended = looks
-        marks += [("import of the contract", imported), ("dispatch to the method", begun), ("method", ended)]
+        begun, ended = looks
+        marks += [("message, dispatch to the method", begun), ("method", ended)]
         marks.append(("encoding of the result", counts[-1][1]))
     else:
-        marks.append(("import of the contract, method, result", counts[-1][1]))
+        marks.append(("message, method, result", counts[-1][1]))
     before = [0, *(used for _, used in marks)]
     return [(name, used - start) for (name, used), start in zip(marks, before, strict=False)]
 

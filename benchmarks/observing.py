@@ -24,6 +24,7 @@ NEW_VM = "new VM: store and linker"
 CODE = "read the code (2 requests)"
 ACTIONS = "parse the code, map files, find bytecode and compiled modules"
 INSTANTIATE = "instantiate"
+LAY_OVER = "find the image of the contract, lay it over"
 HOST_CALLS = "host functions, Python side"
 HOST_REQUESTS = "requests of the contract to the node"
 LAST_WORK = "verdict of the validators, metrics"
@@ -34,9 +35,7 @@ END = "close the connection"
 #: What the interpreter does between host calls, by the mark that ends each phase.
 PHASES = (
     "Python: from its entry to its first host call",
-    "Python: arguments, environment, randomness, message",
-    "Python: import of the contract",
-    "Python: dispatch to the method",
+    "Python: message, dispatch to the method",
     "Python: method",
     "Python: encoding of the result",
     "end of the VM: a trap unwinds the wasm frames, the store is closed",
@@ -101,6 +100,9 @@ class Stages(Observer):
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         self._span(INSTANTIATE, begun, ended, ACTIONS)
 
+    def laid_over(self, begun: int, ended: int) -> None:
+        self._span(LAY_OVER, begun, ended, ACTIONS)
+
     def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
         self._in_vm = False
         self._switch(LAST_WORK)
@@ -125,7 +127,7 @@ class Stages(Observer):
 
     def _before(self, name: str) -> None:
         if self._phase is None:
-            # The first one: behind the last instantiation the interpreter was entered.
+            # The first one: behind the image the interpreter was entered.
             at, _ = self.marks.pop()
             self.marks.append((at, PHASES[0]))
             self._phase = 0
@@ -137,8 +139,8 @@ class Stages(Observer):
         if name == "clock_time_get":
             # The marks of benchmarks.contracts.marked_storage.
             self._clock_looks += 1
-            return 2 + self._clock_looks
-        return 2 if name == "fd_prestat_get" else 1
+            return 1 + self._clock_looks
+        return 1
 
 
 def seconds_by_stage(marks: list[Mark], end: float) -> dict[str, float]:

@@ -76,6 +76,34 @@ def in_process(rounds: int) -> list[Row]:
     ]
 
 
+def images(rounds: int) -> list[Row]:
+    """Contracts whose import is expensive, in this process, with and without an image."""
+    kinds = [
+        ("300-line contract", contracts.long(), 0.55),
+        ("contract with eight dataclasses", contracts.dataclasses(), 0.25),
+        ("contract that imports google.protobuf", contracts.protobuf(), 0.12),
+    ]
+    return [row for kind in kinds for row in _with_image(*kind, rounds)]
+
+
+def _with_image(title: str, code: bytes, at_most: float, rounds: int) -> list[Row]:
+    with node(code, call("hello")) as ours, node(contracts.without_image(code), call("hello")) as imported:
+        runs = {"ours": InProcess(ours), "imported": InProcess(imported)}
+        on_vm_thread(lambda: interleaved({name: one.run for name, one in runs.items()}, rounds, _WARM_UP))
+    vm = {name: one.vm_seconds[_WARM_UP:] for name, one in runs.items()}
+    return [
+        Row(
+            name="images",
+            title=f"{title}, a new sub-VM until its result",
+            unit="ms",
+            ours=scaled(vm["ours"], MS),
+            yardstick=scaled(vm["imported"], MS),
+            yardstick_is="the same contract without an image: it asks for its message at its import",
+            ratio_at_most=at_most,
+        )
+    ]
+
+
 def pooled(rounds: int) -> list[Row]:
     """A storage write by a pre-started executor, from the hand-over of the job until the node has the result."""
     with node(contracts.storage(), call("update", "another text")) as host, pool() as executors:
@@ -407,6 +435,7 @@ def _open_files(pid: int | str) -> int:
 #: Name, what measures it, rounds when nobody says.
 ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "in-process": (in_process, 40),
+    "images": (images, 20),
     "pooled": (pooled, 60),
     "cold": (cold, 40),
     "storage-read": (storage_read, 15),

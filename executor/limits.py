@@ -54,6 +54,15 @@ UNFINISHED_FILE_SECONDS = 3600
 DERIVED_BYTES_MAX = 64 << 20
 DERIVED_FILES_MAX = 10_000
 DERIVED_FILES_BYTES = 1 << 30
+#: Most of a contract's memory that an image of it may have; pages of this size belong to it as a whole, and pieces of
+#: the other size are looked at first. Contracts that need more have no image.
+IMAGE_BYTES_MAX = 8 << 20
+IMAGE_PAGE_BYTES = 4096
+IMAGE_LOOK_BYTES = 1 << 16
+#: Images that are kept on disk and in a process.
+IMAGES_MAX = 1_000
+IMAGES_BYTES = 1 << 30
+IMAGES_KEPT_BYTES = 64 << 20
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.

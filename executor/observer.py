@@ -5,7 +5,7 @@ event                                         is told by
 ============================================  ======================================================================
 started, result_known, ended                  :mod:`executor.run.process`
 vm_began, vm_ended                            :mod:`executor.run.supervisor`
-instantiated                                  :mod:`executor.subvm.vm`
+instantiated, laid_over                       :mod:`executor.subvm.vm`
 host_requested, host_replied                  :mod:`executor.host_protocol.client`
 module_answered                               :mod:`executor.module_protocol.client`
 ============================================  ======================================================================
@@ -75,6 +75,9 @@ class Observer:
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         """The VM of this thread has one more instance; ``module`` is its module's own name, if it has one."""
 
+    def laid_over(self, begun: int, ended: int) -> None:
+        """The VM of this thread begins with the image of its contract (:mod:`executor.run.images`), found or made."""
+
     def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
         """The innermost VM of this thread is gone. ``outcome`` is None if the run cannot go on, for a fault of ours."""
 
@@ -137,6 +140,10 @@ class _Several(Observer):
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         for observer in self._observers:
             observer.instantiated(module, begun, ended)
+
+    def laid_over(self, begun: int, ended: int) -> None:
+        for observer in self._observers:
+            observer.laid_over(begun, ended)
 
     def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
         for observer in self._observers:

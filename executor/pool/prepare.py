@@ -12,13 +12,14 @@ import pygenvm.executor.run.console
 import pygenvm.executor.run.tracing
 import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed
-import pygenvm.executor.subvm.compiler  # noqa: F401
+import pygenvm.executor.subvm.compiler
+import pygenvm.executor.subvm.imaging  # noqa: F401
 from pygenvm.executor.config import Config
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import artefacts_dir
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source, run_actions
 from pygenvm.executor.runner.archive import Archive, Folder
 from pygenvm.executor.runner.ids import RUNNER_JSON, RunnerId
 from pygenvm.executor.runner.registry import InstalledRunners, RegistryError, published_runners
@@ -103,5 +104,5 @@ class _Loader:
             archive.file(name), deterministic=self.deterministic, trusted=True, origin=archive.origin(name)
         )
 
-    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str], source: Source) -> None:
         self.link_wasm(archive, name)

@@ -67,6 +67,12 @@ Decoded: TypeAlias = bool | int | str | bytes | Address | list["Decoded"] | dict
 Encodable: TypeAlias = (
     int | str | Buffer | Address | CalldataEncodable | Sequence["Encodable"] | Mapping[str, "Encodable"] | None
 )
+try:
+    # The interpreter of the sandbox has the plain cases in C; for others it gives NotImplemented.
+    import _genlayer_calldata as _plain  # type: ignore[import-not-found]
+except ImportError:
+    _plain = None
+
 _T = TypeVar("_T")
 EncodableWithDefault: TypeAlias = (
     _T
@@ -144,12 +150,16 @@ def encode(x: Any, *, default: Callable[[Any], Any] = _dataclass_to_dict) -> byt
     (cycles too), :data:`MAX_ITEMS` items or :data:`MAX_LENGTH` bytes, ``UnicodeEncodeError`` for text with lone
     surrogates. The keys that lead to the fault are attached as notes, innermost first.
     """
+    standard = default is _dataclass_to_dict
+    if _plain is not None and standard:
+        encoded: bytes = _plain.encode(x, Address)
+        if encoded is not NotImplemented:
+            return encoded
     out = bytearray()
     push = out.append
     # What comes before ``out``.
     done: list[bytes] = []
     items_left = MAX_ITEMS
-    standard = default is _dataclass_to_dict
     # The container being written: an iterator over its elements or sorted keys, and the mapping if it is one.
     rest: Iterator[Any] = iter((x,))
     mapping: Any = None
@@ -257,9 +267,13 @@ def decode(buf: Buffer, *, memview2bytes: Callable[[memoryview], Any] = bytes) -
     ``UnicodeDecodeError`` (both are ``ValueError``) for text that is not strict UTF-8.
     """
     data = buf if type(buf) is bytes else bytes(buf)
+    plain_bytes = memview2bytes is bytes
+    if _plain is not None and plain_bytes:
+        decoded = _plain.decode(data, Address)
+        if decoded is not NotImplemented:
+            return decoded
     size = len(data)
     view = memoryview(data)
-    plain_bytes = memview2bytes is bytes
     pos = 0
     items_left = MAX_ITEMS
     # The container being filled: append of a list or None for a dict, the dict, its last key, and items to come.

@@ -7,21 +7,16 @@ charged to the run, and what the program prints is dropped.
 
 The program finds the paths of the files in its message (``entry_data``, an array of texts) and returns a map from
 paths to bytes. If it ends in another way, or makes too much, nothing is derived.
-
-In a folder of its own, ``<key>.derived`` holds the BLAKE3 (32 bytes) of the map's calldata, and the calldata. The
-folder forgets its oldest files when it has too many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from pygenvm.executor import limits
-from pygenvm.executor.bounded_cache import BoundedCache
-from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import (
     Blame,
@@ -35,6 +30,7 @@ from pygenvm.executor.outcome import (
 )
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import VmError
+from pygenvm.executor.run.made import MadeOnce, digest_of
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
 
 if TYPE_CHECKING:
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
 _log = Remarks("executor.derived")
 
 _FORMAT = b"derived files 1"
-_DIGEST_BYTES = 32
 _NOTHING = calldata.encode({})
 
 
@@ -60,10 +55,9 @@ class Deriver:
     ) -> None:
         self._artefacts = artefacts
         self._host_functions = host_functions
-        self._folder = CacheFolder(artefacts.folder.path.parent / "derived")
         self._registry = registry
         self._check_interrupted = check_interrupted
-        self._known: BoundedCache[DerivedFiles] = BoundedCache(limits.DERIVED_KEPT_BYTES)
+        self._made = made_in(artefacts.folder.path.parent / "derived")
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         """What the runner ``by`` (a resolved id) makes of ``files``.
@@ -71,39 +65,8 @@ class Deriver:
         :raises VMErrorRaised: ``timeout``, or the runner is missing or malformed.
         :raises InternalErrorRaised: the runner's program does not do its work.
         """
-        name = f"{_key(by, files)}.derived"
-        found = self._known.get(name)
-        if found is None:
-            found = self._read(name)
-        if found is None:
-            made = self._make(by, files)
-            if made is not None:
-                self._keep(name, made)
-            found = _decoded(made or _NOTHING)
-        self._known.put(name, found, sum(len(content) for content in found.values()))
-        return found
-
-    def _read(self, name: str) -> DerivedFiles | None:
-        try:
-            content = self._folder.read(name)
-            self._folder.touch(name)
-            digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if blake3(made).digest() != digest:
-                raise ValueError("it is damaged")
-            return _decoded(made)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            _log.warning("%s is not usable and will be made again: %s", name, error)
-            return None
-
-    def _keep(self, name: str, made: bytes) -> None:
-        try:
-            self._folder.sweep()
-            self._folder.trim(limits.DERIVED_FILES_MAX, limits.DERIVED_FILES_BYTES)
-            self._folder.write(name, blake3(made).digest() + made)
-        except OSError as error:
-            _log.warning("%s is not kept: %s", name, error)
+        parts = (by.encode(), *(part for path, content in files for part in (path.encode(), content)))
+        return self._made.get(digest_of(_FORMAT, parts), lambda: self._make(by, files), _NOTHING)
 
     def _make(self, by: str, files: Sequence[PathAndContent]) -> bytes | None:
         """Calldata of the map; None if the program did not return."""
@@ -141,12 +104,17 @@ class Deriver:
         return outcome.calldata if len(outcome.calldata) <= limits.DERIVED_BYTES_MAX else _NOTHING
 
 
-def _key(by: str, files: Sequence[PathAndContent]) -> str:
-    digest = blake3(_FORMAT)
-    for part in (by.encode(), *(part for path, content in files for part in (path.encode(), content))):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+@cache
+def made_in(folder: Path) -> MadeOnce[DerivedFiles]:
+    """Those of this process."""
+    return MadeOnce(
+        folder,
+        "derived",
+        decoded=_decoded,
+        kept_bytes=limits.DERIVED_KEPT_BYTES,
+        files_max=limits.DERIVED_FILES_MAX,
+        files_bytes=limits.DERIVED_FILES_BYTES,
+    )
 
 
 def _decoded(made: bytes) -> DerivedFiles:

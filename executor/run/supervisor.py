@@ -42,10 +42,11 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.run import metrics
 from pygenvm.executor.run.derived import Deriver
 from pygenvm.executor.run.ending import Ending
+from pygenvm.executor.run.images import Images
 from pygenvm.executor.run.result import RunResult
 from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.run.validators import ValidatorTasks
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, Source, run_actions
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.contract import check_version, contract_version, parse_contract
 from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -56,6 +57,7 @@ from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
+    from pygenvm.executor.subvm.image import Image
     from pygenvm.executor.subvm.services import Console, Entropy
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
@@ -117,6 +119,7 @@ class Supervisor:
         self._open_runners = open_runners
         self._registry: RunnerSource | None = None
         self._deriver: Deriver | None = None
+        self._images: Images | None = None
         self._modules = modules
         self._message = message
         self._options = options
@@ -142,7 +145,9 @@ class Supervisor:
         """
         self.locked_slots = self._read_locked_slots()
         self._registry = self._open_runners()
-        self._deriver = Deriver(self.artefacts, self._registry, self.check_interrupted, self.host_functions)
+        common = (self.artefacts, self._registry, self.check_interrupted, self.host_functions)
+        self._deriver = Deriver(*common)
+        self._images = Images(*common, self._deriver.derive)
 
     def _read_locked_slots(self) -> frozenset[Slot]:
         """The slots that nobody may write to in this run; nothing is locked for an upgrader (spec executor/03)."""
@@ -285,6 +290,10 @@ class Supervisor:
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         assert self._deriver is not None
         return self._deriver.derive(by, files)
+
+    def image(self, source: Source) -> Image | None:
+        assert self._images is not None
+        return self._images.image(source)
 
     def pool(self, deterministic: bool) -> RamPool:
         """The calling thread's pool of one mode."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import (
     ARGUMENTS_BYTES_MAX,
     ENVIRONMENT_BYTES_MAX,
@@ -42,6 +43,15 @@ _Step: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | Li
 _VARIABLE = re.compile(r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}")
 _PROCESS_VARIABLE = "ENV["
 _PYTHON_SUFFIX = ".py"
+
+
+@frozen
+class Source:
+    """What a VM was built from: with the mode, this decides all that the actions did."""
+
+    contract: Archive
+    runners: tuple[str, ...]
+    """Resolved ids, in the order in which the actions met them."""
 
 
 class VmBuilder(Protocol):
@@ -83,8 +93,8 @@ class VmBuilder(Protocol):
     def link_wasm(self, archive: Archive, name: str) -> None:
         """Instantiate a module, register its exports and call its ``_initialize``."""
 
-    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
-        """Install the environment and instantiate the program."""
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str], source: Source) -> None:
+        """Install the environment and instantiate the program. ``source`` is what the VM was built from."""
 
 
 class RunnerSource(Protocol):
@@ -128,6 +138,7 @@ class _Run:
         self._args_bytes = 0
         self._names_left = MAPPED_PATH_NAMES_MAX
         self._visited: set[str] = set()
+        self._runners: list[str] = []
         #: What is still to do, the next action last. A stack of our own: runners may depend on each other
         #: deeper than the interpreter recurses.
         self._pending: list[tuple[Archive, Action]] = []
@@ -140,7 +151,8 @@ class _Run:
             current, action = self._pending.pop()
             if isinstance(action, StartWasm):
                 current.file(action.file)
-                self._builder.start_wasm(current, action.file, dict(self._env))
+                source = Source(self._contract, tuple(self._runners))
+                self._builder.start_wasm(current, action.file, dict(self._env), source)
                 return
             self._run(current, action)
         raise GuestFault(f"the actions of {self._contract.id} contain no StartWasm for this mode")
@@ -186,7 +198,9 @@ class _Run:
 
     def _resolve(self, current: Archive, reference: str) -> str:
         with _named_by(current):
-            return self._registry.resolve(reference)
+            resolved = self._registry.resolve(reference)
+        self._runners.append(resolved)
+        return resolved
 
     def _load(self, current: Archive, resolved: str) -> Archive:
         with _named_by(current):
@@ -229,7 +243,9 @@ class _Run:
             files = [(to + name, content) for name, content in folder.entries]
         else:
             files = [(action.to, current.file(action.file))]
-        made = self._builder.derive(self._registry.resolve(action.by), files)
+        by = self._registry.resolve(action.by)
+        self._runners.append(by)
+        made = self._builder.derive(by, files)
         self._builder.charge(sum(map(len, made.values())))
         for path, content in made.items():
             if self._builder.is_free(path):

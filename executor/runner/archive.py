@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeAlias
+
+from blake3 import blake3
 
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.runner.ids import RUNNER_JSON
@@ -66,6 +69,17 @@ class Archive:
         if folder is None:
             folder = self._folders[prefix] = Folder(self.files, prefix)
         return folder
+
+    @cached_property
+    def digest(self) -> bytes:
+        """BLAKE3 (32 bytes) of all that a VM can see of it: names and contents in their order, and ``data_size``."""
+        digest = blake3(self.data_size.to_bytes(8, "little"))
+        for name, content in self.files.items():
+            encoded = name.encode("utf-8", "surrogatepass")
+            digest.update(struct.pack("<QQ", len(encoded), len(content)))
+            digest.update(encoded)
+            digest.update(content)
+        return digest.digest()
 
     def origin(self, name: str) -> str | None:
         """Stands for the bytes of one file and changes whenever they might; None for what comes from a host."""

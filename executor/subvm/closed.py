@@ -5,7 +5,7 @@ What a program makes in such a VM depends on the program and those files only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -14,6 +14,7 @@ from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.primitives.abi import EntryKind, StorageType
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
 from pygenvm.executor.subvm.linking import host_linker
@@ -41,19 +42,27 @@ class ClosedWorld:
         artefacts: ArtefactStore,
         check_interrupted: Callable[[], None] = _nothing,
         host_functions: Linker | None = None,
+        derive: Callable[[str, Sequence[PathAndContent]], DerivedFiles] | None = None,
     ) -> None:
+        """``derive`` is what the VM's builder may ask for (:meth:`executor.subvm.services.Spawner.derive`)."""
         self.artefacts = artefacts
         self.check_interrupted = check_interrupted
         self.host_functions = host_functions or host_linker()
-        self.host = self.modules = self.entropy = self.spawn = _Nobody()
+        self.host = self.modules = self.entropy = _Nobody()
+        self.spawn = _Nobody() if derive is None else _Deriver(derive)
         self.console = _LastOutput()
         self._pool = RamPool(limits.CLOSED_RAM_BYTES)
 
     def vm(self, entry_data: bytes) -> SubVM:
         """The VM, whose message holds ``entry_data`` and is otherwise empty."""
+        return SubVM(self.spec(entry_data), self)
+
+    @staticmethod
+    def spec(entry_data: bytes) -> VmSpec:
+        """That of the VM."""
         message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0))
         content = message.encode(EntryKind.MAIN, entry_data)
-        return SubVM(VmSpec(message, EntryKind.MAIN, content, True, Permissions(), StorageType.DEFAULT, False), self)
+        return VmSpec(message, EntryKind.MAIN, content, True, Permissions(), StorageType.DEFAULT, False)
 
     @property
     def output(self) -> bytes:
@@ -125,8 +134,16 @@ class _Nobody:
     def run_nondet(self, *_: object, **__: object) -> NoReturn:
         raise _asked_for("run_nondet")
 
-    def derive(self, *_: object, **__: object) -> NoReturn:
+    def derive(self, *_: object, **__: object) -> DerivedFiles:
         raise _asked_for("derive")
+
+    def image(self, *_: object, **__: object) -> None:
+        """It has none."""
+
+
+class _Deriver(_Nobody):
+    def __init__(self, derive: Callable[[str, Sequence[PathAndContent]], DerivedFiles]) -> None:
+        self.derive = derive  # type: ignore[assignment]
 
 
 def _asked_for(what: str) -> InstallationFault:

@@ -64,6 +64,8 @@ _ENTRY_FRAME_WORDS = 8192
 _SLOT = {"i": "I12x", "I": "Q8x"}
 
 
+#: Callbacks and types that linkers point to; they live as long as the process.
+_keep: list[object] = []
 _RAISED_ON_PURPOSE = (VMErrorRaised, InternalErrorRaised, ContractReturn, ContractRollback, wasip1.ProcExit)
 
 
@@ -112,9 +114,8 @@ def _on_uncaught(kind: type[BaseException], error: BaseException, trace: Traceba
     sys.__excepthook__(kind, error, trace)
 
 
-def _bind(
+def bind(
     linker: Linker,
-    keep: list[object],
     module: str,
     name: str,
     params: str,
@@ -156,12 +157,8 @@ def _bind(
     types = {"i": I32, "I": I64}
     signature = FunctionType([types[kind] for kind in params], [I32] if returns else [])
     pointer = Callback(callback)
-    keep += (pointer, signature)
+    _keep.extend((pointer, signature))
     linker.define_function(module, name, signature, pointer)
-
-
-#: Callbacks and types that the linker points to; they live as long as the process.
-_keep: list[object] = []
 
 
 @cache
@@ -181,9 +178,9 @@ def new_host_linker(engine: Engine, wrap: Callable[[str, HostFunction], HostFunc
     linker = Linker(engine)
     for wasi in wasip1.FUNCTIONS:
         function = wrap(wasi.name, wasi.call)
-        _bind(linker, _keep, "wasi_snapshot_preview1", wasi.name, wasi.params, wasi.returns, function)
+        bind(linker, "wasi_snapshot_preview1", wasi.name, wasi.params, wasi.returns, function)
     for sdk in genlayer_sdk.FUNCTIONS:
-        _bind(linker, _keep, "genlayer_sdk", sdk.name, sdk.params, True, wrap(sdk.name, sdk.call))
+        bind(linker, "genlayer_sdk", sdk.name, sdk.params, True, wrap(sdk.name, sdk.call))
     return linker
 
 

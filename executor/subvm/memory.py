@@ -10,9 +10,9 @@ import ctypes
 import struct
 
 from pygenvm.executor import limits
-from pygenvm.executor.outcome import GuestFault
+from pygenvm.executor.outcome import GuestFault, InstallationFault
 from pygenvm.executor.subvm.types import U256, Buffer, Slot
-from pygenvm.executor.subvm.wasmtime_c import Memory
+from pygenvm.executor.subvm.wasmtime_c import Memory, WasmtimeError
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -22,11 +22,12 @@ _WORD_BYTES = 32
 class GuestMemory:
     """Bounds-checked view of one linear memory. Dead as soon as its store is closed."""
 
-    __slots__ = ("_address", "_size", "_view", "size")
+    __slots__ = ("_address", "_memory", "_size", "_view", "size")
 
     def __init__(self, memory: Memory) -> None:
         #: Current length in bytes.
         self.size = memory.size
+        self._memory = memory
         self._address = memory.address()
         self._size = 0
         self._view = memoryview(b"")
@@ -93,6 +94,16 @@ class GuestMemory:
         """The entire current content."""
         self._refresh(0, 0)
         return self._view[: self._size] if self._size else memoryview(b"")
+
+    def grow(self, size: int) -> None:
+        """Make it longer by ``size`` bytes, whole pages of wasm; nothing is charged.
+
+        :raises InstallationFault: the machine refuses.
+        """
+        try:
+            self._memory.grow(size)
+        except WasmtimeError as error:
+            raise InstallationFault(f"a memory cannot grow by {size} bytes: {error}") from None
 
     def drop(self) -> None:
         """Forget the view; to be called before the store is closed."""

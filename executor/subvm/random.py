@@ -16,22 +16,35 @@ RandomSource: TypeAlias = Callable[[memoryview], None]
 _SEED: Final = int.from_bytes(b"GenLayer", "little")
 
 
-def det_random() -> RandomSource:
+#: 32-bit numbers of the state of a :class:`DetRandom`.
+STATE_WORDS: Final = 625
+
+
+class DetRandom:
     """A new MT19937 in the fixed first state; every deterministic VM gets one of its own.
 
     Bytes are successive 32-bit outputs, each little-endian. A request of n bytes takes ceil(n / 4)
     outputs; what is left of the last one is discarded.
     """
-    generator = Random(_SEED)
 
-    def fill(target: memoryview) -> None:
+    __slots__ = ("_generator",)
+
+    def __init__(self) -> None:
+        self._generator = Random(_SEED)
+
+    def __call__(self, target: memoryview) -> None:
         # Many words at once are the same words: the first output becomes the least significant one.
         for start in range(0, len(target), limits.RANDOM_CHUNK_BYTES):
             piece = target[start : start + limits.RANDOM_CHUNK_BYTES]
             words = (len(piece) + 3) // 4
-            piece[:] = generator.getrandbits(32 * words).to_bytes(4 * words, "little")[: len(piece)]
+            piece[:] = self._generator.getrandbits(32 * words).to_bytes(4 * words, "little")[: len(piece)]
 
-    return fill
+    def state(self) -> tuple[int, ...]:
+        return self._generator.getstate()
+
+    def go_on_from(self, state: tuple[int, ...]) -> None:
+        """Take the state of another one."""
+        self._generator.setstate(state)
 
 
 def os_random(target: memoryview) -> None:

@@ -33,9 +33,10 @@ from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import ContractOutcome
 from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
+from pygenvm.executor.subvm.image import Image
 from pygenvm.executor.subvm.random import RandomSource
 from pygenvm.executor.subvm.spec import VmSpec
 from pygenvm.executor.subvm.types import U256, Buffer, Slot
@@ -165,6 +166,16 @@ class Spawner(Protocol):
         It depends on both only, and costs the VM that asks neither RAM nor anything else that a contract can see.
 
         :raises VMErrorRaised: the runner is missing or malformed.
+        """
+        ...
+
+    def image(self, source: Source) -> Image | None:
+        """The image with which every VM built from ``source`` begins (:mod:`executor.run.images`), or none does.
+
+        That depends on ``source`` only. Making it costs the VM that asks nothing.
+
+        :raises VMErrorRaised: ``timeout``.
+        :raises InternalErrorRaised: it could not be made on this machine.
         """
         ...
 

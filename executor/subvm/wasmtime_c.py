@@ -82,6 +82,7 @@ class Value(ctypes.Structure):
 
 
 I32, I64 = 0, 1
+_PAGE_BYTES = 1 << 16
 #: Pages of a memory that can be addressed.
 _PAGES_MAX = 1 << 16
 EXTERN_FUNC, EXTERN_GLOBAL, EXTERN_MEMORY = 0, 1, 3
@@ -183,6 +184,7 @@ _global_new = _function("wasmtime_global_new", _P, _P, _P, _S, _S)
 _global_get = _function("wasmtime_global_get", None, _P, _S, _S)
 _global_set = _function("wasmtime_global_set", _P, _P, _S, _S)
 _memory_data = _function("wasmtime_memory_data", _P, _P, _S)
+_memory_grow = _function("wasmtime_memory_grow", _P, _P, _S, c_uint64, _S)
 _memory_size = _function("wasmtime_memory_data_size", c_size_t, _P, _S)
 _memory_type = _function("wasmtime_memory_type", _P, _P, _S)
 _memorytype_maximum = _function("wasmtime_memorytype_maximum", c_bool, _P, _S)
@@ -394,6 +396,13 @@ class Global:
         _global_set(self._context, self._reference, byref(self._value))
 
 
+def value_of(store: Store, item: Extern) -> int:
+    """The value of an exported global of type i32 or i64."""
+    value = Value()
+    _global_get(store.context, byref(item.of.global_), byref(value))
+    return int(value.of.i64 if value.kind == I64 else value.of.i32)
+
+
 class Function:
     """A function of an instance."""
 
@@ -459,6 +468,13 @@ class Memory:
         """Bytes."""
         return int(_memory_size(self._context, self._reference))
 
+    def grow(self, size: int) -> None:
+        """``size`` is in bytes, whole pages.
+
+        :raises WasmtimeError: it cannot have so many more.
+        """
+        _check(_memory_grow(self._context, self._reference, size // _PAGE_BYTES, byref(c_uint64())))
+
     def maximum_pages(self) -> int:
         """Pages that it may have, as far as its type says."""
         type_ = _memory_type(self._context, self._reference)
@@ -512,11 +528,15 @@ class Linker:
 
     def redefine_global(self, store: Store, module: str, name: str, item: Global) -> None:
         """Define a global, in place of one that has the name."""
-        _linker_allow_shadowing(self._pointer, True)
+        self.allow_shadowing(True)
         try:
             self.define_global(store, module, name, item)
         finally:
-            _linker_allow_shadowing(self._pointer, False)
+            self.allow_shadowing(False)
+
+    def allow_shadowing(self, allowed: bool) -> None:
+        """Whether names may be defined that are taken."""
+        _linker_allow_shadowing(self._pointer, allowed)
 
     def get(self, store: Store, module: str, name: str) -> Extern | None:
         """What modules get who import this name."""

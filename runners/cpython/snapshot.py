@@ -2,8 +2,8 @@
 
 The interpreter of `cpython.det.wasm` runs `preinit` in a deterministic VM of the executor itself. What its memory holds
 then becomes the data section of two modules, with soft and with hardware floats: both have the same code but for the
-float instructions, and the same memory at that point. The new modules start with `run`. They are ordinary wasm, the
-same bytes for everybody.
+float instructions, and the same memory at that point. The new modules start with `run`, and export what images of
+contracts are made with (:mod:`executor.subvm.image`). They are ordinary wasm, the same bytes for everybody.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.runner.actions import Source
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.closed import ClosedWorld
+from pygenvm.executor.subvm.image import IMAGE_FUNCTION, IMAGE_STACK_POINTER
 from pygenvm.executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
 from pygenvm.executor.subvm.wasm.edit import rebuild
 from pygenvm.executor.subvm.wasm.module import Export, ExternKind, Module, read_module
@@ -30,6 +32,7 @@ MODULE_NAME = "cpython"
 GAP_BYTES = 256
 _RUN_OF_DATA = re.compile(rb"[^\0](?:\0{0,%d}[^\0])*" % (GAP_BYTES - 1), re.DOTALL)
 _I32_CONST, _END, _ACTIVE_IN_MEMORY_0 = b"\x41", b"\x0b", b"\x00"
+_STACK_POINTER = Export(IMAGE_STACK_POINTER, ExternKind.GLOBAL, 0)
 
 
 def snapshots(
@@ -49,7 +52,7 @@ def snapshots(
 def _capture(interpreter: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch: Path) -> bytes:
     """The interpreter's memory after `preinit`, with the dead part of the stack zeroed."""
     module = read_module(interpreter)
-    starting = rebuild(module, {SectionId.EXPORT: _exports(module, "preinit")})
+    starting = rebuild(module, {SectionId.EXPORT: _exports(module, {"preinit": ""})})
     outcome: list[bytes | BaseException] = []
 
     def work() -> None:
@@ -79,7 +82,7 @@ def _run(starting: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch:
             vm.map_file(path, content)
         archive = Archive("snapshot", {"softfloat": softfloat, "interpreter": starting}, 0)
         vm.link_wasm(archive, "softfloat")
-        vm.start_wasm(archive, "interpreter", {})
+        vm.start_wasm(archive, "interpreter", {}, Source(archive, ()))
         if vm.outcome != Return(b"\x00"):
             raise BuildError(f"the interpreter did not start: {vm.outcome}\n{world.output.decode(errors='replace')}")
         return bytes(vm.memories(MODULE_NAME)[0].whole())
@@ -101,14 +104,14 @@ def _stack_pointer(module: Module) -> int:
 
 
 def _with_memory(module: Module, memory: bytes) -> bytes:
-    """The module with ``memory`` as its initial memory, and `run` as its entry."""
+    """The module with ``memory`` as its initial memory, `run` as its entry, and what images are made with."""
     runs = [(match.start(), match[0]) for match in _RUN_OF_DATA.finditer(memory)]
     if len(runs) > limits.WASM_SEGMENTS_MAX:
         raise BuildError(f"{len(runs)} data segments, the limit is {limits.WASM_SEGMENTS_MAX}")
     segments = [_ACTIVE_IN_MEMORY_0 + _I32_CONST + encode_s(at) + _END + encode_sized(data) for at, data in runs]
     changed = {
         SectionId.MEMORY: encode_vector([b"\x00" + encode_u32(len(memory) // PAGE_BYTES)]),
-        SectionId.EXPORT: _exports(module, "run"),
+        SectionId.EXPORT: _exports(module, {"run": "", IMAGE_FUNCTION: IMAGE_FUNCTION}, _STACK_POINTER),
         SectionId.DATA: encode_vector(segments),
     }
     if module.section(SectionId.DATA_COUNT) is not None:
@@ -116,12 +119,13 @@ def _with_memory(module: Module, memory: bytes) -> bytes:
     return rebuild(module, changed)
 
 
-def _exports(module: Module, entry: str) -> bytes:
-    """Content of an export section with the memory, and the function exported as ``entry`` as the VM's entry."""
-    kept = [Export("", item.kind, item.index) for item in module.exports if item.name == entry]
+def _exports(module: Module, names: Mapping[str, str], *more: Export) -> bytes:
+    """Content of an export section with the memory, the functions among ``names`` under new names, and ``more``."""
+    kept = [Export(names[item.name], item.kind, item.index) for item in module.exports if item.name in names]
     kept += [item for item in module.exports if item.kind == ExternKind.MEMORY]
-    if len(kept) != 2:
-        raise BuildError(f"the interpreter does not export `{entry}` and one memory")
+    if len(kept) != len(names) + 1:
+        raise BuildError(f"the interpreter does not export {', '.join(names)} and one memory")
+    kept += more
     return encode_vector(
         [encode_sized(item.name.encode()) + bytes([item.kind]) + encode_u32(item.index) for item in kept]
     )

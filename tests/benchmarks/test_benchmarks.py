@@ -71,7 +71,7 @@ class TestCommand:
     def test_unknown_name_is_a_bad_command_line(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit, match="2"):
             main(["nonsense"])
-        assert "there are in-process, pooled" in capsys.readouterr().err
+        assert "there are in-process, images, pooled" in capsys.readouterr().err
 
     @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
     def test_rounds_are_a_number_above_0(self, rounds: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -279,7 +279,7 @@ class _Run:
 
     def _kept_folders(self) -> list[str]:
         """Where a run keeps what it may need again."""
-        folders = [self._cache / "derived", self._cache / "artefacts" / "contracts"]
+        folders = [self._cache / "derived", self._cache / "images", self._cache / "artefacts" / "contracts"]
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return list(map(str, folders))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.budget import VmBudget
 
 _NUMBER_COST: Final = int(MemoryLimiterConsts.FD_ALLOCATION)
+#: Files that are open from the start.
+_FIRST: Final = 4
 
 
 class OpenFile:
@@ -179,6 +181,27 @@ class FileTable:
             self._files.append(_NOT_OPEN)
         self._files[fd] = RegularFile(content, charged=len(content))
         return fd
+
+    def untouched(self) -> bool:
+        """Whether the files are open that a VM begins with, and no others."""
+        return all(file is not _NOT_OPEN for file in self._files[:_FIRST]) and all(
+            file is _NOT_OPEN for file in self._files[_FIRST:]
+        )
+
+    @property
+    def numbers(self) -> tuple[int, tuple[int, ...]]:
+        """How many numbers there are, and which of them have been freed, the one that comes next last."""
+        return len(self._files), tuple(self._freed)
+
+    def go_on_from(self, count: int, freed: tuple[int, ...]) -> None:
+        """Take over the :attr:`numbers` of another, untouched table; this one is new.
+
+        :raises OutOfMemory: the budget refuses the new ones.
+        """
+        more = count - len(self._files)
+        self._budget.charge(more * _NUMBER_COST)
+        self._files.extend([_NOT_OPEN] * more)
+        self._freed.extend(freed)
 
     def close(self, fd: int) -> bool:
         """Close a file of any kind and free its number; False: it is not open."""

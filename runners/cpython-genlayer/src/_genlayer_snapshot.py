@@ -2,6 +2,9 @@
 
 ``prepare`` runs in the build, once. ``start`` runs first in every VM and makes it look as if the
 interpreter had been started there: arguments, environment, search path, randomness, message.
+
+With an image of the contract (executor/run/images.py) the start is in two parts as well: ``image`` runs once for a
+contract and does all that needs no message, the contract's import included; ``resume`` runs first in every VM.
 """
 
 import importlib
@@ -11,7 +14,7 @@ import sys
 
 import _genlayer_vm
 import genlayer.gl
-from genlayer._internal import msg
+from genlayer._internal import boot, msg
 
 #: What contracts commonly import, and what the SDK needs. Left out is what keeps a time, a process or a
 #: random state of its own from the moment of its import.
@@ -30,6 +33,7 @@ MODULES = (
 PROGRAMS = ("/py/libs/_genlayer_runner.py", "/py/libs/_genlayer_compiler.py")
 
 _programs = {}
+_main = sys.modules["__main__"].__dict__
 
 
 def prepare():
@@ -41,6 +45,7 @@ def prepare():
     for path in PROGRAMS:
         with open(path, "rb") as source:
             _programs[path] = compile(source.read(), path, "exec")
+    del msg.message, msg.message_raw, genlayer.gl.message, genlayer.gl.message_raw
     importlib.invalidate_caches()
     sys.path_importer_cache.clear()
     gc.collect()
@@ -48,7 +53,33 @@ def prepare():
 
 
 def start():
-    """Take over the VM's arguments and environment; the code of the program and the globals to run it in."""
+    """Take over what is this VM's; the code of the program and the globals to run it in."""
+    path = _take_over()
+    return resume(path)
+
+
+def image():
+    """Take over what is this VM's but for the message, and import the contract; :func:`resume`.
+
+    Who wants a profile of a contract wants to see its import, and other programs have no contract: no image.
+    """
+    if _take_over() != PROGRAMS[0] or os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
+        sys.exit(1)
+    boot.import_contract()
+    return resume
+
+
+def resume(path=PROGRAMS[0]):
+    """Read the message; the code of the program and the globals to run it in."""
+    msg.load()
+    names = genlayer.gl.__dict__
+    names.setdefault("message", msg.message)
+    names.setdefault("message_raw", msg.message_raw)
+    return _programs[path], _main
+
+
+def _take_over():
+    """Arguments, environment, search path and randomness of the VM; the path of its program."""
     environ = dict(entry.split(b"=", 1) for entry in _genlayer_vm.environment())
     os.environ._data.clear()
     os.environ._data.update(environ)
@@ -56,11 +87,8 @@ def start():
     path = sys.argv[0] if sys.argv and sys.argv[0] in _programs else PROGRAMS[0]
     sys.path[:0] = [os.path.dirname(path)]
     random.seed()
-    msg.load()
-    genlayer.gl.message, genlayer.gl.message_raw = msg.message, msg.message_raw
-    program = sys.modules["__main__"].__dict__
-    program["__file__"] = path
-    return _programs[path], program
+    _main["__file__"] = path
+    return path
 
 
 def _arguments(given):

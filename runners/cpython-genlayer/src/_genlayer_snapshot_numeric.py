@@ -23,3 +23,9 @@ def start():
     """That of ``_genlayer_snapshot``; the state of ``numpy.random`` is as random as this VM is, not as the build was."""
     numpy.random.seed()
     return _genlayer_snapshot.start()
+
+
+def image():
+    """That of ``_genlayer_snapshot``, as :func:`start`."""
+    numpy.random.seed()
+    return _genlayer_snapshot.image()

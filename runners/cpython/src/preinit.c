@@ -2,6 +2,8 @@
  *
  * `preinit` starts the interpreter and calls `prepare` of the module named below, which imports what contracts need.
  * `run` calls its `start`, which takes arguments and environment from the VM and gives the code to run and its globals.
+ * `image` (executor/run/images.py) calls its `image`, which imports the contract and gives what `run` is to call then,
+ * in place of `start`.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -25,6 +27,7 @@ static const wchar_t *const SEARCH_PATHS[] = {L"/py/std", L"/py/libs", L"/py/std
 extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
 PyMODINIT_FUNC PyInit__genlayer_keccak(void);
+PyMODINIT_FUNC PyInit__genlayer_calldata(void);
 #ifdef MORE_MODULES
 extern struct _inittab MORE_MODULES[];
 #endif
@@ -146,14 +149,15 @@ static void fill_holes(void)
     }
 }
 
-/* `start` of the module: looking it up in every run would cost a tenth of the run. */
-static PyObject *start;
+/* `start` and `image` of the module: looking one up in every run would cost a tenth of the run. */
+static PyObject *start, *image;
 
 EXPORT("preinit") void preinit(void)
 {
     __wasm_call_ctors();
     if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
         PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0 ||
+        PyImport_AppendInittab("_genlayer_calldata", PyInit__genlayer_calldata) != 0 ||
         PyImport_AppendInittab("_genlayer_vm", init_module) != 0)
         fail("no memory");
 #ifdef MORE_MODULES
@@ -164,7 +168,8 @@ EXPORT("preinit") void preinit(void)
     PyObject *snapshot = PyImport_ImportModule(MODULE);
     PyObject *done = snapshot == NULL ? NULL : PyObject_CallMethod(snapshot, "prepare", NULL);
     start = done == NULL ? NULL : PyObject_GetAttrString(snapshot, "start");
-    if (start == NULL)
+    image = start == NULL ? NULL : PyObject_GetAttrString(snapshot, "image");
+    if (image == NULL)
         fail("the interpreter could not be prepared");
     Py_DECREF(done);
     Py_DECREF(snapshot);
@@ -173,6 +178,14 @@ EXPORT("preinit") void preinit(void)
     /* What libc knows of the build's VM must not be known in a run. */
     __wasilibc_reset_preopens();
     __wasilibc_deinitialize_environ();
+}
+
+EXPORT("image") void make_image(void)
+{
+    PyObject *next = PyObject_CallNoArgs(image);
+    if (next == NULL)
+        fail("there is no image of this contract");
+    start = next;
 }
 
 EXPORT("run") void run(void)

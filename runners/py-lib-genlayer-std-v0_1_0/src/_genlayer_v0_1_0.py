@@ -158,7 +158,9 @@ vars(eq_principle).update((name, value) for name, value in _OF_GL.items() if nam
 vm.UserError = genlayer.Rollback = types.Rollback = Rollback
 vm._pickle = _pickle
 storage.storage = storage.allow_storage
-gl.message = msg.message = Message(*msg.message)
+msg.MessageType = Message
+if "message" in vars(msg):
+    gl.message = msg.message = Message(*msg.message)
 genlayer.__all__ += ("Rollback",)
 genlayer.std, genlayer.py.eth = gl, evm
 for _old, _new in _MODULES.items():

@@ -1,6 +1,6 @@
 """Start of a contract process: what to run and how its result leaves (spec sdk/03 §1, §2)."""
 
-__all__ = ("main",)
+__all__ = ("import_contract", "main")
 
 import sys
 import typing
@@ -101,6 +101,23 @@ def _resolve(cls: typing.Any, name: typing.Any, value: int) -> Callable[..., typ
     return method
 
 
+_finds_contract = False
+
+
+def _find_contract() -> None:
+    global _finds_contract
+    if not _finds_contract:
+        _finds_contract = True
+        sys.path.append(_CONTRACT_FOLDER)
+        sys.meta_path.insert(0, _ContractFinder)
+
+
+def import_contract() -> None:
+    """Import the module that defines the contract class."""
+    _find_contract()
+    import contract as _contract  # noqa: F401
+
+
 def _run_main(message: typing.Any) -> typing.NoReturn:
     import contract as _contract  # noqa: F401  defines the contract class
 
@@ -155,8 +172,7 @@ def main() -> None:
     """Run what the start-up message asks for and leave with its result."""
     import os
 
-    sys.path.append(_CONTRACT_FOLDER)
-    sys.meta_path.insert(0, _ContractFinder)
+    _find_contract()
     if os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
         _start_profiler()
     from .msg import message_raw

@@ -57,6 +57,14 @@ def load() -> None:
     )
 
 
+def __getattr__(name: str) -> typing.Any:
+    """Before the message is read there are no names of it; asking for one reads it."""
+    if name not in ("message", "message_raw"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    load()
+    return globals()[name]
+
+
 if os.environ.get("GENERATING_DOCS") == "true":
     message_raw = typing.cast(MessageRawType, ...)
     message = typing.cast(MessageType, ...)

@@ -66,9 +66,15 @@ def trace_time_micro() -> int:
 
 
 _LAZY = ("advanced", "eq_principle", "evm", "nondet", "vm")
+# These are missing while an image of the contract is made, which cannot have them.
+_OF_MESSAGE = ("message", "message_raw")
 
 
 def __getattr__(name: str) -> typing.Any:
+    if name in _OF_MESSAGE:
+        from .._internal import msg
+
+        return getattr(msg, name)
     if name not in _LAZY:
         from ._internal.renamed import NOW
 
@@ -86,4 +92,4 @@ def __getattr__(name: str) -> typing.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_OF_MESSAGE})

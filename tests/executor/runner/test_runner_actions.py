@@ -12,7 +12,7 @@ import pytest
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InstallationFault, InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
 from pygenvm.executor.runner import actions
-from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, run_actions
+from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source, run_actions
 from pygenvm.executor.runner.archive import Archive, Folder
 from pygenvm.executor.runner.ids import RunnerId
 
@@ -55,7 +55,7 @@ class Recorder:
     def link_wasm(self, archive: Archive, name: str) -> None:
         self.events.append(("link", archive.id, name))
 
-    def start_wasm(self, archive: Archive, name: str, env: dict[str, str]) -> None:
+    def start_wasm(self, archive: Archive, name: str, env: dict[str, str], source: Source) -> None:
         self.events.append(("start", archive.id, name, env))
 
     def steps(self) -> list[Event]:

@@ -12,6 +12,7 @@ import pytest
 
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.run import derived
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.runners.registry import BuiltRunners
 from tests.runners.python.python_contracts import HEADER, contract
@@ -50,6 +51,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(code: bytes, method: str = "f") -> Execution:
+    derived.made_in.cache_clear()  # As in a process of its own.
     host = InMemoryHost(calldata=calldata.encode({"method": method}))
     host.put_code(code)
     return execute(host=host, built=True)

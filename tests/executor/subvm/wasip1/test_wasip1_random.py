@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
-from pygenvm.executor.subvm.random import RandomSource, det_random, os_random
+from pygenvm.executor.subvm.random import DetRandom, RandomSource, os_random
 
 WORDS = ["b8bc73fd", "78b639b2", "31cea8e9", "ebe00dfb", "f4fc4e65", "ac81df6d"]
 
@@ -45,25 +45,25 @@ def reference(seed: list[int]) -> random.Random:
 
 
 def test_published_vectors() -> None:
-    assert take(det_random(), 24).hex() == "fd73bcb8b239b678e9a8ce31fb0de0eb654efcf46ddf81ac"
-    source = det_random()
+    assert take(DetRandom(), 24).hex() == "fd73bcb8b239b678e9a8ce31fb0de0eb654efcf46ddf81ac"
+    source = DetRandom()
     assert take(source, 3).hex() == "fd73bc"
     assert take(source, 4).hex() == "b239b678"
 
 
 def test_every_vm_starts_from_the_same_state() -> None:
-    first = det_random()
+    first = DetRandom()
     take(first, 1000)
-    assert take(det_random(), 4).hex() == "fd73bcb8"
+    assert take(DetRandom(), 4).hex() == "fd73bcb8"
 
 
 def test_words_one_by_one() -> None:
-    source = det_random()
+    source = DetRandom()
     assert [take(source, 4)[::-1].hex() for _ in WORDS] == WORDS
 
 
 def test_a_request_of_nothing_takes_nothing() -> None:
-    source = det_random()
+    source = DetRandom()
     take(source, 0)
     assert take(source, 4).hex() == "fd73bcb8"
 
@@ -72,7 +72,7 @@ def test_long_requests_equal_the_words_of_the_definition() -> None:
     generator = reference([0x4C6E6547, 0x72657961])
     size = 2 * limits.RANDOM_CHUNK_BYTES + 5
     words = b"".join(generator.getrandbits(32).to_bytes(4, "little") for _ in range(size // 4 + 1))
-    source = det_random()
+    source = DetRandom()
     assert take(source, size) == words[:size]
     # The rest of the last word is gone.
     assert take(source, 4) == generator.getrandbits(32).to_bytes(4, "little")
@@ -82,7 +82,7 @@ def test_long_requests_equal_the_words_of_the_definition() -> None:
 @given(st.lists(st.integers(0, 40), max_size=20))
 def test_any_sequence_of_requests(sizes: list[int]) -> None:
     generator = reference([0x4C6E6547, 0x72657961])
-    source = det_random()
+    source = DetRandom()
     for size in sizes:
         words = b"".join(generator.getrandbits(32).to_bytes(4, "little") for _ in range((size + 3) // 4))
         assert take(source, size) == words[:size]

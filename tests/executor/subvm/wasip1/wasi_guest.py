@@ -6,7 +6,7 @@ import struct
 
 from pygenvm.executor.outcome import GuestFault
 from pygenvm.executor.subvm.budget import RamPool, VmBudget
-from pygenvm.executor.subvm.random import RandomSource, det_random
+from pygenvm.executor.subvm.random import DetRandom, RandomSource
 from pygenvm.executor.subvm.wasip1 import FUNCTIONS, WasiState
 
 HANDLERS = {function.name: function for function in FUNCTIONS}
@@ -64,7 +64,7 @@ class StandInVm:
         self.memory = FlatMemory()
         self.wasi = WasiState(
             message=message,
-            random=random or det_random(),
+            random=random or DetRandom(),
             clock_ns=clock_ns,
             budget=VmBudget(self.pool),
             stdout=self.stdout.append,

@@ -1,0 +1,116 @@
+"""The image of a contract: what its program did before it was told its message (:mod:`executor.run.images`).
+
+A program that has images exports, beside its entry, a function that does all of its start that needs no message and
+returns, and its stack pointer. After that only its memory, its file table and its randomness are other than in a new
+VM. An image is that difference. It is laid over a new instance, and the entry goes on from there.
+
+The stack pointer is where it was when a function has returned, and nobody reads what is below it: that is left out.
+
+In bytes, all numbers u32 and little-endian: the size of the memory; the length of the file table; the
+state of the randomness; how many numbers were freed, and these; how many runs of pages of the memory, and start and
+length of each; the content of the runs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pygenvm.executor import limits
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.subvm.random import STATE_WORDS
+
+if TYPE_CHECKING:
+    from pygenvm.executor.subvm.memory import GuestMemory
+
+#: What programs export that have images.
+IMAGE_FUNCTION = "image"
+IMAGE_STACK_POINTER = "__stack_pointer"
+
+_HEAD = struct.Struct(f"<II{STATE_WORDS}I")
+_U32 = struct.Struct("<I")
+
+
+@frozen
+class Image:
+    """``runs`` are bytes of the memory by their place, none of which overlap."""
+
+    memory_bytes: int
+    files: int
+    """Length of the file table."""
+    freed: tuple[int, ...]
+    random: tuple[int, ...]
+    runs: tuple[tuple[int, memoryview], ...]
+
+    def lay_over(self, memory: GuestMemory) -> None:
+        """Write the runs into the memory of a new instance, which has the right size."""
+        whole = memory.whole()
+        for start, data in self.runs:
+            whole[start : start + len(data)] = data
+
+    def to_bytes(self) -> bytes:
+        head = _HEAD.pack(self.memory_bytes, self.files, *self.random)
+        runs = [number for start, data in self.runs for number in (start, len(data))]
+        return b"".join((head, _numbers(self.freed), _numbers(runs), *(data for _, data in self.runs)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Image:
+        """:raises ValueError: malformed."""
+        try:
+            memory_bytes, files, *random = _HEAD.unpack_from(data)
+            freed, at = _read_numbers(data, _HEAD.size)
+            runs, at = _read_numbers(data, at)
+        except struct.error as error:
+            raise ValueError(f"not an image: {error}") from None
+        content = memoryview(data)[at:]
+        found = []
+        for start, length in zip(runs[::2], runs[1::2], strict=True):
+            found.append((start, content[:length]))
+            content = content[length:]
+        return cls(memory_bytes, files, freed, tuple(random), tuple(found))
+
+
+def beginning_of_page(at: int) -> int:
+    """Of that in which a byte of a memory is."""
+    return at - at % limits.IMAGE_PAGE_BYTES
+
+
+def changed_runs(before: bytes, memory: GuestMemory, start: int) -> list[tuple[int, memoryview]] | None:
+    """Where ``memory``, from ``start`` on, differs from ``before``, and from zeros behind that; whole pages together.
+
+    ``start`` is the beginning of a page. None if that is more than an image may have.
+    """
+    pages: list[int] = []
+    now = memory.whole()[start:]
+    for piece in _changed(before, now, 0, len(now), limits.IMAGE_LOOK_BYTES):
+        pages.extend(_changed(before, now, piece, piece + limits.IMAGE_LOOK_BYTES, limits.IMAGE_PAGE_BYTES))
+        if len(pages) * limits.IMAGE_PAGE_BYTES > limits.IMAGE_BYTES_MAX:
+            return None
+    borders = [i for i, (page, after) in enumerate(pairwise(pages), 1) if after != page + limits.IMAGE_PAGE_BYTES]
+    runs = []
+    for first, last in pairwise((0, *borders, len(pages)) if pages else ()):
+        begin, end = pages[first], pages[last - 1] + limits.IMAGE_PAGE_BYTES
+        runs.append((start + begin, memoryview(bytes(now[begin:end]))))
+    return runs
+
+
+def _changed(before: bytes, now: memoryview, start: int, end: int, size: int) -> Iterator[int]:
+    """Begins of the pieces of ``size`` bytes between ``start`` and ``end`` that differ."""
+    zeros = bytes(size)
+    for at in range(start, min(end, len(now)), size):
+        piece = bytes(now[at : at + size])
+        # Pages are in ``before`` as a whole or not at all. A larger piece that is not counts as different.
+        if piece != (before[at : at + size] or zeros):
+            yield at
+
+
+def _numbers(numbers: tuple[int, ...] | list[int]) -> bytes:
+    return struct.pack(f"<I{len(numbers)}I", len(numbers), *numbers)
+
+
+def _read_numbers(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    (count,) = _U32.unpack_from(data, at)
+    at += _U32.size
+    return struct.unpack_from(f"<{count}I", data, at), at + _U32.size * count
