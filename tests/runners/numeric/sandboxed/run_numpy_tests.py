@@ -1,15 +1,9 @@
-"""Runs one file of NumPy's tests with pytest in the sandbox and prints a JSON line of what came of each test."""
+"""Runs one file of NumPy's tests; see reporting.py."""
 
-import io
-import json
-import os
 import sys
-import warnings
 
 import pytest
-
-os.chdir("/tmp")
-os.getuid = os.geteuid = lambda: 0  # pytest asks whose the temporary folder is
+import reporting
 
 
 class Nothing:
@@ -45,48 +39,4 @@ hypothesis = sys.modules["hypothesis"]
 sys.modules["mmap"] = Nothing()
 hypothesis.given, hypothesis.settings, hypothesis.example = given, unchanged, unchanged
 
-
-class Report:
-    def __init__(self):
-        self.count = {}
-        self.failed = {}
-
-    def pytest_runtest_logreport(self, report):
-        expected = hasattr(report, "wasxfail")
-        if report.when == "call" or report.outcome != "passed":
-            kind = "xfailed" if expected and report.skipped else report.outcome
-            if report.when != "call" and report.failed:
-                kind = "error"
-            self.count[kind] = self.count.get(kind, 0) + 1
-            if report.failed:
-                crash = getattr(report.longrepr, "reprcrash", None)
-                text = crash.message if crash else str(report.longrepr)
-                self.failed[report.nodeid.split("::", 1)[-1]] = text.strip().split("\n")[0][:200]
-
-    def pytest_collectreport(self, report):
-        if report.failed:
-            self.count["collection error"] = 1
-            self.failed["(collection)"] = str(report.longrepr).strip().split("\n")[-1][:200]
-
-
-report = Report()
-warnings.simplefilter("ignore")
-options = ["-q", "-q", "-m", "not slow", "--capture=sys", "--tb=short", "--no-header", "-W", "ignore", "--rootdir=/np"]
-options += [
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:faulthandler",
-    "-p",
-    "no:unraisableexception",
-    "-p",
-    "no:threadexception",
-]
-options += ["--basetemp=/tmp/t", "-c", "/np/pytest.ini"]
-stdout, sys.stdout = sys.stdout, io.StringIO()
-status = pytest.main([*options, sys.argv[1]], plugins=[report])
-if not report.count:
-    report.count["collection error"] = 1
-    report.failed["(all)"] = f"pytest ended with {status!r}: {sys.stdout.getvalue()[-300:]}"
-print(json.dumps({"count": report.count, "failed": report.failed}), file=stdout, flush=True)
-os._exit(0)
+reporting.run(sys.argv[1], folder="/tmp")

@@ -1,0 +1,7 @@
+"""Runs one file of Pillow's tests; see reporting.py."""
+
+import sys
+
+import reporting
+
+reporting.run(sys.argv[1], folder="/lib")
