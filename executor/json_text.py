@@ -1,4 +1,4 @@
-"""JSON text from outside: bounded in size and depth, no repeated keys, no NaN, no infinity."""
+"""JSON text from outside: bounded in size and depth, no repeated keys, no NaN."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any, NoReturn
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse_json(text: str, *, max_chars: int, max_depth: int) -> Any:
+def parse_json(text: str, *, max_chars: int, max_depth: int, finite: bool = False) -> Any:
     """The value that ``text`` holds; ``max_depth`` counts arrays and objects inside each other.
+
+    :param finite: numbers beyond those of floats are refused. Otherwise 1e400 is infinity, which nobody can write as
+        JSON again.
 
     :raises ValueError: not JSON, too long, too deep, or an object with the same key twice.
     """
     if len(text) > max_chars:
         raise ValueError(f"JSON text has {len(text)} characters, the limit is {max_chars}")
     check_depth(text, max_depth)
-    return _DECODER.decode(text)
+    return (_FINITE if finite else _DECODER).decode(text)
 
 
 def check_depth(text: str, max_depth: int) -> None:
@@ -51,11 +54,11 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _float(text: str) -> float:
-    """Python reads 1e400 as infinity, and writes that as something that is not JSON."""
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"{text:.80} is too large for a number of JSON")
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+_FINITE = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float)

@@ -169,10 +169,10 @@ class LocalNet:
         :raises BadRequest: impossible arguments, value, sender or contract.
         """
         account, started_by = _parties(sender, origin)
+        background.run(self._chain.check_sender(account, origin=started_by, value=value))
         self._before_run(lambda: self.code(contract))
 
         async def call() -> Execution:
-            await self._chain.check_sender(account, origin=started_by, value=value)
             info = await self._find(contract)
             source = await self._source(info) if _is_text(args, kwargs) else None
             data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))

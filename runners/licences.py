@@ -20,6 +20,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from pygenvm.executor.json_text import parse_json
 from pygenvm.runners import sources
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.workshop import Step, Work, Workshop, digest_files
@@ -218,7 +219,7 @@ def parse(content: bytes, where: object) -> dict[str, dict[str, Any]]:
     :raises BuildError: it is not what :func:`collect` writes.
     """
     try:
-        table = json.loads(content)
+        table = parse_json(content.decode(), max_chars=len(content), max_depth=8)
         components, archives = table["components"], table["archives"]
         sound = all(
             _is_name(name)

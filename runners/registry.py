@@ -26,12 +26,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root, packaged_runners
+from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import licences, recipes
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.workshop import Step, Workshop
 
 LIST_BYTES_MAX = 1 << 20
+_LIST_DEPTH_MAX = 8
 ARCHIVE_BYTES_MAX = 1 << 30
 
 
@@ -325,12 +327,20 @@ def _read_json(path: Path) -> dict[str, object]:
     except OSError as error:
         raise BuildError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        table = json.loads(content) if len(content) <= LIST_BYTES_MAX else None
+        table = parse_list(content) if len(content) <= LIST_BYTES_MAX else None
     except ValueError as error:
         raise BuildError(f"{path} is not JSON: {error}. {_REPAIR}") from error
     if not isinstance(table, dict):
         raise BuildError(f"{path} is not a JSON object of at most {LIST_BYTES_MAX} bytes. {_REPAIR}")
     return table
+
+
+def parse_list(content: bytes) -> object:
+    """A list, of a file that anybody may have written.
+
+    :raises ValueError: not JSON, or too deep.
+    """
+    return parse_json(content.decode(), max_chars=LIST_BYTES_MAX, max_depth=_LIST_DEPTH_MAX)
 
 
 def json_text(table: Mapping[str, object]) -> str:

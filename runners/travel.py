@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -289,7 +288,7 @@ class ExportedFile:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            table = json.loads(self.read(name))
+            table = registry.parse_list(self.read(name))
         except (ValueError, RecursionError) as error:
             raise BuildError(f"{self._title}: {name} is not JSON: {error}") from error
         if not isinstance(table, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
     os.environ.pop(_name, None)
 
 
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
 @pytest.fixture(scope="session")
 def built_runners() -> BuiltRunners:
     """Every built-in runner, built below the cache folder if it is not there yet (minutes)."""
@@ -44,6 +48,12 @@ def short_folder() -> Iterator[Path]:
     """One with a short name: the path of a socket has at most 107 bytes, and pytest's folders have long ones."""
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _recursion_limit() -> None:
+    """As Python has it: py_ecc, which eth-account brings, raises it so far that the stack of C ends first."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 @pytest.fixture(autouse=True)

@@ -53,6 +53,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
+from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.subvm import engine as engines
@@ -61,6 +62,7 @@ from pygenvm.executor.subvm.facts import ModuleFacts
 from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
 _log = Remarks("executor.subvm.artefacts")
+_NOTE_CHARS_MAX = 1 << 24
 
 
 class LoadedModule(NamedTuple):
@@ -178,7 +180,8 @@ class ArtefactStore:
         """
         mode = _Mode(deterministic, trusted=True)
         try:
-            note = json.loads(offered(f"{self._digest_of(wasm, mode, 'wasm', portable=True)}.json") or b"{}")
+            given = offered(f"{self._digest_of(wasm, mode, 'wasm', portable=True)}.json") or b"{}"
+            note = parse_json(given.decode(), max_chars=_NOTE_CHARS_MAX, max_depth=8)
             facts, digest = ModuleFacts.from_json(note["facts"]), str(note["blake3"])
             code = offered(f"{digest}.cwasm")
             if code is None or blake3(code).hexdigest() != digest:

@@ -86,7 +86,8 @@ async def _parsed(body: bytes) -> Any:
 
 
 def _parse(body: bytes) -> Any:
-    return parse_json(body.decode("utf-8"), max_chars=limits.RPC_BODY_BYTES, max_depth=limits.RPC_DEPTH)
+    text = body.decode("utf-8")
+    return parse_json(text, max_chars=limits.RPC_BODY_BYTES, max_depth=limits.RPC_DEPTH, finite=True)
 
 
 def write_json(value: Any) -> bytes:

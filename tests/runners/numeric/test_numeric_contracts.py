@@ -39,7 +39,7 @@ def test_only_who_mentions_numpy_has_it(imports: str, found: bool, nondet: bool)
 
 def test_a_folder_of_modules_is_looked_through() -> None:
     """The word is in one of its modules, not in the one that is started."""
-    header = {"Depends": f"py-genlayer-multi:{schemas.load('runner-aliases')['py-genlayer-multi'][-1]}"}
+    header = {"Depends": f"py-genlayer-multi:{list(schemas.load('runner-aliases')['py-genlayer-multi'])[-1]}"}
     main = b"from genlayer import *\nfrom .sums import total\nclass Sums(gl.Contract):\n    @gl.public.view\n"
     main += b"    def total(self) -> int:\n        return total()\n"
     sums = b"import numpy as np\ndef total():\n    return int(np.arange(10).sum())\n"
