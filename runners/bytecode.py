@@ -36,6 +36,10 @@ def with_bytecode(work: Work, files: Mapping[str, bytes], mapped_at: str) -> dic
         outputs[str(path.parent / "__pycache__" / f"{path.stem}.{CACHE_TAG}.pyc")] = target
     manifest = folder / "jobs.json"
     manifest.write_text(json.dumps(jobs), encoding="utf-8")
+    # Which texts are shared in bytecode depends on whether Python's own modules came from source or from bytecode. So
+    # they come from bytecode, whoever has used this Python before.
+    own = f"pycache_prefix={folder / 'own'}"
     python = native.python(work.workshop.folder(native.step()))
-    work.run(python, "-I", "-S", _SCRIPT, manifest, cwd=folder)
+    work.run(python, "-I", "-S", "-X", own, "-c", "import json, py_compile", cwd=folder)
+    work.run(python, "-I", "-S", "-X", own, _SCRIPT, manifest, cwd=folder)
     return result | {name: path.read_bytes() for name, path in outputs.items()}

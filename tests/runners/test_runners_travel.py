@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from pygenvm.executor.runner.hashing import archive_hash
-from pygenvm.runners import licences, registry, travel
+from pygenvm.runners import licences, recipes, registry, travel
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.progress import Silent
 from pygenvm.runners.registry import BuiltRunners
@@ -480,7 +480,9 @@ def test_real_runners_with_their_modules(
 ) -> None:
     """Whoever imports them runs contracts without a build and without compiling anything."""
     target = tmp_path / "runners.export"
-    assert genvm_runners("export", "--modules", str(target)) == 0
+    # Not those with NumPy, whose modules take minutes to compile.
+    assert genvm_runners("export", "--modules", "--only", "py-genlayer", str(target)) == 0
+    expected = {runner: built_runners.latest[runner] for runner in recipes.with_dependencies("py-genlayer")}
     root = tmp_path / "cache"
     monkeypatch.setenv("PYGENVM_CACHE", str(root))
     assert genvm_runners("import", str(target)) == 0
@@ -488,10 +490,10 @@ def test_real_runners_with_their_modules(
     assert not list(root.rglob("*.cwasm"))
     assert genvm_runners("import", "--modules", str(target)) == 0
     assert "3 compiled modules are of use here, 0 are not" in capsys.readouterr().out
-    assert dict(registry.build(jobs=1, progress=False).latest) == dict(built_runners.latest)
+    assert dict(registry.build(jobs=1, only="py-genlayer", progress=False).latest) == expected
     assert not list((root / "build").glob("runner-*"))
     licences_here = registry.installed_runners().licences()
-    assert licences_here.archives.keys() == {f"{runner}:{name}" for runner, name in built_runners.latest.items()}
+    assert licences_here.archives.keys() == {f"{runner}:{name}" for runner, name in expected.items()}
     before = {path.name for path in root.rglob("*.cwasm")}
     assert len(before) == 3
     program = "from pygenvm.cli.main import main; raise SystemExit(main())"
