@@ -79,7 +79,9 @@ def test_while_the_host_takes_its_time(method: HostMethod) -> None:
     with running(writes().loop(), host=host) as run:
         host.reached(method)
         run.signal()
-        until(lambda: run.process.poll() is None and host.result is None, "it did not wait")
+        assert run.process.stderr is not None
+        assert any(b"sigterm received" in line for line in run.process.stderr)
+        assert run.process.poll() is None and host.result is None
         requests = len(host.requests)
         host.release.set()
         assert run.ended() == 0
