@@ -262,6 +262,9 @@ STDERR_KEPT_BYTES = 1 << 20
 #: Executors that wait for jobs, unless the client wants another number, and the most that it may want.
 POOL_IDLE = 2
 POOL_IDLE_MAX = 64
+#: Calls that a template plays before it forks. Python makes code quick that has run eight times, and some of it is run
+#: only once in a call.
+POOL_REHEARSALS = 12
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.

@@ -59,8 +59,7 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
         if name in current:
             for deterministic in (True, False):
                 _load(current[name], registry, artefacts, deterministic)
-    # A run counts its own.
-    artefacts.hits = artefacts.compiled = artefacts.compile_time_ns = 0
+    artefacts.count_anew()
     return Prepared(artefacts, registry.archives, host_functions)
 
 

@@ -30,6 +30,7 @@ from pygenvm.executor.pool import frames, worker
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Frame, FrameError
 from pygenvm.executor.pool.prepare import prepare
+from pygenvm.executor.pool.rehearsal import Rehearsal, rehearsed
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave
@@ -84,6 +85,7 @@ class Template:
         self._selector = selectors.DefaultSelector()
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
+        self._rehearsal: Rehearsal | None = None
 
     def serve(self) -> NoReturn:
         """Prepare, then fork executors for jobs until the client is gone; leaves the process with 0, or 1 on errors."""
@@ -124,6 +126,7 @@ class Template:
         self._configure = lambda: config
         Logger.from_config(config, fd=2, level=self._log_level)
         self._prepared = self._prepare_from(config)
+        self._rehearsal = rehearsed(config, self._prepared)
         # What is there stays: collections of the executors need not look at it, which would copy its memory.
         gc.collect()
         gc.freeze()

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from pygenvm.executor.record.recorder import Recorder
     from pygenvm.executor.run.console import ProcessConsole
     from pygenvm.executor.run.prepared import Prepared
-    from pygenvm.executor.run.supervisor import Supervisor
+    from pygenvm.executor.run.supervisor import RunOptions, Supervisor
+    from pygenvm.executor.run.world import Parts
+    from pygenvm.executor.subvm.services import Console
 
 LOG_TARGET = "executor::process"
 
@@ -143,6 +145,55 @@ def artefacts_dir(config: Config) -> Path:
     return config.cache_dir / "artefacts"
 
 
+def run_options(arguments: RunArguments) -> RunOptions:
+    """:raises StartError: there are no such permissions."""
+    from pygenvm.executor.run.supervisor import RunOptions
+    from pygenvm.executor.subvm.spec import Permissions
+
+    try:
+        permissions = Permissions.parse(arguments.permissions)
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    return RunOptions(permissions, arguments.sync, arguments.debug_mode)
+
+
+def process_parts(
+    arguments: RunArguments,
+    config: Config,
+    prepared: Prepared | None,
+    host: HostClient,
+    ending: Ending,
+    console: Console,
+    observer: Observer,
+) -> Parts:
+    """The parts of a run that is a process of its own.
+
+    :raises StartError: the host data are none.
+    """
+    from pygenvm.executor.module_protocol.client import ModuleClient
+    from pygenvm.executor.module_protocol.codec import Hello
+    from pygenvm.executor.run.world import Parts
+    from pygenvm.executor.runner.registry import InstalledRunners
+    from pygenvm.executor.subvm.artefacts import ArtefactStore
+
+    hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
+    known = prepared.archives if prepared else None
+    folders = config.runners_dir, config.registry_dir
+    return Parts(
+        host=host,
+        ending=ending,
+        web=ModuleClient("web", config.web_address, hello, observer),
+        llm=ModuleClient("llm", config.llm_address, hello, observer),
+        artefacts=prepared.artefacts
+        if prepared
+        else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
+        open_runners=lambda: InstalledRunners(*folders, arguments.debug_mode, known, config.packaged_runners),
+        console=console,
+        observer=observer,
+        host_functions=prepared.host_functions if prepared else None,
+    )
+
+
 def start_vm_thread(work: Callable[[], None]) -> None:
     """Run ``work`` on a thread whose stack holds as many VMs inside each other as there may be.
 
@@ -244,53 +295,28 @@ class _Run:
 
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
-        from pygenvm.executor.module_protocol.client import ModuleClient
-        from pygenvm.executor.module_protocol.codec import Hello
         from pygenvm.executor.run.console import ProcessConsole
-        from pygenvm.executor.run.supervisor import RunOptions
-        from pygenvm.executor.run.world import Parts, assemble
-        from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
-        from pygenvm.executor.subvm.artefacts import ArtefactStore
-        from pygenvm.executor.subvm.spec import Permissions
+        from pygenvm.executor.run.world import assemble
+        from pygenvm.executor.runner.registry import RegistryError
 
         if not gc.isenabled():
             # As `genvm run` left it. All that stays is there now, and collections of the run need not look at it.
             gc.freeze()
             gc.enable()
-        arguments, config, recorder = self._arguments, self._config, self._recorder
-        try:
-            permissions = Permissions.parse(arguments.permissions)
-        except ValueError as error:
-            raise StartError(str(error)) from None
-        hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
-        prepared = self._prepared
-        known = prepared.archives if prepared else None
-        folders = config.runners_dir, config.registry_dir
-        runners = (*folders, arguments.debug_mode, known, config.packaged_runners)
+        arguments, recorder = self._arguments, self._recorder
+        options = run_options(arguments)
         self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
-        parts = Parts(
-            host=host,
-            ending=self._ending,
-            web=ModuleClient("web", config.web_address, hello, self._observer),
-            llm=ModuleClient("llm", config.llm_address, hello, self._observer),
-            artefacts=prepared.artefacts
-            if prepared
-            else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
-            open_runners=lambda: InstalledRunners(*runners),
-            console=self._console,
-            observer=self._observer,
-            host_functions=prepared.host_functions if prepared else None,
-        )
+        parts = process_parts(arguments, self._config, self._prepared, host, self._ending, self._console, self._observer)
         if recorder is not None:
             from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
+            open_runners = parts.open_runners
             parts = replaced(
                 parts,
-                open_runners=lambda: RecordedRunners(InstalledRunners(*runners), recorder),
+                open_runners=lambda: RecordedRunners(open_runners(), recorder),
                 entropy=RecordedEntropy(parts.entropy, recorder),
                 gate=RecordedGate(parts.gate, recorder),
             )
-        options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
         self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
         try:
             supervisor.start_up()

@@ -1,0 +1,173 @@
+"""A call of a contract of ours that changes nothing: what a call needs has been used before there is one.
+
+Python finds out while it runs which instructions, methods and names to be quick about, and the first use of many a
+thing is dear. So a template plays a few calls before it forks. It answers the requests of such a run itself, out of an
+empty storage; nothing is logged, and what the run has made is gone with it, but for the bytecode and the image of the
+contract, which are kept like those of any other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextlib import ExitStack
+
+from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.config import Config
+from pygenvm.executor.host_protocol.client import HostClient
+from pygenvm.executor.host_protocol.codec import Request, RequestDecoder, encode_reply
+from pygenvm.executor.log import Logger, Remarks
+from pygenvm.executor.message import Message
+from pygenvm.executor.observer import NOBODY
+from pygenvm.executor.outcome import ExecutorFault, Return
+from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import CODE_SLOT, HostMethod
+from pygenvm.executor.run.console import ProcessConsole
+from pygenvm.executor.run.ending import Ending
+from pygenvm.executor.run.prepared import Prepared
+from pygenvm.executor.run.process import process_parts, run_options, start_vm_thread
+from pygenvm.executor.run.world import assemble
+from pygenvm.executor.runner.version import version_limit
+
+_log = Remarks("executor.pool.rehearsal")
+
+#: Of the contract; the last runner of that name that was prepared.
+_RUNNER = "py-genlayer:"
+_CONTRACT = """\
+# {version}
+# {actions}
+
+from genlayer import *
+
+
+class Rehearsal(gl.Contract):
+    text: str
+
+    @gl.public.write
+    def update(self, text: str) -> str:
+        self.text = text
+        return self.text
+"""
+_CALLDATA = calldata.encode({"method": "update", "args": ["a text of a few words"]})
+_NOBODY = "A" * 27 + "="
+_SECONDS = 4_102_444_800
+_MESSAGE = json.dumps(
+    {
+        "contract_address": _NOBODY,
+        "sender_address": _NOBODY,
+        "origin_address": _NOBODY,
+        "chain_id": "0",
+        "value": 0,
+        "is_init": False,
+        "datetime": "2100-01-01T00:00:00Z",
+    }
+)
+_ARGUMENTS = RunArguments(message=_MESSAGE, host="", host_data=json.dumps({"node_address": "", "tx_id": ""}))
+
+
+class Rehearsal:
+    """Calls that may be played in a process with ``prepared``, and those that are forked from it."""
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        """:raises ValueError: the runner of the contract is not prepared."""
+        runners = [runner for runner in prepared.archives if runner.startswith(_RUNNER)]
+        if not runners:
+            raise ValueError("no runner")
+        self._config = config
+        self._prepared = prepared
+        actions = json.dumps({"Depends": runners[-1]})
+        self._code = _CONTRACT.format(version=version_limit(_SECONDS).version, actions=actions).encode()
+
+    def play(self) -> None:
+        """One call, on a thread that may run VMs.
+
+        :raises InternalErrorRaised, VMErrorRaised, StartError, RegistryError: it does not come to its end.
+        """
+        artefacts = self._prepared.artefacts
+        with ExitStack() as stack:
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            stack.callback(os.close, nowhere)
+            stack.callback(artefacts.count_anew)
+            log = Logger(fd=nowhere, level=self._config.log_level, disabled=self._config.log_disable)
+            ending = Ending()
+            host = HostClient(_Node(self._code), admission=ending)
+            console = ProcessConsole(log)
+            parts = process_parts(_ARGUMENTS, self._config, self._prepared, host, ending, console, NOBODY)
+            supervisor = assemble(Message.parse(_ARGUMENTS.message), run_options(_ARGUMENTS), parts, log)
+            supervisor.start_up()
+            result = supervisor.run()
+            if not isinstance(result.outcome, Return):
+                raise ExecutorFault(f"a rehearsal ends with {result.outcome}")
+            host.consume_result(result.payload())
+
+
+class _Node:
+    """The node of one such call, as the connection of its client: it answers what is sent."""
+
+    def __init__(self, code: bytes) -> None:
+        self._decoder = RequestDecoder()
+        self._replies = bytearray()
+        self._storage = {CODE_SLOT: bytearray(len(code).to_bytes(4, "little") + code)}
+
+    def sendall(self, data: bytes | memoryview, /) -> None:
+        self._decoder.feed(bytes(data))
+        while (request := self._decoder.next_request()) is not None:
+            self._replies += encode_reply(request, self._answer(request))
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        count = min(len(buffer), len(self._replies))
+        buffer[:count] = self._replies[:count]
+        del self._replies[:count]
+        return count
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Nothing is waited for."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _answer(self, request: Request) -> bytes | None:
+        fields = request.fields
+        match request.method:
+            case HostMethod.GET_CALLDATA:
+                return _CALLDATA
+            case HostMethod.STORAGE_READ:
+                start, length = fields["index"], fields["length"]
+                return bytes(self._storage.get(fields["slot"], b"")[start : start + length]).ljust(length, b"\0")
+            case HostMethod.STORAGE_WRITE:
+                content = self._storage.setdefault(fields["slot"], bytearray())
+                end = fields["index"] + len(fields["data"])
+                content.extend(bytes(max(0, end - len(content))))
+                content[fields["index"] : end] = fields["data"]
+        return None
+
+
+def rehearsed(config: Config, prepared: Prepared) -> Rehearsal | None:
+    """A rehearsal that was played until Python knows all that it finds out, and all is there; None if it does not work.
+
+    When this returns no thread is left.
+    """
+    rehearsal: Rehearsal | None = None
+    done = threading.Event()
+
+    def play() -> None:
+        nonlocal rehearsal
+        try:
+            made = Rehearsal(config, prepared)
+            for _ in range(limits.POOL_REHEARSALS):
+                made.play()
+            rehearsal = made
+        except Exception as error:
+            _log.warning("calls are not rehearsed: %s", error)
+        finally:
+            done.set()
+
+    start_vm_thread(play)
+    done.wait()
+    # It has nothing left to do but to end, and a fork would not have it.
+    while len(os.listdir("/proc/self/task")) > 1:
+        time.sleep(0.001)
+    return rehearsal
