@@ -265,6 +265,8 @@ POOL_IDLE_MAX = 64
 #: Calls that a template plays before it forks. Python makes code quick that has run eight times, and some of it is run
 #: only once in a call.
 POOL_REHEARSALS = 12
+#: How long an executor has been idle when it plays one.
+POOL_REHEARSE_SECONDS = 0.05
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.

@@ -8,10 +8,13 @@ contract, which are kept like those of any other.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import threading
+import select
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 
 from pygenvm.executor import limits
@@ -23,6 +26,7 @@ from pygenvm.executor.log import Logger, Remarks
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import ExecutorFault, Return
+from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, HostMethod
 from pygenvm.executor.run.console import ProcessConsole
@@ -81,8 +85,8 @@ class Rehearsal:
         actions = json.dumps({"Depends": runners[-1]})
         self._code = _CONTRACT.format(version=version_limit(_SECONDS).version, actions=actions).encode()
 
-    def play(self) -> None:
-        """One call, on a thread that may run VMs.
+    def play(self, unwanted: Callable[[], bool] = lambda: False) -> None:
+        """One call, on a thread that may run VMs. It ends early when it is ``unwanted``.
 
         :raises InternalErrorRaised, VMErrorRaised, StartError, RegistryError: it does not come to its end.
         """
@@ -93,7 +97,7 @@ class Rehearsal:
             stack.callback(artefacts.count_anew)
             log = Logger(fd=nowhere, level=self._config.log_level, disabled=self._config.log_disable)
             ending = Ending()
-            host = HostClient(_Node(self._code), admission=ending)
+            host = HostClient(_Node(self._code, unwanted), admission=ending)
             console = ProcessConsole(log)
             parts = process_parts(_ARGUMENTS, self._config, self._prepared, host, ending, console, NOBODY)
             supervisor = assemble(Message.parse(_ARGUMENTS.message), run_options(_ARGUMENTS), parts, log)
@@ -101,18 +105,22 @@ class Rehearsal:
             result = supervisor.run()
             if not isinstance(result.outcome, Return):
                 raise ExecutorFault(f"a rehearsal ends with {result.outcome}")
+            ending.vm_delivers()
             host.consume_result(result.payload())
 
 
 class _Node:
     """The node of one such call, as the connection of its client: it answers what is sent."""
 
-    def __init__(self, code: bytes) -> None:
+    def __init__(self, code: bytes, unwanted: Callable[[], bool]) -> None:
+        self._unwanted = unwanted
         self._decoder = RequestDecoder()
         self._replies = bytearray()
         self._storage = {CODE_SLOT: bytearray(len(code).to_bytes(4, "little") + code)}
 
     def sendall(self, data: bytes | memoryview, /) -> None:
+        if self._unwanted():
+            raise ConnectionError("there is something better to do")
         self._decoder.feed(bytes(data))
         while (request := self._decoder.next_request()) is not None:
             self._replies += encode_reply(request, self._answer(request))
@@ -150,24 +158,55 @@ def rehearsed(config: Config, prepared: Prepared) -> Rehearsal | None:
 
     When this returns no thread is left.
     """
-    rehearsal: Rehearsal | None = None
-    done = threading.Event()
-
-    def play() -> None:
-        nonlocal rehearsal
-        try:
-            made = Rehearsal(config, prepared)
-            for _ in range(limits.POOL_REHEARSALS):
-                made.play()
-            rehearsal = made
-        except Exception as error:
-            _log.warning("calls are not rehearsed: %s", error)
-        finally:
-            done.set()
-
-    start_vm_thread(play)
-    done.wait()
-    # It has nothing left to do but to end, and a fork would not have it.
+    try:
+        rehearsal = Rehearsal(config, prepared)
+        for _ in range(limits.POOL_REHEARSALS):
+            _on_vm_thread(rehearsal.play)
+    except Exception as error:
+        _log.warning("calls are not rehearsed: %s", error)
+        return None
+    # The last one has nothing left to do but to end, and a fork would not have it.
     while len(os.listdir("/proc/self/task")) > 1:
         time.sleep(0.001)
     return rehearsal
+
+
+def rehearse_until_wanted(rehearsal: Rehearsal, channel: Channel) -> None:
+    """In an executor, before its job comes through ``channel``: play one call if that takes a while to come.
+
+    Then what the call writes to is no longer shared with the template, which the job would have to wait for. Where all
+    processors are in use it would only take time from others.
+    """
+    wait = limits.POOL_REHEARSE_SECONDS
+    while not _arrives(channel, wait):
+        if not is_saturated():
+            with contextlib.suppress(Exception):
+                _on_vm_thread(lambda: rehearsal.play(lambda: _arrives(channel, 0)))
+            return
+        wait *= 2
+
+
+def is_saturated() -> bool:
+    """Whether more threads of the machine want to run, this one included, than there are processors for us."""
+    with open("/proc/loadavg", "rb", buffering=0) as file:
+        # 0.20 0.18 0.12 1/80 11206
+        running = int(file.read(128).split()[3].split(b"/")[0])
+    return False
+
+
+def _arrives(channel: Channel, seconds: float) -> bool:
+    return bool(select.select((channel,), (), (), seconds)[0])
+
+
+def _on_vm_thread(work: Callable[[], None]) -> None:
+    """What ``work`` does, on a thread as the one of a run."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    start_vm_thread(run)
+    done.result()

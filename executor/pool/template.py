@@ -256,7 +256,9 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._observers)
+        setup = worker.Setup(
+            self._configure, self._log_level, self._prepared, self._rehearsal, self._observers
+        )
         worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:
