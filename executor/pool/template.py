@@ -80,6 +80,9 @@ class Template:
         self._wanted = idle
         self._idle: list[_Executor] = []
         self._working: dict[int, _Executor] = {}
+        #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a moment:
+        #: that would take time from the executor that has just got its job.
+        self._refill_due = False
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
@@ -112,11 +115,14 @@ class Template:
         self._send(frames.Ready(frames.VERSION))
         self._refill()
         while True:
-            for key, _ in self._selector.select():
+            events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else None)
+            for key, _ in events:
                 if isinstance(key.fileobj, Channel):
                     self._read_control()
                 else:
                     self._reap(key.data)
+            if self._refill_due and (not events or not self._idle):
+                self._refill()
 
     def _prepare(self) -> None:
         try:
@@ -150,7 +156,7 @@ class Template:
                 case frames.Job() as job:
                     self._job_descriptors = received.descriptors
                     self._start(job)
-                    self._refill()
+                    self._refill_due = True
                 case frames.Signal(number, signal_number):
                     self._signal(number, signal_number)
                 case frame:
@@ -215,6 +221,7 @@ class Template:
     # --- executors -----------------------------------------------------------------------------------
 
     def _refill(self) -> None:
+        self._refill_due = False
         # Without enough memory there are fewer, or none: then a job says so.
         with contextlib.suppress(OSError):
             while len(self._idle) < self._wanted:
@@ -277,7 +284,7 @@ class Template:
         elif executor in self._idle:
             self._idle.remove(executor)
             if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:
-                self._refill()
+                self._refill_due = True
 
 
 def _check_single_thread() -> None:

@@ -290,7 +290,9 @@ class _Run:
             self._host = HostClient.connect(self._arguments.host, self._observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
-        termination.wake()
+        if termination.requested():
+            # The main thread waits for that.
+            termination.wake()
         return self._host
 
     def _execute(self, host: HostClient) -> RunResult:
@@ -369,7 +371,7 @@ class _Run:
         If nobody reads what is printed, the result is sent after ``print_seconds`` all the same.
         """
         self._observer.result_known(result.outcome, result.disagreement)
-        printing = _OutputThread(lambda: self._print(result))
+        printing = _OutputThread((lambda: self._print(result)) if self._prints(result) else None)
         printing.wait(print_seconds)
         try:
             host.consume_result(result.payload())
@@ -386,6 +388,9 @@ class _Run:
             self._log.error("result not delivered", error=why)
 
         return _OutputThread(report)
+
+    def _prints(self, result: RunResult) -> bool:
+        return bool(self._arguments.printed) or isinstance(result.outcome, InternalError)
 
     def _print(self, result: RunResult) -> None:
         printed = self._arguments.printed
@@ -411,8 +416,12 @@ class _Run:
 class _OutputThread:
     """Writes something on a thread of its own: it may block for ever, in a full pipe that nobody reads."""
 
-    def __init__(self, write: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[], None] | None) -> None:
+        """No thread is needed where there is nothing to ``write``."""
         self._done = threading.Event()
+        if write is None:
+            self._done.set()
+            return
 
         def run() -> None:
             try:
