@@ -12,9 +12,9 @@ import contextlib
 import json
 import os
 import select
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
 
 from pygenvm.executor import limits
@@ -191,7 +191,7 @@ def is_saturated() -> bool:
     with open("/proc/loadavg", "rb", buffering=0) as file:
         # 0.20 0.18 0.12 1/80 11206
         running = int(file.read(128).split()[3].split(b"/")[0])
-    return True
+    return running > len(os.sched_getaffinity(0))
 
 
 def _arrives(channel: Channel, seconds: float) -> bool:
@@ -200,13 +200,18 @@ def _arrives(channel: Channel, seconds: float) -> bool:
 
 def _on_vm_thread(work: Callable[[], None]) -> None:
     """What ``work`` does, on a thread as the one of a run."""
-    done: Future[None] = Future()
+    failure: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
-            done.set_result(work())
+            work()
         except BaseException as error:
-            done.set_exception(error)
+            failure.append(error)
+        finally:
+            done.set()
 
     start_vm_thread(run)
-    done.result()
+    done.wait()
+    if failure:
+        raise failure[0]

@@ -19,7 +19,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -36,15 +35,15 @@ from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave
 
 
-@dataclass(eq=False)
 class _Executor:
     """A child. ``channel`` is where it waits for its job, None once it has one."""
 
-    pid: int
-    pidfd: int
-    channel: Channel | None
-    job: int | None = None
-    forked_at: float = field(default_factory=time.monotonic)
+    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel: Channel | None = channel
+        self.job: int | None = None
+        self.forked_at = time.monotonic()
 
     def kill(self) -> None:
         """Kill it and everything that it has started. Only before it is reaped."""
