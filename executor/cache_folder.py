@@ -11,7 +11,6 @@ power over what is inside (in a folder like ``/tmp`` everybody may write, but on
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import stat
 import time
@@ -19,12 +18,11 @@ from pathlib import Path
 
 from pygenvm.executor import limits
 from pygenvm.executor.log import Remarks
+from pygenvm.executor.machine import mapped_file
 
 _log = Remarks("executor.cache_folder")
 
 _UNFINISHED = "new-"
-#: One call to the system in place of one for each few pages.
-_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 _SECONDS_PER_LOOK = 3600
 
 
@@ -58,9 +56,7 @@ class CacheFolder:
         """
         descriptor = self.open(name)
         try:
-            return memoryview(mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED | _POPULATE, prot=mmap.PROT_READ))
-        except ValueError:
-            return memoryview(b"")  # An empty file cannot be mapped.
+            return mapped_file(descriptor)
         finally:
             os.close(descriptor)
 

@@ -269,7 +269,7 @@ POOL_REHEARSALS = 12
 #: while none is idle.
 POOL_REFILL_SECONDS = 0.005
 #: How long an executor has been idle when it plays one.
-POOL_REHEARSE_SECONDS = 0.05
+POOL_REHEARSE_SECONDS = 0.02
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from pygenvm.executor.runner.version import version_limit
 
 _log = Remarks("executor.pool.rehearsal")
 
-#: Of the contract; the last runner of that name that was prepared.
+#: The contract needs one of that name; the last that was prepared is the current one.
 _RUNNER = "py-genlayer:"
 _CONTRACT = """\
 # {version}
@@ -73,16 +74,13 @@ _ARGUMENTS = RunArguments(message=_MESSAGE, host="", host_data=json.dumps({"node
 
 
 class Rehearsal:
-    """Calls that may be played in a process with ``prepared``, and those that are forked from it."""
+    """Calls that may be played in a process with ``prepared``, and in those that are forked from it."""
 
-    def __init__(self, config: Config, prepared: Prepared) -> None:
-        """:raises ValueError: the runner of the contract is not prepared."""
-        runners = [runner for runner in prepared.archives if runner.startswith(_RUNNER)]
-        if not runners:
-            raise ValueError("no runner")
+    def __init__(self, config: Config, prepared: Prepared, runner: str) -> None:
+        """``runner`` is what the contract runs on."""
         self._config = config
         self._prepared = prepared
-        actions = json.dumps({"Depends": runners[-1]})
+        actions = json.dumps({"Depends": runner})
         self._code = _CONTRACT.format(version=version_limit(_SECONDS).version, actions=actions).encode()
 
     def play(self, unwanted: Callable[[], bool] = lambda: False) -> None:
@@ -154,12 +152,15 @@ class _Node:
 
 
 def rehearsed(config: Config, prepared: Prepared) -> Rehearsal | None:
-    """A rehearsal that was played until Python knows all that it finds out, and all is there; None if it does not work.
+    """A rehearsal that was played until Python knows all that it finds out; None if that is not possible.
 
-    When this returns no thread is left.
+    When this returns no thread of it is left.
     """
+    runners = [runner for runner in prepared.archives if runner.startswith(_RUNNER)]
+    if not runners:
+        return None
+    rehearsal = Rehearsal(config, prepared, runners[-1])
     try:
-        rehearsal = Rehearsal(config, prepared)
         for _ in range(limits.POOL_REHEARSALS):
             _on_vm_thread(rehearsal.play)
     except Exception as error:
@@ -188,14 +189,20 @@ def rehearse_until_wanted(rehearsal: Rehearsal, channel: Channel) -> None:
 
 def is_saturated() -> bool:
     """Whether more threads of the machine want to run, this one included, than there are processors for us."""
-    with open("/proc/loadavg", "rb", buffering=0) as file:
-        # 0.20 0.18 0.12 1/80 11206
-        running = int(file.read(128).split()[3].split(b"/")[0])
+    try:
+        with open("/proc/loadavg", "rb", buffering=0) as file:
+            # 0.20 0.18 0.12 1/80 11206
+            running = int(file.read(128).split()[3].split(b"/")[0])
+    except OSError:
+        return True  # Nobody knows.
     return running > len(os.sched_getaffinity(0))
 
 
 def _arrives(channel: Channel, seconds: float) -> bool:
-    return bool(select.select((channel,), (), (), seconds)[0])
+    """Whether something comes, or the other side has gone, within that time."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _on_vm_thread(work: Callable[[], None]) -> None:
@@ -211,7 +218,12 @@ def _on_vm_thread(work: Callable[[], None]) -> None:
         finally:
             done.set()
 
-    start_vm_thread(run)
-    done.wait()
+    # Of the process, and what a process of a pool reads before its run begins was bounded by it so far.
+    depth = sys.getrecursionlimit()
+    try:
+        start_vm_thread(run)
+        done.wait()
+    finally:
+        sys.setrecursionlimit(depth)
     if failure:
         raise failure[0]

@@ -79,8 +79,8 @@ class Template:
         self._wanted = idle
         self._idle: list[_Executor] = []
         self._working: dict[int, _Executor] = {}
-        #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a moment:
-        #: that would take time from the executor that has just got its job.
+        #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a
+        #: moment: that would take time from the executor that has just got its job.
         self._refill_due = False
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
@@ -262,9 +262,7 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(
-            self._configure, self._log_level, self._prepared, self._rehearsal, self._observers
-        )
+        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._rehearsal, self._observers)
         worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:

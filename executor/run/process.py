@@ -308,7 +308,9 @@ class _Run:
         arguments, recorder = self._arguments, self._recorder
         options = run_options(arguments)
         self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
-        parts = process_parts(arguments, self._config, self._prepared, host, self._ending, self._console, self._observer)
+        parts = process_parts(
+            arguments, self._config, self._prepared, host, self._ending, self._console, self._observer
+        )
         if recorder is not None:
             from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
