@@ -53,8 +53,8 @@ def require_memory(size: int = limits.SPARE_BYTES) -> None:
 
 
 def mapped_file(descriptor: int) -> memoryview:
-    """The content of a file that nobody changes, as the system has it in memory: nothing is copied, and no descriptor is
-    kept, as :mod:`mmap` does. It is there as long as somebody looks at it.
+    """The content of a file that nobody changes, as the system has it in memory. Nothing is copied, and no descriptor is
+    kept, as :mod:`mmap` would. It is there as long as somebody looks at it.
 
     :raises OSError: it cannot be mapped.
     """
@@ -66,7 +66,7 @@ def mapped_file(descriptor: int) -> memoryview:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     content = (ctypes.c_char * size).from_address(first)
-    weakref.finalize(content, _munmap, first, size).atexit = False
+    weakref.finalize(content, _munmap, first, size).atexit = False  # type: ignore[misc]
     return memoryview(content).cast("B").toreadonly()
 
 

@@ -48,12 +48,12 @@ def test_a_mapped_file(tmp_path: Path) -> None:
     assert str(path) not in mappings()
     path.write_bytes(b"")
     with path.open("rb") as file:
-        assert mapped_file(file.fileno()) == b""
-    with tmp_path.joinpath("written").open("wb") as file:
-        file.write(b"x")
-        file.flush()
+        assert not len(mapped_file(file.fileno()))
+    with tmp_path.joinpath("written").open("wb") as written:
+        written.write(b"x")
+        written.flush()
         with pytest.raises(PermissionError):
-            mapped_file(file.fileno())
+            mapped_file(written.fileno())
 
 
 def test_a_thread() -> None:
