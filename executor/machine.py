@@ -53,8 +53,9 @@ def require_memory(size: int = limits.SPARE_BYTES) -> None:
 
 
 def mapped_file(descriptor: int) -> memoryview:
-    """The content of a file that nobody changes, as the system has it in memory. Nothing is copied, and no descriptor is
-    kept, as :mod:`mmap` would. It is there as long as somebody looks at it.
+    """The content of a file that nobody changes, as the system has it in memory: nothing is copied.
+
+    It is there as long as somebody looks at it. :mod:`mmap` would keep a descriptor for each.
 
     :raises OSError: it cannot be mapped.
     """
