@@ -29,6 +29,10 @@ _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _FAILED = ctypes.c_void_p(-1).value
+#: Of any size: there would be a type for each, and ctypes keeps them all.
+_Content = ctypes.c_char * (1 << 40)
+#: What is mapped, by its address.
+_mapped: dict[int, weakref.ref[ctypes.Array[ctypes.c_char]]] = {}
 #: The size of stacks is the process's, not the thread's that is about to start another.
 _starting = threading.Lock()
 
@@ -66,9 +70,14 @@ def mapped_file(descriptor: int) -> memoryview:
     if first == _FAILED:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-    content = (ctypes.c_char * size).from_address(first)
-    weakref.finalize(content, _munmap, first, size).atexit = False  # type: ignore[misc]
-    return memoryview(content).cast("B").toreadonly()
+    content = _Content.from_address(first)
+    _mapped[first] = weakref.ref(content, lambda _: _unmap(first, size))
+    return memoryview(content).cast("B").toreadonly()[:size]
+
+
+def _unmap(first: int, size: int) -> None:
+    del _mapped[first]
+    _munmap(first, size)
 
 
 def start_thread(work: Callable[[], None], stack_bytes: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pygenvm.executor.record.recorder
 import pygenvm.executor.record.wrappers
 import pygenvm.executor.run.console
+import pygenvm.executor.run.parts
 import pygenvm.executor.run.tracing
 import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed

@@ -32,8 +32,9 @@ from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, HostMethod
 from pygenvm.executor.run.console import ProcessConsole
 from pygenvm.executor.run.ending import Ending
+from pygenvm.executor.run.parts import process_parts, run_options
 from pygenvm.executor.run.prepared import Prepared
-from pygenvm.executor.run.process import process_parts, run_options, start_vm_thread
+from pygenvm.executor.run.process import start_vm_thread
 from pygenvm.executor.run.world import assemble
 from pygenvm.executor.runner.version import version_limit
 

@@ -17,13 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
-from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.machine import start_thread
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import Observer, combined
@@ -39,9 +38,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.record.recorder import Recorder
     from pygenvm.executor.run.console import ProcessConsole
     from pygenvm.executor.run.prepared import Prepared
-    from pygenvm.executor.run.supervisor import RunOptions, Supervisor
-    from pygenvm.executor.run.world import Parts
-    from pygenvm.executor.subvm.services import Console
+    from pygenvm.executor.run.supervisor import Supervisor
 
 LOG_TARGET = "executor::process"
 
@@ -109,26 +106,6 @@ def run_process(
     return _Run(arguments, message, config, log, recorder, prepared, observer).execute()
 
 
-def parse_host_data(text: str) -> dict[str, Any]:
-    """The JSON object of ``--host-data``, forwarded to modules.
-
-    :raises StartError: not an object, or without the string members that modules need.
-    """
-    try:
-        data = parse_json(text, max_chars=limits.HOST_DATA_JSON_CHARS_MAX, max_depth=limits.HOST_DATA_JSON_DEPTH_MAX)
-    except ValueError as error:
-        raise StartError(f"--host-data is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise StartError("--host-data must be a JSON object")
-    missing = [name for name in ("node_address", "tx_id") if not isinstance(data.get(name), str)]
-    if missing:
-        raise StartError(
-            f"--host-data lacks the string member{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-            'give for example {"node_address": "0x…", "tx_id": "0x…"}'
-        )
-    return data
-
-
 def _recorder(arguments: RunArguments) -> Recorder | None:
     if arguments.record is None:
         return None
@@ -143,55 +120,6 @@ def _recorder(arguments: RunArguments) -> Recorder | None:
 def artefacts_dir(config: Config) -> Path:
     """Folder of compiled modules."""
     return config.cache_dir / "artefacts"
-
-
-def run_options(arguments: RunArguments) -> RunOptions:
-    """:raises StartError: there are no such permissions."""
-    from pygenvm.executor.run.supervisor import RunOptions
-    from pygenvm.executor.subvm.spec import Permissions
-
-    try:
-        permissions = Permissions.parse(arguments.permissions)
-    except ValueError as error:
-        raise StartError(str(error)) from None
-    return RunOptions(permissions, arguments.sync, arguments.debug_mode)
-
-
-def process_parts(
-    arguments: RunArguments,
-    config: Config,
-    prepared: Prepared | None,
-    host: HostClient,
-    ending: Ending,
-    console: Console,
-    observer: Observer,
-) -> Parts:
-    """The parts of a run that is a process of its own.
-
-    :raises StartError: the host data are none.
-    """
-    from pygenvm.executor.module_protocol.client import ModuleClient
-    from pygenvm.executor.module_protocol.codec import Hello
-    from pygenvm.executor.run.world import Parts
-    from pygenvm.executor.runner.registry import InstalledRunners
-    from pygenvm.executor.subvm.artefacts import ArtefactStore
-
-    hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
-    known = prepared.archives if prepared else None
-    folders = config.runners_dir, config.registry_dir
-    return Parts(
-        host=host,
-        ending=ending,
-        web=ModuleClient("web", config.web_address, hello, observer),
-        llm=ModuleClient("llm", config.llm_address, hello, observer),
-        artefacts=prepared.artefacts
-        if prepared
-        else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
-        open_runners=lambda: InstalledRunners(*folders, arguments.debug_mode, known, config.packaged_runners),
-        console=console,
-        observer=observer,
-        host_functions=prepared.host_functions if prepared else None,
-    )
 
 
 def start_vm_thread(work: Callable[[], None]) -> None:
@@ -298,6 +226,7 @@ class _Run:
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
         from pygenvm.executor.run.console import ProcessConsole
+        from pygenvm.executor.run.parts import process_parts, run_options
         from pygenvm.executor.run.world import assemble
         from pygenvm.executor.runner.registry import RegistryError
 
