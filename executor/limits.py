@@ -265,11 +265,12 @@ POOL_IDLE_MAX = 64
 #: Calls that a template plays before it forks. Python makes code quick that has run eight times, and some of it is run
 #: only once in a call.
 POOL_REHEARSALS = 12
+#: How long an executor has been idle when it plays one, and how long it waits at most to look at a busy machine again.
+POOL_REHEARSE_SECONDS = 0.02
+POOL_REHEARSE_SECONDS_MAX = 10.0
 #: How long a template has nothing to do when it forks executors in place of those that have got a job; it does not wait
 #: while none is idle.
 POOL_REFILL_SECONDS = 0.005
-#: How long an executor has been idle when it plays one.
-POOL_REHEARSE_SECONDS = 0.02
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.

@@ -1,9 +1,10 @@
-"""A call of a contract of ours that changes nothing: what a call needs has been used before there is one.
+"""A call of a contract of ours that changes nothing, played before there is a job: then a job finds all in use.
 
-Python finds out while it runs which instructions, methods and names to be quick about, and the first use of many a
-thing is dear. So a template plays a few calls before it forks. It answers the requests of such a run itself, out of an
-empty storage; nothing is logged, and what the run has made is gone with it, but for the bytecode and the image of the
-contract, which are kept like those of any other.
+Python finds out while it runs which instructions, methods and names to be quick about, and a fork copies each page at
+its first write. So a template plays a few calls before it forks, and an executor plays one when it has been idle for a
+while. They are runs like all others, but for their node, which is in memory and has an empty storage, and their log,
+which leads nowhere. Nothing is left of them but the bytecode and the image of their contract, which the first one makes
+and the template keeps, like those of any other.
 """
 
 from __future__ import annotations
@@ -164,20 +165,22 @@ def rehearsed(config: Config, prepared: Prepared) -> Rehearsal | None:
     try:
         for _ in range(limits.POOL_REHEARSALS):
             _on_vm_thread(rehearsal.play)
+        return rehearsal
     except Exception as error:
         _log.warning("calls are not rehearsed: %s", error)
         return None
-    # The last one has nothing left to do but to end, and a fork would not have it.
-    while len(os.listdir("/proc/self/task")) > 1:
-        time.sleep(0.001)
-    return rehearsal
+    finally:
+        # The last one has nothing left to do but to end, and a fork would not have it.
+        deadline = time.monotonic() + limits.POOL_END_SECONDS
+        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def rehearse_until_wanted(rehearsal: Rehearsal, channel: Channel) -> None:
     """In an executor, before its job comes through ``channel``: play one call if that takes a while to come.
 
-    Then what the call writes to is no longer shared with the template, which the job would have to wait for. Where all
-    processors are in use it would only take time from others.
+    Then what a call writes to is no longer shared with the template. Where all processors are in use that would only
+    take time from others; there it looks again later.
     """
     wait = limits.POOL_REHEARSE_SECONDS
     while not _arrives(channel, wait):
@@ -185,7 +188,7 @@ def rehearse_until_wanted(rehearsal: Rehearsal, channel: Channel) -> None:
             with contextlib.suppress(Exception):
                 _on_vm_thread(lambda: rehearsal.play(lambda: _arrives(channel, 0)))
             return
-        wait *= 2
+        wait = min(2 * wait, limits.POOL_REHEARSE_SECONDS_MAX)
 
 
 def is_saturated() -> bool:

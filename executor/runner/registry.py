@@ -94,9 +94,12 @@ class InstalledRunners:
 
     def archive_path(self, runner: RunnerId) -> Path:
         """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
+        return Path(self._place(runner))
+
+    def _place(self, runner: RunnerId) -> str:
+        # A text: each run looks at several.
         folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
-        # Of texts: runs look for several.
-        return Path(f"{self._places.get(str(runner), self._runners_dir)}/{runner.name}/{folder}/{rest}.tar")
+        return f"{self._places.get(str(runner), self._runners_dir)}/{runner.name}/{folder}/{rest}.tar"
 
     def resolve(self, reference: str) -> str:
         """The ``<id>:<hash>`` that a reference means: ``latest``/``test`` and published hashes are looked up.
@@ -146,7 +149,7 @@ class InstalledRunners:
         archive = self._known.get(str(runner))
         if archive is not None:
             with contextlib.suppress(OSError):
-                if file_state(os.stat(self.archive_path(runner))) == archive.state:
+                if file_state(os.stat(self._place(runner))) == archive.state:
                     return archive
         return None
 
