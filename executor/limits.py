@@ -117,6 +117,8 @@ MAPPED_PATH_NAMES_MAX = 1 << 20
 #: all.json and latest.json.
 REGISTRY_JSON_BYTES_MAX = 16 << 20
 REGISTRY_JSON_DEPTH_MAX = 4
+#: How long the last change of all.json must be past when a process remembers what is in it.
+REGISTRY_SETTLED_NS = 2_000_000_000
 #: Sections of a wasm module that are walked to find a custom section.
 WASM_SECTIONS_MAX = 10_000
 

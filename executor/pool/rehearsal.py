@@ -29,6 +29,7 @@ from pygenvm.executor.message import Message
 from pygenvm.executor.observer import NOBODY
 from pygenvm.executor.outcome import ExecutorFault, Return
 from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.frames import FrameDecoder, Job, encode_frame
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import CODE_SLOT, HostMethod
 from pygenvm.executor.run.console import ProcessConsole
@@ -72,7 +73,7 @@ _MESSAGE = json.dumps(
         "datetime": "2100-01-01T00:00:00Z",
     }
 )
-_ARGUMENTS = RunArguments(message=_MESSAGE, host="", host_data=json.dumps({"node_address": "", "tx_id": ""}))
+_JOB = encode_frame(Job(0, None, RunArguments(_MESSAGE, host="", host_data='{"node_address": "", "tx_id": ""}')))
 
 
 class Rehearsal:
@@ -92,6 +93,10 @@ class Rehearsal:
         """
         artefacts = self._prepared.artefacts
         with ExitStack() as stack:
+            decoder = FrameDecoder()
+            decoder.feed(_JOB)
+            job = decoder.next_frame()
+            assert isinstance(job, Job)
             nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             stack.callback(os.close, nowhere)
             stack.callback(artefacts.count_anew)
@@ -99,8 +104,8 @@ class Rehearsal:
             ending = Ending()
             host = HostClient(_Node(self._code, unwanted), admission=ending)
             console = ProcessConsole(log)
-            parts = process_parts(_ARGUMENTS, self._config, self._prepared, host, ending, console, NOBODY)
-            supervisor = assemble(Message.parse(_ARGUMENTS.message), run_options(_ARGUMENTS), parts, log)
+            parts = process_parts(job.arguments, self._config, self._prepared, host, ending, console, NOBODY)
+            supervisor = assemble(Message.parse(job.arguments.message), run_options(job.arguments), parts, log)
             supervisor.start_up()
             result = supervisor.run()
             if not isinstance(result.outcome, Return):

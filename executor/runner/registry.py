@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,12 @@ from pygenvm import schemas
 from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
+from pygenvm.executor.limits import (
+    ARCHIVE_BYTES_MAX,
+    REGISTRY_JSON_BYTES_MAX,
+    REGISTRY_JSON_DEPTH_MAX,
+    REGISTRY_SETTLED_NS,
+)
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
@@ -206,14 +212,16 @@ def _read_lists(path: Path) -> Mapping[str, list[str]]:
     with contextlib.suppress(OSError):
         if known is not None and file_state(os.stat(path)) == state:
             return known
-    data, state = _read(path)
+    data, status = _read(path)
     lists = _parse_object(path, data)
     for name, hashes in lists.items():
         if not isinstance(hashes, list):
             raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
         for text in hashes:
             _check_entry(path, name, text)
-    _lists[path] = state, lists
+    # Two changes shortly one after the other may have the same time.
+    if time.time_ns() - status.st_mtime_ns > REGISTRY_SETTLED_NS:
+        _lists[path] = file_state(status), lists
     return lists
 
 
@@ -225,17 +233,17 @@ def _read_latest(path: Path) -> dict[str, str]:
     return latest
 
 
-def _read(path: Path) -> tuple[bytes, str]:
-    """Content and state of a list."""
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    """Content of a list, and the state that its file had before."""
     try:
         with path.open("rb") as file:
-            state = file_state(os.fstat(file.fileno()))
+            status = os.fstat(file.fileno())
             data = file.read(REGISTRY_JSON_BYTES_MAX + 1)
     except OSError as error:
         raise RegistryError(f"{path} cannot be read ({error.strerror}); `genvm runners build` makes it") from error
     if len(data) > REGISTRY_JSON_BYTES_MAX:
         raise RegistryError(f"{path} is longer than {REGISTRY_JSON_BYTES_MAX} bytes")
-    return data, state
+    return data, status
 
 
 def _parse_object(path: Path, data: bytes) -> dict[str, Any]:
