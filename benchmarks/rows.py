@@ -66,7 +66,7 @@ def in_process(rounds: int) -> list[Row]:
             title="hello-world contract, a new sub-VM until its result",
             ours=scaled(vm["ours"], MS),
             yardstick=scaled(vm["plain"], MS),
-            ratio_at_most=1 / 20,
+            ratio_at_most=1 / 22,
             value_at_most=5.0,
             **common,
         ),

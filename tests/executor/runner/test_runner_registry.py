@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pygenvm import schemas
+from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
 from pygenvm.executor.runner import registry as registry_module
 from pygenvm.executor.runner.hashing import archive_hash
@@ -106,12 +107,11 @@ def test_lists_are_read_again_when_they_have_changed(
     old = time.time() - 3600
     os.utime(installation.lists / "all.json", (old, old))
     parsed = 0
-    parse = registry_module.parse_json
 
     def counted(*arguments: Any, **others: Any) -> Any:
         nonlocal parsed
         parsed += 1
-        return parse(*arguments, **others)
+        return parse_json(*arguments, **others)
 
     monkeypatch.setattr(registry_module, "parse_json", counted)
     for _ in range(3):
