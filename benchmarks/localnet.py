@@ -112,7 +112,7 @@ def localnet(rounds: int) -> list[Row]:
         samples = interleaved(
             {
                 "one": lambda: network.seconds([0]),
-                "calls": lambda: executors.calls([host], _VALIDATORS),
+                "calls": lambda: executors.calls([host], _VALIDATORS)[0],
                 "same": lambda: network.seconds([0] * _MANY) / _MANY,
                 "others": lambda: network.seconds(range(_MANY)) / _MANY,
             },

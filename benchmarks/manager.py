@@ -179,7 +179,7 @@ def manager_throughput(rounds: int) -> list[Row]:
         samples = interleaved(
             {
                 "ours": lambda: _all_at_once(clients),
-                "pool": lambda: executors.calls(nodes, _RUNS),
+                "pool": lambda: executors.calls(nodes, _RUNS)[0],
             },
             rounds,
         )

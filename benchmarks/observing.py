@@ -28,7 +28,7 @@ LAY_OVER = "find the image of the contract, lay it over"
 HOST_CALLS = "host functions, Python side"
 HOST_REQUESTS = "requests of the contract to the node"
 LAST_WORK = "verdict of the validators, metrics"
-PRINT = "deliver: a thread that prints"
+PRINT = "deliver: what is asked to be printed"
 DELIVER = "deliver: the result to the node"
 END = "close the connection"
 

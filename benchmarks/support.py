@@ -349,23 +349,24 @@ class Pool:
         status = await run.wait()
         return begun, run.pid, status, time.perf_counter()
 
-    def calls(self, nodes: Sequence[Node], count: int) -> float:
-        """Seconds for so many runs, one at a time against each node.
+    def calls(self, nodes: Sequence[Node], count: int) -> tuple[float, list[Report]]:
+        """Seconds for so many runs, one at a time against each node, and what the nodes know of them.
 
         :raises BenchmarkError: one did not end with a Return.
         """
 
-        async def work() -> float:
+        async def work() -> tuple[float, list[Report]]:
             left = iter(range(count))
+            reports: list[Report] = []
             begun = time.perf_counter()
 
             async def one_after_the_other(node: Node) -> None:
                 for _ in left:
                     await self._call(node)
-                    node.report()
+                    reports.append(node.report())
 
             await asyncio.gather(*map(one_after_the_other, nodes))
-            return time.perf_counter() - begun
+            return time.perf_counter() - begun, reports
 
         return self._loop.run(work())
 

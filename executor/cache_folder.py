@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pygenvm.executor import limits
 from pygenvm.executor.log import Remarks
+from pygenvm.executor.machine import mapped_file
 
 _log = Remarks("executor.cache_folder")
 
@@ -48,6 +49,17 @@ class CacheFolder:
         with open(self.open(name), "rb") as file:
             return file.read()
 
+    def mapped(self, name: str) -> memoryview:
+        """As :meth:`read`, without a copy: files do not change, and the system keeps what several processes look at.
+
+        :raises FileNotFoundError, OSError: as that.
+        """
+        descriptor = self.open(name)
+        try:
+            return mapped_file(descriptor)
+        finally:
+            os.close(descriptor)
+
     def open(self, name: str) -> int:
         """A descriptor of a file; never of what a link leads to, or of what somebody else owns.
 
@@ -56,9 +68,10 @@ class CacheFolder:
         """
         if not self._is_trusted():
             raise FileNotFoundError(f"{self.path} is not used")
-        descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        path = os.path.join(self.path, name)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _check(os.fstat(descriptor), self.path / name)
+            _check(os.fstat(descriptor), path)
         except BaseException:
             os.close(descriptor)
             raise
@@ -99,7 +112,7 @@ class CacheFolder:
 
     def touch(self, name: str) -> None:
         """Note that a file is in use; :meth:`trim` removes those first that were not used for long."""
-        path = self.path / name
+        path = os.path.join(self.path, name)
         with contextlib.suppress(OSError):
             if time.time() - os.stat(path).st_mtime > _SECONDS_PER_LOOK:
                 os.utime(path)
@@ -182,7 +195,7 @@ def _on_the_way(path: Path) -> list[Path]:
     return list(dict.fromkeys(folder for way in (written, real) for folder in (*reversed(way.parents), way)))
 
 
-def _check(state: os.stat_result, path: Path) -> None:
+def _check(state: os.stat_result, path: Path | str) -> None:
     """:raises UntrustedFolder: somebody else than this user and root can have changed what is at ``path``."""
     if state.st_uid not in (0, os.geteuid()):
         raise UntrustedFolder(f"{path} belongs to user {state.st_uid}; make it yours or choose another folder")

@@ -117,6 +117,8 @@ MAPPED_PATH_NAMES_MAX = 1 << 20
 #: all.json and latest.json.
 REGISTRY_JSON_BYTES_MAX = 16 << 20
 REGISTRY_JSON_DEPTH_MAX = 4
+#: How long the last change of all.json must be past when a process remembers what is in it.
+REGISTRY_SETTLED_NS = 2_000_000_000
 #: Sections of a wasm module that are walked to find a custom section.
 WASM_SECTIONS_MAX = 10_000
 
@@ -262,6 +264,15 @@ STDERR_KEPT_BYTES = 1 << 20
 #: Executors that wait for jobs, unless the client wants another number, and the most that it may want.
 POOL_IDLE = 2
 POOL_IDLE_MAX = 64
+#: Calls that a template plays before it forks. Python makes code quick that has run eight times, and some of it is run
+#: only once in a call.
+POOL_REHEARSALS = 12
+#: How long an executor has been idle when it plays one, and how long it waits at most to look at a busy machine again.
+POOL_REHEARSE_SECONDS = 0.02
+POOL_REHEARSE_SECONDS_MAX = 10.0
+#: How long a template has nothing to do when it forks executors in place of those that have got a job; it does not wait
+#: while none is idle.
+POOL_REFILL_SECONDS = 0.005
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.

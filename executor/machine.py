@@ -9,8 +9,10 @@ from __future__ import annotations
 import _thread
 import ctypes
 import mmap
+import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 
 from pygenvm.executor import limits
@@ -19,6 +21,18 @@ from pygenvm.executor.outcome import InstallationFault
 #: As stacks of threads are asked for: a machine need not have at once what may never be touched. Python knows no name
 #: for it before 3.13; this is the number on x86-64 and 64-bit Arm.
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+#: One call to the system in place of one for each few pages.
+_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
+_library = ctypes.CDLL(None, use_errno=True)
+_mmap, _munmap = _library.mmap, _library.munmap
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_FAILED = ctypes.c_void_p(-1).value
+#: Of any size: there would be a type for each, and ctypes keeps them all.
+_Content = ctypes.c_char * (1 << 40)
+#: What is mapped, by its address.
+_mapped: dict[int, weakref.ref[ctypes.Array[ctypes.c_char]]] = {}
 #: The size of stacks is the process's, not the thread's that is about to start another.
 _starting = threading.Lock()
 
@@ -40,6 +54,30 @@ def require_memory(size: int = limits.SPARE_BYTES) -> None:
     :raises InstallationFault: the machine has not as much.
     """
     take_memory(size).close()
+
+
+def mapped_file(descriptor: int) -> memoryview:
+    """The content of a file that nobody changes, as the system has it in memory: nothing is copied.
+
+    It is there as long as somebody looks at it. :mod:`mmap` would keep a descriptor for each.
+
+    :raises OSError: it cannot be mapped.
+    """
+    size = os.fstat(descriptor).st_size
+    if not size:
+        return memoryview(b"")
+    first = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED | _POPULATE, descriptor, 0)
+    if first == _FAILED:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    content = _Content.from_address(first)
+    _mapped[first] = weakref.ref(content, lambda _: _unmap(first, size))
+    return memoryview(content).cast("B").toreadonly()[:size]
+
+
+def _unmap(first: int, size: int) -> None:
+    del _mapped[first]
+    _munmap(first, size)
 
 
 def start_thread(work: Callable[[], None], stack_bytes: int) -> None:

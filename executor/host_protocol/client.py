@@ -14,6 +14,7 @@ from pygenvm.executor.host_protocol.endpoint import UnixEndpoint, parse_endpoint
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import decode_leader_result
 from pygenvm.executor.limits import HOST_CONNECT_SECONDS, HOST_COPY_BYTES, HOST_READ_BYTES
+from pygenvm.executor.machine import take_memory
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import ContractOutcome, HostFault, VMErrorRaised
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
@@ -64,7 +65,8 @@ class HostClient:
         self._observer = observer
         self._admission = admission
         self._mutex = threading.Lock()
-        self._buffer = memoryview(bytearray(HOST_READ_BYTES))
+        # Most replies are small: memory that is there when it is written to.
+        self._buffer = memoryview(take_memory(HOST_READ_BYTES))
         #: Time that requests took, without waiting for other threads.
         self.time_ns = 0
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pygenvm.executor.record.recorder
 import pygenvm.executor.record.wrappers
 import pygenvm.executor.run.console
+import pygenvm.executor.run.parts
 import pygenvm.executor.run.tracing
 import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed
@@ -59,8 +60,7 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
         if name in current:
             for deterministic in (True, False):
                 _load(current[name], registry, artefacts, deterministic)
-    # A run counts its own.
-    artefacts.hits = artefacts.compiled = artefacts.compile_time_ns = 0
+    artefacts.count_anew()
     return Prepared(artefacts, registry.archives, host_functions)
 
 

@@ -19,7 +19,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -30,20 +29,21 @@ from pygenvm.executor.pool import frames, worker
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Frame, FrameError
 from pygenvm.executor.pool.prepare import prepare
+from pygenvm.executor.pool.rehearsal import Rehearsal, rehearsed
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave
 
 
-@dataclass(eq=False)
 class _Executor:
     """A child. ``channel`` is where it waits for its job, None once it has one."""
 
-    pid: int
-    pidfd: int
-    channel: Channel | None
-    job: int | None = None
-    forked_at: float = field(default_factory=time.monotonic)
+    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel: Channel | None = channel
+        self.job: int | None = None
+        self.forked_at = time.monotonic()
 
     def kill(self) -> None:
         """Kill it and everything that it has started. Only before it is reaped."""
@@ -79,11 +79,15 @@ class Template:
         self._wanted = idle
         self._idle: list[_Executor] = []
         self._working: dict[int, _Executor] = {}
+        #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a
+        #: moment: that would take time from the executor that has just got its job.
+        self._refill_due = False
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
+        self._rehearsal: Rehearsal | None = None
 
     def serve(self) -> NoReturn:
         """Prepare, then fork executors for jobs until the client is gone; leaves the process with 0, or 1 on errors."""
@@ -110,11 +114,14 @@ class Template:
         self._send(frames.Ready(frames.VERSION))
         self._refill()
         while True:
-            for key, _ in self._selector.select():
+            events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else None)
+            for key, _ in events:
                 if isinstance(key.fileobj, Channel):
                     self._read_control()
                 else:
                     self._reap(key.data)
+            if self._refill_due and (not events or not self._idle):
+                self._refill()
 
     def _prepare(self) -> None:
         try:
@@ -124,6 +131,7 @@ class Template:
         self._configure = lambda: config
         Logger.from_config(config, fd=2, level=self._log_level)
         self._prepared = self._prepare_from(config)
+        self._rehearsal = rehearsed(config, self._prepared)
         # What is there stays: collections of the executors need not look at it, which would copy its memory.
         gc.collect()
         gc.freeze()
@@ -147,7 +155,7 @@ class Template:
                 case frames.Job() as job:
                     self._job_descriptors = received.descriptors
                     self._start(job)
-                    self._refill()
+                    self._refill_due = True
                 case frames.Signal(number, signal_number):
                     self._signal(number, signal_number)
                 case frame:
@@ -212,6 +220,7 @@ class Template:
     # --- executors -----------------------------------------------------------------------------------
 
     def _refill(self) -> None:
+        self._refill_due = False
         # Without enough memory there are fewer, or none: then a job says so.
         with contextlib.suppress(OSError):
             while len(self._idle) < self._wanted:
@@ -253,7 +262,7 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._observers)
+        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._rehearsal, self._observers)
         worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:
@@ -272,7 +281,7 @@ class Template:
         elif executor in self._idle:
             self._idle.remove(executor)
             if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:
-                self._refill()
+                self._refill_due = True
 
 
 def _check_single_thread() -> None:

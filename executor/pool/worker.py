@@ -17,6 +17,7 @@ from pygenvm.executor.frozen import frozen
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Job
+from pygenvm.executor.pool.rehearsal import Rehearsal, rehearse_until_wanted
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
@@ -35,6 +36,7 @@ class Setup:
     configure: Callable[[], Config]
     log_level: str | None
     prepared: Prepared | None
+    rehearsal: Rehearsal | None
     observers: Sequence[Observer] = ()
 
 
@@ -61,6 +63,8 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
 
 
 def _carry_out(channel: Channel, setup: Setup) -> int:
+    if setup.rehearsal is not None:
+        rehearse_until_wanted(setup.rehearsal, channel)
     received = channel.receive()
     if received is None:
         return 0

@@ -117,7 +117,7 @@ def made_in(folder: Path) -> MadeOnce[DerivedFiles]:
     )
 
 
-def _decoded(made: bytes) -> DerivedFiles:
+def _decoded(made: bytes | memoryview) -> DerivedFiles:
     """:raises ValueError: not a map from paths to bytes."""
     value = calldata.decode(made)
     if not isinstance(value, dict) or not all(isinstance(content, bytes) for content in value.values()):

@@ -86,7 +86,7 @@ def made_in(folder: Path) -> MadeOnce[Image | None]:
     return MadeOnce(
         folder,
         "image",
-        decoded=lambda data: Image.from_bytes(data) if data != _NONE else None,
+        decoded=lambda data: Image.from_bytes(data) if len(data) else None,
         kept_bytes=limits.IMAGES_KEPT_BYTES,
         files_max=limits.IMAGES_MAX,
         files_bytes=limits.IMAGES_BYTES,

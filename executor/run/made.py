@@ -31,7 +31,7 @@ class MadeOnce(Generic[T]):
         folder: Path,
         kind: str,
         *,
-        decoded: Callable[[bytes], T],
+        decoded: Callable[[bytes | memoryview], T],
         kept_bytes: int,
         files_max: int,
         files_bytes: int,
@@ -68,14 +68,14 @@ class MadeOnce(Generic[T]):
         self._keep(name, content)
         return value
 
-    def _remember(self, name: str, content: bytes) -> tuple[T]:
+    def _remember(self, name: str, content: bytes | memoryview) -> tuple[T]:
         value = (self._decoded(content),)
         self._known.put(name, value, len(content))
         return value
 
     def _read(self, name: str) -> tuple[T] | None:
         try:
-            content = self._folder.read(name)
+            content = self._folder.mapped(name)
             self._folder.touch(name)
             digest, made = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if blake3(made).digest() != digest:

@@ -17,13 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.client import HostClient
-from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.machine import start_thread
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import Observer, combined
@@ -105,26 +104,6 @@ def run_process(
     observer = combined(watching)
     observer.started(arguments)
     return _Run(arguments, message, config, log, recorder, prepared, observer).execute()
-
-
-def parse_host_data(text: str) -> dict[str, Any]:
-    """The JSON object of ``--host-data``, forwarded to modules.
-
-    :raises StartError: not an object, or without the string members that modules need.
-    """
-    try:
-        data = parse_json(text, max_chars=limits.HOST_DATA_JSON_CHARS_MAX, max_depth=limits.HOST_DATA_JSON_DEPTH_MAX)
-    except ValueError as error:
-        raise StartError(f"--host-data is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise StartError("--host-data must be a JSON object")
-    missing = [name for name in ("node_address", "tx_id") if not isinstance(data.get(name), str)]
-    if missing:
-        raise StartError(
-            f"--host-data lacks the string member{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-            'give for example {"node_address": "0x…", "tx_id": "0x…"}'
-        )
-    return data
 
 
 def _recorder(arguments: RunArguments) -> Recorder | None:
@@ -239,58 +218,38 @@ class _Run:
             self._host = HostClient.connect(self._arguments.host, self._observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
-        termination.wake()
+        if termination.requested():
+            # The main thread waits for that.
+            termination.wake()
         return self._host
 
     def _execute(self, host: HostClient) -> RunResult:
         # What a signal needs is loaded, and the host is connected: the rest may take its time.
-        from pygenvm.executor.module_protocol.client import ModuleClient
-        from pygenvm.executor.module_protocol.codec import Hello
         from pygenvm.executor.run.console import ProcessConsole
-        from pygenvm.executor.run.supervisor import RunOptions
-        from pygenvm.executor.run.world import Parts, assemble
-        from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
-        from pygenvm.executor.subvm.artefacts import ArtefactStore
-        from pygenvm.executor.subvm.spec import Permissions
+        from pygenvm.executor.run.parts import process_parts, run_options
+        from pygenvm.executor.run.world import assemble
+        from pygenvm.executor.runner.registry import RegistryError
 
         if not gc.isenabled():
             # As `genvm run` left it. All that stays is there now, and collections of the run need not look at it.
             gc.freeze()
             gc.enable()
-        arguments, config, recorder = self._arguments, self._config, self._recorder
-        try:
-            permissions = Permissions.parse(arguments.permissions)
-        except ValueError as error:
-            raise StartError(str(error)) from None
-        hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
-        prepared = self._prepared
-        known = prepared.archives if prepared else None
-        folders = config.runners_dir, config.registry_dir
-        runners = (*folders, arguments.debug_mode, known, config.packaged_runners)
+        arguments, recorder = self._arguments, self._recorder
+        options = run_options(arguments)
         self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
-        parts = Parts(
-            host=host,
-            ending=self._ending,
-            web=ModuleClient("web", config.web_address, hello, self._observer),
-            llm=ModuleClient("llm", config.llm_address, hello, self._observer),
-            artefacts=prepared.artefacts
-            if prepared
-            else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
-            open_runners=lambda: InstalledRunners(*runners),
-            console=self._console,
-            observer=self._observer,
-            host_functions=prepared.host_functions if prepared else None,
+        parts = process_parts(
+            arguments, self._config, self._prepared, host, self._ending, self._console, self._observer
         )
         if recorder is not None:
             from pygenvm.executor.record.wrappers import RecordedEntropy, RecordedGate, RecordedRunners
 
+            open_runners = parts.open_runners
             parts = replaced(
                 parts,
-                open_runners=lambda: RecordedRunners(InstalledRunners(*runners), recorder),
+                open_runners=lambda: RecordedRunners(open_runners(), recorder),
                 entropy=RecordedEntropy(parts.entropy, recorder),
                 gate=RecordedGate(parts.gate, recorder),
             )
-        options = RunOptions(permissions, arguments.sync, arguments.debug_mode)
         self._supervisor = supervisor = assemble(self._message, options, parts, self._log)
         try:
             supervisor.start_up()
@@ -343,7 +302,7 @@ class _Run:
         If nobody reads what is printed, the result is sent after ``print_seconds`` all the same.
         """
         self._observer.result_known(result.outcome, result.disagreement)
-        printing = _OutputThread(lambda: self._print(result))
+        printing = _OutputThread((lambda: self._print(result)) if self._prints(result) else None)
         printing.wait(print_seconds)
         try:
             host.consume_result(result.payload())
@@ -360,6 +319,9 @@ class _Run:
             self._log.error("result not delivered", error=why)
 
         return _OutputThread(report)
+
+    def _prints(self, result: RunResult) -> bool:
+        return bool(self._arguments.printed) or isinstance(result.outcome, InternalError)
 
     def _print(self, result: RunResult) -> None:
         printed = self._arguments.printed
@@ -385,8 +347,12 @@ class _Run:
 class _OutputThread:
     """Writes something on a thread of its own: it may block for ever, in a full pipe that nobody reads."""
 
-    def __init__(self, write: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[], None] | None) -> None:
+        """No thread is needed where there is nothing to ``write``."""
         self._done = threading.Event()
+        if write is None:
+            self._done.set()
+            return
 
         def run() -> None:
             try:

@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,12 @@ from pygenvm import schemas
 from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, REGISTRY_JSON_BYTES_MAX, REGISTRY_JSON_DEPTH_MAX
+from pygenvm.executor.limits import (
+    ARCHIVE_BYTES_MAX,
+    REGISTRY_JSON_BYTES_MAX,
+    REGISTRY_JSON_DEPTH_MAX,
+    REGISTRY_SETTLED_NS,
+)
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
@@ -65,7 +71,7 @@ class InstalledRunners:
         self._places: dict[str, Path] = {}
         # Where packages bring all that is needed, these lists need not be there.
         all_json, latest_json = registry_dir / "all.json", registry_dir / "latest.json"
-        self._hashes = {} if packaged and not all_json.exists() else _read_lists(all_json)
+        self._hashes = {} if packaged and not all_json.exists() else dict(_read_lists(all_json))
         self._latest = ({} if packaged and not latest_json.exists() else _read_latest(latest_json)) if debug else None
         for folder in packaged:
             self._add(folder)
@@ -94,8 +100,12 @@ class InstalledRunners:
 
     def archive_path(self, runner: RunnerId) -> Path:
         """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
+        return Path(self._place(runner))
+
+    def _place(self, runner: RunnerId) -> str:
+        # A text: each run looks at several.
         folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
-        return self._places.get(str(runner), self._runners_dir) / runner.name / folder / f"{rest}.tar"
+        return f"{self._places.get(str(runner), self._runners_dir)}/{runner.name}/{folder}/{rest}.tar"
 
     def resolve(self, reference: str) -> str:
         """The ``<id>:<hash>`` that a reference means: ``latest``/``test`` and published hashes are looked up.
@@ -145,7 +155,7 @@ class InstalledRunners:
         archive = self._known.get(str(runner))
         if archive is not None:
             with contextlib.suppress(OSError):
-                if file_state(os.stat(self.archive_path(runner))) == archive.state:
+                if file_state(os.stat(self._place(runner))) == archive.state:
                     return archive
         return None
 
@@ -192,33 +202,51 @@ def published_runners() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _read_lists(path: Path) -> dict[str, list[str]]:
+#: What lists held when their file had this state: forks of a process that has read them need not do it again.
+_lists: dict[Path, tuple[str, Mapping[str, list[str]]]] = {}
+
+
+def _read_lists(path: Path) -> Mapping[str, list[str]]:
     """``{"<id>": ["<hash>", …], …}``, the oldest hash first."""
-    lists = _read_object(path)
+    state, known = _lists.get(path, ("", None))
+    with contextlib.suppress(OSError):
+        if known is not None and file_state(os.stat(path)) == state:
+            return known
+    data, status = _read(path)
+    lists = _parse_object(path, data)
     for name, hashes in lists.items():
         if not isinstance(hashes, list):
             raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
         for text in hashes:
             _check_entry(path, name, text)
+    # Two changes shortly one after the other may have the same time.
+    if time.time_ns() - status.st_mtime_ns > REGISTRY_SETTLED_NS:
+        _lists[path] = file_state(status), lists
     return lists
 
 
 def _read_latest(path: Path) -> dict[str, str]:
     """``{"<id>": "<hash>", …}``"""
-    latest = _read_object(path)
+    latest = _parse_object(path, _read(path)[0])
     for name, text in latest.items():
         _check_entry(path, name, text)
     return latest
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    """Content of a list, and the state that its file had before."""
     try:
         with path.open("rb") as file:
+            status = os.fstat(file.fileno())
             data = file.read(REGISTRY_JSON_BYTES_MAX + 1)
     except OSError as error:
         raise RegistryError(f"{path} cannot be read ({error.strerror}); `genvm runners build` makes it") from error
     if len(data) > REGISTRY_JSON_BYTES_MAX:
         raise RegistryError(f"{path} is longer than {REGISTRY_JSON_BYTES_MAX} bytes")
+    return data, status
+
+
+def _parse_object(path: Path, data: bytes) -> dict[str, Any]:
     try:
         value = parse_json(data.decode("utf-8"), max_chars=REGISTRY_JSON_BYTES_MAX, max_depth=REGISTRY_JSON_DEPTH_MAX)
     except ValueError as error:

@@ -99,6 +99,10 @@ class ArtefactStore:
         #: Those of contracts, by key. VMs that use one do not need it here.
         self._of_contracts: BoundedCache[LoadedModule] = BoundedCache(limits.CONTRACT_MODULES_KEPT_BYTES)
         self._loading: dict[str, threading.Lock] = {}
+        self.count_anew()
+
+    def count_anew(self) -> None:
+        """Each run counts its own."""
         self.hits = 0
         self.compiled = 0
         self.compile_time_ns = 0

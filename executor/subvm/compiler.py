@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from typing import IO, TypeAlias
 
@@ -38,6 +37,9 @@ def compile_in_child(original: bytes, prepared: bytes, settings: Settings) -> by
     :raises InvalidContract: the engine refuses one of them.
     :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
+    # Brings five libraries along, which all executors of a pool would have, although hardly one compiles.
+    import tempfile
+
     try:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(4)]

@@ -56,7 +56,7 @@ class Image:
         return b"".join((head, _numbers(self.freed), _numbers(runs), *(data for _, data in self.runs)))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Image:
+    def from_bytes(cls, data: bytes | memoryview) -> Image:
         """:raises ValueError: malformed."""
         try:
             memory_bytes, files, *random = _HEAD.unpack_from(data)
@@ -110,7 +110,7 @@ def _numbers(numbers: tuple[int, ...] | list[int]) -> bytes:
     return struct.pack(f"<I{len(numbers)}I", len(numbers), *numbers)
 
 
-def _read_numbers(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
+def _read_numbers(data: bytes | memoryview, at: int) -> tuple[tuple[int, ...], int]:
     (count,) = _U32.unpack_from(data, at)
     at += _U32.size
     return struct.unpack_from(f"<{count}I", data, at), at + _U32.size * count

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import SignalStack, start_thread
+from pygenvm.executor.machine import SignalStack, mapped_file, start_thread
 from pygenvm.executor.outcome import InstallationFault, InternalError, Return
 from pygenvm.executor.runner.actions import run_actions
 from pygenvm.executor.runner.contract import parse_contract
@@ -23,6 +25,35 @@ from tests.hostile.shortage_start import command
 from tests.support.execution import artefacts, on_big_stack, wat
 
 MIB = 1 << 20
+
+
+def test_a_mapped_file(tmp_path: Path) -> None:
+    """It is there as long as somebody looks at it, and not longer; no descriptor is kept."""
+
+    def mappings() -> str:
+        return Path("/proc/self/maps").read_text()
+
+    path = tmp_path / "content"
+    path.write_bytes(bytes(range(256)) * 64)
+    before = len(os.listdir("/proc/self/fd"))
+    with path.open("rb") as file:
+        whole = mapped_file(file.fileno())
+    part = whole[256:512]
+    del whole
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert part == bytes(range(256))
+    assert part.readonly
+    assert str(path) in mappings()
+    del part
+    assert str(path) not in mappings()
+    path.write_bytes(b"")
+    with path.open("rb") as file:
+        assert not len(mapped_file(file.fileno()))
+    with tmp_path.joinpath("written").open("wb") as written:
+        written.write(b"x")
+        written.flush()
+        with pytest.raises(PermissionError):
+            mapped_file(written.fileno())
 
 
 def test_a_thread() -> None:

@@ -45,7 +45,8 @@ from pygenvm.executor.record.reading import read_record
 from pygenvm.executor.record.recorder import Recorder
 from pygenvm.executor.replay.compare import first_difference
 from pygenvm.executor.replay.player import Player
-from pygenvm.executor.run.process import StartError, parse_host_data
+from pygenvm.executor.run.parts import parse_host_data
+from pygenvm.executor.run.process import StartError
 from pygenvm.executor.runner.contract import contract_version, parse_contract
 from pygenvm.executor.runner.registry import InstalledRunners, RegistryError
 from pygenvm.executor.runner.runner_json import parse_runner_json

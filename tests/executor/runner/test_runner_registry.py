@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from pygenvm import schemas
+from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.outcome import InternalErrorRaised, InvalidContract
 from pygenvm.executor.runner import registry as registry_module
 from pygenvm.executor.runner.hashing import archive_hash
@@ -95,6 +97,32 @@ def test_archives_are_kept(installation: Installation) -> None:
     assert len(archives) == 1
     registry.archive_path(RunnerId.parse(reference)).unlink()
     assert registry.load(reference) in archives
+
+
+def test_lists_are_read_again_when_they_have_changed(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = installation.add("lib", tar(a=b"1"))
+    installation.open()
+    old = time.time() - 3600
+    os.utime(installation.lists / "all.json", (old, old))
+    parsed = 0
+
+    def counted(*arguments: Any, **others: Any) -> Any:
+        nonlocal parsed
+        parsed += 1
+        return parse_json(*arguments, **others)
+
+    monkeypatch.setattr(registry_module, "parse_json", counted)
+    for _ in range(3):
+        registry = InstalledRunners(installation.runners, installation.lists, False)
+        assert [str(runner) for runner in registry.runners()] == [first]
+    assert parsed == 1
+    second = installation.add("lib", tar(a=b"2"))
+    # Just changed: it may change again, and nobody could tell.
+    for _ in range(2):
+        assert [str(runner) for runner in installation.open().runners()] == [first, second]
+    assert parsed == 3
 
 
 def test_path_of_an_archive(installation: Installation) -> None:
