@@ -76,7 +76,7 @@ def overview(
     received: Mapping[Address, int],
     validators: Sequence[Validator],
     providers: Sequence[Provider],
-    snapshots: Sequence[int],
+    snapshots: Mapping[int, datetime],
     database: str,
 ) -> Document:
     """Everything but transactions."""
@@ -114,7 +114,7 @@ def overview(
         "providers": [
             {"provider": one.model.provider, "model": one.model.model} for one in providers if one.is_model_available
         ],
-        "snapshots": [{"id": number} for number in snapshots],
+        "snapshots": [{"id": number, "created_at": _milliseconds(made)} for number, made in snapshots.items()],
     }
 
 

@@ -11,15 +11,23 @@ export class RpcError extends Error {
   }
 }
 
-/** The result of one call. Throws `RpcError`, or the error of the network. */
+/** The result of one call. Throws `RpcError`, or an `Error` where nothing, or no JSON, was answered. */
 export async function call(method, ...params) {
-  const response = await fetch("api", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ jsonrpc: "2.0", id: ++last, method, params }),
-    cache: "no-store",
-  });
-  const answer = JSON.parse(exact(await response.text()));
+  const body = JSON.stringify({ jsonrpc: "2.0", id: ++last, method, params });
+  let text;
+  try {
+    const response = await fetch("api", { method: "POST", headers: { "Content-Type": "application/json" }, body, cache: "no-store" });
+    text = await response.text();
+  } catch {
+    // Browsers say "Failed to fetch".
+    throw new Error("no server answers");
+  }
+  let answer;
+  try {
+    answer = JSON.parse(exact(text));
+  } catch {
+    throw new Error("the server answered something else than JSON");
+  }
   if (answer.error) throw new RpcError(answer.error);
   return answer.result;
 }
