@@ -1,11 +1,13 @@
 // What people write into a field, against the type of its parameter. The rules are those of the server: the notation of
 // localnet/values.py and the types of localnet/arguments.py; what does not fit is told before anything is sent.
 
+import { stringEnd } from "./rpc.js";
+
 const DEPTH = 100;
 const DECIMAL_DIGITS = 4300;
 const SHOWN = 60;
 const INTEGER = /^-?(?:0x[0-9a-fA-F]+|[0-9]+)$/;
-const TOKEN = /[ \t\n\r]*(?:([[\]{},:])|("(?:[^"\\]|\\[^])*")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([^\s[\]{},:"]+)|$)/y;
+const TOKEN = /[ \t\n\r]*(?:([[\]{},:])|(")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([^\s[\]{},:"]+)|$)/y;
 
 /** A text that does not fit. */
 export class Misfit extends Error {}
@@ -95,14 +97,17 @@ function parsed(text, knows) {
   const next = () => {
     const before = TOKEN.lastIndex;
     const match = TOKEN.exec(text);
-    if (match === null) wrong(`the text that begins at ${shortened(text.slice(before))} does not end`);
-    const [, mark, string, number, word] = match;
+    if (match === null) wrong(`${shortened(text.slice(before))} is no value`);
+    const [, mark, quote, number, word] = match;
     if (mark) return { mark };
-    if (string !== undefined) {
+    if (quote) {
+      const from = TOKEN.lastIndex - 1;
+      TOKEN.lastIndex = stringEnd(text, from);
+      const string = text.slice(from, TOKEN.lastIndex);
       try {
         return { value: JSON.parse(string), string: true };
       } catch {
-        wrong(`${shortened(string)} has characters that are written with a \\`);
+        wrong(`${shortened(string)} is no text; it ends with ", and some characters in it need a \\`);
       }
     }
     if (number !== undefined) {

@@ -105,7 +105,10 @@ export class Contracts {
       const id = await this.page.act(button, `Deploying ${fileName}`, `${fileName} is on its way.`, () =>
         call("genvm_deploy", { code, name: parts[2][0], ...parts[1], ...parts[0] }),
       );
-      if (id !== null && location.hash === here) location.hash = `#transactions/${id}`;
+      if (id === null) return;
+      this.page.sent(id);
+      // Whoever has gone elsewhere meanwhile stays there.
+      if (location.hash === here) location.hash = `#transactions/${id}`;
     });
     if (schema) find("deploy-form").replaceChildren(form);
     else {
@@ -233,7 +236,7 @@ export class Contracts {
     );
     if (result === null) return;
     if (!reads) {
-      // Whoever has gone elsewhere meanwhile stays there.
+      this.page.sent(result);
       if (location.hash === here) location.hash = `#transactions/${result}`;
       return;
     }

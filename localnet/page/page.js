@@ -8,7 +8,7 @@ import { Rows } from "../pages/table.js";
 import { amountParts, grouped } from "./amounts.js";
 import { Contracts, leftOut } from "./contracts.js";
 import { call } from "./rpc.js";
-import { Transactions } from "./transactions.js";
+import { hasFailed, isOpen, outcome, title, Transactions } from "./transactions.js";
 
 const VIEWS = ["contracts", "transactions", "accounts", "validators", "network"];
 const REDRAW_MS = 150;
@@ -19,6 +19,8 @@ const TRANSACTIONS_KEPT = 300;
 const state = { overview: null, transactions: new Map(), clockOffset: 0 };
 const announce = strip();
 let heard = false;
+/** Transactions that were sent from here and are not decided. */
+const awaited = new Set();
 /** Whether the link to a thing was followed just now: what is read of it gets the focus. */
 let arriving = false;
 
@@ -30,6 +32,10 @@ const page = {
   /** Of each account that can send: how the server knows it, and what people call it. */
   senders: () => (state.overview?.accounts ?? []).filter((one) => !one.is_contract).map((one) => [one.name || one.address, one.name || one.address]),
   landed,
+  sent(id) {
+    awaited.add(id);
+    tellOutcome(state.transactions.get(id));
+  },
 };
 const contracts = new Contracts(page);
 const transactions = new Transactions(page);
@@ -40,6 +46,7 @@ const events = {
   state(value) {
     state.transactions = new Map(value.transactions.map((one) => [one.id, one]));
     overview(value);
+    value.transactions.forEach(tellOutcome);
     transactions.fresh();
     contracts.fresh();
   },
@@ -53,9 +60,16 @@ const events = {
     }
     transactions.changed(one);
     contracts.changed(one);
+    tellOutcome(one);
     redraw();
   },
 };
+
+function tellOutcome(one) {
+  if (!one || !awaited.has(one.id) || isOpen(one)) return;
+  awaited.delete(one.id);
+  announce(`${title(one)}: ${outcome(one)}`, hasFailed(one));
+}
 
 function overview(value) {
   state.clockOffset = value.now - Date.now();

@@ -32,9 +32,30 @@ export async function call(method, ...params) {
   return answer.result;
 }
 
-// Strings, which stay as they are, and numbers.
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** JSON whose integers JavaScript's numbers can hold: others become `{"$int": "…"}`. */
-const exact = (text) =>
-  text.replace(TOKENS, (token) => (/^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `{"$int":"${token}"}` : token));
+function exact(text) {
+  const parts = [];
+  let from = 0;
+  while (from < text.length) {
+    const quote = text.indexOf('"', from);
+    const until = quote < 0 ? text.length : quote;
+    parts.push(text.slice(from, until).replace(NUMBER, (number) => (/^-?\d{16,}$/.test(number) && !Number.isSafeInteger(Number(number)) ? `{"$int":"${number}"}` : number)));
+    from = quote < 0 ? text.length : stringEnd(text, quote);
+    parts.push(text.slice(until, from));
+  }
+  return parts.join("");
+}
+
+/** Where the JSON string that begins at `quote` is over; regular expressions run out of memory on long ones. */
+export function stringEnd(text, quote) {
+  let end = quote;
+  for (;;) {
+    end = text.indexOf('"', end + 1);
+    if (end < 0) return text.length;
+    let escapes = end;
+    while (text[escapes - 1] === "\\") escapes -= 1;
+    if ((end - escapes) % 2 === 0) return end + 1;
+  }
+}

@@ -5,7 +5,6 @@ import { find, make, paced, say, set } from "../pages/dom.js";
 import { ago, duration, exact } from "../pages/format.js";
 import { Rows } from "../pages/table.js";
 import { amountParts } from "./amounts.js";
-import { leftOut } from "./contracts.js";
 import { explained } from "./failures.js";
 import { call } from "./rpc.js";
 import { short, tree } from "./values.js";
@@ -22,13 +21,20 @@ const OUTPUT = 20_000;
 
 const words = (text) => text.toLowerCase().replaceAll("_", " ");
 
+export const isOpen = (one) => OPEN.has(one.status);
+const hasEffect = (one) => ["ACCEPTED", "FINALIZED"].includes(one.status);
+/** Whether it was decided, and not as it was meant. */
+export const hasFailed = (one) => !isOpen(one) && (one.failed || !hasEffect(one));
+export const outcome = (one) => (one.failed && hasEffect(one) ? `${words(one.status)}, failed` : words(one.status));
+
 function pillClass(one) {
-  if (OPEN.has(one.status)) return "pill busy";
-  if (["UNDETERMINED", "LEADER_TIMEOUT", "VALIDATORS_TIMEOUT", "CANCELED"].includes(one.status)) return "pill warn";
+  if (isOpen(one)) return "pill busy";
+  if (!hasEffect(one)) return "pill warn";
   return one.failed ? "pill bad" : "pill good";
 }
 
-function title(one) {
+/** What it does, in one line. */
+export function title(one) {
   const target = one.contract?.name || one.contract?.address?.slice(0, 10) || "";
   if (one.kind === "deploy") return `deploy ${target}`;
   if (one.kind === "transfer") return `transfer to ${target}`;
@@ -60,7 +66,7 @@ export class Transactions {
       update: (row, one) => {
         say(row.parts.name, title(one));
         set(row.parts.pill, "class", pillClass(one));
-        say(row.parts.pill, one.failed && ["ACCEPTED", "FINALIZED"].includes(one.status) ? `${words(one.status)}, failed` : words(one.status));
+        say(row.parts.pill, outcome(one));
         const votes = VOTES.filter((vote) => one.votes[vote]).map((vote) => `${one.votes[vote]} ${words(vote)}`);
         say(row.parts.note, [ago(page.now() - one.created_at), `from ${one.from?.name || one.from?.address?.slice(0, 10)}`, votes.join(", "), one.rounds > 1 ? `${one.rounds} rounds` : ""].filter(Boolean).join(" · "));
         set(row.parts.link, "aria-current", one.id === this.chosen ? "true" : null);
@@ -71,6 +77,10 @@ export class Transactions {
     legend(find("stages-legend"), STAGES);
     legend(find("votes-legend"), VOTES);
     find("transactions-filter").addEventListener("change", () => this.draw());
+    find("transaction-open").addEventListener("submit", (event) => {
+      event.preventDefault();
+      location.hash = `#transactions/${find("transaction-id").value.trim().toLowerCase()}`;
+    });
     this.refresh = paced(() => this.show(), REFRESH_MS);
   }
 
@@ -95,18 +105,18 @@ export class Transactions {
     const shown = all.filter(
       (one) =>
         filter === "all" ||
-        (filter === "open" && OPEN.has(one.status)) ||
+        (filter === "open" && isOpen(one)) ||
         (filter === "nondet" && Object.keys(one.votes).length > 0) ||
-        (filter === "failed" && (one.failed || !["ACCEPTED", "FINALIZED"].includes(one.status)) && !OPEN.has(one.status)),
+        (filter === "failed" && hasFailed(one)),
     );
-    leftOut(find("transactions-more"), this.rows.show(shown), "older transactions");
+    this.rows.show(shown);
     find("transactions-empty").hidden = shown.length > 0;
     if (this.chosen === null && shown.length) this.chosen = shown[0].id;
     if (this.chosen !== null && this.shown !== this.chosen) {
       this.shown = this.chosen;
       this.show();
     }
-    const decided = all.filter((one) => !OPEN.has(one.status)).reverse();
+    const decided = all.filter((one) => !isOpen(one)).reverse();
     const top = this.stages.draw(decided.map((one) => one.stages ?? {}), BARS);
     say(find("stages-top"), top ? duration(top) : "nothing yet");
     set(this.stages.svg, "aria-label", `Time per stage of the latest ${Math.min(BARS, decided.length)} transactions; the longest took ${duration(top)}`);
@@ -182,7 +192,7 @@ export class Transactions {
       this.timeline(one),
     );
     if (one.error) card.append(make("div", { class: "answer bad" }, ...explained(one.error)));
-    else if (one.result !== undefined && !OPEN.has(one.status)) card.append(make("div", { class: "answer" }, make("span", { class: "muted" }, "Result "), tree(one.result)));
+    else if (one.result !== undefined && !isOpen(one)) card.append(make("div", { class: "answer" }, make("span", { class: "muted" }, "Result "), tree(one.result)));
     return card;
   }
 
