@@ -187,7 +187,7 @@ export class Transactions {
     const card = make(
       "section",
       { class: "card", "aria-labelledby": "transaction-title" },
-      make("header", {}, make("h2", { id: "transaction-title", tabindex: -1, "data-does": "title" }, title(one)), make("span", { class: pillClass(one), id: "transaction-status" }, words(one.status)), buttons),
+      make("header", {}, make("h2", { id: "transaction-title", tabindex: -1, "data-does": "title" }, title(one)), make("span", { class: pillClass(one), id: "transaction-status" }, outcome(one)), buttons),
       list,
       this.timeline(one),
     );
