@@ -130,6 +130,8 @@ export class Contracts {
 
   choose(address) {
     this.chosen = address || this.chosen;
+    // What another one does is not taken for this one's.
+    find("contract").inert = this.shown !== null && this.chosen !== this.shown;
     if (this.chosen === this.shown) this.page.landed(find("methods-title"));
   }
 
@@ -151,6 +153,7 @@ export class Contracts {
   async show(address) {
     const holder = find("contract");
     this.read = null;
+    holder.inert = false;
     holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "muted" }, "Reading the contract …")));
     let contract;
     try {

@@ -140,7 +140,7 @@ addEventListener("hashchange", () => {
  * into sight where things stand below each other.
  */
 function landed(title) {
-  if (!arriving || !title) return;
+  if (!arriving || !title?.checkVisibility()) return;
   arriving = false;
   const narrow = matchMedia("(max-width: 860px)").matches;
   const { activeElement } = document;

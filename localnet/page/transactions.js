@@ -96,6 +96,8 @@ export class Transactions {
     if (id && id !== this.chosen) {
       this.chosen = id;
       this.shown = null;
+      // What is there until the other one has been read is not taken for it.
+      find("transaction").inert = true;
     } else this.page.landed(find("transaction-title"));
   }
 
@@ -136,6 +138,7 @@ export class Transactions {
       one = await call("genvm_describeTransaction", id);
     } catch (error) {
       if (this.chosen !== id) return;
+      holder.inert = false;
       this.cards.clear();
       const again = make("button", { type: "button" }, "Try again");
       again.addEventListener("click", () => this.show());
@@ -143,6 +146,7 @@ export class Transactions {
       return;
     }
     if (this.chosen !== id) return;
+    holder.inert = false;
     const focused = holder.contains(document.activeElement) ? document.activeElement.dataset.does : undefined;
     const { stdout, stderr, log, changes, rounds_detail, events, settlement, ...head } = one;
     const cards = {

