@@ -64,3 +64,22 @@ export function paced(draw, pause = 0) {
     else requestAnimationFrame(frame);
   };
 }
+
+/** Runs `work` one time after the other: whoever asks while it runs is answered by one more run after that. */
+export function serial(work) {
+  let running = false;
+  let due = false;
+  return async () => {
+    due = true;
+    if (running) return;
+    running = true;
+    try {
+      while (due) {
+        due = false;
+        await work();
+      }
+    } finally {
+      running = false;
+    }
+  };
+}

@@ -1,6 +1,6 @@
 // The view of contracts: deploy by form or drop, call by forms made from the schema, state, source.
 
-import { find, make, say, set } from "../pages/dom.js";
+import { find, make, say, serial, set } from "../pages/dom.js";
 import { Rows } from "../pages/table.js";
 import { typeText } from "./arguments.js";
 import { explained } from "./failures.js";
@@ -21,6 +21,8 @@ export class Contracts {
     this.read = null;
     this.opened = 0;
     this.stateDue = false;
+    // Reading a large state takes longer than the next transaction.
+    this.refresh = serial(() => this.refreshState(this.chosen));
     this.rows = new Rows(find("contracts"), {
       key: (one) => one.address,
       most: SHOWN,
@@ -90,7 +92,7 @@ export class Contracts {
   }
 
   offer(fileName, code, { schema, schema_error, written }) {
-    const fields = schema ? parameters(schema.ctor, written.__init__) : unknownParameters();
+    const fields = schema ? parameters(schema.ctor, written.__init__, this.page.knows) : unknownParameters(this.page.knows);
     const sent = sending(this.page.senders(), schema ? (schema.ctor?.payable ?? false) : true);
     const name = labelled(`Name of ${fileName} on this network`, make("input", { id: "deploy-name", value: nameFromFile(fileName), autocomplete: "off" }));
     name.read = () => contractName(name.control.value);
@@ -146,7 +148,7 @@ export class Contracts {
       this.show(this.chosen);
     } else if (this.stateDue && this.chosen !== null) {
       this.stateDue = false;
-      this.refreshState(this.chosen);
+      this.refresh();
     }
   }
 
@@ -195,7 +197,7 @@ export class Contracts {
   /** A form for a contract that does not say what its methods are. */
   unknownMethod(address) {
     const method = labelled("Method", make("input", { autocomplete: "off", spellcheck: "false" }));
-    const fields = unknownParameters();
+    const fields = unknownParameters(this.page.knows);
     const sent = sending(this.page.senders(), true);
     const answer = make("div", { class: "answer", role: "status", hidden: true });
     const buttons = [make("button", { name: "read" }, "Read"), make("button", { name: "write", class: "main" }, "Send")];
@@ -209,7 +211,7 @@ export class Contracts {
 
   methodForm(address, method, description, written) {
     const { readonly } = description;
-    const fields = parameters(description, written);
+    const fields = parameters(description, written, this.page.knows);
     const sent = sending(this.page.senders(), description.payable ?? false);
     const answer = make("div", { class: "answer", role: "status", hidden: true });
     const button = make("button", { class: readonly ? undefined : "main" }, readonly ? "Read" : "Send");
@@ -264,20 +266,15 @@ export class Contracts {
 
   /** Draws the state again, with what has changed since; and all of it if it is another contract now. */
   async refreshState(address) {
-    if (this.read === null) {
-      this.show(address);
-      return;
-    }
-    let contract;
+    let contract = null;
     try {
-      contract = await call("genvm_describeContract", address);
-    } catch (error) {
-      if (this.chosen === address) this.show(address);
-      return;
+      contract = this.read && (await call("genvm_describeContract", address));
+    } catch {
+      // What is wrong is told where the contract stood.
     }
     if (this.chosen !== address) return;
-    if (this.read !== JSON.stringify([contract.schema, contract.source])) this.show(address);
-    else if (JSON.stringify(contract.state.fields) !== JSON.stringify(this.fields) || this.fields === null) this.drawState(contract, this.fields ?? undefined);
+    if (contract === null || this.read !== JSON.stringify([contract.schema, contract.source])) await this.show(address);
+    else if (this.fields === null || JSON.stringify(contract.state.fields) !== JSON.stringify(this.fields)) this.drawState(contract, this.fields ?? undefined);
     else say(this.balance, `Balance ${grouped(contract.balance)} wei`);
   }
 

@@ -1,7 +1,7 @@
 // Forms made from the schema of a contract. What they give is JSON text in the notation of `genvm local`: the server
 // reads it, so that numbers of any size stay exact. What does not fit is told at its field, and nothing is sent.
 
-import { find, make, say, set } from "../pages/dom.js";
+import { make, say, set } from "../pages/dom.js";
 import { argument, example, Misfit, typeText } from "./arguments.js";
 
 const EMPTY = "Fill this in: it has no default.";
@@ -13,9 +13,6 @@ const HINTS = {
 };
 
 let fieldCount = 0;
-
-/** Whether an account or contract of this network has a name. */
-const knows = (word) => [...find("addresses").options].some((option) => option.value === word);
 
 /** A control with its label, a hint, and a place for what is wrong with it: `fail(text)`, until it is changed. */
 export function labelled(text, control, hint = "") {
@@ -36,9 +33,10 @@ export function labelled(text, control, hint = "") {
 
 /**
  * One parameter. `read()` is its value as JSON text, or null where nothing was entered; throws `Misfit`.
- * `written` is its annotation and default in the source, undefined where that is not known.
+ * `written` is its annotation and default in the source, undefined where that is not known; `knows(name)` whether an
+ * account or contract is called so.
  */
-function parameter(name, type, written) {
+function parameter(name, type, written, knows) {
   const [annotation, byDefault] = written ?? ["", undefined];
   const optional = typeof byDefault === "string";
   const without = optional ? `left out: ${byDefault}` : "";
@@ -100,9 +98,9 @@ function readAll(fields) {
  * The fields of a method or constructor: `node`, and `values()`, which gives `{args, kwargs}` as JSON texts, or null where
  * something does not fit. `written` is what the source says of each parameter, undefined where that is not known.
  */
-export function parameters(schema, written) {
-  const positional = (schema?.params ?? []).map(([name, type]) => parameter(name, type, written?.[name]));
-  const named = Object.entries(schema?.kwparams ?? {}).map(([name, type]) => parameter(name, type, written?.[name]));
+export function parameters(schema, written, knows) {
+  const positional = (schema?.params ?? []).map(([name, type]) => parameter(name, type, written?.[name], knows));
+  const named = Object.entries(schema?.kwparams ?? {}).map(([name, type]) => parameter(name, type, written?.[name], knows));
   const fields = [...positional, ...named];
   const node = make("div", { class: "fields" }, ...fields.map((one) => one.node));
   node.hidden = fields.length === 0;
@@ -122,7 +120,7 @@ export function parameters(schema, written) {
 }
 
 /** Fields for a call whose parameters nobody knows. */
-export function unknownParameters() {
+export function unknownParameters(knows) {
   const field = (label, type, kind) => {
     const control = make("textarea", { rows: 1, spellcheck: "false", placeholder: kind });
     const one = labelled(label, control, `JSON, for example ${example(type)}`);
@@ -140,7 +138,7 @@ export function unknownParameters() {
 
 /** Who sends, and how much; `values()` gives `{sender, value}`, or null where something does not fit. */
 export function sending(accounts, payable) {
-  const sender = labelled("Sender", make("select", {}, ...accounts.map(([value, text]) => make("option", { value }, text))));
+  const sender = labelled("Sender", make("select", {}, ...accounts.map((name) => make("option", { value: name }, name))));
   const value = amount("Value in wei", "0");
   const fields = payable ? [value] : [];
   return {

@@ -14,6 +14,9 @@ const VIEWS = ["contracts", "transactions", "accounts", "validators", "network"]
 const REDRAW_MS = 150;
 const ACCOUNTS_SHOWN = 200;
 const TRANSACTIONS_KEPT = 300;
+/** Accounts to choose a sender from, and names that are offered where an address is wanted. */
+const SENDERS = 50;
+const OFFERED = 500;
 
 /** What is known: the overview, and the latest transactions by id, oldest first. */
 const state = { overview: null, transactions: new Map(), clockOffset: 0 };
@@ -29,8 +32,9 @@ const page = {
   now: () => Date.now() + state.clockOffset,
   announce,
   act,
-  /** Of each account that can send: how the server knows it, and what people call it. */
-  senders: () => (state.overview?.accounts ?? []).filter((one) => !one.is_contract).map((one) => [one.name || one.address, one.name || one.address]),
+  senders: () => (state.overview?.accounts ?? []).filter((one) => !one.is_contract).slice(0, SENDERS).map((one) => one.name || one.address),
+  /** Whether an account or contract has a name. */
+  knows: (name) => [...(state.overview?.accounts ?? []), ...(state.overview?.contracts ?? [])].some((one) => one.name === name),
   landed,
   sent(id) {
     awaited.add(id);
@@ -169,7 +173,7 @@ const moment = (ms) => `${exact(ms).replace("T", " ").slice(0, 19)} UTC`;
 let offered = "";
 
 function drawAddresses() {
-  const known = [...state.overview.accounts, ...state.overview.contracts].map((one) => one.name || one.address);
+  const known = [...state.overview.accounts.filter((one) => !one.is_contract).slice(0, SENDERS), ...state.overview.contracts.slice(0, OFFERED)].map((one) => one.name || one.address);
   if (offered === known.join()) return;
   offered = known.join();
   find("addresses").replaceChildren(...known.map((value) => make("option", { value })));

@@ -1,13 +1,13 @@
 // The view of transactions: live, each with its rounds, votes, time line, receipt, logs and what it changed.
 
 import { StackedBars } from "../pages/bars.js";
-import { find, make, paced, say, set } from "../pages/dom.js";
+import { find, make, paced, say, serial, set } from "../pages/dom.js";
 import { ago, duration, exact } from "../pages/format.js";
 import { Rows } from "../pages/table.js";
 import { amountParts } from "./amounts.js";
 import { explained } from "./failures.js";
 import { call } from "./rpc.js";
-import { short, tree } from "./values.js";
+import { tree } from "./values.js";
 
 const STAGES = ["waiting", "leader", "validators", "settling"];
 const VOTES = ["agree", "disagree", "timeout", "deterministic_violation", "idle"];
@@ -81,7 +81,7 @@ export class Transactions {
       event.preventDefault();
       location.hash = `#transactions/${find("transaction-id").value.trim().toLowerCase()}`;
     });
-    this.refresh = paced(() => this.show(), REFRESH_MS);
+    this.refresh = paced(serial(() => this.show()), REFRESH_MS);
   }
 
   fresh() {
@@ -234,7 +234,7 @@ export class Transactions {
           { class: "round" },
           make("h3", {}, `Round ${index + 1}: ${words(round.label)}`),
           // In an appeal others judge what the last leader found.
-          round.leader && make("p", {}, make("strong", {}, "Leader "), who(round.leader), ": ", short(round.leader.outcome, 200)),
+          round.leader && make("div", {}, make("p", {}, make("strong", {}, "Leader "), who(round.leader)), tree(round.leader.outcome)),
           round.leader && outputOf(round.leader, `leader-${index}`),
           people,
         ),

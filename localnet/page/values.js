@@ -21,7 +21,7 @@ function kindOf(value) {
 const plainKey = (key) => (key.startsWith("$$") ? key.slice(1) : key);
 
 /** In one line; long ones are cut. */
-export function short(value, most = LONG) {
+function short(value, most = LONG) {
   const text = line(value);
   return text.length > most ? `${text.slice(0, most)}…` : text;
 }

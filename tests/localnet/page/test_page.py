@@ -400,6 +400,23 @@ def test_a_server_that_goes_away_and_comes_back(browser: Browser, tmp_path: Path
         watched.close()
 
 
+def test_tabs_that_nobody_looks_at_leave_their_connections_to_others(watched: Watched) -> None:
+    page = watched.open("network")
+    # A browser has six connections to a server.
+    tabs = [page, *(page.context.new_page() for _ in range(6))]
+    hide = "hidden => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });"
+    hide += "document.dispatchEvent(new Event('visibilitychange')); }"
+    for tab in tabs[1:]:
+        tab.goto(page.url)
+        expect(tab.locator("#connection")).to_have_text("live")
+        tab.evaluate(hide, True)
+    page.get_by_role("button", name="Keep this state").click()
+    expect(page.locator("#snapshots li").first).to_be_visible()
+    tabs[1].evaluate(hide, False)
+    expect(tabs[1].locator("#connection")).to_have_text("live")
+    expect(tabs[1].locator("#snapshots li")).to_have_count(page.locator("#snapshots li").count())
+
+
 def test_what_was_said_stays_and_covers_nothing(watched: Watched) -> None:
     page = watched.open("accounts", viewport={"width": 400, "height": 600})
     # Regions that are not shown are not read out when something is said in them.
