@@ -5,6 +5,7 @@ import { find, make, set } from "./dom.js";
 import { clock } from "./format.js";
 
 const NEWS_MS = 8000;
+const CHARACTERS = 600;
 
 /** Fills `#said`, and gives `announce(text, bad)`. */
 export function strip() {
@@ -16,7 +17,7 @@ export function strip() {
   return (text, bad = false) => {
     spoken[!bad].replaceChildren();
     // A new node is read out even if it says the same again.
-    spoken[bad].replaceChildren(make("span", {}, text));
+    spoken[bad].replaceChildren(make("span", {}, text.length > CHARACTERS ? `${text.slice(0, CHARACTERS)}…` : text));
     set(holder, "class", bad ? "said bad" : "said news");
     set(holder, "data-at", clock(Date.now()).slice(0, 8));
     clearTimeout(ageing);

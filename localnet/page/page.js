@@ -157,8 +157,8 @@ const redraw = paced(() => {
   if (value === null) return;
   say(find("block"), String(value.block));
   say(find("chain"), String(value.chain_id));
-  say(find("clock"), moment(page.now()));
-  set(find("clock"), "title", value.offset_seconds ? `${value.offset_seconds} s ahead of the server's clock` : null);
+  say(find("clock"), moment(page.now()).replace(" UTC", ""));
+  set(find("clock"), "title", value.offset_seconds ? `UTC; ${value.offset_seconds} s ahead of the server's clock` : "UTC");
   drawAddresses();
   if (!find("view-contracts").hidden) contracts.draw();
   if (!find("view-transactions").hidden) transactions.draw();

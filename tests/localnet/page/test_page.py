@@ -458,6 +458,16 @@ class Evil(gl.Contract):
     expect(page.locator("#transaction [aria-label=Output]").last).to_contain_text(seen)
     assert page.locator("img, #transaction script").count() == 0
     assert "evil" not in page.title()
+    # A call may name any method.
+    page.get_by_role("link", name="Contracts").click()
+    deploy(page, CONTRACTS / "counter.py")
+    expect(page.locator("#transaction-title")).to_have_text("deploy counter")
+    word = page.locator("#transaction .facts a").first.get_attribute("href") or ""
+    asked = {"contract": word.partition("/")[2], "method": evil * 1000}
+    page.evaluate("async (asked) => (await import('/page/rpc.js')).call('genvm_write', asked)", asked)
+    call = page.locator("#transactions a", has_text=f".{seen}")
+    expect(call).to_be_visible()
+    assert len(call.inner_text()) < 300
     # Not even a script that got into the page would run, nor ask anybody else.
     policy = page.evaluate("fetch('/').then((answer) => answer.headers.get('content-security-policy'))")
     assert "default-src 'none'; script-src 'self'" in policy
