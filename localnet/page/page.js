@@ -116,7 +116,8 @@ async function act(control, doing, done, work) {
     announce(`${doing} failed: ${error.message}`, true);
   }
   control.disabled = false;
-  if (document.activeElement === document.body && control.isConnected) control.focus({ preventScroll: true });
+  // What was disabled has lost the focus; what has gone leaves it to the heading.
+  if (document.activeElement === document.body) (control.isConnected ? control : find("transaction-title"))?.focus({ preventScroll: true });
   return result;
 }
 
@@ -261,7 +262,12 @@ function drawNetwork() {
   say(find("time-now"), moment(page.now()));
   const { offset_seconds: offset } = value;
   say(find("time-offset"), offset ? `${duration(Math.abs(offset) * 1000)} ${offset > 0 ? "ahead of" : "behind"} this machine` : "as on this machine");
+  if (!offset && document.activeElement === find("time-back")) find("time-seconds").focus();
+  find("time-back").hidden = !offset;
   say(find("finality-now"), `${value.finality_window} s`);
+  // What stands there is what is set already, until somebody writes something else.
+  const window = String(Math.round(value.finality_window));
+  if (find("finality-seconds").defaultValue !== window) find("finality-seconds").defaultValue = window;
   leftOut(find("snapshots-more"), snapshotRows.show([...value.snapshots].reverse()), "older snapshots");
   find("snapshots-empty").hidden = value.snapshots.length > 0;
   const facts = { "JSON-RPC": `${location.origin}/api`, "Chain id": `${value.chain_id} (0x${value.chain_id.toString(16)})`, Currency: "GEN, 18 decimals", "Database": value.database };
@@ -297,6 +303,7 @@ find("time-form").addEventListener("submit", (event) => {
   event.preventDefault();
   act(event.currentTarget.querySelector("button"), "Going ahead", "The clock has been put ahead.", () => call("sim_increaseTime", Number(find("time-seconds").value)));
 });
+find("time-back").addEventListener("click", ({ currentTarget }) => act(currentTarget, "Setting the clock", "The clock is that of this machine.", () => call("sim_setTime", null)));
 find("finality-form").addEventListener("submit", (event) => {
   event.preventDefault();
   act(event.currentTarget.querySelector("button"), "Setting the window", "The finality window is set.", () => call("sim_setFinalityWindowTime", Number(find("finality-seconds").value)));

@@ -168,7 +168,7 @@ export class Transactions {
     // What stays is not taken out and put in again: it would lose the focus, and where it is scrolled to.
     for (const node of [...holder.children]) if (!nodes.includes(node)) node.remove();
     nodes.forEach((node, index) => holder.children[index] === node || holder.insertBefore(node, holder.children[index] ?? null));
-    if (focused) holder.querySelector(`[data-does="${focused}"]`)?.focus({ preventScroll: true });
+    if (focused) (holder.querySelector(`[data-does="${focused}"]`) ?? find("transaction-title")).focus({ preventScroll: true });
     this.page.landed(find("transaction-title"));
   }
 

@@ -313,6 +313,8 @@ def test_five_validators_of_which_one_disagrees(watched: Watched) -> None:
     page.get_by_role("button", name="Finalize now").click()
     expect(page.locator("#transaction .tree .changed").first).to_be_visible()
     expect(page.locator("#transaction-status")).to_have_text("finalized")
+    # The button has gone, and has left the focus where one was.
+    expect(page.locator("#transaction :focus")).to_have_count(1)
 
 
 def test_failures_are_explained(watched: Watched) -> None:
@@ -340,6 +342,9 @@ def test_time_snapshots_accounts_and_validators(watched: Watched, server: Server
     page.locator("#time-seconds").fill("7200")
     page.locator("#time-form button").click()
     expect(page.locator("#time-offset")).to_have_text("2 h 00 min ahead of this machine")
+    page.get_by_role("button", name="Back to this machine's time").click()
+    expect(page.locator("#time-offset")).to_have_text("as on this machine")
+    expect(page.locator("#finality-seconds")).to_have_value("300")
     page.goto(f"{server.url}/#accounts")
     page.locator("#fund-account").fill("bob")
     page.locator("#fund-amount").fill("123456789012345678901234567890")
