@@ -36,7 +36,7 @@ function pillClass(one) {
 /** What it does, in one line. */
 export function title(one) {
   const target = one.contract?.name || one.contract?.address?.slice(0, 10) || "";
-  if (one.kind === "deploy") return `deploy ${target}`;
+  if (one.kind === "deploy" || one.kind === "upgrade") return `${one.kind} ${target}`;
   if (one.kind === "transfer") return `transfer to ${target}`;
   return `${target}.${one.method || "__receive__"}(${one.arguments ?? ""})`;
 }

@@ -536,6 +536,23 @@ def test_contracts_without_a_schema(watched: Watched) -> None:
     expect(page.locator("#transaction-status")).to_have_text("accepted, failed")
 
 
+def test_a_contract_that_gets_other_code(watched: Watched) -> None:
+    page = watched.open()
+    deploy(page, CONTRACTS / "storage.py", "a")
+    open_contract(page)
+    expect(page.locator("details.method", has_text="update_storage")).to_be_visible()
+    code = "0x" + (CONTRACTS / "journal.py").read_bytes().hex()
+    asked = [page.url.rpartition("/")[2], code]
+    page.evaluate("async (asked) => (await import('/page/rpc.js')).call('sim_upgradeContractCode', ...asked)", asked)
+    expect(page.locator("details.method", has_text="seal")).to_be_visible()
+    expect(page.locator("details.method", has_text="update_storage")).to_have_count(0)
+    send(page, "seal")
+    expect(page.locator("#transaction-title")).to_have_text("storage.seal()")
+    expect(page.locator("#transactions")).to_contain_text("upgrade storage")
+    # Sealed has one topic, and its length in the blob.
+    expect(page.locator("#transaction .events .tree")).to_have_text(re.compile("length: [0-9]+"))
+
+
 def test_long_answers_are_read_whole(watched: Watched) -> None:
     page = watched.open()
     found = page.evaluate(
