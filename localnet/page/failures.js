@@ -9,6 +9,6 @@ const cut = (text) => (text.length > CHARACTERS ? `${text.slice(0, CHARACTERS)}â
 export function explained(error) {
   const parts = [make("p", {}, make("strong", {}, cut(error.message || error.kind || "It fails.")))];
   for (const text of [error.meaning, error.advice]) if (text) parts.push(make("p", {}, cut(text)));
-  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line}${place.function ? ` in ${place.function}` : ""}: ${cut(place.source ?? "")}`));
+  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line}${place.function ? ` in ${place.function}` : ""}${place.source ? `: ${cut(place.source)}` : ""}`));
   return parts;
 }
