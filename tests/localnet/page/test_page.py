@@ -373,6 +373,29 @@ def test_narrow_screens_do_not_scroll_sideways(watched: Watched, view: str, sche
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+def test_large_amounts_on_a_narrow_screen_break_between_their_groups(watched: Watched) -> None:
+    page = watched.open("accounts", viewport={"width": 400, "height": 800})
+    page.locator("#fund-account").fill("carol")
+    page.locator("#fund-amount").fill(str(2**254))
+    page.get_by_role("button", name="Fund").click()
+    digits = page.locator("#accounts tr", has_text="carol").locator(".digits")
+    expect(digits.last).to_have_text(re.compile(r"^28\s948\s022"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert digits.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
+    # The boxes of a group of digits are on one line.
+    boxes = """one => {
+        const text = one.firstChild, found = [];
+        for (const match of text.data.matchAll(/\\d+/g)) {
+            const range = document.createRange();
+            range.setStart(text, match.index);
+            range.setEnd(text, match.index + match[0].length);
+            found.push(range.getClientRects().length);
+        }
+        return found;
+    }"""
+    assert set(digits.last.evaluate(boxes)) == {1}
+
+
 def test_by_keyboard(watched: Watched) -> None:
     page = watched.open()
     page.keyboard.press("Tab")
