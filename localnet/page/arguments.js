@@ -1,6 +1,7 @@
 // What people write into a field, against the type of its parameter. The rules are those of the server: the notation of
 // localnet/values.py and the types of localnet/arguments.py; what does not fit is told before anything is sent.
 
+import { checksummed, isSpeltRight } from "./checksum.js";
 import { stringEnd } from "./rpc.js";
 
 const DEPTH = 100;
@@ -83,6 +84,7 @@ function bytes(text) {
 function address(text, knows) {
   if (/^0x/i.test(text)) {
     if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new Misfit(`${shortened(text)} is no address: write 0x and 40 hex digits.`);
+    if (!isSpeltRight(text)) throw new Misfit(`${text} is mistyped, or its capital letters are: with the right checksum it is ${checksummed(text)}.`);
   } else if (!knows(text)) throw new Misfit(`No account and no contract is called ${shortened(text)}; an address is 0x and 40 hex digits.`);
   return new Tagged("$addr", text);
 }

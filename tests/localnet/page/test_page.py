@@ -41,7 +41,11 @@ HEADER = """# v0.2.16
 from genlayer import *
 """
 _ADDRESS = "0x" + "00" * 19 + "12"
+_CHECKED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+_SPELT = [_CHECKED, _CHECKED.lower(), "0x" + _CHECKED[2:].upper(), _CHECKED.replace("aA", "AA"), "0X" + _CHECKED[2:]]
 _JSON = [
+    f'["{_CHECKED}"]',
+    f'["{_CHECKED.replace("aA", "AA")}"]',
     "1", "-0", "12345678901234567890123", "1.5", "1e3", "01", "NaN", "true", "null", '"a"', "'a'", '"a', "a", "", "[",
     "[1,]", "[1]", "[1 2]", '[1, "a"]', '["a", 1]', '["\\u0041\\n"]', '["\t"]', "[[1]]", "[]", "{}", '{"a": 1}',
     '{"a": 1,}', '{"a": "b"}', '{"a": 1, "a": 2}', "{a: 1}", '{"name": "x", "age": 1}', '{"name": 1}',
@@ -53,7 +57,7 @@ _JSON = [
 #: Types of a schema, and texts for fields of them.
 ARGUMENTS: list[tuple[Any, list[str]]] = [
     ("int", ["1", "-1", "0x1f", "-0x1f", "1_000", "1.0", "", "x", "9" * 4300, "9" * 4301, "0x" + "f" * 5000]),
-    ("address", ["alice", "nobody", _ADDRESS, _ADDRESS[:-1], _ADDRESS + "0", "0X12"]),
+    ("address", ["alice", "nobody", _ADDRESS, _ADDRESS[:-1], _ADDRESS + "0", "0X12", *_SPELT]),
     ("bytes", ["", "0x", "00", "0x0", "0xzz", "0xAb"]),
     *(
         (of, _JSON)
