@@ -10,11 +10,12 @@ import difflib
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import values
 from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.errors import BadValue
@@ -264,7 +265,39 @@ def written_signature(source: Source, method: str) -> Signature | None:
     return Signature(params, kwparams, frozenset(required))
 
 
+def written_parameters(source: Source, methods: Iterable[str]) -> dict[str, dict[str, tuple[str, str | None]]]:
+    """Annotation and default, as they are written, of each parameter of public methods or ``__init__``; None is no
+    default. Methods about which one cannot be certain are left out."""
+    found: dict[str, list[ast.FunctionDef]] = {method: [] for method in methods}
+    for text in source.files.values():
+        for one in _all_definitions(text):
+            if one.name in found:
+                found[one.name].append(one)
+    certain = {method: ones[0].args for method, ones in found.items() if len(ones) == 1}
+    return {method: dict(_parameters(args)) for method, args in certain.items() if not (args.vararg or args.kwarg)}
+
+
+def _parameters(args: ast.arguments) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    positional = [*args.posonlyargs, *args.args]
+    defaults = [*[None] * (len(positional) - len(args.defaults)), *args.defaults, *args.kw_defaults]
+    for parameter, default in list(zip([*positional, *args.kwonlyargs], defaults, strict=True))[1:]:
+        annotation = "" if parameter.annotation is None else _written(parameter.annotation)
+        yield parameter.arg, (annotation, None if default is None else _written(default))
+
+
+def _written(expression: ast.expr) -> str:
+    try:
+        text = ast.unparse(expression)
+    except RecursionError:
+        return "…"
+    return visible(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+
+
 def _definitions(text: str, method: str) -> Iterator[ast.FunctionDef]:
+    return (one for one in _all_definitions(text) if one.name == method)
+
+
+def _all_definitions(text: str) -> Iterator[ast.FunctionDef]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -274,9 +307,9 @@ def _definitions(text: str, method: str) -> Iterator[ast.FunctionDef]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == _CONTRACT_BASE for base in node.bases):
             for item in node.body:
-                if not isinstance(item, ast.FunctionDef) or item.name != method:
-                    continue
-                if all(ast.unparse(decorator).startswith(_PUBLIC) for decorator in item.decorator_list):
+                if isinstance(item, ast.FunctionDef) and all(
+                    ast.unparse(decorator).startswith(_PUBLIC) for decorator in item.decorator_list
+                ):
                     yield item
 
 

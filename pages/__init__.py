@@ -5,6 +5,7 @@ file                     what it is
 ======================== ==========================================================================================
 ``style.css``            colours, type, forms, tables; dark and light
 ``dom.js``               elements out of plain values; everything is text, nothing is markup
+``said.js``              what has happened, at the foot of the page and read out
 ``format.js``            durations and times
 ``live.js``              requests with a token, and a stream of events that is taken up again
 ``table.js``             rows by key, bounded, drawn at most once per frame

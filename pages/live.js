@@ -4,6 +4,9 @@
 const KEY = "token";
 const SILENCE_MS = 30_000;
 const PAUSE_MS = [500, 1000, 2000, 5000];
+/** Browsers make six connections to a server, for all tabs: one that nobody looks at gives its own back after that time. */
+const HIDDEN_MS = 2000;
+const LONG_MS = 3_600_000;
 
 /** A request that the server answered with something else than 200. */
 export class Refused extends Error {
@@ -48,6 +51,7 @@ async function checked(response) {
  */
 export function follow(path, onEvent, onConnection) {
   let wake = () => {};
+  let abort = new AbortController();
   const pause = (ms) =>
     new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -58,22 +62,40 @@ export function follow(path, onEvent, onConnection) {
     });
   const again = () => wake();
   addEventListener("online", again);
-  document.addEventListener("visibilitychange", () => document.hidden || again());
+  let left = false;
+  let leaving = 0;
+  const looked = () => {
+    clearTimeout(leaving);
+    if (document.hidden) {
+      leaving = setTimeout(() => {
+        left = true;
+        abort.abort();
+      }, HIDDEN_MS);
+    } else {
+      left = false;
+      again();
+    }
+  };
+  document.addEventListener("visibilitychange", looked);
+  looked();
 
   (async () => {
     let failures = 0;
     for (;;) {
+      while (left) await pause(LONG_MS);
+      abort = new AbortController();
       let why = "the server ended the connection";
       onConnection("connecting", "");
       try {
-        await once(path, (name, value) => {
+        await once(path, abort, (name, value) => {
           failures = 0;
           onEvent(name, value);
         }, () => onConnection("connected", ""));
       } catch (error) {
+        if (left) continue;
         if (error instanceof Refused && error.status === 401) {
           onConnection("refused", error.message);
-          await pause(3_600_000);
+          await pause(LONG_MS);
           continue;
         }
         why = error instanceof Refused ? error.message : error.name === "AbortError" ? "the server is silent" : "no server answers";
@@ -86,8 +108,7 @@ export function follow(path, onEvent, onConnection) {
   return again;
 }
 
-async function once(path, onEvent, onOpen) {
-  const abort = new AbortController();
+async function once(path, abort, onEvent, onOpen) {
   let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
   try {
     const response = await request(path, { signal: abort.signal });

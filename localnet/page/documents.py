@@ -37,7 +37,7 @@ from pygenvm.localnet.values import to_json
 
 Names: TypeAlias = Mapping[Address, str]
 
-#: Characters of the arguments in a line.
+#: Characters of a method, and of its arguments, in a line.
 _ARGUMENTS: Final = 60
 _KINDS: Final = {
     TxKind.TRANSFER: Kind.TRANSFER,
@@ -76,7 +76,7 @@ def overview(
     received: Mapping[Address, int],
     validators: Sequence[Validator],
     providers: Sequence[Provider],
-    snapshots: Sequence[int],
+    snapshots: Mapping[int, datetime],
     database: str,
 ) -> Document:
     """Everything but transactions."""
@@ -114,7 +114,7 @@ def overview(
         "providers": [
             {"provider": one.model.provider, "model": one.model.model} for one in providers if one.is_model_available
         ],
-        "snapshots": [{"id": number} for number in snapshots],
+        "snapshots": [{"id": number, "created_at": _milliseconds(made)} for number, made in snapshots.items()],
     }
 
 
@@ -259,7 +259,11 @@ def _call(transaction: NetworkTransaction) -> tuple[str, str]:
         shown = [*map(_short, args[:8]), *(f"{name}={_short(value)}" for name, value in list(kwargs.items())[:8])]
     method = call.get("method", "")
     line = one_line(", ".join(shown))
-    return method if isinstance(method, str) else "", line if len(line) <= _ARGUMENTS else line[:_ARGUMENTS] + "…"
+    return _cut(one_line(method)) if isinstance(method, str) else "", _cut(line)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _ARGUMENTS else line[:_ARGUMENTS] + "…"
 
 
 def _short(value: Any) -> str:

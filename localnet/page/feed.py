@@ -72,7 +72,7 @@ class Feed:
             received={info.address: await network.received(info.address) for info in contracts},
             validators=await network.validators(),
             providers=await network.providers(),
-            snapshots=await network.snapshots(),
+            snapshots=await network.snapshot_times(),
             database=self._database,
         )
 

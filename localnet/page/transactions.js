@@ -1,11 +1,13 @@
 // The view of transactions: live, each with its rounds, votes, time line, receipt, logs and what it changed.
 
 import { StackedBars } from "../pages/bars.js";
-import { find, make, paced, say, set } from "../pages/dom.js";
+import { find, make, paced, say, serial, set } from "../pages/dom.js";
 import { ago, duration, exact } from "../pages/format.js";
 import { Rows } from "../pages/table.js";
+import { amountParts } from "./amounts.js";
+import { explained } from "./failures.js";
 import { call } from "./rpc.js";
-import { short, tree } from "./values.js";
+import { tree } from "./values.js";
 
 const STAGES = ["waiting", "leader", "validators", "settling"];
 const VOTES = ["agree", "disagree", "timeout", "deterministic_violation", "idle"];
@@ -14,18 +16,27 @@ const APPEALABLE = new Set(["ACCEPTED", "UNDETERMINED", "LEADER_TIMEOUT", "VALID
 const SHOWN = 200;
 const BARS = 40;
 const REFRESH_MS = 250;
+/** Characters of an output that are drawn until the rest is asked for. */
+const OUTPUT = 20_000;
 
 const words = (text) => text.toLowerCase().replaceAll("_", " ");
 
+export const isOpen = (one) => OPEN.has(one.status);
+const hasEffect = (one) => ["ACCEPTED", "FINALIZED"].includes(one.status);
+/** Whether it was decided, and not as it was meant. */
+export const hasFailed = (one) => !isOpen(one) && (one.failed || !hasEffect(one));
+export const outcome = (one) => (one.failed && hasEffect(one) ? `${words(one.status)}, failed` : words(one.status));
+
 function pillClass(one) {
-  if (OPEN.has(one.status)) return "pill busy";
-  if (["UNDETERMINED", "LEADER_TIMEOUT", "VALIDATORS_TIMEOUT", "CANCELED"].includes(one.status)) return "pill warn";
+  if (isOpen(one)) return "pill busy";
+  if (!hasEffect(one)) return "pill warn";
   return one.failed ? "pill bad" : "pill good";
 }
 
-function title(one) {
+/** What it does, in one line. */
+export function title(one) {
   const target = one.contract?.name || one.contract?.address?.slice(0, 10) || "";
-  if (one.kind === "deploy") return `deploy ${target}`;
+  if (one.kind === "deploy" || one.kind === "upgrade") return `${one.kind} ${target}`;
   if (one.kind === "transfer") return `transfer to ${target}`;
   return `${target}.${one.method || "__receive__"}(${one.arguments ?? ""})`;
 }
@@ -36,6 +47,8 @@ export class Transactions {
     this.chosen = null;
     this.shown = null;
     this.checked = new Map();
+    /** The cards of the transaction that is shown: what each was made from, and its node. */
+    this.cards = new Map();
     this.rows = new Rows(find("transactions"), {
       key: (one) => one.id,
       most: SHOWN,
@@ -53,7 +66,7 @@ export class Transactions {
       update: (row, one) => {
         say(row.parts.name, title(one));
         set(row.parts.pill, "class", pillClass(one));
-        say(row.parts.pill, one.failed && ["ACCEPTED", "FINALIZED"].includes(one.status) ? `${words(one.status)}, failed` : words(one.status));
+        say(row.parts.pill, outcome(one));
         const votes = VOTES.filter((vote) => one.votes[vote]).map((vote) => `${one.votes[vote]} ${words(vote)}`);
         say(row.parts.note, [ago(page.now() - one.created_at), `from ${one.from?.name || one.from?.address?.slice(0, 10)}`, votes.join(", "), one.rounds > 1 ? `${one.rounds} rounds` : ""].filter(Boolean).join(" · "));
         set(row.parts.link, "aria-current", one.id === this.chosen ? "true" : null);
@@ -64,7 +77,11 @@ export class Transactions {
     legend(find("stages-legend"), STAGES);
     legend(find("votes-legend"), VOTES);
     find("transactions-filter").addEventListener("change", () => this.draw());
-    this.refresh = paced(() => this.show(), REFRESH_MS);
+    find("transaction-open").addEventListener("submit", (event) => {
+      event.preventDefault();
+      location.hash = `#transactions/${find("transaction-id").value.trim().toLowerCase()}`;
+    });
+    this.refresh = paced(serial(() => this.show()), REFRESH_MS);
   }
 
   fresh() {
@@ -79,7 +96,9 @@ export class Transactions {
     if (id && id !== this.chosen) {
       this.chosen = id;
       this.shown = null;
-    }
+      // What is there until the other one has been read is not taken for it.
+      find("transaction").inert = true;
+    } else this.page.landed(find("transaction-title"));
   }
 
   draw() {
@@ -88,9 +107,9 @@ export class Transactions {
     const shown = all.filter(
       (one) =>
         filter === "all" ||
-        (filter === "open" && OPEN.has(one.status)) ||
+        (filter === "open" && isOpen(one)) ||
         (filter === "nondet" && Object.keys(one.votes).length > 0) ||
-        (filter === "failed" && (one.failed || !["ACCEPTED", "FINALIZED"].includes(one.status)) && !OPEN.has(one.status)),
+        (filter === "failed" && hasFailed(one)),
     );
     this.rows.show(shown);
     find("transactions-empty").hidden = shown.length > 0;
@@ -99,7 +118,7 @@ export class Transactions {
       this.shown = this.chosen;
       this.show();
     }
-    const decided = all.filter((one) => !OPEN.has(one.status)).reverse();
+    const decided = all.filter((one) => !isOpen(one)).reverse();
     const top = this.stages.draw(decided.map((one) => one.stages ?? {}), BARS);
     say(find("stages-top"), top ? duration(top) : "nothing yet");
     set(this.stages.svg, "aria-label", `Time per stage of the latest ${Math.min(BARS, decided.length)} transactions; the longest took ${duration(top)}`);
@@ -109,7 +128,7 @@ export class Transactions {
     set(this.votes.svg, "aria-label", `Votes on the latest ${Math.min(BARS, voted.length)} transactions`);
   }
 
-  /** Draws the chosen transaction, whole. */
+  /** Draws the chosen transaction. Cards of which nothing has changed stay as they are. */
   async show() {
     const id = this.chosen;
     const holder = find("transaction");
@@ -118,15 +137,39 @@ export class Transactions {
     try {
       one = await call("genvm_describeTransaction", id);
     } catch (error) {
-      if (this.chosen === id) holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "answer bad" }, error.message)));
+      if (this.chosen !== id) return;
+      holder.inert = false;
+      this.cards.clear();
+      const again = make("button", { type: "button" }, "Try again");
+      again.addEventListener("click", () => this.show());
+      holder.replaceChildren(make("section", { class: "card" }, make("p", { class: "answer bad" }, error.message), again));
       return;
     }
     if (this.chosen !== id) return;
+    holder.inert = false;
     const focused = holder.contains(document.activeElement) ? document.activeElement.dataset.does : undefined;
-    const open = new Set([...holder.querySelectorAll("details[open][data-open]")].map((node) => node.dataset.open));
-    holder.replaceChildren(...[this.head(one), this.rounds(one), this.changes(one), this.output(one), this.receipt(one)].filter(Boolean));
-    for (const node of holder.querySelectorAll("details[data-open]")) if (open.has(node.dataset.open)) node.open = true;
-    if (focused) holder.querySelector(`[data-does="${focused}"]`)?.focus();
+    const { stdout, stderr, log, changes, rounds_detail, events, settlement, ...head } = one;
+    const cards = {
+      head: [head, () => this.head(one)],
+      rounds: [rounds_detail, () => this.rounds(one)],
+      changes: [changes, () => this.changes(one)],
+      events: [events, () => this.events(one)],
+      output: [[stdout, stderr, log], () => this.output(one)],
+      receipt: [settlement, () => this.receipt(one)],
+    };
+    const known = this.cards;
+    this.cards = new Map();
+    for (const [name, [parts, draw]] of Object.entries(cards)) {
+      const from = JSON.stringify([id, parts]);
+      const old = known.get(name);
+      this.cards.set(name, old?.from === from ? old : { from, node: redrawn(old, draw()) });
+    }
+    const nodes = [...this.cards.values()].map(({ node }) => node).filter(Boolean);
+    // What stays is not taken out and put in again: it would lose the focus, and where it is scrolled to.
+    for (const node of [...holder.children]) if (!nodes.includes(node)) node.remove();
+    nodes.forEach((node, index) => holder.children[index] === node || holder.insertBefore(node, holder.children[index] ?? null));
+    if (focused) (holder.querySelector(`[data-does="${focused}"]`) ?? find("transaction-title")).focus({ preventScroll: true });
+    this.page.landed(find("transaction-title"));
   }
 
   head(one) {
@@ -134,7 +177,7 @@ export class Transactions {
       ["Id", make("span", { class: "mono" }, one.id)],
       ["From", party(one.from)],
       ["To", one.contract ? make("a", { href: `#contracts/${one.contract.address}` }, party(one.contract)) : null],
-      ["Value", one.value && String(one.value) !== "0" ? `${one.value} wei` : null],
+      ["Value", one.value && String(one.value) !== "0" ? make("span", { class: "number amount" }, ...amountParts(one.value)) : null],
       ["Sent", make("time", { datetime: exact(one.created_at) }, exact(one.created_at))],
       ["Caused by", one.parent ? make("a", { href: `#transactions/${one.parent}`, class: "mono" }, one.parent.slice(0, 18)) : null],
       ["Caused", one.children?.length ? make("span", {}, ...one.children.flatMap((child) => [make("a", { href: `#transactions/${child}`, class: "mono" }, child.slice(0, 18)), " "])) : null],
@@ -148,12 +191,12 @@ export class Transactions {
     const card = make(
       "section",
       { class: "card", "aria-labelledby": "transaction-title" },
-      make("header", {}, make("h2", { id: "transaction-title" }, title(one)), make("span", { class: pillClass(one), id: "transaction-status" }, words(one.status)), buttons),
+      make("header", {}, make("h2", { id: "transaction-title", tabindex: -1, "data-does": "title" }, title(one)), make("span", { class: pillClass(one), id: "transaction-status" }, outcome(one)), buttons),
       list,
       this.timeline(one),
     );
     if (one.error) card.append(make("div", { class: "answer bad" }, ...explained(one.error)));
-    else if (one.result !== undefined && !OPEN.has(one.status)) card.append(make("div", { class: "answer" }, make("span", { class: "muted" }, "Result "), tree(one.result)));
+    else if (one.result !== undefined && !isOpen(one)) card.append(make("div", { class: "answer" }, make("span", { class: "muted" }, "Result "), tree(one.result)));
     return card;
   }
 
@@ -191,7 +234,7 @@ export class Transactions {
           { class: "round" },
           make("h3", {}, `Round ${index + 1}: ${words(round.label)}`),
           // In an appeal others judge what the last leader found.
-          round.leader && make("p", {}, make("strong", {}, "Leader "), who(round.leader), ": ", short(round.leader.outcome, 200)),
+          round.leader && make("div", {}, make("p", {}, make("strong", {}, "Leader "), who(round.leader)), tree(round.leader.outcome)),
           round.leader && outputOf(round.leader, `leader-${index}`),
           people,
         ),
@@ -218,12 +261,18 @@ export class Transactions {
     return make("section", { class: "card", "aria-labelledby": "changes-title" }, make("header", {}, make("h2", { id: "changes-title" }, "State afterwards, changes marked")), tree(one.changes.after ?? {}, one.changes.before ?? {}));
   }
 
+  events(one) {
+    if (!one.events?.length) return null;
+    const list = make("ol", { class: "events" }, ...one.events.map((event) => make("li", {}, ...event.topics.map((topic) => make("p", { class: "mono" }, topic)), tree(event.data))));
+    return make("section", { class: "card", "aria-labelledby": "events-title" }, make("header", {}, make("h2", { id: "events-title" }, "Events")), list);
+  }
+
   output(one) {
     const parts = [["Output", one.stdout], ["Errors and traceback", one.stderr]].filter(([, text]) => text);
     if (parts.length === 0 && !one.log) return null;
     const card = make("section", { class: "card", "aria-labelledby": "output-title" }, make("header", {}, make("h2", { id: "output-title" }, "Output and logs")));
-    for (const [name, text] of parts) card.append(make("h3", {}, name), make("pre", { class: "wrap", tabindex: 0, "aria-label": name }, text));
-    if (one.log) card.append(make("details", { class: "more", "data-open": "log" }, make("summary", {}, "Log of the executor"), make("pre", { class: "wrap" }, one.log)));
+    for (const [name, text] of parts) card.append(make("h3", {}, name), ...printed(text, name));
+    if (one.log) card.append(make("details", { class: "more", "data-open": "log" }, make("summary", { "data-does": "log" }, "Log of the executor"), ...printed(one.log, "Log of the executor")));
     return card;
   }
 
@@ -258,13 +307,25 @@ const who = (person) => make("span", { title: person.address }, [person.name || 
 function outputOf(person, key) {
   const text = [person.stdout, person.stderr].filter(Boolean).join("\n");
   if (!text) return null;
-  return make("details", { class: "more why", "data-open": key }, make("summary", {}, "output"), make("pre", { class: "wrap" }, text));
+  return make("details", { class: "more why", "data-open": key }, make("summary", { "data-does": key }, "output"), ...printed(text, "Output"));
 }
 
-function explained(error) {
-  const parts = [make("p", {}, make("strong", {}, error.message || error.kind))];
-  if (error.meaning) parts.push(make("p", {}, error.meaning));
-  if (error.advice) parts.push(make("p", {}, error.advice));
-  for (const place of error.traceback ?? []) parts.push(make("p", { class: "mono" }, `${place.file}:${place.line}${place.function ? ` in ${place.function}` : ""}: ${place.source ?? ""}`));
-  return parts;
+/** A text as it was printed; the end of a long one when it is asked for. */
+function printed(text, name) {
+  const pre = make("pre", { class: "wrap", tabindex: 0, "aria-label": name }, text.slice(0, OUTPUT));
+  if (text.length <= OUTPUT) return [pre];
+  const button = make("button", { type: "button" }, `… all ${text.length} characters`);
+  button.addEventListener("click", () => {
+    say(pre, text);
+    button.remove();
+    pre.focus();
+  });
+  return [pre, button];
+}
+
+/** `node` in the place of an old card: what was open there is open. */
+function redrawn(old, node) {
+  const open = new Set([...(old?.node?.querySelectorAll("details[open][data-open]") ?? [])].map((one) => one.dataset.open));
+  for (const one of node?.querySelectorAll("details[data-open]") ?? []) if (open.has(one.dataset.open)) one.open = true;
+  return node;
 }

@@ -3,6 +3,7 @@
 import { find, make, paced, say, set } from "../pages/dom.js";
 import { ago, clock, duration, exact } from "../pages/format.js";
 import { ask, follow, setToken } from "../pages/live.js";
+import { strip } from "../pages/said.js";
 import { StackedPlot } from "../pages/plot.js";
 import { Rows } from "../pages/table.js";
 
@@ -25,7 +26,7 @@ let lines = [];
 let clockOffset = 0;
 let lastHeard = 0;
 let held = null;
-let silence = 0;
+const announce = strip();
 
 const now = () => Date.now() + clockOffset;
 
@@ -124,14 +125,6 @@ async function act(control, doing, done, work) {
   control.disabled = false;
   // A disabled control loses the focus, and that of a run goes away with it.
   if (document.activeElement === document.body) (control.isConnected && !control.hidden ? control : find("runs")).focus();
-}
-
-function announce(text, bad = false) {
-  const said = find("said");
-  said.className = bad ? "said bad" : "said";
-  say(said, text);
-  clearTimeout(silence);
-  silence = setTimeout(() => say(said, ""), bad ? 20_000 : 6000);
 }
 
 find("permits-form").addEventListener("submit", (event) => {

@@ -13,7 +13,7 @@ from pygenvm.executor.outcome import UserError, VMError
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import arguments
-from pygenvm.localnet.arguments import Signature, misfit, written_signature
+from pygenvm.localnet.arguments import Signature, misfit, written_parameters, written_signature
 from pygenvm.localnet.chain import Receipt, calldata_of_call
 from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.model import Kind, Status, Transaction
@@ -300,6 +300,25 @@ def test_arguments(args: list[object], kwargs: dict[str, object], text: str | No
 def test_signatures_that_can_be_read(definition: str, expected: Signature | None) -> None:
     source = Source(f"{HEADER}class A(gl.Contract):\n    {definition}\n".encode())
     assert written_signature(source, "go") == expected
+
+
+def test_parameters_as_they_are_written() -> None:
+    lines = (
+        "def __init__(self, a: Other, b: u8 = u8(3), *, c, d: 'X' = '\u202e'): ...",
+        f"def long(self, a='{'x' * 100}'): ...",
+        "def any(self, *rest): ...",
+        "def twice(self): ...",
+        "def twice(self, a): ...",
+        "def own(self): ...",
+    )
+    body = "".join(f"    @gl.public.view\n    {line}\n" for line in lines[1:-1])
+    text = f"{HEADER}class A(gl.Contract):\n    {lines[0]}\n{body}class B:\n    {lines[-1]}\n"
+    found = written_parameters(Source(text.encode()), ["__init__", "long", "any", "twice", "own", "none"])
+    assert found == {
+        "__init__": {"a": ("Other", None), "b": ("u8", "u8(3)"), "c": ("", None), "d": ("'X'", "'\\u202e'")},
+        "long": {"a": ("", "'" + "x" * 59 + "…")},
+    }
+    assert written_parameters(Source(f"{HEADER}class A(gl.Contract:".encode()), ["go"]) == {}
 
 
 def test_what_cannot_be_read_is_asked_for() -> None:

@@ -625,9 +625,19 @@ class Network(Queues):
 
     async def snapshots(self) -> list[int]:
         """Numbers, oldest first."""
+        return list(await self.snapshot_times())
 
-        def find() -> list[int]:
-            return sorted(int(file.stem) for file in self._snapshot_folder.glob("*.db") if file.stem.isdecimal())
+    async def snapshot_times(self) -> dict[int, datetime]:
+        """When each was made, by this machine's clock, oldest first."""
+
+        def find() -> dict[int, datetime]:
+            made = {}
+            for file in self._snapshot_folder.glob("*.db"):
+                # One that is being deleted is none any more.
+                with contextlib.suppress(FileNotFoundError):
+                    if file.stem.isdecimal():
+                        made[int(file.stem)] = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            return dict(sorted(made.items()))
 
         return await in_thread(find)
 

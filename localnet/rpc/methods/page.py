@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
 from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import values
+from pygenvm.localnet.arguments import written_parameters
 from pygenvm.localnet.chain import accounts, calldata_of_call
 from pygenvm.localnet.chain.model import ContractInfo
 from pygenvm.localnet.chain.network.types import NetworkTransaction, Submission, TxKind, Variant
-from pygenvm.localnet.documents import state_document, view_document
+from pygenvm.localnet.documents import receipt_head, state_document, view_document
 from pygenvm.localnet.errors import BadValue
 from pygenvm.localnet.names import check_contract_name, find_address, find_contract, find_sender
 from pygenvm.localnet.page import documents, source
@@ -26,6 +27,7 @@ from pygenvm.localnet.rpc.registry import HEX, Methods, Node
 from pygenvm.localnet.rpc.registry import OBJECT as OBJECT_RESULT
 from pygenvm.localnet.rpc.values import (
     AMOUNT,
+    CODE,
     HASH,
     OBJECT,
     TEXT,
@@ -34,7 +36,7 @@ from pygenvm.localnet.rpc.values import (
     parse_code,
     parse_variant,
 )
-from pygenvm.localnet.schema import NoSchema
+from pygenvm.localnet.schema import NoSchema, SchemaDocument
 from pygenvm.localnet.sources import Source
 
 METHODS = Methods()
@@ -55,23 +57,26 @@ async def describe_contract(node: Node, word: str) -> Any:
     """Schema, decoded state, and source in pieces, of the contract with an address or name."""
     network = node.network
     info = await _contract(node, word)
-    code = await network.code(info.address)
+    code = Source(await network.code(info.address), None, info.name)
     async with node.running():
-        try:
-            schema, why = await network.schema(info.address), ""
-        except NoSchema as error:
-            schema, why = None, str(error)
+        taken = await _taken(network.schema(info.address), code)
         state = state_document(await network.state(info.address))
-    files = Source(code).files
     return {
         "address": info.address.as_hex,
         "name": info.name,
-        "schema": schema,
-        "schema_error": why,
+        **taken,
         "state": {"fields": state["fields"], "note": state["note"], "slots": state["slots"]},
         "balance": str(await network.balance(info.address)),
-        "source": await asyncio.to_thread(source.pieces, files) if files else None,
+        "source": await asyncio.to_thread(source.pieces, code.files) if code.files else None,
     }
+
+
+@METHODS.add("genvm_describeCode", Param("contract_code_hex", CODE), result=OBJECT_RESULT, stops=True)
+async def describe_code(node: Node, code: bytes) -> Any:
+    """Schema of a contract that is not deployed, with annotations and defaults of its parameters."""
+    await node.ready_for(code)
+    async with node.running():
+        return await _taken(node.network.schema_of_code(code), Source(code))
 
 
 @METHODS.add("genvm_deploy", _ASKED, result=HEX)
@@ -136,6 +141,20 @@ async def fund(node: Node, word: str, amount: int) -> str:
     """Makes value out of nothing, for an account or contract by address or name; the id of the transaction."""
     address = find_address(await node.network.contracts(), word)
     return "0x" + (await node.network.fund(address, amount)).hex()
+
+
+async def _taken(asked: Awaitable[SchemaDocument], code: Source) -> dict[str, Any]:
+    """What the methods take: the schema, or why there is none, and annotations and defaults, which it does not say."""
+    try:
+        schema = await asked
+    except NoSchema as error:
+        receipt = error.of(code).receipt
+        if receipt is not None:
+            head = await asyncio.to_thread(receipt_head, receipt, {})
+            return {"schema": None, "schema_error": head["error"], "written": {}}
+        return {"schema": None, "schema_error": {"message": str(error)}, "written": {}}
+    written = await asyncio.to_thread(written_parameters, code, ["__init__", *schema["methods"]])
+    return {"schema": schema, "schema_error": None, "written": written}
 
 
 # --- what was given ---

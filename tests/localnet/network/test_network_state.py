@@ -148,6 +148,8 @@ def test_a_snapshot_brings_everything_back(opening: Opening) -> None:
             assert not await network.restore_snapshot(number + 1)
             assert await network.create_snapshot() == number + 1
             assert await network.snapshots() == [number, number + 1]
+            made = (await network.snapshot_times()).values()
+            assert all(abs((datetime.now(UTC) - moment).total_seconds()) < 60 for moment in made)
             assert await network.delete_all_snapshots() == 2
             assert not await network.restore_snapshot(number)
 

@@ -403,6 +403,9 @@ class StubNetwork(Network):
     async def snapshots(self) -> list[int]:
         return list(self.kept)
 
+    async def snapshot_times(self) -> dict[int, datetime]:
+        return dict.fromkeys(self.kept, _now())
+
     async def clear(self, tables: Sequence[str] = ()) -> None:
         for one in (self.storage, self.codes, self.all, self.nonces, self.balances):
             one.clear()
