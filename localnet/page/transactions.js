@@ -152,7 +152,7 @@ export class Transactions {
     const cards = {
       head: [head, () => this.head(one)],
       rounds: [rounds_detail, () => this.rounds(one)],
-      changes: [changes, () => this.changes(one)],
+      changes: [[changes, one.status], () => this.changes(one)],
       events: [events, () => this.events(one)],
       output: [[stdout, stderr, log], () => this.output(one)],
       receipt: [settlement, () => this.receipt(one)],
@@ -257,8 +257,12 @@ export class Transactions {
   }
 
   changes(one) {
-    if (!one.changes) return null;
-    return make("section", { class: "card", "aria-labelledby": "changes-title" }, make("header", {}, make("h2", { id: "changes-title" }, "State afterwards, changes marked")), tree(one.changes.after ?? {}, one.changes.before ?? {}));
+    if (!one.changes && !(one.contract && ["ACCEPTED", "FINALIZED"].includes(one.status))) return null;
+    // Decoding is a read of the contract, which nobody needs while no page is open.
+    const shown = one.changes
+      ? tree(one.changes.after ?? {}, one.changes.before ?? {})
+      : make("p", { class: "muted" }, "What it changed is read for transactions that run while a page is open. For this one it is not known, or not yet.");
+    return make("section", { class: "card", "aria-labelledby": "changes-title" }, make("header", {}, make("h2", { id: "changes-title" }, "State afterwards, changes marked")), shown);
   }
 
   events(one) {
