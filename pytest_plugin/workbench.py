@@ -14,7 +14,7 @@ from pygenvm.executor.config import load_config
 from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
-from pygenvm.localnet.executors.pooled import many_runs
+from pygenvm.localnet.executors.pooled import series_of_runs
 from pygenvm.localnet.module_server import Call, Reply, serving_module
 from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.localnet.net import LocalNet
@@ -111,7 +111,7 @@ def open_workbench() -> Iterator[Workbench]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-tests-")))
         config_file = folder / "genvm.yaml"
-        executor = stack.enter_context(many_runs([f"--config={config_file}"]))
+        executor = stack.enter_context(series_of_runs([f"--config={config_file}"]))
         workbench = Workbench(executor, folder)
         server = stack.enter_context(serving_module(workbench.answer))
         config_file.write_text(executor_config(load_config(), {"llm": server.address, "web": server.address}))

@@ -100,6 +100,11 @@ class StateView:
         found = self._store.pages(address, slot, first, last)
         return {page: self._pages.get((address.as_bytes, slot, page), data) for page, data in found.items()}
 
+    def storage_of(self, address: Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        """At most ``count`` pages of an address by slot and number, and whether those are all."""
+        found, whole = self._store.storage_of(address, count)
+        return {key: self._pages.get((address.as_bytes, *key), data) for key, data in found.items()}, whole
+
     def final(self) -> Committed:
         """The final state: here everything that is committed is final."""
         return self

@@ -14,6 +14,7 @@ from pygenvm.executor.spawn.process import own_command
 from pygenvm.localnet import limits
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
 from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.executors.series import ReusedExecutors
 
 
 class PooledExecutor(StartingExecutor):
@@ -51,6 +52,16 @@ def many_runs(options: Sequence[str] = (), *, idle: int = 1) -> Iterator[Executo
         yield ExecutorProcess(options=options)
         return
     with contextlib.closing(PooledExecutor(options=options, idle=idle)) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
+def series_of_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
+    """The executor for many runs of one author: as few processes as that takes (:mod:`localnet.executors.series`)."""
+    if not SUPPORTED:
+        yield ExecutorProcess(options=options)
+        return
+    with contextlib.closing(ReusedExecutors(options=options)) as executor:
         yield executor
 
 

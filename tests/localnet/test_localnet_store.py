@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES, SLOT_SPACE
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives.abi import HostErrorCode
 from pygenvm.executor.primitives.address import Address
@@ -30,7 +31,7 @@ from pygenvm.localnet.chain.model import (
     outcome_from_bytes,
     outcome_to_bytes,
 )
-from pygenvm.localnet.chain.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
+from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 from tests.support.paths import ROOT
