@@ -292,7 +292,7 @@ SERIES_FRAME_BYTES = HOST_REQUEST_BYTES + (1 << 20)
 SERIES_PAGES_LENT = 512
 #: Pages of one contract that an executor remembers beside those, in a run.
 SERIES_PAGES_KEPT = 8192
-#: Runs of one executor, and what its memory may grow by until another one takes its place.
+#: Runs of one executor, and what its memory may have grown by, until another one takes its place.
 SERIES_RUNS = 10_000
 SERIES_GROWTH_BYTES = 128 << 20
 #: Seconds until the threads of a run have ended behind it.

@@ -170,9 +170,8 @@ def _has_children() -> bool:
 
 
 def _memory() -> int:
-    """Bytes in memory (RSS)."""
-    with open("/proc/self/statm", "rb", buffering=0) as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    """Bytes that this process has had in memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 class _Watch(Observer):

@@ -74,6 +74,11 @@ class SeriesExecutor:
             made.pop_all()
         return cls(run, ours, stderr)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._run.pid
+
     def end(self) -> None:
         """End it and everything that it has started, at once."""
         self.usable = False

@@ -27,6 +27,11 @@ class ReusedExecutors:
         self._pool = ExecutorPool(own_command(options), idle=1)
         self._waiting: list[SeriesExecutor] = []
 
+    @property
+    def waiting(self) -> list[int]:
+        """Processes that wait for a run, the next one last."""
+        return [executor.pid for executor in self._waiting]
+
     def close(self) -> None:
         """End all executors, also those that run."""
         waiting, self._waiting = self._waiting, []

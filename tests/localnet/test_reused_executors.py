@@ -1,0 +1,219 @@
+"""Executors that carry out several runs: nobody can tell, and no run leaves anything to the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pygenvm.executor.outcome import InternalError, Return, VMError
+from pygenvm.executor.primitives import calldata
+from pygenvm.localnet import LocalNet
+from pygenvm.localnet.executors.base import Executor
+from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.executors.series import ReusedExecutors
+from tests.executor.pool.pool_support import gone
+from tests.support.example_runs import EXAMPLE_RUNS, answers, example_host
+from tests.support.execution import config_file, message_json
+from tests.support.hosts import InMemoryHost
+from tests.support.module_server import serving_module
+from tests.support.reused import LendingHost, Seen, request, run
+from tests.support.running import until
+
+pytestmark = pytest.mark.usefixtures("built_runners")
+
+SOURCE = b"""# v0.2.16
+# { "Depends": "py-genlayer:test" }
+from genlayer import *
+
+class Contract(gl.Contract):
+    texts: DynArray[str]
+
+    @gl.public.write
+    def add(self, text: str) -> int:
+        self.texts.append(text)
+        return len(self.texts)
+
+    @gl.public.write
+    def add_other(self, other: Address) -> None:
+        raise gl.vm.UserError(str(gl.get_contract_at(other).view().count()))
+
+    @gl.public.view
+    def count(self) -> int:
+        return len(self.texts)
+
+    @gl.public.view
+    def all(self) -> list[str]:
+        return list(self.texts)
+
+    @gl.public.view
+    def loop(self) -> None:
+        print("looping")
+        while True:
+            pass
+
+    @gl.public.view
+    def eat(self) -> int:
+        return len(b"x" * (300 << 20))
+"""
+
+
+@pytest.fixture(scope="module")
+def config(built_runners: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with serving_module(answers) as server:
+        modules = {name: {"address": server.address} for name in ("llm", "web")}
+        yield config_file(tmp_path_factory.mktemp("reused"), built=True, modules=modules)
+
+
+@pytest.fixture(scope="module")
+def reused(config: Path) -> Iterator[ReusedExecutors]:
+    with contextlib.closing(ReusedExecutors(options=[f"--config={config}"], grace=2.0)) as executors:
+        yield executors
+
+
+@pytest.fixture(scope="module")
+def fresh(config: Path) -> Executor:
+    return ExecutorProcess(options=[f"--config={config}"])
+
+
+# --- nobody can tell ---
+
+
+def play(name: str, executor: Executor, kind: type[InMemoryHost]) -> tuple[list[Seen], object]:
+    """All runs of an example; what is seen of each, and the storage in the end."""
+    host = example_host(name)
+    host.__class__ = kind
+    args, steps = EXAMPLE_RUNS[name]
+    host.calldata = calldata.encode({"args": args})
+    seen = [run(executor, host, is_init=True)[0]]
+    for step in steps:
+        host.requests.clear()
+        host.calldata = calldata.encode({"method": step.method, "args": step.args})
+        seen.append(run(executor, host, sender=step.sender, value=step.value, datetime=step.datetime)[0])
+    return seen, {key: bytes(content).rstrip(b"\0") for key, content in host.storage.items() if any(content)}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLE_RUNS.keys() - {"faq.py"}))  # that needs a model of 90 MB
+def test_examples_do_the_same_as_in_a_process_of_their_own(name: str, reused: ReusedExecutors, fresh: Executor) -> None:
+    expected = play(name, fresh, InMemoryHost)
+    play(name, reused, LendingHost)  # images are there now, and no run ends an executor for making one
+    for kind in (LendingHost, InMemoryHost, LendingHost):
+        assert play(name, reused, kind) == expected
+    assert len(reused.waiting) == 1
+
+
+def test_most_runs_of_the_examples_have_the_same_executor(reused: ReusedExecutors) -> None:
+    play("token.py", reused, LendingHost)
+    before = reused.waiting
+    play("failures.py", reused, LendingHost)
+    play("voting.py", reused, LendingHost)
+    assert reused.waiting == before
+
+
+class FewPages(LendingHost):
+    lent_pages = 1
+
+
+def test_pages_that_were_not_lent_are_asked_for(reused: ReusedExecutors) -> None:
+    for name in ("nested.py", "factory.py"):
+        assert play(name, reused, FewPages) == play(name, reused, InMemoryHost)
+
+
+def test_a_read_only_network_stays_as_it_is(reused: ReusedExecutors, tmp_path: Path) -> None:
+    net = LocalNet(tmp_path / "local.db", executor=reused)
+    assert net.deploy(SOURCE).receipt.ok
+    long = "x" * 10_000
+    for number in (1, 2, 3):
+        receipt = net.call(None, "add", [long + str(number)]).receipt
+        assert (receipt.value, receipt.bytes_written > 10_000) == (number, True)
+    assert net.view(None, "all").value == [long + "1", long + "2", long + "3"]
+    assert isinstance(net.view(None, "add", ["no"]).outcome, VMError)
+    assert net.view(None, "count").value == 3
+    second = net.deploy(SOURCE).receipt.transaction.contract
+    [first] = [info.address for info in net.contracts() if info.address != second]
+    assert "3" in str(net.call(None, "add_other", [first]).receipt.outcome)
+
+
+# --- what ends an executor ---
+
+
+def host_of(method: str, *args: object) -> LendingHost:
+    host = LendingHost(calldata=calldata.encode({"method": method, "args": list(args)}))
+    host.put_code(SOURCE)
+    return host
+
+
+def test_a_timeout_replaces_it(reused: ReusedExecutors) -> None:
+    run(reused, host_of("count"))
+    before = reused.waiting
+    host = host_of("loop")
+    seen, report = run(reused, host, timeout=0.5)
+    assert (host.outcome, report.timed_out, seen.stdout.startswith("looping\n")) == (VMError("timeout"), True, True)
+    assert gone(before[-1])
+    host = host_of("count")
+    run(reused, host)
+    assert host.outcome == Return(calldata.encode(0))
+
+
+def test_much_memory_replaces_it(reused: ReusedExecutors) -> None:
+    run(reused, host_of("count"))
+    [before] = reused.waiting
+    host = host_of("eat")
+    run(reused, host)
+    assert (host.outcome, reused.waiting) == (Return(calldata.encode(300 << 20)), [])
+    assert gone(before)
+
+
+def test_one_that_was_killed_while_it_waited_is_replaced(reused: ReusedExecutors) -> None:
+    run(reused, host_of("count"))
+    [pid] = reused.waiting
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid), "its end")
+    host = host_of("count")
+    _, report = run(reused, host)
+    assert (host.outcome, report.failure) == (Return(calldata.encode(0)), None)
+
+
+def test_one_that_is_killed_in_a_run_says_so(reused: ReusedExecutors, tmp_path: Path) -> None:
+    net = LocalNet(tmp_path / "local.db", executor=reused)
+    assert net.deploy(SOURCE).receipt.ok
+    net.view(None, "count")
+    [pid] = reused.waiting
+
+    async def killed() -> object:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.3, os.kill, pid, signal.SIGKILL)
+        return await asyncio.to_thread(net.view, None, "loop")
+
+    receipt = asyncio.run(killed())
+    assert receipt.outcome == InternalError("the executor was ended by signal SIGKILL")  # type: ignore[attr-defined]
+    assert net.view(None, "count").value == 0
+
+
+def test_whoever_gives_up_ends_the_run(reused: ReusedExecutors) -> None:
+    run(reused, host_of("count"))
+    [pid] = reused.waiting
+
+    async def given_up() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reused(host_of("loop"), request(message_json()))
+
+    asyncio.run(given_up())
+    until(lambda: gone(pid), "its end")
+    host = host_of("count")
+    run(reused, host)
+    assert host.outcome == Return(calldata.encode(0))
+
+
+def test_closing_ends_all(config: Path) -> None:
+    executors = ReusedExecutors(options=[f"--config={config}"])
+    run(executors, host_of("count"))
+    [pid] = executors.waiting
+    executors.close()
+    until(lambda: gone(pid), "its end")
