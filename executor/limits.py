@@ -294,9 +294,10 @@ SERIES_PAGES_LENT = 512
 SERIES_PAGES_KEPT = 8192
 #: Runs of one executor, and what its memory may have grown by, until another one takes its place.
 SERIES_RUNS = 10_000
-SERIES_GROWTH_BYTES = 128 << 20
-#: Seconds until the threads of a run have ended behind it.
-SERIES_SETTLE_SECONDS = 1.0
+SERIES_GROWTH_BYTES = 512 << 20
+#: Seconds until the threads of a run have ended behind it, and between two looks.
+SERIES_SETTLE_SECONDS = 0.3
+SERIES_SETTLE_POLL_SECONDS = 0.00005
 
 # --- records of executions ------------------------------------------------------------------------
 

@@ -13,13 +13,14 @@ request goes to the client's host, in order and as it is on the wire.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pygenvm.executor import limits
@@ -119,7 +120,8 @@ class _Series:
         self._channel = channel
         self._setup = setup
         self._runs = 0
-        self._before = _belongings()
+        self._ours = _folders(setup)
+        self._before = self._belongings()
         self._growth_max = _memory() + limits.SERIES_GROWTH_BYTES
         _SeriesLogger.channel = channel
 
@@ -147,18 +149,37 @@ class _Series:
 
     def _is_unchanged(self) -> bool:
         deadline = time.monotonic() + limits.SERIES_SETTLE_SECONDS
-        while (now := _belongings()) != self._before:
+        while (now := self._belongings()) != self._before:
             if time.monotonic() > deadline:
                 return False
-            # A thread may have told of its end before it has ended; sessions with modules are closed beside it.
-            time.sleep(0.0002)
-            gc.collect(0)
-        return now == self._before and _memory() < self._growth_max
+            if now[0] != self._before[0]:
+                # What nobody can reach any more may hold a descriptor.
+                gc.collect()
+            # A thread may have told of its end before it has ended.
+            time.sleep(limits.SERIES_SETTLE_POLL_SECONDS)
+        return _memory() < self._growth_max
+
+    def _belongings(self) -> tuple[list[str], int, bool]:
+        """What a run could leave behind: open files, threads and processes."""
+        return [*self._open_files()], len(os.listdir("/proc/self/task")), _has_children()
+
+    def _open_files(self) -> Iterator[str]:
+        """But for those that stay mapped: runners, compiled modules, and what is made once."""
+        for descriptor in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # the one by which the folder is read
+                file = os.readlink(f"/proc/self/fd/{descriptor}")
+                if not file.startswith(self._ours):
+                    yield f"{descriptor} {file}"
 
 
-def _belongings() -> tuple[object, ...]:
-    """What a run could leave behind: descriptors, threads and processes."""
-    return sorted(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), _has_children()
+def _folders(setup: Setup) -> tuple[str, ...]:
+    """Where files are that stay mapped."""
+    try:
+        config = setup.configure()
+    except ConfigError:
+        return ()  # Each run reports it.
+    folders = (config.cache_dir, config.runners_dir, *config.packaged_runners)
+    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 
 def _has_children() -> bool:

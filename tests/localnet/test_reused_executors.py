@@ -59,7 +59,7 @@ class Contract(gl.Contract):
 
     @gl.public.view
     def eat(self) -> int:
-        return len(b"x" * (300 << 20))
+        return len(b"x" * (600 << 20))
 """
 
 
@@ -165,7 +165,7 @@ def test_much_memory_replaces_it(reused: ReusedExecutors) -> None:
     [before] = reused.waiting
     host = host_of("eat")
     run(reused, host)
-    assert (host.outcome, reused.waiting) == (Return(calldata.encode(300 << 20)), [])
+    assert (host.outcome, reused.waiting) == (Return(calldata.encode(600 << 20)), [])
     assert gone(before)
 
 
