@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pygenvm.pytest_plugin.workbench
 from pygenvm.localnet.executors.pooled import many_runs
+from pygenvm.pytest_plugin import workbench
 
-pygenvm.pytest_plugin.workbench.series_of_runs = many_runs
+vars(workbench)["series_of_runs"] = many_runs

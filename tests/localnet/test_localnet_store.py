@@ -364,6 +364,7 @@ def test_limits_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             refused()
         assert refusal.value.code is HostErrorCode.FORBIDDEN
     monkeypatch.setattr(limits, "STORAGE_PAGES_WRITTEN", 1)
+    overlay = Overlay(Store(None))
     overlay.write(CONTRACT, SLOT, SLOT_SPACE - 2, b"x")
     with pytest.raises(HostErrorReply) as refusal:
         overlay.write(CONTRACT, SLOT, 0, b"x")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,17 @@ import pytest
 from pygenvm.executor.outcome import InternalError, Return, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.localnet import LocalNet
+from pygenvm.localnet.chain.database import StateView
+from pygenvm.localnet.chain.overlay import Overlay
+from pygenvm.localnet.chain.run_host import RunHost
+from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.executors.series import ReusedExecutors
 from tests.executor.pool.pool_support import gone
 from tests.support.example_runs import EXAMPLE_RUNS, answers, example_host
 from tests.support.execution import config_file, message_json
-from tests.support.hosts import InMemoryHost
+from tests.support.hosts import CONTRACT, InMemoryHost
 from tests.support.module_server import serving_module
 from tests.support.reused import LendingHost, Seen, request, run
 from tests.support.running import until
@@ -139,6 +144,18 @@ def test_a_read_only_network_stays_as_it_is(reused: ReusedExecutors, tmp_path: P
     assert "3" in str(net.call(None, "add_other", [first]).receipt.outcome)
 
 
+def test_a_read_only_run_gives_nothing_back() -> None:
+    with contextlib.closing(Store(None)) as store:
+        state = StateView(store, asyncio.Lock())
+        for read_only in (True, False):
+            overlay = Overlay(state)
+            host = RunHost(state, overlay, CONTRACT, b"", read_only=read_only)
+            asyncio.run(host.take_back({(bytes(32), 0): b"written"}, 7))
+            assert overlay.read(CONTRACT, bytes(32), 0, 7) == (bytes(7) if read_only else b"written")
+            with contextlib.nullcontext() if read_only else pytest.raises(ValueError, match="page"):
+                asyncio.run(host.take_back({(b"", 0): b"written"}, 7))
+
+
 # --- what ends an executor ---
 
 
@@ -167,6 +184,17 @@ def test_much_memory_replaces_it(reused: ReusedExecutors) -> None:
     run(reused, host)
     assert (host.outcome, reused.waiting) == (Return(calldata.encode(600 << 20)), [])
     assert gone(before)
+
+
+def test_whoever_makes_an_image_is_replaced(reused: ReusedExecutors) -> None:
+    """The contract's import is run there, and nobody is told how that ends."""
+    run(reused, host_of("count"))
+    assert len(reused.waiting) == 1
+    host = host_of("count")
+    host.put_code(SOURCE + f"# {uuid.uuid4()}".encode())
+    for waiting in (0, 1, 1):
+        run(reused, host)
+        assert len(reused.waiting) == waiting
 
 
 def test_one_that_was_killed_while_it_waited_is_replaced(reused: ReusedExecutors) -> None:
