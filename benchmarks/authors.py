@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import contracts
+from benchmarks import contracts, suite_plugin
 from benchmarks.measure import Row, interleaved, scaled
 from benchmarks.support import BenchmarkError, genvm_command, own_environment, process_seconds, python_seconds
 from pygenvm.localnet.executors.pooled import PooledExecutor
@@ -82,14 +81,12 @@ def command_view(rounds: int) -> list[Row]:
 
 
 def examples_suite(rounds: int) -> list[Row]:
-    """The tests of the example contracts, start to end of pytest."""
-    samples = interleaved(
-        {"ours": lambda: _suite(()), "each": lambda: _suite(("-p", "benchmarks.one_run_each"))}, rounds
-    )
+    """The tests of the example contracts, without the start of pytest and its collection."""
+    samples = interleaved({"ours": lambda: _suite(()), "each": lambda: _suite(("--executor-each",))}, rounds)
     return [
         Row(
             name="examples-suite",
-            title="tests of the example contracts, start to end of pytest",
+            title="tests of the example contracts, from the first to the last",
             unit="s",
             ours=scaled(samples["ours"], 1.0),
             yardstick=scaled(samples["each"], 1.0),
@@ -109,12 +106,10 @@ def _timed(way: Callable[[], object]) -> Callable[[], float]:
 
 
 def _suite(options: Sequence[str]) -> float:
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *_SUITE, *options]
-    environment = {**own_environment(), "PYTEST_ADDOPTS": ""}
-    begun = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], env={**os.environ, **environment}, capture_output=True, text=True
-    )
-    if done.returncode:
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-p", suite_plugin.__name__, *_SUITE, *options]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, env=own_environment(), capture_output=True, text=True)
+    told = [line for line in done.stdout.splitlines() if line.startswith(suite_plugin.TOOK)]
+    if done.returncode or len(told) != 1:
         raise BenchmarkError(f"the tests of the examples fail: {done.stdout[-2000:]}")
-    return time.perf_counter() - begun
+    return float(told[0].removeprefix(suite_plugin.TOOK))
