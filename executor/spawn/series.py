@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.host_protocol.codec import ProtocolViolation, RequestDecoder
+from pygenvm.executor.host_protocol.codec import ADDRESS_BYTES, ProtocolViolation, RequestDecoder
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.lent import Lender, by_slot, listed
 from pygenvm.executor.host_protocol.server import LEFT, answer
@@ -110,7 +110,8 @@ class SeriesExecutor:
                 if conversation.result.failure:
                     self._run.kill()
                 await self._learn_how_it_ended(conversation)
-            self.usable = bool(again)
+            # A signal may still be under way.
+            self.usable = bool(again) and not conversation.result.timed_out
         finally:
             for timer in timers:
                 timer.cancel()
@@ -163,6 +164,11 @@ class _HostFailed(Exception):
     """A host raised what it may not."""
 
 
+def _host_failed(error: Exception) -> _HostFailed:
+    logger.exception("host failed; the executor is ended")
+    return _HostFailed(f"host failed: {type(error).__name__}: {error}")
+
+
 class _Conversation:
     """What is heard from an executor in one run."""
 
@@ -180,17 +186,28 @@ class _Conversation:
         """The answer to a frame, if there is one.
 
         :raises ProtocolViolation, ValueError, TypeError: no executor of ours sends that.
+        :raises _HostFailed: the host has raised something else than it may.
         """
+        try:
+            return await self._handle(kind, fields)
+        except (ProtocolViolation, FrameError, ValueError, TypeError, _HostFailed):
+            raise
+        except Exception as error:
+            raise _host_failed(error) from error
+
+    async def _handle(self, kind: str, fields: tuple[Any, ...]) -> bytes:
         lender = self.lender
         match kind, fields:
             case "print", (int(fd), bytes(data)) if fd in self._streams:
                 self._streams[fd].feed(data)
             case "request", (bytes(data),):
                 return await self._answer(data)
-            case "storage", (bytes(address),) if lender:
+            case "storage", (bytes(address),) if lender and len(address) == ADDRESS_BYTES:
                 pages, whole = await lender.storage_of(Address(address))
                 return encode("storage", listed(pages), whole)
-            case "pages", (bytes(address), bytes(slot), int(first), int(last)) if lender:
+            case "pages", (bytes(address), bytes(slot), int(first), int(last)) if lender and (
+                len(address) == ADDRESS_BYTES
+            ):
                 return encode("pages", dict(await lender.pages(Address(address), slot, first, last)))
             case "written", (list(written), int(count)) if lender:
                 await lender.take_back(by_slot(written), count)
@@ -211,8 +228,7 @@ class _Conversation:
         try:
             reply = await answer(self._host, request)
         except Exception as error:
-            logger.exception("host failed; the connection to the executor is closed")
-            raise _HostFailed(f"host failed: {type(error).__name__}: {error}") from error
+            raise _host_failed(error) from error
         if request.method is HostMethod.CONSUME_RESULT:
             self.result.failure = None
             return b""

@@ -128,8 +128,14 @@ class RunHost:
         return await self._state.ask(lambda: self._state.storage_of(address, SERIES_PAGES_LENT))
 
     async def pages(self, address: Address, slot: bytes, first: int, last: int) -> Mapping[int, bytes]:
-        """Those pages of a slot that were ever written."""
-        return await self._state.ask(lambda: self._state.pages(address, slot, first, last), (last - first) * PAGE_BYTES)
+        """Those pages of a slot that were ever written.
+
+        :raises ValueError: more than one read can be of.
+        """
+        size = (last - first) * PAGE_BYTES
+        if not 0 <= size <= limits.STORAGE_READ_BYTES:
+            raise ValueError(f"pages {first} to {last}")
+        return await self._state.ask(lambda: self._state.pages(address, slot, first, last), size)
 
     async def take_back(self, pages: Pages, bytes_written: int) -> None:
         """What the run has written."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.host import Host
+from pygenvm.executor.host_protocol.lent import Pages
 from pygenvm.executor.outcome import InternalError, Return, VMError
+from pygenvm.executor.pool.client import PooledRun
+from pygenvm.executor.pool.series_frames import encode
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.series import SeriesExecutor, SeriesRun
 from pygenvm.localnet import LocalNet
 from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.overlay import Overlay
@@ -262,3 +272,69 @@ def test_closing_ends_all(config: Path) -> None:
     pid = process_of(executors)
     executors.close()
     until(lambda: gone(pid), "its end")
+
+
+# --- an executor that does not do what ours do, and a host that fails ---
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        encode("storage", b"short"),
+        encode("pages", bytes(20), bytes(32), 0, 1 << 20),
+        encode("pages", bytes(20), bytes(32), 5, 1),
+        encode("written", [[b"", 0, b"x"]], 1),
+        encode("written", [[bytes(32), 0, "x"]], 1),
+        encode("written", [], -1),
+        encode("print", 4, b"x"),
+        encode("request", b"\x02"),
+        encode("request", b"\xff"),
+        encode("ended", "0", True),
+        encode("hello"),
+        b"\xff\xff\xff\xff",
+    ],
+)
+def test_whatever_an_executor_sends(frame: bytes) -> None:
+    """It costs the run, and the executor."""
+    with contextlib.closing(Store(None)) as store:
+        state = StateView(store, asyncio.Lock())
+        host = RunHost(state, Overlay(state), CONTRACT, b"", read_only=False)
+        seen = asyncio.run(converse(host, frame))
+    assert (seen.failure or "").startswith("executor violates the protocol: ")
+
+
+def test_a_host_that_fails() -> None:
+    class Failing(LendingHost):
+        async def storage_of(self, address: Address) -> tuple[Pages, bool]:
+            if address != CONTRACT:
+                raise OSError("no disk")
+            return {}, True
+
+    seen = asyncio.run(converse(Failing(), encode("storage", bytes(20))))
+    assert seen.failure == "host failed: OSError: no disk"
+
+
+async def converse(host: Host, frame: bytes) -> SeriesRun:
+    """A run of an executor that sends ``frame`` and nothing else."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    with theirs:
+        executor = SeriesExecutor(cast(PooledRun, NoProcess()), ours, io.BytesIO())
+        theirs.sendall(frame)
+        arguments = RunArguments(message=message_json(), host="")
+        run = await executor.carry_out(host, arguments, timeout=5.0, grace=1.0)
+    assert not executor.usable
+    return run
+
+
+class NoProcess:
+    """A process that ends when it is told to."""
+
+    def signal(self, number: int) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
+
+    async def wait(self) -> int:
+        return -9
