@@ -67,7 +67,7 @@ def series_of_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
 
 @contextlib.contextmanager
 def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
-    """The executor for one run and perhaps some more: the first is a process of its own, the others come from a pool.
+    """The executor for one run and perhaps some more: the first is a process of its own, the others share some.
 
     A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
     """
@@ -82,6 +82,6 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
 
 def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
     yield first
-    pooled = stack.enter_context(many_runs(options))
+    reused = stack.enter_context(series_of_runs(options))
     while True:
-        yield pooled
+        yield reused
