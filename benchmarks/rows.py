@@ -16,6 +16,7 @@ from typing import Any
 import msgpack.fallback
 
 from benchmarks import contracts
+from benchmarks.authors import command_view, examples_suite, plugin_view
 from benchmarks.localnet import localnet
 from benchmarks.manager import manager_http, manager_run, manager_throughput
 from benchmarks.measure import Numbers, Row, interleaved, scaled
@@ -501,6 +502,9 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "matrices": (matrices, 7),
     "memory": (memory, 5),
     "local-view": (local_view, 25),
+    "plugin-view": (plugin_view, 40),
+    "command-view": (command_view, 15),
+    "examples-suite": (examples_suite, 3),
     "web-request": (web_request, 100),
     "llm-prompt": (llm_prompt, 100),
     "render": (render, 6),

@@ -188,7 +188,7 @@ class InProcess:
         self._node = node
         self._folders = root / "runners", root / "registry"
         self._artefacts = artefacts or ArtefactStore(root / "executor" / "artefacts")
-        self._archives: Mapping[str, Archive] = {}
+        self._archives: dict[str, Archive] = {}
         self._log = Logger(fd=os.open(os.devnull, os.O_WRONLY), level="error")
         self._message = message_json()
         self._observer = observer
@@ -230,9 +230,7 @@ class InProcess:
         return seconds
 
     def _open_registry(self) -> InstalledRunners:
-        registry = InstalledRunners(*self._folders, debug=False, known=self._archives)
-        self._archives = {**self._archives, **registry.archives} if self._archives else registry.archives
-        return registry
+        return InstalledRunners(*self._folders, debug=False, known=self._archives)
 
 
 def on_vm_thread(work: Callable[[], T]) -> T:

@@ -295,6 +295,21 @@ OUTPUT_READ_BYTES = 64 << 10
 #: An executor that dies idle at less than this age is only replaced when the next job comes.
 POOL_IDLE_SECONDS_MIN = 1.0
 
+# --- executors that carry out several runs --------------------------------------------------------
+
+#: A frame between such an executor and its client: a request to the host at most.
+SERIES_FRAME_BYTES = HOST_REQUEST_BYTES + (1 << 20)
+#: Pages of a contract's storage that are lent to an executor together with the run.
+SERIES_PAGES_LENT = 512
+#: Pages of one contract that an executor remembers beside those, in a run.
+SERIES_PAGES_KEPT = 8192
+#: Runs of one executor, and what its memory may have grown by, until another one takes its place.
+SERIES_RUNS = 10_000
+SERIES_GROWTH_BYTES = 512 << 20
+#: Seconds until the threads of a run have ended behind it, and between two looks.
+SERIES_SETTLE_SECONDS = 0.3
+SERIES_SETTLE_POLL_SECONDS = 0.00005
+
 # --- records of executions ------------------------------------------------------------------------
 
 RECORD_BYTES = 256 << 20

@@ -9,6 +9,9 @@ RUN_SECONDS = 60.0
 #: Seconds between that request and the kill of an executor that does not end.
 RUN_GRACE_SECONDS = 5.0
 
+#: Executors that wait for the next of a series of runs.
+REUSED_EXECUTORS = 5
+
 #: Nodes of one transaction, the leader among them; and validators that run at the same time.
 NODES = 100
 VALIDATORS_AT_ONCE = 5
@@ -76,7 +79,7 @@ SERVICE_STALLED_SECONDS = 600.0
 
 # --- effects of one transaction -------------------------------------------------------------------
 
-#: Pages of storage (``overlay.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.
+#: Pages of storage (``paged.PAGE_BYTES``) that one transaction may write to; more is ``out_of_storage_gas``.
 STORAGE_PAGES_WRITTEN = 32_768
 #: Bytes of one storage read; more is answered with ``forbidden``.
 STORAGE_READ_BYTES = 64 << 20

@@ -57,6 +57,7 @@ class LocalNet:
         node_address: str = "0x",
         eth_call: EthCall | None = None,
         durable: bool = True,
+        only_user: bool = False,
         strict_views: bool = False,
         validators: int = 0,
         settling: Settling | None = None,
@@ -70,6 +71,7 @@ class LocalNet:
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param lock_seconds: how long to wait for another command on the same file; ``on_wait`` is called then.
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
+        :param only_user: nobody else uses the file, so it stays open until :meth:`close`.
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
         :param validators: how many judge each transaction besides the leader (:mod:`localnet.chain.consensus`).
@@ -86,6 +88,7 @@ class LocalNet:
             node_address=node_address,
             eth_call=eth_call,
             durable=durable,
+            only_user=only_user,
             strict_views=strict_views,
             validators=consensus.validators(validators),
             settling=settling,
@@ -101,6 +104,10 @@ class LocalNet:
         """
         self._chain, self._folder = chain, folder
         self._before_run = before_run or (lambda code: None)
+
+    def close(self) -> None:
+        """Waits until all commands are done, and refuses new ones. Only needed by an ``only_user``."""
+        background.run(self._chain.close())
 
     # --- commands that write ----------------------------------------------------------------------
 

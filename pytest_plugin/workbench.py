@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pygenvm.executor.config import load_config
+from pygenvm.executor.config import Config, load_config
 from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
-from pygenvm.localnet.executors.pooled import many_runs
+from pygenvm.localnet.executors.pooled import series_of_runs
 from pygenvm.localnet.module_server import Call, Reply, serving_module
 from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.localnet.net import LocalNet
@@ -58,22 +58,28 @@ class Bench:
             node_address=str(number),
             eth_call=mocks.eth_call,
             durable=False,
+            only_user=True,
             strict_views=views.strict,
-            before_run=lambda code: on_demand.build_for(code, load_config(), progress=False),
+            before_run=workbench.build_for,
         )
 
 
 class Workbench:
     """Made by :func:`open_workbench`."""
 
-    def __init__(self, executor: Executor, folder: Path) -> None:
+    def __init__(self, executor: Executor, folder: Path, config: Config) -> None:
         self.executor = executor
         self.folder = folder
+        self._config = config
         #: The database of a network in which nothing has happened yet.
         self.new_network = _new_network(folder / "new.db")
         self._benches: dict[str, Bench] = {}
         self._count = 0
         self._schemas: dict[bytes, dict[str, Any] | None] = {}
+
+    def build_for(self, code: Callable[[], bytes]) -> None:
+        """Builds what this contract needs, if it is not there."""
+        on_demand.build_for(code, self._config, progress=False)
 
     def bench(self, mocks: Mocks, clock: Clock) -> Bench:
         """A new local network."""
@@ -84,6 +90,7 @@ class Workbench:
     def clear_away(self, bench: Bench) -> None:
         """Nobody needs it any more."""
         del self._benches[str(bench.number)]
+        bench.net.close()
         shutil.rmtree(bench.path.parent)
 
     def schema(self, net: LocalNet, code: bytes) -> dict[str, Any] | None:
@@ -111,10 +118,11 @@ def open_workbench() -> Iterator[Workbench]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-tests-")))
         config_file = folder / "genvm.yaml"
-        executor = stack.enter_context(many_runs([f"--config={config_file}"]))
-        workbench = Workbench(executor, folder)
+        executor = stack.enter_context(series_of_runs([f"--config={config_file}"]))
+        config = load_config()
+        workbench = Workbench(executor, folder, config)
         server = stack.enter_context(serving_module(workbench.answer))
-        config_file.write_text(executor_config(load_config(), {"llm": server.address, "web": server.address}))
+        config_file.write_text(executor_config(config, {"llm": server.address, "web": server.address}))
         yield workbench
 
 

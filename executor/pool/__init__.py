@@ -10,5 +10,8 @@ client (:mod:`executor.pool.client`)          template (:mod:`executor.pool.temp
      │                                             ├── idle executor
      └──────────── stdout, stderr, log ────────────┴── executor with a job
 
+For tests of authors an executor may carry out a series of runs (:mod:`executor.pool.series`), whose client it is
+connected with directly.
+
 Only for Linux: elsewhere system libraries do not survive a fork.
 """

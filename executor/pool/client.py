@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import IO, TypeVar
@@ -122,13 +122,18 @@ class ExecutorPool:
 
         :raises PoolError: it cannot be started, and has not been.
         """
-        template = self._living_template()
-        try:
-            await asyncio.wait_for(_result(template.ready), limits.POOL_READY_SECONDS)
-        except TimeoutError:
-            await asyncio.to_thread(template.end)
-            raise PoolError(f"the pool of executors was not ready after {limits.POOL_READY_SECONDS:g} s") from None
-        return await template.hand_over(arguments, log_level, (stdout, stderr, log))
+        template = await self._ready_template()
+        return await template.hand_over(lambda number: frames.Job(number, log_level, arguments), (stdout, stderr, log))
+
+    async def run_series(self, connection: int, stderr: int) -> PooledRun:
+        """Give a series of runs to an executor (:mod:`executor.pool.series`); returns when that has it.
+
+        :param connection: a socket of which it gets a copy.
+        :param stderr: where it writes when it breaks.
+        :raises PoolError: it cannot be started, and has not been.
+        """
+        template = await self._ready_template()
+        return await template.hand_over(frames.Series, (connection, stderr))
 
     def close(self) -> None:
         """End the template and all its executors, also those with jobs. The pool cannot be used any more."""
@@ -145,6 +150,15 @@ class ExecutorPool:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.close)
+
+    async def _ready_template(self) -> _Template:
+        template = self._living_template()
+        try:
+            await asyncio.wait_for(_result(template.ready), limits.POOL_READY_SECONDS)
+        except TimeoutError:
+            await asyncio.to_thread(template.end)
+            raise PoolError(f"the pool of executors was not ready after {limits.POOL_READY_SECONDS:g} s") from None
+        return template
 
     def _living_template(self) -> _Template:
         with self._lock:
@@ -205,16 +219,14 @@ class _Template:
 
     # --- any thread ----------------------------------------------------------------------------------
 
-    async def hand_over(
-        self, arguments: RunArguments, log_level: str | None, descriptors: tuple[int, int, int]
-    ) -> PooledRun:
+    async def hand_over(self, job_of: Callable[[int], frames.Frame], descriptors: Sequence[int]) -> PooledRun:
         number, job = next(self._numbers), _Job()
         with self._sending:
             if self.dead:
                 raise PoolError("the pool of executors has ended")
             self._jobs[number] = job
             try:
-                self._channel.send(frames.Job(number, log_level, arguments), descriptors)
+                self._channel.send(job_of(number), descriptors)
             except (OSError, FrameError) as error:
                 del self._jobs[number]
                 raise PoolError(f"cannot hand over a job: {error}") from error

@@ -7,6 +7,8 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
+series     client, template       number of the job; with the descriptors of a socket, over which runs come
+           template, executor     (:mod:`executor.pool.series`), and for stderr
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -14,8 +16,8 @@ ended      template, client       number of the job, exit code or minus the numb
 refused    template, client       number of the job, why no executor could be started
 =========  =====================  ============================================================================
 
-A job is answered with refused, or with started and later ended. Both sides are our own programs, perhaps of different
-versions: whoever gets anything else stops.
+A job or a series is answered with refused, or with started and later ended. Both sides are our own programs, perhaps of
+different versions: whoever gets anything else stops.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
-VERSION = 2
+VERSION = 3
 
 _LENGTH = struct.Struct("<I")
 #: Texts of a command line may hold what is no Unicode.
@@ -52,6 +54,14 @@ class Job:
     number: int
     log_level: str | None
     arguments: RunArguments
+
+
+@frozen
+class Series:
+    """Runs that come one after the other, for one executor."""
+
+    descriptors: ClassVar = 2
+    number: int
 
 
 @frozen
@@ -98,10 +108,11 @@ class Refused:
     why: str
 
 
-Frame: TypeAlias = Job | Signal | Ready | Started | Ended | Refused
+Frame: TypeAlias = Job | Series | Signal | Ready | Started | Ended | Refused
 
 _KINDS: dict[str, type[Frame]] = {
     "job": Job,
+    "series": Series,
     "signal": Signal,
     "ready": Ready,
     "started": Started,
@@ -128,7 +139,7 @@ def encode_frame(frame: Frame) -> bytes:
     """:raises FrameError: it would be too long, or holds too large a number."""
     values = [getattr(frame, name) for name in type(frame).__match_args__]
     if isinstance(frame, Job):
-        values[-1] = _pack_arguments(frame.arguments)
+        values[-1] = pack_arguments(frame.arguments)
     try:
         data: bytes = msgpack.packb([_NAMES[type(frame)], *values], unicode_errors=_SURROGATES)
     except OverflowError as error:
@@ -172,9 +183,9 @@ def _decode(data: bytes) -> Frame:
             case kind, [number, level, arguments] if kind is Job:
                 if level is not None and level not in LOG_LEVELS:
                     raise ValueError(f"no log level: {level!r}")
-                return Job(_typed(number, int), level, _unpack_arguments(arguments))
-            case kind, [version] if kind is Ready:
-                return Ready(_typed(version, int))
+                return Job(_typed(number, int), level, unpack_arguments(arguments))
+            case kind, [value] if kind in (Ready, Series):
+                return kind(_typed(value, int))
             case kind, [number, why] if kind is Refused:
                 return Refused(_typed(number, int), _typed(why, str))
             case kind, [number, value] if kind in (Signal, Started, Ended):
@@ -184,7 +195,8 @@ def _decode(data: bytes) -> Frame:
         raise FrameError(f"not a frame: {type(error).__name__}: {error!s:.200}") from error
 
 
-def _pack_arguments(arguments: RunArguments) -> dict[str, Any]:
+def pack_arguments(arguments: RunArguments) -> dict[str, Any]:
+    """Arguments as a field of a frame."""
     packed = {name: getattr(arguments, name) for name in _ARGUMENTS}
     packed["printed"] = sorted(arguments.printed)
     # The template has a working directory of its own.
@@ -195,7 +207,11 @@ def _pack_arguments(arguments: RunArguments) -> dict[str, Any]:
     return packed
 
 
-def _unpack_arguments(packed: Any) -> RunArguments:
+def unpack_arguments(packed: Any) -> RunArguments:
+    """The reverse.
+
+    :raises ValueError: not that.
+    """
     if _typed(packed, dict).keys() != _ARGUMENTS.keys():
         raise ValueError(f"arguments {sorted(map(str, packed))}")
     values = {name: _typed(packed[name], kind) for name, kind in _ARGUMENTS.items()}

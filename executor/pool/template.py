@@ -152,7 +152,7 @@ class Template:
             raise _ClientGone from error
         while (received := self._control.next()) is not None:
             match received.frame:
-                case frames.Job() as job:
+                case frames.Job() | frames.Series() as job:
                     self._job_descriptors = received.descriptors
                     self._start(job)
                     self._refill_due = True
@@ -161,7 +161,7 @@ class Template:
                 case frame:
                     raise FrameError(f"a template takes no {type(frame).__name__}")
 
-    def _start(self, job: frames.Job) -> None:
+    def _start(self, job: frames.Job | frames.Series) -> None:
         if job.number in self._working:
             raise FrameError(f"job {job.number} is running")
         try:
@@ -180,7 +180,7 @@ class Template:
             os.close(descriptor)
         self._job_descriptors = ()
 
-    def _hand_over(self, job: frames.Job) -> _Executor:
+    def _hand_over(self, job: frames.Job | frames.Series) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
 
         :raises OSError: there cannot be one more.

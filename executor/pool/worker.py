@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -16,7 +17,7 @@ from pygenvm.executor.config import Config
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool.channel import Channel
-from pygenvm.executor.pool.frames import Job
+from pygenvm.executor.pool.frames import Job, Series
 from pygenvm.executor.pool.rehearsal import Rehearsal, rehearse_until_wanted
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
@@ -68,9 +69,13 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
     received = channel.receive()
     if received is None:
         return 0
-    job, (stdout, stderr, log) = received
-    assert isinstance(job, Job)
+    job, descriptors = received
     channel.close()
+    if isinstance(job, Series):
+        connection, stderr = descriptors
+        return _carry_out_series(connection, stderr, setup)
+    assert isinstance(job, Job)
+    stdout, stderr, log = descriptors
     for descriptor, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
@@ -83,3 +88,13 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
         prepared=setup.prepared,
         observers=setup.observers,
     )
+
+
+def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:
+    # Loaded here: those of nodes have one run each.
+    from pygenvm.executor.pool import series
+
+    # For what the interpreter or the engine says when it breaks; what runs print goes to the client.
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    return series.serve(socket.socket(fileno=connection), setup)

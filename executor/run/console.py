@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
@@ -16,9 +17,12 @@ LOG_TARGET = "executor::supervisor"
 class ProcessConsole:
     """The streams of this process, and its log (:class:`executor.subvm.services.Console`). From any thread."""
 
-    def __init__(self, log: Logger, *, keeps_stderr: bool = False) -> None:
+    def __init__(
+        self, log: Logger, write: Callable[[int, memoryview], int] = os.write, *, keeps_stderr: bool = False
+    ) -> None:
         # Contracts can fill it as fast as it takes them.
         self._log = log.rationed(limits.LOG_CONTRACT_BYTES)
+        self._write = write
         #: What contracts wrote to stderr, if somebody wants it at the end.
         self.kept_stderr: bytearray | None = bytearray() if keeps_stderr else None
 
@@ -29,7 +33,7 @@ class ProcessConsole:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(fd, view) :]
+                view = view[self._write(fd, view) :]
         except OSError as error:
             self._log.warn("contract output lost", fd=fd, error=str(error))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from blake3 import blake3
 
@@ -25,6 +25,9 @@ _DIGEST_BYTES = 32
 
 class MadeOnce(Generic[T]):
     """Values of one kind. May be used from several threads; of those that want the same value one makes it."""
+
+    #: How many this process has made, of all kinds.
+    made: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class MadeOnce(Generic[T]):
         return found[0]
 
     def _made(self, name: str, content: bytes | None, without: bytes) -> tuple[T]:
+        MadeOnce.made += 1
         if content is None:
             return self._remember(name, without)
         value = self._remember(name, content)

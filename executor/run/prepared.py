@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pygenvm.executor.frozen import frozen
@@ -18,5 +17,6 @@ class Prepared:
     """What a process that was started before its run has got ready (:mod:`executor.pool`)."""
 
     artefacts: ArtefactStore
-    archives: Mapping[str, Archive]
+    archives: dict[str, Archive]
+    """Runs add those that they read."""
     host_functions: Linker

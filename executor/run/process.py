@@ -22,18 +22,19 @@ from typing import TYPE_CHECKING, NoReturn
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
-from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.machine import start_thread
 from pygenvm.executor.message import Message
 from pygenvm.executor.observer import Observer, combined
 from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError, VMErrorRaised
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.ending import Ending, State
+from pygenvm.executor.run.outside import PROCESS, Outside, Printing
 from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
 from pygenvm.executor.run.result import RunResult
 
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config
+    from pygenvm.executor.host_protocol.client import HostClient
     from pygenvm.executor.log import Logger
     from pygenvm.executor.record.recorder import Recorder
     from pygenvm.executor.run.console import ProcessConsole
@@ -84,10 +85,11 @@ def run_process(
     log: Logger,
     prepared: Prepared | None = None,
     observers: Sequence[Observer] = (),
+    outside: Outside = PROCESS,
 ) -> int:
     """Execute one run; returns the exit code. Leaves the process at once after a termination signal.
 
-    :func:`executor.run.termination.install` must have been called. Only from the main thread, once per process.
+    :func:`executor.run.termination.install` must have been called. Only from the main thread, one run after the other.
 
     :raises StartError: a step before the execution failed.
     """
@@ -103,7 +105,7 @@ def run_process(
         watching.append(Tracing(log))
     observer = combined(watching)
     observer.started(arguments)
-    return _Run(arguments, message, config, log, recorder, prepared, observer).execute()
+    return _Run(arguments, message, config, log, recorder, prepared, observer, outside).execute()
 
 
 def _recorder(arguments: RunArguments) -> Recorder | None:
@@ -144,6 +146,7 @@ class _Run:
         recorder: Recorder | None,
         prepared: Prepared | None,
         observer: Observer,
+        outside: Outside,
     ) -> None:
         self._arguments = arguments
         self._message = message
@@ -152,6 +155,7 @@ class _Run:
         self._recorder = recorder
         self._prepared = prepared
         self._observer = observer
+        self._outside = outside
         #: Taken for good by the thread that tells the observer of the end.
         self._told_end = threading.Lock()
         self._host: HostClient | None = None
@@ -215,7 +219,7 @@ class _Run:
 
     def _connect(self) -> HostClient:
         try:
-            self._host = HostClient.connect(self._arguments.host, self._observer, self._ending)
+            self._host = self._outside.connect(self._arguments.host, self._observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         if termination.requested():
@@ -236,7 +240,7 @@ class _Run:
             gc.enable()
         arguments, recorder = self._arguments, self._recorder
         options = run_options(arguments)
-        self._console = ProcessConsole(self._log, keeps_stderr="stderr-full" in arguments.printed)
+        self._console = ProcessConsole(self._log, self._outside.write, keeps_stderr="stderr-full" in arguments.printed)
         parts = process_parts(
             arguments, self._config, self._prepared, host, self._ending, self._console, self._observer
         )
@@ -262,7 +266,7 @@ class _Run:
     def _end_early(self) -> NoReturn:
         """Deliver what there is, and leave at once."""
         self._ending.signal()
-        noted = _OutputThread(lambda: self._log.info("sigterm received"))
+        noted = self._outside.print_aside(lambda: self._log.info("sigterm received"))
         deadline = time.monotonic() + limits.TERMINATION_SECONDS
         while self._host is None and not self._finished and time.monotonic() < deadline:
             termination.wait(deadline - time.monotonic())
@@ -276,12 +280,13 @@ class _Run:
                 termination.wait(deadline - time.monotonic())
             if self._host is None or self._failure is not None:
                 why = self._failure or "ended by a signal before the host took the connection"
-                _OutputThread(lambda: _write(2, f"Error: {why}\n")).wait(limits.LAST_PRINT_SECONDS)
+                failed = self._outside.print_aside(lambda: self._write(2, f"Error: {why}\n"))
+                failed.wait(limits.LAST_PRINT_SECONDS)
         noted.wait(limits.LAST_PRINT_SECONDS)
         # The VM thread cannot be stopped, so the interpreter cannot be shut down.
         os._exit(self._exit_code())
 
-    def _deliver_early(self, host: HostClient) -> _OutputThread:
+    def _deliver_early(self, host: HostClient) -> Printing:
         if not host.drain(limits.HOST_DRAIN_SECONDS):
             return self._report_undelivered("it does not finish an earlier reply")
         result = self._ending.cut_short()
@@ -296,13 +301,13 @@ class _Run:
 
     # --- either thread, once -------------------------------------------------------------------------
 
-    def _deliver(self, host: HostClient, result: RunResult, print_seconds: float) -> _OutputThread:
+    def _deliver(self, host: HostClient, result: RunResult, print_seconds: float) -> Printing:
         """Print what was asked for, then send the result: a manager may kill us once it has that.
 
         If nobody reads what is printed, the result is sent after ``print_seconds`` all the same.
         """
         self._observer.result_known(result.outcome, result.disagreement)
-        printing = _OutputThread((lambda: self._print(result)) if self._prints(result) else None)
+        printing = self._outside.print_aside(lambda: self._print(result)) if self._prints(result) else Printing()
         printing.wait(print_seconds)
         try:
             host.consume_result(result.payload())
@@ -311,14 +316,14 @@ class _Run:
         self._ending.acknowledged()
         return printing
 
-    def _report_undelivered(self, why: str) -> _OutputThread:
+    def _report_undelivered(self, why: str) -> Printing:
         self._ending.not_taken()
 
         def report() -> None:
-            _write(2, f"Error: the host did not take the result: {why}\n")
+            self._write(2, f"Error: the host did not take the result: {why}\n")
             self._log.error("result not delivered", error=why)
 
-        return _OutputThread(report)
+        return self._outside.print_aside(report)
 
     def _prints(self, result: RunResult) -> bool:
         return bool(self._arguments.printed) or isinstance(result.outcome, InternalError)
@@ -336,46 +341,17 @@ class _Run:
         if "fingerprint" in printed:
             text.append(fingerprint_text(result.fingerprint))
         if text:
-            _write(1, "\n".join(text) + "\n")
+            self._write(1, "\n".join(text) + "\n")
         match result.outcome:
             case VMError(cause=cause) if cause and "result" in printed:
-                _write(2, f"cause: {cause}\n")
+                self._write(2, f"cause: {cause}\n")
             case InternalError(message=message):
-                _write(2, f"internal error: {message}\n")
+                self._write(2, f"internal error: {message}\n")
 
-
-class _OutputThread:
-    """Writes something on a thread of its own: it may block for ever, in a full pipe that nobody reads."""
-
-    def __init__(self, write: Callable[[], None] | None) -> None:
-        """No thread is needed where there is nothing to ``write``."""
-        self._done = threading.Event()
-        if write is None:
-            self._done.set()
-            return
-
-        def run() -> None:
-            try:
-                write()
-            finally:
-                self._done.set()
-
+    def _write(self, fd: int, text: str) -> None:
+        data = memoryview(text.encode("utf-8", "replace"))
         try:
-            with termination.held_back():
-                start_thread(run, limits.SIDE_THREAD_STACK_BYTES)
-        except (InternalErrorRaised, MemoryError):
-            # What is written for people is lost then; the host still gets the result.
-            self._done.set()
-
-    def wait(self, seconds: float | None) -> None:
-        """Returns when it is done, or after ``seconds``."""
-        self._done.wait(seconds)
-
-
-def _write(fd: int, text: str) -> None:
-    data = memoryview(text.encode("utf-8", "replace"))
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-    except OSError:
-        return  # Nobody can read it any more; the host still gets the result.
+            while data:
+                data = data[self._outside.write(fd, data) :]
+        except OSError:
+            return  # Nobody can read it any more; the host still gets the result.

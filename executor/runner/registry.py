@@ -58,10 +58,11 @@ class InstalledRunners:
         runners_dir: Path,
         registry_dir: Path,
         debug: bool,
-        known: Mapping[str, Archive] | None = None,
+        known: dict[str, Archive] | None = None,
         packaged: Sequence[Path] = (),
     ) -> None:
-        """Read the lists. Archives among ``known`` whose files are still the same are not read again.
+        """Read the lists. Archives among ``known`` whose files are still the same are not read again; others that are
+        read become known.
 
         :raises RegistryError: a folder or list is missing or malformed.
         """
@@ -77,7 +78,7 @@ class InstalledRunners:
             self._add(folder)
         self._archives: dict[str, Archive] = {}
         self._resolved: dict[str, str] = {}
-        self._known = known or {}
+        self._known = {} if known is None else known
         self._warned = False
         self._lock = threading.Lock()
 
@@ -90,7 +91,7 @@ class InstalledRunners:
             self._latest |= _read_latest(package / "registry" / "latest.json")
 
     @property
-    def archives(self) -> Mapping[str, Archive]:
+    def archives(self) -> dict[str, Archive]:
         """What has been loaded, by ``<id>:<hash>``."""
         return self._archives
 
@@ -140,7 +141,8 @@ class InstalledRunners:
             archive = self._archives.get(resolved)
             if archive is None:
                 runner = RunnerId.parse(resolved)
-                archive = self._archives[resolved] = self._still_known(runner) or self._map(runner)
+                archive = self._still_known(runner) or self._map(runner)
+                self._archives[resolved] = self._known[resolved] = archive
             return archive
 
     def _latest_of(self, runner: RunnerId) -> RunnerId:

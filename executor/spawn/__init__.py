@@ -1,7 +1,8 @@
 """Executors as a parent process has them: how one is started, ended, and what it prints.
 
 :mod:`executor.spawn.process` starts a ``genvm run`` of its own, :mod:`executor.spawn.pooled` takes one from a pool;
-either way there is a :class:`StartedExecutor`.
+either way there is a :class:`StartedExecutor`. Executors that carry out several runs are in
+:mod:`executor.spawn.series`.
 """
 
 from __future__ import annotations

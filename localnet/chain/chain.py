@@ -76,6 +76,7 @@ class Chain:
         node_address: str = "0x",
         eth_call: EthCall | None = None,
         durable: bool = True,
+        only_user: bool = False,
         strict_views: bool = False,
         validators: Sequence[Node] = (),
         settling: Settling | None = None,
@@ -90,6 +91,7 @@ class Chain:
         :param node_address: what LLM and web services are told about this node.
         :param eth_call: answers calls of EVM contracts, for which this network has no machine.
         :param durable: no transaction is lost in a power cut. Waiting for the disk takes a third of a short call.
+        :param only_user: nobody else uses the file, so it stays open until :meth:`close`.
         :param strict_views: in transactions, contracts that are called can neither send nor emit events. Nodes let them
             do both in the name of the caller.
         :param validators: who judges each transaction besides the leader, which this node is
@@ -97,7 +99,12 @@ class Chain:
         :param settling: operators with stake decide instead of validators (:mod:`localnet.chain.settling`).
         """
         self._database = Database(
-            Path(path), lock_seconds=lock_seconds, on_wait=on_wait, on_commit=on_commit, durable=durable
+            Path(path),
+            lock_seconds=lock_seconds,
+            on_wait=on_wait,
+            on_commit=on_commit,
+            durable=durable,
+            only_user=only_user,
         )
         self._runs = Runs(executor or ExecutorProcess(), timeout, clock, Node("", node_address), eth_call, strict_views)
         self._validators = validators
@@ -114,6 +121,7 @@ class Chain:
         """
         self._closed = True
         await self._idle.wait()
+        self._database.close()
 
     async def __aenter__(self) -> Chain:
         return self

@@ -100,6 +100,11 @@ class StateView:
         found = self._store.pages(address, slot, first, last)
         return {page: self._pages.get((address.as_bytes, slot, page), data) for page, data in found.items()}
 
+    def storage_of(self, address: Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        """At most ``count`` pages of an address by slot and number, and whether those are all."""
+        found, whole = self._store.storage_of(address, count)
+        return {key: self._pages.get((address.as_bytes, *key), data) for key, data in found.items()}, whole
+
     def final(self) -> Committed:
         """The final state: here everything that is committed is final."""
         return self
@@ -232,9 +237,11 @@ class Database:
         on_wait: Callable[[], None] | None = None,
         on_commit: Callable[[Receipt], None] | None = None,
         durable: bool = True,
+        only_user: bool = False,
         store: type[Store] = Store,
     ) -> None:
         """
+        :param only_user: nobody else uses the file, so it stays open until :meth:`close`.
         :param lock_seconds: how long to wait for another process; ``on_wait`` is called then.
         :param on_commit: called with the receipt of every transaction that was committed here.
         :param durable: as for :class:`localnet.chain.store.Store`.
@@ -246,6 +253,7 @@ class Database:
         self._on_wait = on_wait
         self._on_commit = on_commit
         self._durable = durable
+        self._only_user = only_user
         self._store = store
         #: Locks of asyncio are handed on in order of arrival.
         self._turn = asyncio.Lock()
@@ -277,16 +285,21 @@ class Database:
             if alone and self._session and not self._session.alone:
                 await self._session.over.wait()
             if self._session is None:
-                self._session = await self._open(alone, deadline)
+                self._session = await self._open(alone or self._only_user, deadline)
             session = self._session
             session.users += 1
         try:
             yield session
         finally:
             session.users -= 1
-            if not session.users:
-                self._session = None
-                session.close()
+            if not session.users and not self._only_user:
+                self.close()
+
+    def close(self) -> None:
+        """Closes the file, if it is open; only while nobody uses it."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     async def _open(self, alone: bool, deadline: float) -> Session:
         with contextlib.ExitStack() as resources:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.primitives import address as executor_address
 from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Receipt, Transaction, Verdict, outcome_to_bytes
-from pygenvm.localnet.chain.overlay import PAGE_BYTES
 from pygenvm.localnet.chain.runs import Runs
 from pygenvm.localnet.chain.transactions import Executed, execute
 from pygenvm.localnet.errors import BadValue

@@ -18,10 +18,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.host_protocol.lent import Lent, Pages
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
+from pygenvm.executor.limits import SERIES_PAGES_LENT
 from pygenvm.executor.primitives.abi import HostErrorCode, StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
@@ -101,6 +104,44 @@ class RunHost:
 
     async def get_balance(self, address: Address) -> int:
         return await self._state.ask(lambda: self._overlay.balance(address))
+
+    # --- lent to an executor (executor.spawn.series) ------------------------------------------------
+
+    async def lend(self) -> Lent:
+        """Storage and calldata."""
+        pages, whole = await self.storage_of(self._contract)
+        overlay = self._overlay
+        return Lent(
+            self._contract.as_bytes,
+            self._calldata,
+            pages,
+            whole,
+            {key[1:]: data for key, data in overlay.written_pages().items()},
+            overlay.bytes_written,
+            self._read_only,
+            limits.STORAGE_READ_BYTES,
+            limits.STORAGE_PAGES_WRITTEN,
+        )
+
+    async def storage_of(self, address: Address) -> tuple[Pages, bool]:
+        """Pages of an address by slot and number, and whether those are all."""
+        return await self._state.ask(lambda: self._state.storage_of(address, SERIES_PAGES_LENT))
+
+    async def pages(self, address: Address, slot: bytes, first: int, last: int) -> Mapping[int, bytes]:
+        """Those pages of a slot that were ever written.
+
+        :raises ValueError: more than one read can be of.
+        """
+        size = (last - first) * PAGE_BYTES
+        if not 0 <= size <= limits.STORAGE_READ_BYTES:
+            raise ValueError(f"pages {first} to {last}")
+        return await self._state.ask(lambda: self._state.pages(address, slot, first, last), size)
+
+    async def take_back(self, pages: Pages, bytes_written: int) -> None:
+        """What the run has written."""
+        if self._read_only:
+            return
+        self._overlay.adopt(self._contract, pages, bytes_written)
 
     # --- nondet blocks ----------------------------------------------------------------------------
 

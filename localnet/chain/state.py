@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.outcome import InternalError, InvalidContract, UserError, VMError
 from pygenvm.executor.primitives.abi import CODE_SLOT, INSTANCE_SLOT, LOCKED_SLOTS_SLOT, ROOT_SLOT, UPGRADERS_SLOT
@@ -23,7 +24,7 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain.database import Session, StateView
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Transaction, calldata_of_call
-from pygenvm.localnet.chain.overlay import PAGE_BYTES, Overlay
+from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.runs import READ_PERMISSIONS, Runs
 from pygenvm.localnet.chain.store import Store
 

@@ -9,7 +9,7 @@ The file may be a stranger's, and so hold anything. It must have exactly our tab
 things of a schema that run when it is read; no question takes, or brings, more than :mod:`localnet.limits` allow; every
 value is checked when it is read.
 
-Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``overlay.PAGE_BYTES`` without
+Tables: ``accounts`` (balance, nonce), ``contracts``, ``pages`` (storage in pieces of ``paged.PAGE_BYTES`` without
 their trailing zeros), ``transactions`` (the log), ``queue`` (messages under way; their value is in no balance). Besides
 the state there is ``failures``, for the log too: commands that failed and changed nothing, each with the number of the
 transaction ``after`` which it came; made by the first of them. A server adds tables of its own
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pygenvm.executor.host_protocol.codec import SLOT_BYTES
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
@@ -53,7 +54,6 @@ from pygenvm.localnet.chain.model import (
     outcome_to_bytes,
 )
 from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
-from pygenvm.localnet.chain.overlay import PAGE_BYTES
 from pygenvm.localnet.errors import DatabaseError
 
 #: "gvmL"; tells our files from other SQLite files.
@@ -178,6 +178,13 @@ class Store:
             last,
         )
         return {_count(page): _page(data) for page, data in rows}
+
+    @_checked
+    def storage_of(self, address: Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        """At most ``count`` pages of an address by slot and number, and whether those are all."""
+        rows = self._all("SELECT slot, page, data FROM pages WHERE address = ? LIMIT ?", address.as_bytes, count + 1)
+        found = {(_bytes(slot, 32), _count(page)): _page(data) for slot, page, data in rows[:count]}
+        return found, len(rows) <= count
 
     @_checked
     def slots(self, address: Address, count: int) -> list[tuple[bytes, int]]:

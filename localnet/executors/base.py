@@ -90,7 +90,7 @@ class StartingExecutor(ABC):
             with tempfile.TemporaryDirectory(prefix="genvm-local-", ignore_cleanup_errors=True) as folder:
                 address = str(UnixEndpoint(str(Path(folder, "host.sock"))))
                 async with listen(lambda: host, address) as listener:
-                    return await self._run(listener, _arguments(address, request), request.timeout)
+                    return await self._run(listener, arguments_of(address, request), request.timeout)
         except SpawnError as error:
             raise ExecutorError(str(error)) from error
         except OSError as error:
@@ -132,7 +132,8 @@ class StartingExecutor(ABC):
         return await executor.wait(), True
 
 
-def _arguments(address: str, request: RunRequest) -> RunArguments:
+def arguments_of(address: str, request: RunRequest) -> RunArguments:
+    """The options of ``genvm run`` for a request; ``address`` is that of its host."""
     host_data = {"node_address": request.node_address, "tx_id": request.tx_id}
     return RunArguments(
         message=json.dumps(request.message),

@@ -14,6 +14,7 @@ from pygenvm.executor.spawn.process import own_command
 from pygenvm.localnet import limits
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
 from pygenvm.localnet.executors.process import ExecutorProcess
+from pygenvm.localnet.executors.series import ReusedExecutors
 
 
 class PooledExecutor(StartingExecutor):
@@ -55,8 +56,18 @@ def many_runs(options: Sequence[str] = (), *, idle: int = 1) -> Iterator[Executo
 
 
 @contextlib.contextmanager
+def series_of_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
+    """The executor for many runs of one author: as few processes as that takes (:mod:`localnet.executors.series`)."""
+    if not SUPPORTED:
+        yield ExecutorProcess(options=options)
+        return
+    with contextlib.closing(ReusedExecutors(options=options)) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
 def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
-    """The executor for one run and perhaps some more: the first is a process of its own, the others come from a pool.
+    """The executor for one run and perhaps some more: the first is a process of its own, the others share some.
 
     A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
     """
@@ -71,6 +82,6 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
 
 def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
     yield first
-    pooled = stack.enter_context(many_runs(options))
+    reused = stack.enter_context(series_of_runs(options))
     while True:
-        yield pooled
+        yield reused

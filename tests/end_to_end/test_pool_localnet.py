@@ -69,9 +69,12 @@ def test_the_first_run_of_a_few_is_a_process_of_its_own(tmp_path: Path) -> None:
     with few_runs() as executor:
         net = make_net(tmp_path, executor)
         assert set(children(os.getpid())) == before
-        for expected in (1, 2):
+        executors = []
+        for expected in (1, 2, 3):
             assert net.call(None, "add", [1]).receipt.value == expected
             (template,) = set(children(os.getpid())) - before
+            executors.append(set(children(template)))
+        assert executors[1] == executors[2], "the others have one executor"
     assert gone(template)
 
 

@@ -105,6 +105,20 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
             pytest.fail("there is no such folder")
 
 
+async def test_the_only_user_keeps_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "local.db"
+    mine = database(path, only_user=True)
+    async with mine.writing() as session:
+        await session.replace(lambda store: store.set_balance(ALICE, 5))
+    for entering in (mine.reading, mine.writing):
+        async with entering() as again:
+            assert (again is session, await again.ask(lambda store: store.balance(ALICE))) == (True, 5)
+    mine.close()
+    mine.close()
+    async with database(path).writing() as other:
+        assert await other.ask(lambda store: store.balance(ALICE)) == 5
+
+
 async def test_who_only_reads_leaves_no_files(tmp_path: Path) -> None:
     async with database(tmp_path / "x" / "local.db").reading() as session:
         assert await session.ask(lambda store: store.balance(ALICE)) == accounts.START_BALANCE

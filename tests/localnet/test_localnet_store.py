@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol.host import HostErrorReply
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES, SLOT_SPACE
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives.abi import HostErrorCode
 from pygenvm.executor.primitives.address import Address
@@ -30,7 +31,7 @@ from pygenvm.localnet.chain.model import (
     outcome_from_bytes,
     outcome_to_bytes,
 )
-from pygenvm.localnet.chain.overlay import PAGE_BYTES, SLOT_SPACE, Overlay
+from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 from tests.support.paths import ROOT
@@ -363,6 +364,7 @@ def test_limits_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             refused()
         assert refusal.value.code is HostErrorCode.FORBIDDEN
     monkeypatch.setattr(limits, "STORAGE_PAGES_WRITTEN", 1)
+    overlay = Overlay(Store(None))
     overlay.write(CONTRACT, SLOT, SLOT_SPACE - 2, b"x")
     with pytest.raises(HostErrorReply) as refusal:
         overlay.write(CONTRACT, SLOT, 0, b"x")

@@ -87,6 +87,10 @@ class NetworkView(StateView):
             return self._network.pages(address, slot, first, last)
         return self._network.pages_at(address, slot, first, last, self._boundary(address))
 
+    def storage_of(self, address: Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        # What is here is not what the state of this moment has; whoever needs a page asks for it.
+        return {}, False
+
     def _boundary(self, address: Address) -> int:
         if self._final:
             if address not in self._finals:

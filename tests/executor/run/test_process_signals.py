@@ -81,7 +81,8 @@ def test_while_the_host_takes_its_time(method: HostMethod) -> None:
         run.signal()
         assert run.process.stderr is not None
         assert any(b"sigterm received" in line for line in run.process.stderr)
-        assert run.process.poll() is None and host.result is None
+        assert run.process.poll() is None
+        assert host.result is None
         requests = len(host.requests)
         host.release.set()
         assert run.ended() == 0

@@ -1,0 +1,246 @@
+"""Executors that carry out runs one after the other (:mod:`executor.pool.series`), as their client has them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import tempfile
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
+
+from pygenvm.executor import limits
+from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.codec import ADDRESS_BYTES, ProtocolViolation, RequestDecoder
+from pygenvm.executor.host_protocol.host import Host
+from pygenvm.executor.host_protocol.lent import Lender, by_slot, listed
+from pygenvm.executor.host_protocol.server import LEFT, answer
+from pygenvm.executor.pool.client import ExecutorPool, PooledRun, PoolError
+from pygenvm.executor.pool.frames import FrameError, pack_arguments
+from pygenvm.executor.pool.series_frames import SeriesDecoder, encode
+from pygenvm.executor.primitives.abi import HostMethod
+from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn import SpawnError
+from pygenvm.executor.spawn.output import Captured, Output
+
+logger = logging.getLogger("executor.spawn.series")
+
+
+@dataclass(slots=True)
+class SeriesRun:
+    """How a run has ended. The result is at the host."""
+
+    status: int = 0
+    """Exit code, or minus the number of the signal that ended the process."""
+    failure: str | None = None
+    """Why the host did not get a result; None: it got one."""
+    timed_out: bool = False
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    log: Captured = field(default_factory=Captured)
+
+
+class Gone(SpawnError):
+    """The executor was gone before it did anything of the run, which another one may carry out."""
+
+
+class SeriesExecutor:
+    """One executor, for one run at a time. May be used from several event loops, one after the other."""
+
+    def __init__(self, run: PooledRun, connection: socket.socket, stderr: IO[bytes]) -> None:
+        self._run = run
+        self._socket = connection
+        self._stderr = stderr
+        self._decoder = SeriesDecoder()
+        #: It can be given a run.
+        self.usable = True
+
+    @classmethod
+    async def start(cls, pool: ExecutorPool) -> SeriesExecutor:
+        """:raises SpawnError: there is none."""
+        with contextlib.ExitStack() as made:
+            try:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                made.enter_context(ours)
+                with theirs:
+                    ours.setblocking(False)
+                    stderr = made.enter_context(tempfile.TemporaryFile())
+                    run = await pool.run_series(theirs.fileno(), stderr.fileno())
+            except (PoolError, OSError) as error:
+                raise SpawnError(str(error)) from error
+            made.pop_all()
+        return cls(run, ours, stderr)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._run.pid
+
+    def end(self) -> None:
+        """End it and everything that it has started, at once."""
+        self.usable = False
+        self._run.kill()
+        self._socket.close()
+        self._stderr.close()
+
+    async def carry_out(self, host: Host, arguments: RunArguments, timeout: float, grace: float) -> SeriesRun:
+        """One run. The executor is gone afterwards unless :attr:`usable` says something else.
+
+        :param timeout: seconds until it is asked to end.
+        :param grace: seconds until it is killed after that.
+        :raises Gone: nothing has happened.
+        """
+        assert self.usable
+        self.usable = False
+        conversation = _Conversation(host)
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(timeout, self._ask_to_end, conversation)]
+        timers.append(loop.call_later(timeout + grace, self._run.kill))
+        try:
+            lent = None if conversation.lender is None else (await conversation.lender.lend()).packed()
+            first = encode("run", None, pack_arguments(arguments), lent)
+            again = await self._converse(conversation, first)
+            for timer in timers:
+                timer.cancel()
+            if again is None and conversation.status is None:
+                # Whatever it was: what it had started goes too.
+                if conversation.result.failure:
+                    self._run.kill()
+                await self._learn_how_it_ended(conversation)
+            # A signal may still be under way.
+            self.usable = bool(again) and not conversation.result.timed_out
+        finally:
+            for timer in timers:
+                timer.cancel()
+            if not self.usable:
+                self.end()
+        return conversation.report()
+
+    def _ask_to_end(self, conversation: _Conversation) -> None:
+        conversation.result.timed_out = True
+        self._run.signal(signal.SIGTERM)
+
+    async def _converse(self, conversation: _Conversation, first: bytes) -> bool | None:
+        """Whether the executor takes another run; None: nothing more is to be heard from it."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.sock_sendall(self._socket, first)
+            while data := await loop.sock_recv(self._socket, limits.HOST_READ_BYTES):
+                conversation.begun = True
+                self._decoder.feed(data)
+                while (frame := self._decoder.next_frame()) is not None:
+                    reply = await conversation.handle(*frame)
+                    if reply:
+                        await loop.sock_sendall(self._socket, reply)
+                    if conversation.again is not None:
+                        return conversation.again
+        except OSError as error:
+            if not conversation.begun:
+                raise Gone(f"the executor is gone: {error}") from error
+        except (FrameError, ProtocolViolation, ValueError, TypeError) as error:
+            conversation.fail(f"executor violates the protocol: {error!s:.200}")
+            return None
+        except _HostFailed as error:
+            conversation.fail(str(error))
+            return None
+        if not conversation.begun:
+            raise Gone("the executor is gone")
+        return None
+
+    async def _learn_how_it_ended(self, conversation: _Conversation) -> None:
+        try:
+            conversation.status = await self._run.wait()
+        except PoolError as error:
+            raise SpawnError(str(error)) from error
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - limits.OUTPUT_TAIL_BYTES))
+        conversation.stderr.feed(self._stderr.read())
+
+
+class _HostFailed(Exception):
+    """A host raised what it may not."""
+
+
+def _host_failed(error: Exception) -> _HostFailed:
+    logger.exception("host failed; the executor is ended")
+    return _HostFailed(f"host failed: {type(error).__name__}: {error}")
+
+
+class _Conversation:
+    """What is heard from an executor in one run."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.lender = cast(Lender, host) if hasattr(host, "lend") else None
+        self.begun = False
+        self.status: int | None = None
+        self.again: bool | None = None
+        self.result = SeriesRun(failure=LEFT)
+        self.stderr = Output()
+        self._streams = {1: Output(), 2: self.stderr, 3: Output()}
+
+    async def handle(self, kind: str, *fields: Any) -> bytes:
+        """The answer to a frame, if there is one.
+
+        :raises ProtocolViolation, ValueError, TypeError: no executor of ours sends that.
+        :raises _HostFailed: the host has raised something else than it may.
+        """
+        try:
+            return await self._handle(kind, fields)
+        except (ProtocolViolation, FrameError, ValueError, TypeError, _HostFailed):
+            raise
+        except Exception as error:
+            raise _host_failed(error) from error
+
+    async def _handle(self, kind: str, fields: tuple[Any, ...]) -> bytes:
+        lender = self.lender
+        match kind, fields:
+            case "print", (int(fd), bytes(data)) if fd in self._streams:
+                self._streams[fd].feed(data)
+            case "request", (bytes(data),):
+                return await self._answer(data)
+            case "storage", (bytes(address),) if lender and len(address) == ADDRESS_BYTES:
+                pages, whole = await lender.storage_of(Address(address))
+                return encode("storage", listed(pages), whole)
+            case "pages", (bytes(address), bytes(slot), int(first), int(last)) if lender and (
+                len(address) == ADDRESS_BYTES
+            ):
+                return encode("pages", dict(await lender.pages(Address(address), slot, first, last)))
+            case "written", (list(written), int(count)) if lender:
+                await lender.take_back(by_slot(written), count)
+            case "ended", (int(status), bool(again)):
+                self.status, self.again = status, again
+            case _:
+                raise TypeError(f"{kind} with {len(fields)} fields")
+        return b""
+
+    async def _answer(self, data: bytes) -> bytes:
+        decoder = RequestDecoder()
+        decoder.feed(data)
+        request = decoder.next_request()
+        if request is None or not decoder.idle:
+            raise TypeError("not one request")
+        if self.result.failure is None:
+            raise TypeError("a request behind the result")
+        try:
+            reply = await answer(self._host, request)
+        except Exception as error:
+            raise _host_failed(error) from error
+        if request.method is HostMethod.CONSUME_RESULT:
+            self.result.failure = None
+            return b""
+        return encode("reply", reply) if reply else b""
+
+    def fail(self, why: str) -> None:
+        """The run is of no use."""
+        self.result.failure = why
+
+    def report(self) -> SeriesRun:
+        """How the run has ended."""
+        result, streams = self.result, self._streams
+        result.status = self.status or 0
+        result.stdout, result.stderr, result.log = (streams[number].captured() for number in (1, 2, 3))
+        return result

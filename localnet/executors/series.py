@@ -1,0 +1,65 @@
+"""Executors that carry out runs one after the other, and answer questions for storage themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from pygenvm.executor.host_protocol.host import Host
+from pygenvm.executor.pool.client import ExecutorPool
+from pygenvm.executor.spawn import SpawnError
+from pygenvm.executor.spawn.process import own_command
+from pygenvm.executor.spawn.series import Gone, SeriesExecutor
+from pygenvm.localnet import limits
+from pygenvm.localnet.errors import ExecutorError
+from pygenvm.localnet.executors.base import RunReport, RunRequest, arguments_of
+
+
+class ReusedExecutors:
+    """An :class:`localnet.executors.base.Executor` for many short runs; :meth:`close` ends all of them.
+
+    A run that does not end by itself ends its executor, and so do some others (:mod:`executor.pool.series`).
+    """
+
+    def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS) -> None:
+        """:param options: global options (spec executor/10), such as ``--config=PATH``."""
+        self._grace = grace
+        self._pool = ExecutorPool(own_command(options), idle=1)
+        self._waiting: list[SeriesExecutor] = []
+
+    @property
+    def waiting(self) -> list[int]:
+        """Processes that wait for a run, the next one last."""
+        return [executor.pid for executor in self._waiting]
+
+    def close(self) -> None:
+        """End all executors, also those that run."""
+        waiting, self._waiting = self._waiting, []
+        for executor in waiting:
+            executor.end()
+        self._pool.close()
+
+    async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        started = time.monotonic()
+        arguments = arguments_of("", request)
+        try:
+            while True:
+                is_new = not self._waiting
+                executor = await SeriesExecutor.start(self._pool) if is_new else self._waiting.pop()
+                try:
+                    run = await executor.carry_out(host, arguments, request.timeout, self._grace)
+                except Gone:
+                    # Somebody has killed it while it waited. One that never lived is a sign of something worse.
+                    if is_new:
+                        raise
+                    continue
+                break
+        except SpawnError as error:
+            raise ExecutorError(str(error)) from error
+        if executor.usable:
+            if len(self._waiting) < limits.REUSED_EXECUTORS:
+                self._waiting.append(executor)
+            else:
+                executor.end()
+        seconds = time.monotonic() - started
+        return RunReport(run.status, run.failure, run.timed_out, run.stdout, run.stderr, run.log, seconds)
