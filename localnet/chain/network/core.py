@@ -122,13 +122,16 @@ class Core(ABC):
         network.chain_id = self._options.chain_id
         network.strict_nonces = self._options.strict_nonces
         network.settles = self._options.settle
+        known = [model for model, *_ in self._models.known()]
         if network.open_network(self._settings(), self.moment()):
             network.batch([self._fill])
+        if network.knows_others(known):
+            network.batch([lambda store: store.follow_providers(known)])
 
     def _fill(self, store: NetworkStore) -> None:
         """Validators and models of a new network."""
         known = self._models.known()
-        store.reset_providers(model for model, *_ in known)
+        store.reset_providers([model for model, *_ in known])
         for number in range(1, self._options.validators + 1):
             secret = Keccak256(f"genvm local validator {number}".encode()).digest()
             store.add_validator(_address_of(secret), secret, 1, known[0][0], self.now())

@@ -260,9 +260,7 @@ def test_it_says_where_it_listens_and_what_to_do(built_runners: BuiltRunners, tm
         assert word in said
 
 
-def test_mocks_answer_for_every_validator(built_runners: BuiltRunners, tmp_path: Path) -> None:
-    (tmp_path / "mocks.yaml").write_text("llm: {'capital of France': Paris}\n")
-    contract = """\
+ASKS = """\
 # v0.2.16
 # { "Depends": "py-genlayer:test" }
 from genlayer import *
@@ -283,12 +281,39 @@ class Asks(gl.Contract):
     def answer(self) -> str:
         return self.said
 """
+
+
+def test_mocks_answer_for_every_validator(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text("llm: {'capital of France': Paris}\n")
     with serving(tmp_path, "--mocks", str(tmp_path / "mocks.yaml"), "--validators", "3") as server:
         client, sender = server.client, "0x" + 40 * "1"
-        address = client.wait(client.deploy(contract.encode(), sender=sender))["data"]["contract_address"]
+        address = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
         done = client.wait(client.write(address, "ask", sender=sender))
         assert list(done["consensus_data"]["votes"].values()) == ["agree"] * 3, done
         assert client.read(address, "answer") == "Paris"
+
+
+def test_a_validator_is_called_by_its_place_in_the_round(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    (tmp_path / "asks.py").write_text(ASKS)
+    mocks = "llm: [{prompt: capital, node: validator 2, answer: Lyon}, {prompt: capital, answer: Paris}]"
+    (tmp_path / "mocks.yaml").write_text(mocks)
+    with serving(tmp_path, "--mocks", str(tmp_path / "mocks.yaml"), "--validators", "4", cwd=tmp_path) as server:
+        # Who does not agree is in a place, not a certain validator of the network.
+        genvm(tmp_path, "deploy", "asks.py")
+        addresses = set()
+        for _ in range(3):
+            votes = genvm(tmp_path, "call", "ask")["transaction"]["validators"]["votes"]
+            assert [(one["node"], one["vote"]) for one in votes] == [
+                ("leader", "agree"),
+                ("validator 1", "agree"),
+                ("validator 2", "disagree"),
+                ("validator 3", "agree"),
+            ]
+            addresses |= {one["address"] for one in votes}
+        assert {int(one, 16) for one in addresses} == {
+            int(one["address"], 16) for one in server.client.call("sim_getAllValidators")
+        }
 
 
 def test_it_listens_at_both_loopback_addresses(server: Server) -> None:
