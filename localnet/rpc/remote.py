@@ -20,6 +20,7 @@ from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, InsufficientBalance, LocalNetError, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.private_files import write_file as write_private
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.localnet.rpc.wire import decode
 
@@ -248,7 +249,7 @@ def write_file(path: Path, data: bytes) -> None:
     """
     unfinished = path.with_name(f".{path.name}.{datetime.now():%H%M%S%f}")
     try:
-        unfinished.write_bytes(data)
+        write_private(unfinished, data)
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

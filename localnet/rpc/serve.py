@@ -27,6 +27,7 @@ from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.lint_settings import installed_runners
 from pygenvm.localnet.modules import Choices, modules_of_author
 from pygenvm.localnet.modules.validators import ValidatorModels
+from pygenvm.localnet.private_files import make_folder
 from pygenvm.localnet.rpc.app import make_app
 from pygenvm.localnet.rpc.origins import Origins, is_origin
 from pygenvm.localnet.rpc.registry import Node
@@ -165,7 +166,7 @@ async def serve(
             loop.add_signal_handler(number, stop.set)
     fork = None if serving.fork is None else _read_fork(serving)
     folder = serving.path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     async with contextlib.AsyncExitStack() as stack:
         network = Network(serving.path, executor=executor, options=serving.options, models=models, on_error=_complain)
         node = Node(network, serving.version, instance=secrets.token_hex(8), database=str(serving.path))

@@ -41,6 +41,7 @@ from pygenvm.localnet.chain.network.types import (
 from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
 from pygenvm.localnet.chain.store import Store, _sqlite_errors
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.private_files import make_file
 
 OPEN = "status NOT IN ('FINALIZED', 'CANCELED')"
 #: What a snapshot gives back; validators, models, blocks, the clock and the count of commits stay.
@@ -116,8 +117,11 @@ class HistoryStore(Store):
 
     def open_network(self, settings: Mapping[str, Any], moment: Moment) -> bool:
         """Makes the tables if there are none. True: they are new."""
-        self._open_file()
         with _sqlite_errors(self._path):
+            if not self._exists:
+                # In the file itself, and not only in the journal of a process that is killed: it says whose file it is.
+                with self._writing():
+                    pass
             # One wait for the disk instead of three; :meth:`close` makes it one file again.
             self._connection.execute("PRAGMA journal_mode = WAL")
         with _sqlite_errors(self._path), self._writing():
@@ -425,6 +429,7 @@ class HistoryStore(Store):
         temporary.unlink(missing_ok=True)
         try:
             with _sqlite_errors(temporary):
+                make_file(temporary)
                 self._execute("VACUUM INTO ?", os.fspath(temporary))
                 with open(temporary, "rb") as written:
                     os.fsync(written.fileno())

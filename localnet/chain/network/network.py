@@ -57,6 +57,7 @@ from pygenvm.localnet.chain.state import StateDump, raw_slots, read_state
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.chain.transactions import execute
 from pygenvm.localnet.errors import BadValue, DatabaseError
+from pygenvm.localnet.private_files import make_folder
 from pygenvm.localnet.schema import SchemaDocument, schema_of_code, schema_of_contract
 
 _ZERO = Address(bytes(20))
@@ -76,7 +77,7 @@ class Network(Queues):
 
         :raises DatabaseError: another process has it, or it is not a network's.
         """
-        check_path(self._path)
+        check_path(self._path, write=True)
         database = Database(
             self._path, lock_seconds=self._options.lock_seconds, durable=self._options.durable, store=NetworkStore
         )
@@ -591,7 +592,7 @@ class Network(Queues):
                 raise BadValue(f"there are {limits.SNAPSHOTS} snapshots already")
             number = await self.ask(lambda store: int(store.get("last_snapshot", 0))) + 1
             await self._write(lambda store: store.set("last_snapshot", number))
-            await in_thread(lambda: self._snapshot_folder.mkdir(parents=True, exist_ok=True))
+            await in_thread(lambda: make_folder(self._snapshot_folder))
             await self._session.replace(lambda store: network_of(store).write_to(self._snapshot(number)))
         self._publish(EventKind.SNAPSHOTS)
         return number

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import Chain, accounts, calldata_of_call
+from pygenvm.localnet.chain.network import Network
 from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, SlowListener, ValidatorNotFound
 from pygenvm.localnet.chain.network.types import EventKind, Model, Submission, TxKind, TxStatus, Variant
 from pygenvm.localnet.chain.store import Store
@@ -20,6 +25,7 @@ from pygenvm.localnet.errors import BadValue, DatabaseError
 from tests.localnet.localnet_fakes import FakeExecutor
 from tests.localnet.network.conftest import ALICE, BOB, CAROL, PATIENCE, PROGRAM, Clock, Opening, World, program, run
 
+_NOBODY = 65534
 MODEL = Model("openai", "gpt-4o", {"temperature": 0.5}, "openai-compatible", {"api_key_env_var": "K"})
 
 
@@ -450,3 +456,43 @@ def test_statuses_can_be_asked_for(opening: Opening) -> None:
             assert (await tester.network.set_status(second.id, TxStatus.FINALIZED)).status is TxStatus.FINALIZED
 
     run(main())
+
+
+@contextlib.contextmanager
+def nobody(*paths: Path) -> Iterator[None]:
+    """Without the rights of root, if this process has them; ``paths`` belong to whoever it is then."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in paths:
+        os.chown(path, _NOBODY, -1)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_what_cannot_be_written_is_told_and_left_alone(tmp_path: Path) -> None:
+    async def start(path: Path) -> None:
+        async with Network(path, executor=FakeExecutor({})):
+            pass
+
+    # Everything is imported after this, and the file is there.
+    run(start(tmp_path / "n.db"))
+    with tempfile.TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name, "n.db")
+        before = (tmp_path / "n.db").read_bytes()
+        path.write_bytes(before)
+        path.chmod(0o444)
+        with nobody(folder, path):
+            with pytest.raises(DatabaseError, match=r"n\.db cannot be written: its mode is 0444"):
+                run(start(path))
+            path.chmod(0o600)
+            folder.chmod(0o500)
+            for one in (path, folder / "new.db"):
+                with pytest.raises(DatabaseError, match="the folder of a database must be writable"):
+                    run(start(one))
+            folder.chmod(0o700)
+        assert list(folder.iterdir()) == [path]
+        assert path.read_bytes() == before

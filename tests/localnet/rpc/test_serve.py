@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from pygenvm.localnet.chain.store import APPLICATION_ID
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT
@@ -186,6 +192,97 @@ def test_the_file_may_be_taken(server: Server, project: Path) -> None:
 def test_options_that_cannot_be_used(built_runners: BuiltRunners, tmp_path: Path, words: list[str], why: str) -> None:
     done = genvm(tmp_path, "serve", "--port", "0", "--db", str(tmp_path / "n.db"), *words, status=2)
     assert why in done["error"]["message"]
+
+
+def test_its_files_are_only_for_their_owner(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    def modes(folder: Path) -> dict[str, str]:
+        return {str(path.relative_to(tmp_path)): f"{stat.S_IMODE(path.stat().st_mode):o}" for path in folder.rglob("*")}
+
+    before = os.umask(0)
+    try:
+        with serving(tmp_path, "--validators", "3", "--db", "made/too/n.db", cwd=tmp_path) as server:
+            server.client.fund("0x" + 40 * "1", 1)
+            server.client.snapshot()
+            assert set(modes(tmp_path / "made")) == {
+                "made/too",
+                *(f"made/too/n.db{end}" for end in ("", "-wal", "-shm", ".lock", ".snapshots", ".snapshots/1.db")),
+            }
+            found = modes(tmp_path)
+            genvm(tmp_path, "export", "state.network", rpc=server.url)
+        assert {found[name] for name in ("made", "made/too", "made/too/n.db.snapshots")} == {"700"}
+        assert {mode for name, mode in found.items() if ".db" in name and not name.endswith("snapshots")} == {"600"}
+        assert modes(tmp_path)["state.network"] == "600"
+        # In the folder of a project there is also who is there.
+        project = tmp_path / "project"
+        (project / ".pygenvm").mkdir(parents=True)
+        (project / "asks.py").write_text(ASKS)
+        (project / "mocks.yaml").write_text("llm: {capital: Paris}")
+        with serving(project, "--validators", "3", "--mocks", "mocks.yaml", cwd=project) as server:
+            client, sender = server.client, "0x" + 40 * "1"
+            address = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
+            done = client.wait(client.write(address, "ask", sender=sender), status="FINALIZED")
+            settled = project / ".pygenvm" / "local.db.settlement"
+            for _ in range(600):
+                if settled.exists():
+                    break
+                time.sleep(0.1)
+            found = modes(project / ".pygenvm")
+            assert done["status"] == "FINALIZED"
+        assert {"server.json", "local.db-wal", "local.db.settlement"} <= {name.rpartition("/")[2] for name in found}
+        assert set(found.values()) == {"600"}
+    finally:
+        os.umask(before)
+
+
+def stranger(path: Path, *, version: int = 0, application: int = 0, ahead: bool = False) -> None:
+    """A database of another program; ``ahead``: which was killed with a write-ahead log."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id = {application}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("CREATE TABLE t (x)")
+        if ahead:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE u (x)")
+            files = {end: path.with_name(path.name + end).read_bytes() for end in ("", "-wal")}
+    if ahead:
+        for end, data in files.items():
+            path.with_name(path.name + end).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (stranger, "is not the database of a local network"),
+        (lambda path: stranger(path, ahead=True), "is not the database of a local network"),
+        (lambda path: stranger(path, version=99, application=APPLICATION_ID), "has version 99 of the database layout"),
+        (
+            lambda path: stranger(path, version=99, application=APPLICATION_ID, ahead=True),
+            "has version 99 of the database layout",
+        ),
+        (lambda path: path.write_bytes(b"a text that is long enough " * 10), "is not a database"),
+        (lambda path: path.write_bytes(b"short"), "is not a database"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (os.mkfifo, "is a device, a pipe or a socket"),
+    ],
+)
+def test_a_file_of_somebody_else_stays_as_it_is(
+    built_runners: BuiltRunners, tmp_path: Path, make: Callable[[Path], Any], why: str
+) -> None:
+    path = tmp_path / "n.db"
+    make(path)
+
+    def files() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(one): (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"")
+            for one in tmp_path.rglob("*")
+        }
+
+    before = files()
+    done = genvm(tmp_path, "serve", "--port", "0", "--db", str(path), status=3)
+    assert done["error"]["kind"] == "database"
+    assert why in done["error"]["message"]
+    assert str(path) in done["error"]["message"]
+    assert files() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
