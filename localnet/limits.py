@@ -41,6 +41,9 @@ CLOCK_OFFSET_SECONDS = 1000 * 365 * 24 * 3600.0
 #: Snapshots that are kept, and providers.
 SNAPSHOTS = 1_000
 PROVIDERS = 1_000
+#: Calldata that a list of transactions shows the arguments of, and what is read of its other members as it is.
+SUMMARY_CALLDATA_BYTES = 16 << 10
+SUMMARY_DETAILS_CHARACTERS = 64 << 10
 #: JSON text of a model's configuration.
 MODEL_CHARACTERS = 1 << 20
 
@@ -168,8 +171,9 @@ RPC_RUNS_WAITING = 1_000
 RPC_RETRY_SECONDS = 1.0
 #: Characters of each output stream in a receipt.
 RPC_STREAM_CHARACTERS = 5_000
-#: Transactions in one answer.
+#: Transactions in one answer, and what they have in the database: more than that begins no other one.
 RPC_TRANSACTIONS = 1_000
+RPC_TRANSACTIONS_BYTES = 16 << 20
 #: Listeners of events, channels of each, bytes of a message of one, and seconds between signs of life.
 RPC_LISTENERS = 1_000
 RPC_CHANNELS = 1_000

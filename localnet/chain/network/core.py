@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 import weakref
 from abc import ABC, abstractmethod
@@ -34,10 +35,12 @@ from pygenvm.localnet.chain.network.types import (
     NetworkOptions,
     NetworkTransaction,
     StatusChange,
+    Summary,
     TimeState,
     TxStatus,
     Validator,
     VirtualValidator,
+    changes_of,
 )
 from pygenvm.localnet.chain.network.view import Earlier, NetworkView
 from pygenvm.localnet.chain.runs import Runs
@@ -259,10 +262,20 @@ class Core(ABC):
         if signal is not None:
             signal.set()
 
+    def _live_of(self, seq: int, status: TxStatus) -> tuple[StatusChange, ...]:
+        """What has become of a transaction since it got the status that is written."""
+        return tuple(self._live.get(seq, ())) if status in (TxStatus.PENDING, TxStatus.COMMITTING) else ()
+
+    def _seen(self, summary: Summary) -> Summary:
+        live = self._live_of(summary.seq, summary.status)
+        if not live:
+            return summary
+        return dataclasses.replace(summary, status=live[-1].status, history=changes_of(summary.history, live))
+
     def _built(self, store: NetworkStore, row: Row) -> NetworkTransaction:
         details = row.details
-        live = self._live.get(row.seq) if row.status in (TxStatus.PENDING, TxStatus.COMMITTING) else None
-        changes = details.status_changes + tuple(live or ())
+        live = self._live_of(row.seq, row.status)
+        changes = details.status_changes + live
         return NetworkTransaction(
             row.seq,
             row.id,

@@ -26,7 +26,13 @@ from pygenvm.localnet.chain.database import Database, StateView, check_path, in_
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Node, Receipt, Transaction
 from pygenvm.localnet.chain.network.checks import check_code, check_model, check_size, check_stake, checked
 from pygenvm.localnet.chain.network.core import network_of
-from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, ValidatorNotFound, WrongStatus
+from pygenvm.localnet.chain.network.errors import (
+    BadFile,
+    ContractNotFound,
+    TransactionNotFound,
+    ValidatorNotFound,
+    WrongStatus,
+)
 from pygenvm.localnet.chain.network.examining import examine
 from pygenvm.localnet.chain.network.hub import Listener
 from pygenvm.localnet.chain.network.queues import Queues
@@ -43,6 +49,7 @@ from pygenvm.localnet.chain.network.types import (
     NodeTrace,
     Provider,
     Submission,
+    Summary,
     TimeState,
     Trace,
     TxKind,
@@ -141,23 +148,47 @@ class Network(Queues):
         """:raises TransactionNotFound: there is none."""
         return await self.ask(lambda store: self._built(store, store.find(id)))
 
-    async def transactions_of(self, address: Address, count: int = 100) -> list[NetworkTransaction]:
-        """Of which it is sender or recipient, newest first."""
+    async def transactions_of(
+        self, address: Address, count: int = 100, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
+        """Of which it is sender or recipient, newest first.
 
+        :param size: bytes that they may take in the database together, so that the answer can be held in memory.
+        """
+        where = "sender = ?1 OR recipient = ?1 ORDER BY seq DESC"
+        return await self._some(where, address.as_bytes, count=count, size=size)
+
+    async def recent(
+        self, count: int = 50, before: int | None = None, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
+        """The newest first.
+
+        :param before: the ``seq`` of the last one seen.
+        :param size: as for :meth:`transactions_of`; there is at least one, if there is any.
+        """
+        return await self._some("seq < ? ORDER BY seq DESC", _before(before), count=count, size=size)
+
+    async def _some(self, where: str, *parameters: object, count: int, size: int) -> list[NetworkTransaction]:
         def find(store: NetworkStore) -> list[NetworkTransaction]:
-            where = "sender = ?1 OR recipient = ?1 ORDER BY seq DESC"
-            return [self._built(store, row) for row in store.rows(where, address.as_bytes, limit=count)]
+            numbers = store.fitting(where, *parameters, limit=count, size=size)
+            return [self._built(store, store.row(seq)) for seq in numbers]
 
         return await self.ask_long(find)
 
-    async def recent(self, count: int = 50, before: int | None = None) -> list[NetworkTransaction]:
-        """The newest first; ``before`` is the ``seq`` of the last one seen."""
+    async def summaries(self, count: int = 50, before: int | None = None) -> list[Summary]:
+        """As :meth:`recent`, without what may be large."""
 
-        def find(store: NetworkStore) -> list[NetworkTransaction]:
-            rows = store.rows("seq < ? ORDER BY seq DESC", 1 << 62 if before is None else before, limit=count)
-            return [self._built(store, row) for row in rows]
+        def find(store: NetworkStore) -> list[Summary]:
+            return store.summaries("seq < ? ORDER BY seq DESC", _before(before), limit=count)
 
-        return await self.ask_long(find)
+        return [self._seen(one) for one in await self.ask_long(find)]
+
+    async def summary(self, id: bytes) -> Summary:
+        """:raises TransactionNotFound: there is none."""
+        found = await self.ask_long(lambda store: store.summaries("id = ?", id))
+        if not found:
+            raise TransactionNotFound(id)
+        return self._seen(found[0])
 
     async def wait(
         self, id: bytes, *, status: TxStatus | None = None, timeout: float | None = None
@@ -734,6 +765,10 @@ def _traced(node: NodeReceipt) -> NodeTrace:
         node.seconds,
         node.reason,
     )
+
+
+def _before(seq: int | None) -> int:
+    return 1 << 62 if seq is None else seq
 
 
 def _model_key(model: Model) -> tuple[str, str]:

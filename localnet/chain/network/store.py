@@ -219,7 +219,7 @@ class NetworkStore(RecordStore):
             raise Conflict(frozenset({row.recipient}))
         details = row.details
         for round_ in decision.rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
         details.result, details.rotation_count = decision.result, decision.rotation_count
         details.decided_at = moment.now
         details.status_changes += decision.status_changes
@@ -494,7 +494,7 @@ class NetworkStore(RecordStore):
             row.since += seconds
         row.factor = _SHORTER**row.details.appeals.failed
         for round_ in rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
         self.move(row, status, moment)
         self.update(row)
 
@@ -503,9 +503,10 @@ class NetworkStore(RecordStore):
 
         :raises Gone: the transaction has another status by now.
         """
-        self._in_status(seq, TxStatus.COMMITTING)
+        row = self._in_status(seq, TxStatus.COMMITTING)
         for round_ in rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
+        self.update(row)
         self.roll_back(seq, moment)
 
     def overturn(self, seq: int, decision: Decision, moment: Moment) -> None:

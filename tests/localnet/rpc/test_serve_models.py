@@ -111,7 +111,7 @@ def test_installed_mocks_answer_and_a_validator_with_its_own_disagrees(server: S
 def test_mocks_and_validators_of_one_transaction(server: Server) -> None:
     client = server.client
     contract = deployed(client)
-    mocks = {
+    mocks: dict[str, Any] = {
         "mock_response": {
             "response": {"capital of France": "Paris"},
             "eq_principle_prompt_comparative": {"the same city": True},
@@ -120,7 +120,7 @@ def test_mocks_and_validators_of_one_transaction(server: Server) -> None:
             "nondet_web_request": {"https://page.example/item": {"method": "GET", "status": 200, "body": "a page"}}
         },
     }
-    config = {
+    config: dict[str, Any] = {
         "validators": [
             {"stake": 8, "provider": "openai", "model": "gpt-4o", "config": {}, "plugin": "", "plugin_config": mocks}
         ]
