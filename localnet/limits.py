@@ -96,9 +96,10 @@ DELIVERIES = 100
 
 # --- input ----------------------------------------------------------------------------------------
 
-#: ``--args`` and ``--kwargs``, and arrays and objects inside each other in them.
+#: ``--args`` and ``--kwargs``, arrays and objects inside each other in them, and these and commas together.
 ARGUMENT_TEXT_BYTES = 16 << 20
 ARGUMENT_DEPTH = 100
+ARGUMENT_VALUES = 1_000_000
 #: A schema, and arrays and objects inside each other in it.
 SCHEMA_CHARACTERS = 16 << 20
 SCHEMA_DEPTH = 50
@@ -156,8 +157,10 @@ RPC_BODY_BYTES = 160 << 20
 RPC_BODIES_BYTES = 640 << 20
 #: One that takes longer than a moment to read is for a thread.
 RPC_THREAD_BYTES = 64 << 10
-#: Arrays and objects inside each other.
+#: Arrays and objects inside each other; and these, and commas, of a whole body: values of two characters each would
+#: take more time and memory than anything that somebody means.
 RPC_DEPTH = 64
+RPC_VALUES = 250_000
 #: Connections that wait until they are accepted; where there are more, the system refuses them.
 RPC_BACKLOG = 1_024
 #: Requests in one batch.
