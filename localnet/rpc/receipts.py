@@ -14,7 +14,17 @@ _KINDS: Final = {
     TxKind.CALL: Kind.CALL,
     TxKind.UPGRADE: Kind.CALL,
 }
-_UNDETERMINED: Final = (TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT)
+#: Statuses that say more than what the leader found.
+_STATUSES: Final = {
+    TxStatus.PENDING: Status.PENDING,
+    TxStatus.PROPOSING: Status.RUNNING,
+    TxStatus.COMMITTING: Status.RUNNING,
+    TxStatus.REVEALING: Status.RUNNING,
+    TxStatus.UNDETERMINED: Status.UNDETERMINED,
+    TxStatus.LEADER_TIMEOUT: Status.UNDETERMINED,
+    TxStatus.VALIDATORS_TIMEOUT: Status.UNDETERMINED,
+    TxStatus.CANCELED: Status.CANCELED,
+}
 
 
 def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
@@ -61,10 +71,9 @@ def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
 
 
 def _status(transaction: NetworkTransaction, leader: NodeReceipt | None) -> Status:
-    if transaction.status in _UNDETERMINED:
-        return Status.UNDETERMINED
-    if transaction.status is TxStatus.CANCELED:
-        return Status.UNDELIVERED
+    known = _STATUSES.get(transaction.status)
+    if known is not None:
+        return known
     return Status.OK if leader is None or leader.succeeded else Status.FAILED
 
 

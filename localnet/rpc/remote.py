@@ -201,6 +201,8 @@ class RemoteChain(Chain):
 
     async def failed_deployment(self) -> Receipt | None:
         for receipt in reversed(await self.log()):
+            if receipt.status in (Status.PENDING, Status.RUNNING):
+                continue
             if receipt.transaction.kind is Kind.DEPLOY and not receipt.transaction.on:
                 return None if receipt.status is Status.OK else receipt
         return None

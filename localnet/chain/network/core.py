@@ -21,7 +21,7 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain.consensus import LEADER
 from pygenvm.localnet.chain.database import Session
 from pygenvm.localnet.chain.model import ContractInfo, Node
-from pygenvm.localnet.chain.network.errors import ContractNotFound
+from pygenvm.localnet.chain.network.errors import ContractNotFound, NoValidators
 from pygenvm.localnet.chain.network.history import Moment, Note, NoteKind
 from pygenvm.localnet.chain.network.hub import Hub
 from pygenvm.localnet.chain.network.models import Models, SameModels
@@ -410,11 +410,15 @@ class Core(ABC):
         return found
 
     def _one_of(self, virtual: Sequence[VirtualValidator]) -> Validator:
-        """Who answers a read."""
+        """Who answers a read. :raises NoValidators: there is nobody."""
         pool = self._virtual(virtual, bytes(32)) if virtual else self._validators
         if not pool:
-            return Validator(0, ZERO_ADDRESS, 1, self._models.known()[0][0], self.now())
+            raise NoValidators("no validators: there is nobody to execute it; sim_createValidator makes one")
         return pool[0]
+
+    def _nobody(self) -> Validator:
+        """Who answers what asks neither a model nor the web, as schemas do; with or without validators."""
+        return Validator(0, ZERO_ADDRESS, 1, self._models.known()[0][0], self.now())
 
     @contextlib.asynccontextmanager
     async def _using(self, virtual: Sequence[VirtualValidator], pool: Sequence[Validator]) -> AsyncIterator[None]:

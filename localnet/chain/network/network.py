@@ -340,10 +340,26 @@ class Network(Queues):
     ) -> Receipt:
         """Calls a contract without effect.
 
-        :raises ContractNotFound: there is none.
+        :raises ContractNotFound: there is none. :raises NoValidators: there is nobody who could do it.
         """
+        return await self._read(
+            self._one_of(virtual), contract, calldata, sender, origin, variant, datetime, virtual, permissions, sync
+        )
+
+    async def _read(
+        self,
+        validator: Validator,
+        contract: Address,
+        calldata: bytes,
+        sender: Address,
+        origin: Address | None = None,
+        variant: Variant = Variant.ACCEPTED,
+        datetime: datetime | None = None,
+        virtual: Sequence[VirtualValidator] = (),
+        permissions: str = VIEW_PERMISSIONS,
+        sync: bool = False,
+    ) -> Receipt:
         check_size(calldata)
-        validator = self._one_of(virtual)
         transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, calldata)
         async with self._view(final=variant is Variant.FINALIZED) as view, self._using(virtual, [validator]):
             await self._existing(view, contract)
@@ -360,7 +376,7 @@ class Network(Queues):
     ) -> NodeReceipt:
         """What a leader would find in a transaction now; nothing is kept. The sender need not have the value.
 
-        :raises ContractNotFound: there is none.
+        :raises ContractNotFound: there is none. :raises NoValidators: there is nobody who could lead.
         """
         submission = checked(submission)
         validator = self._one_of(submission.virtual)
@@ -728,8 +744,8 @@ class Network(Queues):
         permissions: str = VIEW_PERMISSIONS,
         sync: bool = False,
     ) -> Receipt:
-        """As :meth:`read`."""
-        return await self.read(contract, data, sender=sender, permissions=permissions, sync=sync)
+        """As :meth:`read`, also without validators."""
+        return await self._read(self._nobody(), contract, data, sender, permissions=permissions, sync=sync)
 
     async def view_code(
         self, code: bytes, data: bytes, *, sender: Address, permissions: str = VIEW_PERMISSIONS, sync: bool = False

@@ -12,21 +12,25 @@ import pytest
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet.chain.model import calldata_of_call
+from pygenvm.localnet.chain.network.errors import NoValidators
 from pygenvm.localnet.chain.network.rounds import draw, tally
 from pygenvm.localnet.chain.network.types import (
     Model,
     NetworkTransaction,
     RoundLabel,
     RoundResult,
+    Submission,
     TxKind,
     TxStatus,
     Validator,
     VirtualValidator,
     VoteWord,
 )
+from pygenvm.localnet.rpc.errors import rpc_error
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import read
-from tests.localnet.network.conftest import BOB, PATIENCE, Clock, Driver, Opening, World, run
+from tests.localnet.network.conftest import ALICE, BOB, PATIENCE, PROGRAM, Clock, Driver, Opening, World, run
 
 MODEL = Model("default", "default")
 A, D, T, V, I = (  # noqa: E741
@@ -163,6 +167,19 @@ def test_without_validators_transactions_wait(opening: Opening) -> None:
             id = await tester.submit(TxKind.CALL, contract, ["add", 1])
             await asyncio.sleep(0.1)
             assert (await tester.network.transaction(id)).status is TxStatus.PENDING
+            # A question would wait as long: it is refused.
+            with pytest.raises(NoValidators, match="sim_createValidator"):
+                await tester.get(contract)
+            with pytest.raises(NoValidators):
+                await tester.network.simulate(Submission(TxKind.DEPLOY, ALICE, code=PROGRAM))
+            assert rpc_error(NoValidators("no validators")).code == -32002
+            # Whoever brings validators, or asks nobody for an opinion, needs none.
+            await tester.network.read(
+                contract, calldata_of_call("get"), virtual=(VirtualValidator(provider="p", model="m"),)
+            )
+            await tester.network.view(contract, calldata_of_call("get"), sender=ALICE)
+            gone = await tester.submit(TxKind.CALL, contract, ["add", 1])
+            await tester.network.cancel(gone)
             await tester.network.create_validator(3, MODEL)
             assert list((await tester.wait(id)).rounds[0].votes.values()) == [A]
 

@@ -144,6 +144,25 @@ def test_what_follows_from_a_transaction_is_shown_with_it(server: Server, projec
     ]
 
 
+def test_the_log_says_what_is_not_over(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    (tmp_path / "mocks.yaml").write_text("llm: {capital: {never: true}}")
+    with serving(tmp_path, "--validators", "3", "--mocks", "mocks.yaml", cwd=tmp_path) as server:
+        client, sender = server.client, "0x" + 40 * "1"
+        contract = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
+        asking, behind, gone = (client.write(contract, "ask", sender=sender) for _ in range(3))
+        client.call("sim_cancelTransaction", gone)
+        for _ in range(600):
+            if client.call("eth_getTransactionByHash", asking)["status"] == "PROPOSING":
+                break
+            time.sleep(0.1)
+        assert client.call("eth_getTransactionByHash", behind)["status"] == "PENDING"
+        log = genvm(tmp_path, "log")["transactions"]
+        assert [one["status"] for one in log] == ["ok", "running", "pending", "canceled"]
+        said = people(tmp_path, "log").splitlines()
+        assert [line.split()[1] for line in said if line.startswith("  #")] == ["ok", "running", "pending", "canceled"]
+
+
 def test_a_state_goes_to_a_file_and_comes_back(server: Server, project: Path, tmp_path: Path) -> None:
     contract = genvm(project, "deploy", str(CONTRACT), "--args", '["kept"]', "--name", "kept")["contract"]["address"]
     file = tmp_path / "state.network"
