@@ -101,6 +101,8 @@ class Details:
     finalized_at: datetime | None = None
     nonce_before: int | None = None
     """Of the contract, before this transaction took effect."""
+    skipped: int = 0
+    """Nonces of its sender between the one that was its turn and its own: they may still come."""
     digest: Digest | None = None
     """None: nobody has made one, as in files that were made before there were any."""
 
@@ -132,6 +134,7 @@ class Details:
                 "decided_at": self.decided_at and to_text(self.decided_at),
                 "finalized_at": self.finalized_at and to_text(self.finalized_at),
                 "nonce_before": self.nonce_before,
+                "skipped": self.skipped,
                 "digest": None if self.digest is None else _digest_to_json(self.digest),
             }
         )

@@ -97,7 +97,7 @@ class NetworkStore(RecordStore):
             raise BadValue(f"{sender!s} is a contract; only accounts send transactions")
         expected = self.nonce(sender)
         nonce = expected if submission.nonce is None else submission.nonce
-        if nonce < expected and self.strict_nonces:
+        if nonce < expected and self.strict_nonces and not self._was_skipped(sender, nonce):
             raise NonceTooLow(
                 f"nonce too low: {sender!s} has used {nonce} already, its next one is {expected}", expected=expected
             )
@@ -130,6 +130,7 @@ class NetworkStore(RecordStore):
             virtual=submission.virtual,
             raw=submission.raw,
             name=submission.name,
+            skipped=max(0, nonce - expected),
             status_changes=(StatusChange(TxStatus.PENDING, moment.now),),
         )
         row = Row(
@@ -154,6 +155,17 @@ class NetworkStore(RecordStore):
         )  # fmt: skip
         self.add(row)
         return id
+
+    def _was_skipped(self, sender: Address, nonce: int) -> bool:
+        """Whether a larger nonce came before this one, as of a client that sends several transactions at once."""
+        used = "SELECT 1 FROM network_transactions WHERE sender = ?1 AND kind <> 3 AND"
+        return self._one(f"{used} nonce = ?2", sender.as_bytes, nonce) is None and bool(
+            self._one(
+                f"{used} nonce > ?2 AND nonce - IFNULL(json_extract(details, '$.skipped'), 0) <= ?2",
+                sender.as_bytes,
+                nonce,
+            )
+        )
 
     def _will_be_contract(self, address: Address) -> bool:
         """There is one, or its deployment is under way."""

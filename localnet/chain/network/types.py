@@ -548,7 +548,7 @@ class NetworkOptions:
     settle: bool = True
     """Decisions are settled by the settlement engine."""
     strict_nonces: bool = True
-    """A nonce that was used is refused. Gaps never are."""
+    """A nonce that was used is refused. Gaps never are, nor what fills them later."""
     durable: bool = True
     """What is acknowledged survives a power cut."""
     lock_seconds: float = 5.0
