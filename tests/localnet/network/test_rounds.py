@@ -338,6 +338,31 @@ def test_a_leader_appeal_goes_before_what_came_after(opening: Opening) -> None:
     run(main())
 
 
+def test_an_appeal_of_validators_that_ran_out_of_time_is_heard_by_another_leader(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            contract = await tester.deploy()
+            tester.world.broken = {f"validator {number}": "timeout" for number in range(1, 10)}
+            late = await tester.do(contract, ["add", 1], value=6)
+            # Nobody else leads: it would take as long again.
+            assert (late.status, _labels(late)) == (TxStatus.VALIDATORS_TIMEOUT, [RoundLabel.VALIDATORS_TIMEOUT])
+            assert await tester.get(contract) == 0
+            await _more(tester, 2)
+            assert await tester.network.appeal(late.id)
+            again = await tester.wait(late.id, TxStatus.VALIDATORS_TIMEOUT)
+            assert _labels(again)[1:] == [RoundLabel.VALIDATORS_TIMEOUT_APPEAL_FAILED]
+            assert len(again.rounds[1].votes) == 7
+            tester.world.broken = {}
+            assert await tester.network.appeal(late.id)
+            won = await tester.wait(late.id, TxStatus.ACCEPTED)
+            assert _labels(won)[2:] == [RoundLabel.VALIDATORS_TIMEOUT_APPEAL_SUCCESSFUL]
+            assert len({round_.leader.validator.address for round_ in won.rounds if round_.leader}) == 3
+            assert await tester.get(contract) == 1
+            assert await tester.network.balance(contract) == 6
+
+    run(main())
+
+
 def test_what_is_final_or_pending_cannot_be_appealed(opening: Opening) -> None:
     async def main() -> None:
         async with opening() as tester:
