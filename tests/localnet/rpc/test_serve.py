@@ -29,6 +29,7 @@ from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT
 from tests.localnet.clients.environments import python_with, run
 from tests.localnet.clients.serving import Server, serving
+from tests.localnet.rpc.killing import kill
 from tests.support.paths import DOCS
 
 
@@ -359,6 +360,10 @@ def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners,
         server.process.wait()
     assert (tmp_path / ".pygenvm" / "server.json").exists()
     assert genvm(tmp_path, "accounts")["ok"]
+
+
+def test_a_server_that_is_killed_under_load_loses_nothing(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    assert " 0 lost, 0 twice" in kill(2, tmp_path, seconds=0.5)
 
 
 def test_it_says_where_it_listens_and_what_to_do(built_runners: BuiltRunners, tmp_path: Path) -> None:
