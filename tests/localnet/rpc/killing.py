@@ -110,6 +110,9 @@ class Load:
     def examine(self, server: Server) -> str:
         """:raises AssertionError: something is lost, or was done twice."""
         client = server.client
+        # Reading all of them again and again would leave it no time for its work.
+        for id in self.acknowledged:
+            client.wait(id, status="FINALIZED", timeout=_SECONDS)
         deadline = time.monotonic() + _SECONDS
         while True:
             found = list(client.transactions())
