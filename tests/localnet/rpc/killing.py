@@ -59,10 +59,9 @@ class Load:
     def begin(self, server: Server) -> None:
         client = server.client
         for _ in range(CONTRACTS):
-            found = client.wait(client.deploy(COUNTER, sender=_NAMED[0]))
-            self.contracts.append(found["data"]["contract_address"])
-        found = client.submit(_transfer(_NAMED[0], address_of(KEY), 10**6))
-        client.wait(found, status="FINALIZED")
+            deployed = client.wait(client.deploy(COUNTER, sender=_NAMED[0]))
+            self.contracts.append(deployed["data"]["contract_address"])
+        client.wait(client.submit(_transfer(_NAMED[0], address_of(KEY), 10**6)), status="FINALIZED")
 
     def send_again(self, server: Server) -> None:
         """What was acknowledged by a process that is no more: it must be known by its bytes."""
