@@ -8,30 +8,44 @@ import re
 from typing import Any, NoReturn
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+_STRING_OR_BRACKET_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]|,', re.DOTALL)
 
 
-def parse_json(text: str, *, max_chars: int, max_depth: int, finite: bool = False) -> Any:
+class TooManyValues(ValueError):
+    """Text whose values would take much more memory and time than the text."""
+
+
+def parse_json(
+    text: str, *, max_chars: int, max_depth: int, max_values: int | None = None, finite: bool = False
+) -> Any:
     """The value that ``text`` holds; ``max_depth`` counts arrays and objects inside each other.
 
+    :param max_values: counts arrays, objects, and commas.
     :param finite: numbers beyond those of floats are refused. Otherwise 1e400 is infinity, which nobody can write as
         JSON again.
 
+    :raises TooManyValues: there are more; nothing was decoded.
     :raises ValueError: not JSON, too long, too deep, or an object with the same key twice.
     """
     if len(text) > max_chars:
         raise ValueError(f"JSON text has {len(text)} characters, the limit is {max_chars}")
-    check_depth(text, max_depth)
+    check_depth(text, max_depth, max_values)
     return (_FINITE if finite else _DECODER).decode(text)
 
 
-def check_depth(text: str, max_depth: int) -> None:
+def check_depth(text: str, max_depth: int, max_values: int | None = None) -> None:
     """Before a decoder calls itself for each level: how deep it may go differs between processes.
 
+    :raises TooManyValues: there are more than ``max_values``.
     :raises ValueError: arrays and objects are inside each other more than ``max_depth`` levels deep.
     """
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
+    depth = values = 0
+    for match in (_STRING_OR_BRACKET if max_values is None else _STRING_OR_BRACKET_OR_COMMA).finditer(text):
         bracket = match[0]
+        if max_values is not None and bracket in "[{,":
+            values += 1
+            if values > max_values:
+                raise TooManyValues(f"JSON text has more than {max_values} values")
         if bracket in "[{":
             depth += 1
             if depth > max_depth:

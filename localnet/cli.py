@@ -90,11 +90,14 @@ language models and the web:
   need to be there. --mocks FILE answers for both instead:
       llm: {"capital of France": Paris}
       web: {"example.com/price": '{"price": 42.5}'}
+  An entry with a node (leader, validators, validator 2) is only for that one.
 
 validators:
   --validators 5 runs a leader and four validators. Each is a node that asks the modules for itself; a validator gets
   the leader's results of nondet blocks, judges them, and compares the rest. Every node has one vote, the leader's is
   for itself. If no more than half of them agree, the transaction is undetermined: nothing changes, exit code 1.
+  "validator 2" is the second place in the round after the leader, here and in mock files. A server draws for each
+  transaction who takes part in which place.
 
 settlement:
   --validators 5 --threshold 3 has operators with stake decide on each transaction with nondet blocks: 5 of 7 are drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
@@ -28,6 +28,12 @@ from pygenvm.localnet.values import to_json
 Document: TypeAlias = dict[str, Any]
 #: Names of contracts.
 Names: TypeAlias = Mapping[Address, str]
+
+_NOT_EXECUTED: Final = {
+    Status.PENDING: "nobody has executed it yet",
+    Status.RUNNING: "it is being executed",
+    Status.CANCELED: "it was canceled before anybody executed it",
+}
 
 
 def execution_document(execution: Execution, names: Names) -> Document:
@@ -197,7 +203,7 @@ def _outcome(outcome: Outcome) -> Document:
 
 def _failure(receipt: Receipt) -> Document:
     if receipt.outcome is None:
-        return {"kind": str(receipt.status), "message": "not delivered"}
+        return {"kind": str(receipt.status), "message": _NOT_EXECUTED.get(receipt.status, "not delivered")}
     if receipt.status is Status.UNDETERMINED:
         message = votes.undetermined_summary(receipt)
         if not message:  # the database does not have the votes

@@ -44,6 +44,9 @@ CLOCK_OFFSET_SECONDS = 1000 * 365 * 24 * 3600.0
 #: Snapshots that are kept, and providers.
 SNAPSHOTS = 1_000
 PROVIDERS = 1_000
+#: Calldata that a list of transactions shows the arguments of, and what is read of its other members as it is.
+SUMMARY_CALLDATA_BYTES = 16 << 10
+SUMMARY_DETAILS_CHARACTERS = 64 << 10
 #: JSON text of a model's configuration.
 MODEL_CHARACTERS = 1 << 20
 
@@ -96,9 +99,10 @@ DELIVERIES = 100
 
 # --- input ----------------------------------------------------------------------------------------
 
-#: ``--args`` and ``--kwargs``, and arrays and objects inside each other in them.
+#: ``--args`` and ``--kwargs``, arrays and objects inside each other in them, and these and commas together.
 ARGUMENT_TEXT_BYTES = 16 << 20
 ARGUMENT_DEPTH = 100
+ARGUMENT_VALUES = 1_000_000
 #: A schema, and arrays and objects inside each other in it.
 SCHEMA_CHARACTERS = 16 << 20
 SCHEMA_DEPTH = 50
@@ -156,8 +160,10 @@ RPC_BODY_BYTES = 160 << 20
 RPC_BODIES_BYTES = 640 << 20
 #: One that takes longer than a moment to read is for a thread.
 RPC_THREAD_BYTES = 64 << 10
-#: Arrays and objects inside each other.
+#: Arrays and objects inside each other; and these, and commas, of a whole body: values of two characters each would
+#: take more time and memory than anything that somebody means.
 RPC_DEPTH = 64
+RPC_VALUES = 250_000
 #: Connections that wait until they are accepted; where there are more, the system refuses them.
 RPC_BACKLOG = 1_024
 #: Requests in one batch.
@@ -171,8 +177,9 @@ RPC_RUNS_WAITING = 1_000
 RPC_RETRY_SECONDS = 1.0
 #: Characters of each output stream in a receipt.
 RPC_STREAM_CHARACTERS = 5_000
-#: Transactions in one answer.
+#: Transactions in one answer, and what they have in the database: more than that begins no other one.
 RPC_TRANSACTIONS = 1_000
+RPC_TRANSACTIONS_BYTES = 16 << 20
 #: Listeners of events, channels of each, bytes of a message of one, and seconds between signs of life.
 RPC_LISTENERS = 1_000
 RPC_CHANNELS = 1_000

@@ -57,6 +57,9 @@ _STATUS_STYLE = {
     Status.FAILED: "red",
     Status.UNDELIVERED: "yellow",
     Status.UNDETERMINED: "yellow",
+    Status.PENDING: "cyan",
+    Status.RUNNING: "cyan",
+    Status.CANCELED: "yellow",
 }
 _VOTE_STYLE = {
     votes.AGREES: ("agrees", "green"),

@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pygenvm.executor.json_text import check_depth
+from pygenvm.executor.json_text import TooManyValues, check_depth
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
@@ -107,7 +107,9 @@ def parse_json(text: str, *, resolve: Callable[[str], Address] = address_from_te
     too_deep = f"arrays and objects more than {limits.ARGUMENT_DEPTH} deep"
     try:
         # Others in this process may have allowed more recursion than there is stack. A map is three levels of JSON.
-        check_depth(text, 3 * limits.ARGUMENT_DEPTH + 10)
+        check_depth(text, 3 * limits.ARGUMENT_DEPTH + 10, limits.ARGUMENT_VALUES)
+    except TooManyValues as error:
+        raise BadValue(str(error)) from error
     except ValueError as error:
         raise BadValue(too_deep) from error
     try:

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import os
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -33,6 +34,7 @@ from pygenvm.localnet.chain.model import ContractInfo, Receipt
 from pygenvm.localnet.chain.overlay import Committed
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.private_files import make_folder, open_to_append
 
 T = TypeVar("T")
 
@@ -43,9 +45,10 @@ class PathError(DatabaseError):
     """There can be no database at the path."""
 
 
-def check_path(path: Path) -> None:
+def check_path(path: Path, *, write: bool = False) -> None:
     """Make sure that ``path`` is a file, or could become one.
 
+    :param write: one that can be written.
     :raises PathError: it is something else, or nobody knows what.
     """
     try:
@@ -58,6 +61,8 @@ def check_path(path: Path) -> None:
         raise PathError(f"{path} is a folder; choose a file in it")
     if not stat.S_ISREG(mode):
         raise PathError(f"{path} is a device, a pipe or a socket; choose a file")
+    if write and not os.access(path, os.W_OK, effective_ids=True):
+        raise PathError(f"{path} cannot be written: its mode is {stat.S_IMODE(mode):04o}, and you may only read it")
 
 
 class StateView:
@@ -318,8 +323,8 @@ class Database:
         """The lock file, locked until it is closed."""
         with contextlib.ExitStack() as opened:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                lock = opened.enter_context(open(self._lock_path, "ab"))
+                make_folder(self._path.parent)
+                lock = opened.enter_context(open_to_append(self._lock_path))
             except OSError as error:
                 what_to_do = "; the folder of a database must be writable" if error.errno in _NOT_WRITABLE else ""
                 raise DatabaseError(f"cannot open {self._lock_path}: {error.strerror}{what_to_do}") from error

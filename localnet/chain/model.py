@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """How a transaction ended."""
+    """How a transaction ended, or that it has not."""
 
     OK = "ok"
     FAILED = "failed"
@@ -49,6 +49,12 @@ class Status(StrEnum):
     """A message over the limit of one command; its value went back to the sender, nothing was executed."""
     UNDETERMINED = "undetermined"
     """Most nodes did not agree with what the leader found; nothing of it took effect."""
+    PENDING = "pending"
+    """At a server: nobody has begun with it."""
+    RUNNING = "running"
+    """At a server: it is being executed or judged, for the first time or after an appeal."""
+    CANCELED = "canceled"
+    """At a server: it was taken back before anybody began with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from pygenvm.localnet.chain.requests import call_of
 from pygenvm.localnet.chain.runs import Identity, Runs, record_of
 from pygenvm.localnet.chain.transactions import Executed, execute, undetermined
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.private_files import make_file
 from pygenvm.settlement.blocks.signatures import Secp256k1Key
 from pygenvm.settlement.bridge.committee import Account, Ballot, Committee, operators_needed
 from pygenvm.settlement.bridge.rounds import Proposal, disagree_hash, prompt_hash
@@ -271,6 +272,7 @@ async def asked(path: Path, question: Callable[[Committee], T]) -> T:
 
     def ask() -> T:
         try:
+            make_file(path)
             store = open_store(str(path))
             with contextlib.closing(store):
                 return question(
@@ -282,7 +284,7 @@ async def asked(path: Path, question: Callable[[Committee], T]) -> T:
                         model_spec=_MODEL_SPEC,
                     )
                 )
-        except (StoreError, BlockError, QuorumError) as error:
+        except (StoreError, BlockError, QuorumError, OSError) as error:
             raise DatabaseError(f"the settlement state {path} cannot be used: {error}") from error
 
     return await in_thread(ask)

@@ -55,10 +55,15 @@ from pygenvm.localnet.chain.model import (
 )
 from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.private_files import make_file, make_folder
 
 #: "gvmL"; tells our files from other SQLite files.
 APPLICATION_ID = 0x67766D4C
 SCHEMA_VERSION = 1
+#: How a file of SQLite begins, and where in its header PRAGMA user_version and application_id stand.
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_NUMBERS = (60, 68)
 
 _SCHEMA = """
 CREATE TABLE accounts (address BLOB PRIMARY KEY, balance TEXT NOT NULL, nonce INTEGER NOT NULL) WITHOUT ROWID;
@@ -131,6 +136,8 @@ class Store:
         self._durable = durable
         with _sqlite_errors(self._path):
             self._exists = path is not None and path.exists() and path.stat().st_size > 0
+            if self._exists:
+                self._check_header()
             self._connection = _connect(self._path if self._exists else Path(":memory:"), durable)
             if self._exists:
                 self._check_version()
@@ -384,7 +391,9 @@ class Store:
 
     def _open_file(self) -> None:
         if not self._exists:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
+            # SQLite gives its journals the mode that the file has.
+            make_file(self._path)
             self._connection.close()
             self._connection = _connect(self._path, self._durable)
 
@@ -469,15 +478,31 @@ class Store:
         for address in accounts.names():
             self._set_account("balance", address, str(accounts.START_BALANCE))
 
+    def _check_header(self) -> None:
+        """Looks at a file before SQLite does, which brings one up to date that another program has left in the middle
+        of something, and removes the journal beside it.
+
+        :raises DatabaseError: it is not ours.
+        """
+        with open(self._path, "rb") as file:
+            header = file.read(_HEADER_BYTES)
+        if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+            raise DatabaseError(f"database {self._path}: file is not a database; choose another one")
+        version, application = (int.from_bytes(header[place : place + 4], "big") for place in _NUMBERS)
+        self._check_numbers(application, version)
+
+    def _check_numbers(self, application: int, version: int) -> None:
+        if application != APPLICATION_ID or not version:
+            raise DatabaseError(f"{self._path} is not the database of a local network; choose another file")
+        if version != SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{self._path} has version {version} of the database layout, this release reads {SCHEMA_VERSION}"
+            )
+
     def _check_version(self) -> None:
         application = self._one("PRAGMA application_id")
         version = self._one("PRAGMA user_version")
-        if not application or application[0] != APPLICATION_ID or not version:
-            raise DatabaseError(f"{self._path} is not the database of a local network")
-        if version[0] != SCHEMA_VERSION:
-            raise DatabaseError(
-                f"{self._path} has version {version[0]} of the database layout, this release reads {SCHEMA_VERSION}"
-            )
+        self._check_numbers(application[0] if application else 0, version[0] if version else 0)
         if _layout(self._all(_LAYOUT)) not in _own_layouts():
             raise DatabaseError(f"{self._path} has not the tables of a local network")
 

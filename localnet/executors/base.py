@@ -123,11 +123,14 @@ class StartingExecutor(ABC):
 
     async def _wait(self, executor: StartedExecutor, timeout: float) -> tuple[int, bool]:
         """Waits for the end of the executor, ending it after ``timeout``; its status, and whether that was needed."""
+        # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with the end.
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(executor.wait(), timeout), False
+            async with asyncio.timeout(timeout):
+                return await executor.wait(), False
         executor.terminate()
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(executor.wait(), self._grace), True
+            async with asyncio.timeout(self._grace):
+                return await executor.wait(), True
         executor.kill()
         return await executor.wait(), True
 
@@ -151,5 +154,6 @@ def arguments_of(address: str, request: RunRequest) -> RunArguments:
 async def _failure(session: asyncio.Task[Session[Host]]) -> str | None:
     """Why no result was consumed, once the executor is gone and its socket with it."""
     with contextlib.suppress(TimeoutError):
-        return (await asyncio.wait_for(asyncio.shield(session), 1.0)).failure
+        async with asyncio.timeout(1.0):
+            return (await asyncio.shield(session)).failure
     return LEFT

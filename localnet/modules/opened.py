@@ -116,7 +116,8 @@ def _chosen(
     def service(settings: Settings) -> Source:
         return ModuleProcess("llm", lambda: settings, folder=folder, idle=idle, on_start=on_start)
 
-    validators.serve(_settings(choices.configs or {}, lambda _: None)["llm"], service)
+    llm = _settings(choices.configs or {}, lambda _: None)["llm"]
+    validators.serve(llm, service, mocked=choices.mocks is not None)
     addresses: dict[ModuleName, str] = {"llm": config.llm_address, "web": config.web_address}
     return validators.over({name: sources.get(name) or Running(name, addresses[name]) for name in NAMES})
 

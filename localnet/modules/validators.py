@@ -8,7 +8,11 @@ that address:
 2. answers for all nodes were installed, and one fits;
 3. the provider ``default``, and the web: as for every other command (:mod:`localnet.modules.opened`);
 4. any other provider: that backend of the LLM service's configuration, or one that ``plugin``, ``api_url`` and
-   ``api_key_env_var`` of ``plugin_config`` describe, with that model alone.
+   ``api_key_env_var`` of ``plugin_config`` describe, with that model alone; or the mock file, if there is one, which
+   answers for everybody.
+
+A request to the LLM service has no place for a validator's ``config``. So what a configuration of the service can say
+of a model stands in the one that is made for the validator: :data:`TUNED`.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pygenvm.executor.module_protocol.codec import MalformedFrame, decode_hello
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain import consensus
 from pygenvm.localnet.chain.network.types import Model
 from pygenvm.localnet.errors import BadRequest, BadValue
@@ -33,8 +38,13 @@ from pygenvm.modules.mocks import Mock, MockAnswers, MockFileError, parse_mocks
 if TYPE_CHECKING:
     from pygenvm.executor.module_protocol.client import ModuleName
 
+T = TypeVar("T")
+
 #: Whatever the LLM service is configured with.
 DEFAULT: Final = Model("default", "default")
+#: Members of a model's ``config`` that reach it: what the shipped script looks for in ``meta``, and a key of its own.
+TUNED: Final = ("temperature", "max_tokens")
+_FLAG: Final = "use_max_completion_tokens"
 #: Names of plugins, and what the LLM service calls them.
 _PLUGINS: Final = {
     "openai": "openai-compatible",
@@ -61,18 +71,27 @@ class ValidatorModels:
         """
         self._llm = llm
         self._service = service
+        self._mocked = False
         self._models: dict[str, Model] = {}
         self._while: dict[str, Model] = {}
         self._installed: tuple[MockAnswers, bool] | None = None
         self._mocks: dict[str, MockAnswers] = {}
         self._services: dict[str, Source] = {}
+        self._document: Mapping[str, Any] | None = None
+        self._names: list[str] | None = None
 
     def over(self, usual: Mapping[ModuleName, Source]) -> dict[ModuleName, Source]:
         """Sources that choose for each node."""
         return {name: _Chosen(self, name, source) for name, source in usual.items()}
 
-    def serve(self, llm: Callable[[], Settings], service: Callable[[Settings], Source]) -> None:
-        """Says where models of providers come from, if nobody has said it."""
+    def serve(
+        self, llm: Callable[[], Settings], service: Callable[[Settings], Source], *, mocked: bool = False
+    ) -> None:
+        """Says where models of providers come from, if nobody has said it.
+
+        :param mocked: nowhere: what answers usually answers for all of them.
+        """
+        self._mocked = mocked
         self._llm = self._llm or llm
         self._service = self._service or service
 
@@ -86,14 +105,14 @@ class ValidatorModels:
             for model, section in (backend.get("models") or {}).items():
                 plugin_config = {"api_url": backend.get("host", "")}
                 known = Model(name, str(model), {}, str(backend.get("provider", "")), plugin_config)
-                there = name in usable
+                there = self._mocked or name in usable
                 enabled = not isinstance(section, Mapping) or section.get("enabled", True) is not False
                 found.append((known, there, there and enabled))
         return found
 
     def available(self, model: Model) -> tuple[bool, bool]:
         """Whether a model's provider, and it, can be asked."""
-        if model.provider == DEFAULT.provider or _mocks_of(model):
+        if self._mocked or model.provider == DEFAULT.provider or _mocks_of(model):
             return True, True
         there = model.provider in self._usable() or self._described(model) is not None
         return there, there
@@ -140,19 +159,21 @@ class ValidatorModels:
         model = self._while.get(address) or self._models.get(address) or DEFAULT
         if name in _mocks_of(model):
             return MockedSession(self._mocks_for(model), f"the mocks of the validator {address}", node)
-        source = self._source(name, model, usual)
+
+        async def ask_service() -> Answering:
+            return await self._source(name, model, usual).open(hello)
+
         if self._installed is None:
-            return await source.open(hello)
+            return await ask_service()
         answers, strict = self._installed
-        return MockedSession(answers, "installed mocks", node, otherwise=None if strict else lambda: source.open(hello))
+        return MockedSession(answers, "installed mocks", node, otherwise=None if strict else ask_service)
 
     def _source(self, name: ModuleName, model: Model, usual: Source) -> Source:
-        if name != "llm" or model.provider == DEFAULT.provider:
+        if name != "llm" or self._mocked or model.provider == DEFAULT.provider:
             return usual
-        key = json.dumps([model.provider, model.model, model.plugin, dict(model.plugin_config)], sort_keys=True)
-        if key not in self._services:
-            self._services[key] = self._service_for(model)
-        return self._services[key]
+        said = [model.provider, model.model, dict(model.config), model.plugin, dict(model.plugin_config)]
+        key = json.dumps(said, sort_keys=True)
+        return _known(self._services, key, lambda: self._service_for(model))
 
     def _service_for(self, model: Model) -> Source:
         if self._llm is None or self._service is None:
@@ -162,7 +183,7 @@ class ValidatorModels:
         if backend is None:
             raise Unavailable(f"{NO_MODEL} of the provider {model.provider}")
         said = (backend.get("models") or {}).get(model.model) or {}
-        only = {**backend, "enabled": True, "models": {model.model: {**said, "enabled": True}}}
+        only = {**backend, "enabled": True, "models": {model.model: _tuned({**said, "enabled": True}, model.config)}}
         document = {**settings.document, "backends": {model.provider: only}}
         return self._service(Settings("llm", document, settings.folder))
 
@@ -179,29 +200,43 @@ class ValidatorModels:
         return {"provider": kind, "host": host, "key": key, "models": {model.model: features}}
 
     def _backends(self) -> dict[str, dict[str, Any]]:
-        if self._llm is None:
-            return {}
-        try:
-            found: dict[str, dict[str, Any]] = self._llm().document.get("backends") or {}
-        except BadRequest:
-            return {}
+        if self._document is None:
+            if self._llm is None:
+                return {}
+            try:
+                # Once: whoever looks at the providers of a network looks often.
+                self._document = self._llm().document
+            except BadRequest:
+                return {}
+        found: dict[str, dict[str, Any]] = self._document.get("backends") or {}
         return found
 
     def _usable(self) -> list[str]:
         from pygenvm.modules.config import ConfigError
         from pygenvm.modules.llm.settings import usable_backends
 
-        backends = self._backends()
-        try:
-            return usable_backends({"backends": backends}) if backends else []
-        except ConfigError:
-            return []
+        if self._names is None:
+            backends = self._backends()
+            if not backends:
+                return []
+            try:
+                self._names = usable_backends({"backends": backends})
+            except ConfigError:
+                self._names = []
+        return self._names
 
     def _mocks_for(self, model: Model) -> MockAnswers:
         key = json.dumps(dict(model.plugin_config), sort_keys=True, default=str)
-        if key not in self._mocks:
-            self._mocks[key] = mocks_of_config(model.plugin_config)
-        return self._mocks[key]
+        return _known(self._mocks, key, lambda: mocks_of_config(model.plugin_config))
+
+
+def _known(found: dict[str, T], key: str, make: Callable[[], T]) -> T:
+    """What was made for ``key`` before; not more of it is kept than a network has validators."""
+    if key not in found:
+        if len(found) >= limits.NETWORK_VALIDATORS:
+            del found[next(iter(found))]
+        found[key] = make()
+    return found[key]
 
 
 class _Chosen:
@@ -214,6 +249,17 @@ class _Chosen:
 
     async def open(self, hello: bytes) -> Answering:
         return await self._of.open(self._name, self._usual, hello)
+
+
+def _tuned(section: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a model with what a validator wants of it."""
+    meta = section.get("meta")
+    wanted = {name: config[name] for name in TUNED if config.get(name) is not None}
+    if wanted:
+        section = {**section, "meta": {**(meta if isinstance(meta, Mapping) else {}), **wanted}}
+    if isinstance(config.get(_FLAG), bool):
+        section = {**section, _FLAG: config[_FLAG]}
+    return section
 
 
 def _mocks_of(model: Model) -> list[ModuleName]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -25,11 +25,12 @@ from pygenvm.localnet.chain.network.types import (
     NodeReceipt,
     Provider,
     Round,
-    StatusChange,
+    Summary,
     TimeState,
     TxKind,
     TxStatus,
     Validator,
+    summary_of,
 )
 from pygenvm.localnet.documents import Document, event_document, receipt_head
 from pygenvm.localnet.sources import Source
@@ -118,10 +119,9 @@ def overview(
     }
 
 
-def summary(transaction: NetworkTransaction, names: Names) -> Document:
+def summary(transaction: Summary, names: Names) -> Document:
     """A line of the list."""
     method, arguments = _call(transaction)
-    leader = transaction.leader
     return {
         "id": "0x" + transaction.id.hex(),
         "kind": transaction.kind.name.lower(),
@@ -132,10 +132,10 @@ def summary(transaction: NetworkTransaction, names: Names) -> Document:
         "arguments": arguments,
         "value": str(transaction.value),
         "created_at": _milliseconds(transaction.created_at),
-        "votes": dict(Counter(str(vote) for vote in _last_votes(transaction))),
-        "rounds": len(transaction.rounds),
-        "failed": leader is not None and not leader.succeeded,
-        "appealed": transaction.appeals.appealed,
+        "votes": dict(Counter(map(str, transaction.digest.votes))),
+        "rounds": transaction.digest.rounds,
+        "failed": transaction.digest.failed,
+        "appealed": transaction.appealed,
         "stages": _stages(transaction),
         "parent": None if transaction.triggered_by is None else "0x" + transaction.triggered_by.hex(),
     }
@@ -151,11 +151,12 @@ def detail(
     """
     leader = transaction.leader
     last = transaction.last_round
+    short = summary_of(transaction)
     return {
-        **summary(transaction, names),
+        **summary(short, names),
         **_result(transaction, leader, names, source),
         "children": ["0x" + child.hex() for child in transaction.triggered],
-        "history": [{"status": str(change.status), "at": _milliseconds(change.at)} for change in _history(transaction)],
+        "history": [{"status": str(change.status), "at": _milliseconds(change.at)} for change in short.history],
         "rounds_detail": [_round(round_, names) for round_ in transaction.rounds],
         "changes": None if changes is None else {"before": changes[0], "after": changes[1]},
         "events": [] if leader is None else [event_document(event) for event in leader.events],
@@ -240,13 +241,10 @@ def _outcome(node: NodeReceipt) -> Any:
     return f"{type(node.outcome).__name__}: {one_line(node.outcome.message)}"
 
 
-def _last_votes(transaction: NetworkTransaction) -> list[Any]:
-    last = transaction.last_round
-    return [] if last is None else list(last.votes.values())
-
-
-def _call(transaction: NetworkTransaction) -> tuple[str, str]:
+def _call(transaction: Summary) -> tuple[str, str]:
     """Method and arguments of a call in the usual form."""
+    if transaction.calldata is None:
+        return "…", f"{transaction.calldata_bytes} bytes"
     try:
         call = calldata.decode(transaction.calldata)
     except ValueError:
@@ -271,16 +269,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:20] + "…"
 
 
-def _history(transaction: NetworkTransaction) -> Iterator[StatusChange]:
-    for round_ in transaction.rounds:
-        yield from round_.status_changes
-    known = {(change.status, change.at) for round_ in transaction.rounds for change in round_.status_changes}
-    yield from (change for change in transaction.status_changes if (change.status, change.at) not in known)
-
-
-def _stages(transaction: NetworkTransaction) -> dict[str, int]:
+def _stages(transaction: Summary) -> dict[str, int]:
     """Milliseconds by stage, until it was decided."""
-    changes = sorted(_history(transaction), key=lambda change: change.at)
+    changes = sorted(transaction.history, key=lambda change: change.at)
     spent: Counter[str] = Counter()
     began, status = transaction.created_at, TxStatus.PENDING
     for change in changes:

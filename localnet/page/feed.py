@@ -51,7 +51,7 @@ class Feed:
 
     async def state(self) -> Document:
         """All that a page begins with."""
-        transactions = await self._network.recent(TRANSACTIONS)
+        transactions = await self._network.summaries(TRANSACTIONS)
         names = documents.names_of(await self._network.contracts())
         return {
             **await self.overview(),
@@ -119,7 +119,7 @@ class Feed:
         if status not in (TxStatus.PROPOSING, TxStatus.ACCEPTED):
             return
         try:
-            transaction = await self._network.transaction(id)
+            transaction = await self._network.summary(id)
         except TransactionNotFound:
             return
         contract: Address = transaction.recipient
@@ -140,7 +140,7 @@ class Feed:
             names = documents.names_of(await self._network.contracts())
             for id in news:
                 with contextlib.suppress(TransactionNotFound):
-                    shown = documents.summary(await self._network.transaction(id), names)
+                    shown = documents.summary(await self._network.summary(id), names)
                     self._watchers.tell(id, "transaction", shown)
             if self._overview_due:
                 self._overview_due = False

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.json_text import TooManyValues, parse_json
 from pygenvm.localnet import limits
 from pygenvm.localnet.rpc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError, rpc_error
 
@@ -36,6 +36,8 @@ async def answer(body: bytes, call: Call) -> Reply:
     """
     try:
         request = await _parsed(body)
+    except TooManyValues as error:
+        return _refused(INVALID_REQUEST, f"the body is too much: {error}")
     except (ValueError, RecursionError) as error:
         return _refused(PARSE_ERROR, f"the body is not JSON: {error}")
     if isinstance(request, list):
@@ -87,7 +89,13 @@ async def _parsed(body: bytes) -> Any:
 
 def _parse(body: bytes) -> Any:
     text = body.decode("utf-8")
-    return parse_json(text, max_chars=limits.RPC_BODY_BYTES, max_depth=limits.RPC_DEPTH, finite=True)
+    return parse_json(
+        text,
+        max_chars=limits.RPC_BODY_BYTES,
+        max_depth=limits.RPC_DEPTH,
+        max_values=limits.RPC_VALUES,
+        finite=True,
+    )
 
 
 def write_json(value: Any) -> bytes:

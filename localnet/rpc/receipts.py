@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pygenvm.localnet.chain.consensus import LEADER
 from pygenvm.localnet.chain.model import Kind, Node, Receipt, Round, Status, Transaction, Verdict, Vote
-from pygenvm.localnet.chain.network import types
 from pygenvm.localnet.chain.network.types import NetworkTransaction, NodeReceipt, TxKind, TxStatus, VoteWord
 
 _KINDS: Final = {
@@ -14,7 +14,17 @@ _KINDS: Final = {
     TxKind.CALL: Kind.CALL,
     TxKind.UPGRADE: Kind.CALL,
 }
-_UNDETERMINED: Final = (TxStatus.UNDETERMINED, TxStatus.LEADER_TIMEOUT, TxStatus.VALIDATORS_TIMEOUT)
+#: Statuses that say more than what the leader found.
+_STATUSES: Final = {
+    TxStatus.PENDING: Status.PENDING,
+    TxStatus.PROPOSING: Status.RUNNING,
+    TxStatus.COMMITTING: Status.RUNNING,
+    TxStatus.REVEALING: Status.RUNNING,
+    TxStatus.UNDETERMINED: Status.UNDETERMINED,
+    TxStatus.LEADER_TIMEOUT: Status.UNDETERMINED,
+    TxStatus.VALIDATORS_TIMEOUT: Status.UNDETERMINED,
+    TxStatus.CANCELED: Status.CANCELED,
+}
 
 
 def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
@@ -39,8 +49,8 @@ def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
     if leader is None:
         return Receipt(of, status, None, transaction.id, datetime, transaction.seq)
     receipt = _of_node(leader, of, status, transaction.id, datetime)
-    votes = () if last is None else tuple(_vote(one, receipt) for one in last.validators)
-    round_ = Round(_node(leader), votes) if votes else None
+    votes = () if last is None else tuple(_vote(place, one, receipt) for place, one in enumerate(last.validators, 1))
+    round_ = Round(Node(LEADER, leader.validator.address.as_hex), votes) if votes else None
     return Receipt(
         of,
         status,
@@ -61,10 +71,9 @@ def receipt_of(transaction: NetworkTransaction, name: str = "") -> Receipt:
 
 
 def _status(transaction: NetworkTransaction, leader: NodeReceipt | None) -> Status:
-    if transaction.status in _UNDETERMINED:
-        return Status.UNDETERMINED
-    if transaction.status is TxStatus.CANCELED:
-        return Status.UNDELIVERED
+    known = _STATUSES.get(transaction.status)
+    if known is not None:
+        return known
     return Status.OK if leader is None or leader.succeeded else Status.FAILED
 
 
@@ -72,15 +81,14 @@ def _of_node(node: NodeReceipt, of: Transaction, status: Status, id: bytes, date
     return Receipt(of, status, node.outcome, id, datetime, stdout=node.stdout, stderr=node.stderr, seconds=node.seconds)
 
 
-def _node(receipt: NodeReceipt) -> Node:
-    of: types.Validator = receipt.validator
-    return Node("leader" if receipt.mode is types.NodeMode.LEADER else f"validator {of.number}", of.address.as_hex)
-
-
-def _vote(node: NodeReceipt, leader: Receipt) -> Vote:
+def _vote(place: int, node: NodeReceipt, leader: Receipt) -> Vote:
+    """:param place: in the round, from 1 on: what mock files call it too."""
     status = Status.OK if node.succeeded else Status.FAILED
     own = _of_node(node, leader.transaction, status, leader.tx_id, leader.datetime)
     diverged = node.vote is not VoteWord.AGREE and node.disagreement is None
     # The network keeps no more of what differs.
     differences = () if not diverged else ("outcome",) if node.outcome != leader.outcome else ("slots_written",)
-    return Vote(_node(node), Verdict(own, node.disagreement, diverged, differences))
+    return Vote(
+        Node(f"validator {place}", node.validator.address.as_hex),
+        Verdict(own, node.disagreement, diverged, differences),
+    )

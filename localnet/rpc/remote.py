@@ -20,6 +20,7 @@ from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, InsufficientBalance, LocalNetError, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.net import LocalNet
+from pygenvm.localnet.private_files import write_file as write_private
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.localnet.rpc.wire import decode
 
@@ -200,6 +201,8 @@ class RemoteChain(Chain):
 
     async def failed_deployment(self) -> Receipt | None:
         for receipt in reversed(await self.log()):
+            if receipt.status in (Status.PENDING, Status.RUNNING):
+                continue
             if receipt.transaction.kind is Kind.DEPLOY and not receipt.transaction.on:
                 return None if receipt.status is Status.OK else receipt
         return None
@@ -248,7 +251,7 @@ def write_file(path: Path, data: bytes) -> None:
     """
     unfinished = path.with_name(f".{path.name}.{datetime.now():%H%M%S%f}")
     try:
-        unfinished.write_bytes(data)
+        write_private(unfinished, data)
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pygenvm.executor.json_text import parse_json
+from pygenvm.localnet.private_files import write_file
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 
 FILE_NAME = "server.json"
@@ -68,7 +69,9 @@ class Announcement:
         of = self._running
         path = self._folder / FILE_NAME
         unfinished = path.with_name(f"{FILE_NAME}.{of.pid}")
-        unfinished.write_text(json.dumps({"url": of.url, "instance": of.instance, "pid": of.pid}), encoding="utf-8")
+        # Of a process that had this number, and was killed.
+        unfinished.unlink(missing_ok=True)
+        write_file(unfinished, json.dumps({"url": of.url, "instance": of.instance, "pid": of.pid}).encode())
         os.replace(unfinished, path)
 
 

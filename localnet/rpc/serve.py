@@ -26,6 +26,8 @@ from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.lint_settings import installed_runners
 from pygenvm.localnet.modules import Choices, modules_of_author
+from pygenvm.localnet.modules.validators import ValidatorModels
+from pygenvm.localnet.private_files import make_folder
 from pygenvm.localnet.rpc.app import make_app
 from pygenvm.localnet.rpc.origins import Origins, is_origin
 from pygenvm.localnet.rpc.registry import Node
@@ -101,12 +103,13 @@ def run(options: argparse.Namespace, database: Path, ready: Callable[[Ready], No
         fork=options.fork,
     )
     choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
-    modules = modules_of_author(options.config, choices, on_start=_starting, on_warning=_complain)
+    models = ValidatorModels()
+    modules = modules_of_author(options.config, choices, validators=models, on_start=_starting, on_warning=_complain)
     allow_descriptors()
     if not installed_runners():
         _complain("no runners are built yet, so no contract can run: `genvm runners build` (a few minutes, once)")
     with modules as words, many_runs(words, idle=max(1, options.validators)) as executor:
-        asyncio.run(serve(serving, executor, ready, lambda code: _build_for(options.config, code)))
+        asyncio.run(serve(serving, executor, models, ready, lambda code: _build_for(options.config, code)))
     return 0
 
 
@@ -146,6 +149,7 @@ def _origins(options: argparse.Namespace) -> Origins:
 async def serve(
     serving: Serving,
     executor: Executor,
+    models: ValidatorModels,
     ready: Callable[[Ready], None],
     before_run: Callable[[bytes], None] = lambda code: None,
 ) -> None:
@@ -162,9 +166,9 @@ async def serve(
             loop.add_signal_handler(number, stop.set)
     fork = None if serving.fork is None else _read_fork(serving)
     folder = serving.path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     async with contextlib.AsyncExitStack() as stack:
-        network = Network(serving.path, executor=executor, options=serving.options, on_error=_complain)
+        network = Network(serving.path, executor=executor, options=serving.options, models=models, on_error=_complain)
         node = Node(network, serving.version, instance=secrets.token_hex(8), database=str(serving.path))
         node.before_run = before_run
         runner = web.AppRunner(

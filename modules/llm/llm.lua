@@ -26,6 +26,7 @@ end
 
 local function run(ctx, mapped)
   local prompt, format = mapped.prompt, mapped.format
+  local asked = {temperature = prompt.temperature, max_tokens = prompt.max_tokens}
   local view = llm.select_providers_for(prompt, format)
   local names, first = {}, {}
   for name, model in llm.in_order(view) do
@@ -39,6 +40,9 @@ local function run(ctx, mapped)
   for i, name in ipairs(names) do
     local model = first[name]
     prompt.use_max_completion_tokens = model.value.use_max_completion_tokens
+    local meta = type(model.value.meta) == "table" and model.value.meta or {}
+    prompt.temperature = meta.temperature or asked.temperature
+    prompt.max_tokens = meta.max_tokens or asked.max_tokens
     local ok, result = pcall(llm.rs.exec_prompt_in_provider, ctx, {
       provider = name,
       model = model.key,

@@ -165,3 +165,9 @@ def test_depth_does_not_depend_on_what_python_allows() -> None:
             values.parse_json("[" * 200_000 + "]" * 200_000)
     finally:
         sys.setrecursionlimit(before)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '"a"'])
+def test_so_many_values_are_not_read(value: str) -> None:
+    with pytest.raises(BadValue, match="more than 1000000 values"):
+        values.parse_json("[" + f"{value}," * limits.ARGUMENT_VALUES + "nonsense")

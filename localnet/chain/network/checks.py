@@ -16,6 +16,8 @@ from pygenvm.localnet.chain.network.types import (
 from pygenvm.localnet.errors import BadValue
 
 _U256 = 1 << 256
+#: The next one is still an integer of the database.
+_NONCE_MAX = (1 << 63) - 2
 
 
 def checked(submission: Submission) -> Submission:
@@ -25,8 +27,8 @@ def checked(submission: Submission) -> Submission:
     """
     if not 0 <= submission.value < _U256:
         raise BadValue("the value must be from 0 to 2^256 - 1")
-    if submission.nonce is not None and not 0 <= submission.nonce < (1 << 63) - 1:
-        raise TooLarge("the nonce must be from 0 to 2^63 - 2")
+    if submission.nonce is not None and not 0 <= submission.nonce <= _NONCE_MAX:
+        raise TooLarge(f"nonce too high: it is {submission.nonce}, and can be at most {_NONCE_MAX}")
     if not 0 <= submission.salt < _U256:
         raise BadValue("the salt must be from 0 to 2^256 - 1")
     if submission.id is not None and len(submission.id) != 32:

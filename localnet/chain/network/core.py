@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 import weakref
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain.consensus import LEADER
 from pygenvm.localnet.chain.database import Session
 from pygenvm.localnet.chain.model import ContractInfo, Node
-from pygenvm.localnet.chain.network.errors import ContractNotFound
+from pygenvm.localnet.chain.network.errors import ContractNotFound, NoValidators
 from pygenvm.localnet.chain.network.history import Moment, Note, NoteKind
 from pygenvm.localnet.chain.network.hub import Hub
 from pygenvm.localnet.chain.network.models import Models, SameModels
@@ -34,10 +35,12 @@ from pygenvm.localnet.chain.network.types import (
     NetworkOptions,
     NetworkTransaction,
     StatusChange,
+    Summary,
     TimeState,
     TxStatus,
     Validator,
     VirtualValidator,
+    changes_of,
 )
 from pygenvm.localnet.chain.network.view import Earlier, NetworkView
 from pygenvm.localnet.chain.runs import Runs
@@ -122,13 +125,16 @@ class Core(ABC):
         network.chain_id = self._options.chain_id
         network.strict_nonces = self._options.strict_nonces
         network.settles = self._options.settle
+        known = [model for model, *_ in self._models.known()]
         if network.open_network(self._settings(), self.moment()):
             network.batch([self._fill])
+        if network.knows_others(known):
+            network.batch([lambda store: store.follow_providers(known)])
 
     def _fill(self, store: NetworkStore) -> None:
         """Validators and models of a new network."""
         known = self._models.known()
-        store.reset_providers(model for model, *_ in known)
+        store.reset_providers([model for model, *_ in known])
         for number in range(1, self._options.validators + 1):
             secret = Keccak256(f"genvm local validator {number}".encode()).digest()
             store.add_validator(_address_of(secret), secret, 1, known[0][0], self.now())
@@ -256,10 +262,20 @@ class Core(ABC):
         if signal is not None:
             signal.set()
 
+    def _live_of(self, seq: int, status: TxStatus) -> tuple[StatusChange, ...]:
+        """What has become of a transaction since it got the status that is written."""
+        return tuple(self._live.get(seq, ())) if status in (TxStatus.PENDING, TxStatus.COMMITTING) else ()
+
+    def _seen(self, summary: Summary) -> Summary:
+        live = self._live_of(summary.seq, summary.status)
+        if not live:
+            return summary
+        return dataclasses.replace(summary, status=live[-1].status, history=changes_of(summary.history, live))
+
     def _built(self, store: NetworkStore, row: Row) -> NetworkTransaction:
         details = row.details
-        live = self._live.get(row.seq) if row.status in (TxStatus.PENDING, TxStatus.COMMITTING) else None
-        changes = details.status_changes + tuple(live or ())
+        live = self._live_of(row.seq, row.status)
+        changes = details.status_changes + live
         return NetworkTransaction(
             row.seq,
             row.id,
@@ -394,11 +410,15 @@ class Core(ABC):
         return found
 
     def _one_of(self, virtual: Sequence[VirtualValidator]) -> Validator:
-        """Who answers a read."""
+        """Who answers a read. :raises NoValidators: there is nobody."""
         pool = self._virtual(virtual, bytes(32)) if virtual else self._validators
         if not pool:
-            return Validator(0, ZERO_ADDRESS, 1, self._models.known()[0][0], self.now())
+            raise NoValidators("no validators: there is nobody to execute it; sim_createValidator makes one")
         return pool[0]
+
+    def _nobody(self) -> Validator:
+        """Who answers what asks neither a model nor the web, as schemas do; with or without validators."""
+        return Validator(0, ZERO_ADDRESS, 1, self._models.known()[0][0], self.now())
 
     @contextlib.asynccontextmanager
     async def _using(self, virtual: Sequence[VirtualValidator], pool: Sequence[Validator]) -> AsyncIterator[None]:

@@ -50,7 +50,7 @@ class WrongStatus(Refused):
 
 
 class NoValidators(Refused):
-    """Nobody is there to execute (-32002)."""
+    """Nobody is there to answer a read or a simulation (-32002). Transactions wait for somebody instead."""
 
     kind = "no_validators"
 

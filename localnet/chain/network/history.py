@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ from pygenvm.localnet.chain.network.types import (
 from pygenvm.localnet.chain.network_schema import NETWORK_SCHEMA
 from pygenvm.localnet.chain.store import Store, _sqlite_errors
 from pygenvm.localnet.errors import DatabaseError
+from pygenvm.localnet.private_files import make_file
 
 OPEN = "status NOT IN ('FINALIZED', 'CANCELED')"
 #: What a snapshot gives back; validators, models, blocks, the clock and the count of commits stay.
@@ -116,8 +117,11 @@ class HistoryStore(Store):
 
     def open_network(self, settings: Mapping[str, Any], moment: Moment) -> bool:
         """Makes the tables if there are none. True: they are new."""
-        self._open_file()
         with _sqlite_errors(self._path):
+            if not self._exists:
+                # In the file itself, and not only in the journal of a process that is killed: it says whose file it is.
+                with self._writing():
+                    pass
             # One wait for the disk instead of three; :meth:`close` makes it one file again.
             self._connection.execute("PRAGMA journal_mode = WAL")
         with _sqlite_errors(self._path), self._writing():
@@ -389,11 +393,33 @@ class HistoryStore(Store):
         if not self._execute("DELETE FROM network_providers WHERE number = ?", number).rowcount:
             raise ValidatorNotFound(f"Provider {number} not found")
 
-    def reset_providers(self, models: Iterable[Model]) -> None:
+    def reset_providers(self, models: Sequence[Model]) -> None:
         """As in a new network."""
         self._execute("DELETE FROM network_providers")
         for model in models:
             self.add_provider(model, is_default=True)
+        self.set("models", _documents(models))
+
+    def knows_others(self, models: Sequence[Model]) -> bool:
+        """Whether the configuration had other models when the network was open before."""
+        return bool(self.get("models") != _documents(models))
+
+    def follow_providers(self, models: Sequence[Model]) -> None:
+        """Adds models that are new in the configuration, and removes those that came from it and are not there any
+        more; what somebody has added or removed stays so."""
+        listed = [(number, to_json(model_to_json(model)), default) for number, model, default in self.providers()]
+        before = self.get("models")
+        if not isinstance(before, list):
+            # Of a file that was made before this was noted.
+            before = [document for _, document, default in listed if default]
+        now = _documents(models)
+        for number, document, default in listed:
+            if default and document not in now:
+                self.delete_provider(number)
+        for model, document in zip(models, now, strict=True):
+            if document not in before:
+                self.add_provider(model, is_default=True)
+        self.set("models", now)
 
     # --- the whole --------------------------------------------------------------------------------
 
@@ -403,6 +429,7 @@ class HistoryStore(Store):
         temporary.unlink(missing_ok=True)
         try:
             with _sqlite_errors(temporary):
+                make_file(temporary)
                 self._execute("VACUUM INTO ?", os.fspath(temporary))
                 with open(temporary, "rb") as written:
                     os.fsync(written.fileno())
@@ -462,6 +489,10 @@ class HistoryStore(Store):
         total, expected = self.total_value(), int(self.get("total"))
         if total != expected:
             raise DatabaseError(f"there is value of {total} in the network, and should be {expected}")
+
+
+def _documents(models: Sequence[Model]) -> list[str]:
+    return [to_json(model_to_json(model)) for model in models]
 
 
 def hash_of(*parts: bytes) -> bytes:

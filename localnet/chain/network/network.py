@@ -26,7 +26,13 @@ from pygenvm.localnet.chain.database import Database, StateView, check_path, in_
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Node, Receipt, Transaction
 from pygenvm.localnet.chain.network.checks import check_code, check_model, check_size, check_stake, checked
 from pygenvm.localnet.chain.network.core import network_of
-from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, ValidatorNotFound, WrongStatus
+from pygenvm.localnet.chain.network.errors import (
+    BadFile,
+    ContractNotFound,
+    TransactionNotFound,
+    ValidatorNotFound,
+    WrongStatus,
+)
 from pygenvm.localnet.chain.network.examining import examine
 from pygenvm.localnet.chain.network.hub import Listener
 from pygenvm.localnet.chain.network.queues import Queues
@@ -43,6 +49,7 @@ from pygenvm.localnet.chain.network.types import (
     NodeTrace,
     Provider,
     Submission,
+    Summary,
     TimeState,
     Trace,
     TxKind,
@@ -57,6 +64,7 @@ from pygenvm.localnet.chain.state import StateDump, raw_slots, read_state
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.chain.transactions import execute
 from pygenvm.localnet.errors import BadValue, DatabaseError
+from pygenvm.localnet.private_files import make_folder
 from pygenvm.localnet.schema import SchemaDocument, schema_of_code, schema_of_contract
 
 _ZERO = Address(bytes(20))
@@ -76,7 +84,7 @@ class Network(Queues):
 
         :raises DatabaseError: another process has it, or it is not a network's.
         """
-        check_path(self._path)
+        check_path(self._path, write=True)
         database = Database(
             self._path, lock_seconds=self._options.lock_seconds, durable=self._options.durable, store=NetworkStore
         )
@@ -140,23 +148,47 @@ class Network(Queues):
         """:raises TransactionNotFound: there is none."""
         return await self.ask(lambda store: self._built(store, store.find(id)))
 
-    async def transactions_of(self, address: Address, count: int = 100) -> list[NetworkTransaction]:
-        """Of which it is sender or recipient, newest first."""
+    async def transactions_of(
+        self, address: Address, count: int = 100, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
+        """Of which it is sender or recipient, newest first.
 
+        :param size: bytes that they may take in the database together, so that the answer can be held in memory.
+        """
+        where = "sender = ?1 OR recipient = ?1 ORDER BY seq DESC"
+        return await self._some(where, address.as_bytes, count=count, size=size)
+
+    async def recent(
+        self, count: int = 50, before: int | None = None, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
+        """The newest first.
+
+        :param before: the ``seq`` of the last one seen.
+        :param size: as for :meth:`transactions_of`; there is at least one, if there is any.
+        """
+        return await self._some("seq < ? ORDER BY seq DESC", _before(before), count=count, size=size)
+
+    async def _some(self, where: str, *parameters: object, count: int, size: int) -> list[NetworkTransaction]:
         def find(store: NetworkStore) -> list[NetworkTransaction]:
-            where = "sender = ?1 OR recipient = ?1 ORDER BY seq DESC"
-            return [self._built(store, row) for row in store.rows(where, address.as_bytes, limit=count)]
+            numbers = store.fitting(where, *parameters, limit=count, size=size)
+            return [self._built(store, store.row(seq)) for seq in numbers]
 
         return await self.ask_long(find)
 
-    async def recent(self, count: int = 50, before: int | None = None) -> list[NetworkTransaction]:
-        """The newest first; ``before`` is the ``seq`` of the last one seen."""
+    async def summaries(self, count: int = 50, before: int | None = None) -> list[Summary]:
+        """As :meth:`recent`, without what may be large."""
 
-        def find(store: NetworkStore) -> list[NetworkTransaction]:
-            rows = store.rows("seq < ? ORDER BY seq DESC", 1 << 62 if before is None else before, limit=count)
-            return [self._built(store, row) for row in rows]
+        def find(store: NetworkStore) -> list[Summary]:
+            return store.summaries("seq < ? ORDER BY seq DESC", _before(before), limit=count)
 
-        return await self.ask_long(find)
+        return [self._seen(one) for one in await self.ask_long(find)]
+
+    async def summary(self, id: bytes) -> Summary:
+        """:raises TransactionNotFound: there is none."""
+        found = await self.ask_long(lambda store: store.summaries("id = ?", id))
+        if not found:
+            raise TransactionNotFound(id)
+        return self._seen(found[0])
 
     async def wait(
         self, id: bytes, *, status: TxStatus | None = None, timeout: float | None = None
@@ -308,10 +340,26 @@ class Network(Queues):
     ) -> Receipt:
         """Calls a contract without effect.
 
-        :raises ContractNotFound: there is none.
+        :raises ContractNotFound: there is none. :raises NoValidators: there is nobody who could do it.
         """
+        return await self._read(
+            self._one_of(virtual), contract, calldata, sender, origin, variant, datetime, virtual, permissions, sync
+        )
+
+    async def _read(
+        self,
+        validator: Validator,
+        contract: Address,
+        calldata: bytes,
+        sender: Address,
+        origin: Address | None = None,
+        variant: Variant = Variant.ACCEPTED,
+        datetime: datetime | None = None,
+        virtual: Sequence[VirtualValidator] = (),
+        permissions: str = VIEW_PERMISSIONS,
+        sync: bool = False,
+    ) -> Receipt:
         check_size(calldata)
-        validator = self._one_of(virtual)
         transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, calldata)
         async with self._view(final=variant is Variant.FINALIZED) as view, self._using(virtual, [validator]):
             await self._existing(view, contract)
@@ -328,7 +376,7 @@ class Network(Queues):
     ) -> NodeReceipt:
         """What a leader would find in a transaction now; nothing is kept. The sender need not have the value.
 
-        :raises ContractNotFound: there is none.
+        :raises ContractNotFound: there is none. :raises NoValidators: there is nobody who could lead.
         """
         submission = checked(submission)
         validator = self._one_of(submission.virtual)
@@ -591,7 +639,7 @@ class Network(Queues):
                 raise BadValue(f"there are {limits.SNAPSHOTS} snapshots already")
             number = await self.ask(lambda store: int(store.get("last_snapshot", 0))) + 1
             await self._write(lambda store: store.set("last_snapshot", number))
-            await in_thread(lambda: self._snapshot_folder.mkdir(parents=True, exist_ok=True))
+            await in_thread(lambda: make_folder(self._snapshot_folder))
             await self._session.replace(lambda store: network_of(store).write_to(self._snapshot(number)))
         self._publish(EventKind.SNAPSHOTS)
         return number
@@ -706,8 +754,8 @@ class Network(Queues):
         permissions: str = VIEW_PERMISSIONS,
         sync: bool = False,
     ) -> Receipt:
-        """As :meth:`read`."""
-        return await self.read(contract, data, sender=sender, permissions=permissions, sync=sync)
+        """As :meth:`read`, also without validators."""
+        return await self._read(self._nobody(), contract, data, sender, permissions=permissions, sync=sync)
 
     async def view_code(
         self, code: bytes, data: bytes, *, sender: Address, permissions: str = VIEW_PERMISSIONS, sync: bool = False
@@ -743,6 +791,10 @@ def _traced(node: NodeReceipt) -> NodeTrace:
         node.seconds,
         node.reason,
     )
+
+
+def _before(seq: int | None) -> int:
+    return 1 << 62 if seq is None else seq
 
 
 def _model_key(model: Model) -> tuple[str, str]:

@@ -55,7 +55,7 @@ class Queues(Core):
         """Carries out what waits at a contract, in order."""
         pause = 0.0
         try:
-            while True:
+            while not self._closed:
                 calls = self._calls[contract]
                 row = await self.ask(lambda store: store.next_of(contract))
                 if row is None:
@@ -248,9 +248,12 @@ class Queues(Core):
             except Exception as error:
                 self._on_error(f"finality: {type(error).__name__}: {error}")
                 due = self.now().timestamp() + 1
+            # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with what is waited for.
             with contextlib.suppress(TimeoutError):
-                seconds = None if due is None else max(0.01, min(due - self.now().timestamp(), 3600.0))
-                await asyncio.wait_for(self._finality.wait(), seconds)
+                async with asyncio.timeout(
+                    None if due is None else max(0.01, min(due - self.now().timestamp(), 3600.0))
+                ):
+                    await self._finality.wait()
 
     async def _forget(self) -> None:
         """Drops history that nobody needs, now and then."""

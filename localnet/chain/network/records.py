@@ -20,17 +20,26 @@ from pygenvm.localnet.chain.network.rows import (
 )
 from pygenvm.localnet.chain.network.types import (
     APPEALABLE,
+    Digest,
     NodeReceipt,
     Round,
     StatusChange,
+    Summary,
     TxKind,
     TxStatus,
+    changes_of,
 )
 from pygenvm.localnet.chain.store import _RECORDED, _receipt
 
 _COLUMNS = (
     "seq, id, kind, status, sender, recipient, origin, nonce, value, escrow, calldata, code, parent, released_on,"
     " block, log, commit_at, view_at, since, factor, details"
+)
+_SUMMARY_COLUMNS = (
+    "seq, id, kind, status, sender, recipient, value,"
+    f" CASE WHEN length(calldata) <= {limits.SUMMARY_CALLDATA_BYTES} THEN calldata END, length(calldata), parent,"
+    f" CASE WHEN length(details) <= {limits.SUMMARY_DETAILS_CHARACTERS} THEN details"
+    " ELSE json_set(details, '$.raw.data', '', '$.virtual', json('[]')) END"
 )
 APPEALABLE_WORDS = ", ".join(f"'{status}'" for status in sorted(APPEALABLE))
 #: Rounds of one transaction that can be settled.
@@ -123,6 +132,57 @@ class RecordStore(HistoryStore):
         rows = self._all("SELECT number, content FROM network_rounds WHERE tx = ? ORDER BY number", seq)
         return tuple(round_from_bytes(number, content) for number, content in rows)
 
+    def digest(self, seq: int, details: Details) -> Digest:
+        """What lists show of all rounds of a transaction."""
+        if details.digest is not None:
+            return details.digest
+        digest = Digest()
+        for round_ in self.rounds(seq):
+            digest = digest.with_round(round_)
+        return digest
+
+    def summaries(self, where: str, *parameters: object, limit: int = -1) -> list[Summary]:
+        """Transactions without what may be large, which the database does not hand out; ``where`` with an order."""
+        found = self._all(
+            f"SELECT {_SUMMARY_COLUMNS} FROM network_transactions WHERE {where} LIMIT {int(limit)}", *parameters
+        )
+        return [self._summary(row) for row in found]
+
+    def _summary(self, row: tuple[Any, ...]) -> Summary:
+        seq, id, kind, status, sender, recipient, value, calldata, calldata_bytes, parent, text = row
+        details = Details.decode(text)
+        digest = self.digest(seq, details)
+        return Summary(
+            seq,
+            bytes(id),
+            TxKind(kind),
+            TxStatus(status),
+            Address(sender),
+            Address(recipient),
+            int(value),
+            None if calldata is None else bytes(calldata),
+            calldata_bytes,
+            details.created_at,
+            self.id_of(parent),
+            details.appeals.appealed,
+            digest,
+            changes_of(digest.history, details.status_changes),
+        )
+
+    def fitting(self, where: str, *parameters: object, limit: int, size: int) -> list[int]:
+        """Numbers of the first transactions that take no more than ``size`` in the database together, at least one."""
+        found: list[int] = []
+        for seq, taken in self._all(
+            "SELECT seq, length(calldata) + length(code) + length(details) + IFNULL((SELECT SUM(length(content))"
+            f" FROM network_rounds WHERE tx = seq), 0) FROM network_transactions WHERE {where} LIMIT {int(limit)}",
+            *parameters,
+        ):
+            size -= taken
+            if found and size < 0:
+                break
+            found.append(seq)
+        return found
+
     def round(self, seq: int, number: int) -> Round | None:
         """One round."""
         row = self._one("SELECT content FROM network_rounds WHERE tx = ? AND number = ?", seq, number)
@@ -209,8 +269,10 @@ class RecordStore(HistoryStore):
             row.details.status_changes += (change,)
         self.notes.append(Note(NoteKind.STATUS, row.recipient, row.id, status, row.seq))
 
-    def add_round(self, seq: int, round_: Round) -> None:
-        """Appends a round, which gets its number here."""
+    def add_round(self, row: Row, round_: Round) -> None:
+        """Appends a round, which gets its number here; :meth:`update` writes what else is to be known of it."""
+        seq = row.seq
+        row.details.digest = self.digest(row.seq, row.details).with_round(round_)
         found = self._one("SELECT COALESCE(MAX(number) + 1, 0) FROM network_rounds WHERE tx = ?", seq)
         assert found is not None
         self._execute(

@@ -14,6 +14,7 @@ from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet.chain.model import Event, Posted, PostedKind, outcome_from_bytes, outcome_to_bytes
 from pygenvm.localnet.chain.network.types import (
     Appeals,
+    Digest,
     Model,
     NodeMode,
     NodeReceipt,
@@ -100,6 +101,10 @@ class Details:
     finalized_at: datetime | None = None
     nonce_before: int | None = None
     """Of the contract, before this transaction took effect."""
+    skipped: int = 0
+    """Nonces of its sender between the one that was its turn and its own: they may still come."""
+    digest: Digest | None = None
+    """None: nobody has made one, as in files that were made before there were any."""
 
     def encode(self) -> str:
         """As JSON."""
@@ -129,6 +134,8 @@ class Details:
                 "decided_at": self.decided_at and to_text(self.decided_at),
                 "finalized_at": self.finalized_at and to_text(self.finalized_at),
                 "nonce_before": self.nonce_before,
+                "skipped": self.skipped,
+                "digest": None if self.digest is None else _digest_to_json(self.digest),
             }
         )
 
@@ -151,8 +158,21 @@ class Details:
             pinned=_optional_time(document.pop("pinned")),
             decided_at=_optional_time(document.pop("decided_at")),
             finalized_at=_optional_time(document.pop("finalized_at")),
+            digest=_digest_from_json(document.pop("digest", None)),
             **document,
         )
+
+
+def _digest_to_json(digest: Digest) -> list[Any]:
+    history = [[change.status, to_text(change.at)] for change in digest.history]
+    return [digest.rounds, digest.votes, digest.failed, history]
+
+
+def _digest_from_json(document: Sequence[Any] | None) -> Digest | None:
+    if document is None:
+        return None
+    rounds, votes, failed, history = document
+    return Digest(int(rounds), tuple(map(VoteWord, votes)), bool(failed), _changes(history))
 
 
 def _optional_time(text: str | None) -> datetime | None:

@@ -97,7 +97,7 @@ class NetworkStore(RecordStore):
             raise BadValue(f"{sender!s} is a contract; only accounts send transactions")
         expected = self.nonce(sender)
         nonce = expected if submission.nonce is None else submission.nonce
-        if nonce < expected and self.strict_nonces:
+        if nonce < expected and self.strict_nonces and not self._was_skipped(sender, nonce):
             raise NonceTooLow(
                 f"nonce too low: {sender!s} has used {nonce} already, its next one is {expected}", expected=expected
             )
@@ -130,6 +130,7 @@ class NetworkStore(RecordStore):
             virtual=submission.virtual,
             raw=submission.raw,
             name=submission.name,
+            skipped=max(0, nonce - expected),
             status_changes=(StatusChange(TxStatus.PENDING, moment.now),),
         )
         row = Row(
@@ -154,6 +155,17 @@ class NetworkStore(RecordStore):
         )  # fmt: skip
         self.add(row)
         return id
+
+    def _was_skipped(self, sender: Address, nonce: int) -> bool:
+        """Whether a larger nonce came before this one, as of a client that sends several transactions at once."""
+        used = "SELECT 1 FROM network_transactions WHERE sender = ?1 AND kind <> 3 AND"
+        return self._one(f"{used} nonce = ?2", sender.as_bytes, nonce) is None and bool(
+            self._one(
+                f"{used} nonce > ?2 AND nonce - IFNULL(json_extract(details, '$.skipped'), 0) <= ?2",
+                sender.as_bytes,
+                nonce,
+            )
+        )
 
     def _will_be_contract(self, address: Address) -> bool:
         """There is one, or its deployment is under way."""
@@ -219,7 +231,7 @@ class NetworkStore(RecordStore):
             raise Conflict(frozenset({row.recipient}))
         details = row.details
         for round_ in decision.rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
         details.result, details.rotation_count = decision.result, decision.rotation_count
         details.decided_at = moment.now
         details.status_changes += decision.status_changes
@@ -494,7 +506,7 @@ class NetworkStore(RecordStore):
             row.since += seconds
         row.factor = _SHORTER**row.details.appeals.failed
         for round_ in rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
         self.move(row, status, moment)
         self.update(row)
 
@@ -503,9 +515,10 @@ class NetworkStore(RecordStore):
 
         :raises Gone: the transaction has another status by now.
         """
-        self._in_status(seq, TxStatus.COMMITTING)
+        row = self._in_status(seq, TxStatus.COMMITTING)
         for round_ in rounds:
-            self.add_round(seq, round_)
+            self.add_round(row, round_)
+        self.update(row)
         self.roll_back(seq, moment)
 
     def overturn(self, seq: int, decision: Decision, moment: Moment) -> None:

@@ -5,7 +5,7 @@ Words and numbers are those that clients know (spec localnet-rpc/02 §3.5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -14,6 +14,7 @@ from typing import Any
 from pygenvm.executor.outcome import Outcome, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn.output import Captured
+from pygenvm.localnet import limits
 from pygenvm.localnet.chain.model import Event, Posted
 
 ZERO_ADDRESS = Address(bytes(20))
@@ -377,6 +378,79 @@ class NetworkTransaction:
         return next((round_.leader for round_ in reversed(self.rounds) if round_.leader), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What lists show of all rounds of a transaction."""
+
+    rounds: int = 0
+    votes: tuple[VoteWord, ...] = ()
+    """Of the last round."""
+    failed: bool = False
+    """What the last leader found is a failure."""
+    history: tuple[StatusChange, ...] = ()
+
+    def with_round(self, round_: Round) -> Digest:
+        """And one more."""
+        leader = round_.leader
+        return Digest(
+            self.rounds + 1,
+            tuple(round_.votes.values()),
+            self.failed if leader is None else not leader.succeeded,
+            changes_of(self.history, round_.status_changes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A transaction without its rounds, its code, and what else may be large; for lists."""
+
+    seq: int
+    id: bytes
+    kind: TxKind
+    status: TxStatus
+    sender: Address
+    recipient: Address
+    value: int
+    calldata: bytes | None
+    """None: it has more than ``limits.SUMMARY_CALLDATA_BYTES``."""
+    calldata_bytes: int
+    created_at: datetime
+    triggered_by: bytes | None
+    appealed: bool
+    digest: Digest
+    history: tuple[StatusChange, ...]
+    """All changes of its status, those of the digest among them."""
+
+
+def changes_of(*stages: Sequence[StatusChange]) -> tuple[StatusChange, ...]:
+    """Changes of status, each once."""
+    return tuple(dict.fromkeys(change for stage in stages for change in stage))
+
+
+def summary_of(transaction: NetworkTransaction) -> Summary:
+    """The summary of a transaction that is known as a whole."""
+    digest = Digest()
+    for round_ in transaction.rounds:
+        digest = digest.with_round(round_)
+    size = len(transaction.calldata)
+    return Summary(
+        transaction.seq,
+        transaction.id,
+        transaction.kind,
+        transaction.status,
+        transaction.sender,
+        transaction.recipient,
+        transaction.value,
+        transaction.calldata if size <= limits.SUMMARY_CALLDATA_BYTES else None,
+        size,
+        transaction.created_at,
+        transaction.triggered_by,
+        transaction.appeals.appealed,
+        digest,
+        changes_of(digest.history, transaction.status_changes),
+    )
+
+
 # --- the rest -------------------------------------------------------------------------------------
 
 
@@ -474,7 +548,7 @@ class NetworkOptions:
     settle: bool = True
     """Decisions are settled by the settlement engine."""
     strict_nonces: bool = True
-    """A nonce that was used is refused. Gaps never are."""
+    """A nonce that was used is refused. Gaps never are, nor what fills them later."""
     durable: bool = True
     """What is acknowledged survives a power cut."""
     lock_seconds: float = 5.0

@@ -117,8 +117,10 @@ async def get_state(node: Node, address: Address, variant: Variant) -> dict[str,
     result=LIST,
 )
 async def get_transactions(node: Node, count: int, before: int | None) -> list[Any]:
-    """The newest transactions; ``seq`` of the last one as ``before`` gives those before it."""
-    found = await node.network.recent(min(max(count, 0), limits.RPC_TRANSACTIONS), before)
+    """The newest transactions, fewer if they are large; ``seq`` of the last one as ``before`` gives those before it."""
+    found = await node.network.recent(
+        min(max(count, 0), limits.RPC_TRANSACTIONS), before, size=limits.RPC_TRANSACTIONS_BYTES
+    )
     return [{**await document_of(node, one), "seq": one.seq} for one in found]
 
 
@@ -137,7 +139,7 @@ async def get_receipt(node: Node, id: bytes) -> dict[str, Any]:
 @METHODS.add("genvm_getReceipts", Param("count", INTEGER, default=50), result=LIST)
 async def get_receipts(node: Node, count: int) -> list[Any]:
     """The same of the newest transactions."""
-    found = await node.network.recent(min(max(count, 0), limits.RPC_TRANSACTIONS))
+    found = await node.network.recent(min(max(count, 0), limits.RPC_TRANSACTIONS), size=limits.RPC_TRANSACTIONS_BYTES)
     return [await _receipt_document(node, one) for one in found]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import values
+from pygenvm.localnet import limits, values
 from pygenvm.localnet.arguments import written_parameters
 from pygenvm.localnet.chain import accounts, calldata_of_call
 from pygenvm.localnet.chain.model import ContractInfo
@@ -166,12 +166,17 @@ async def _contract(node: Node, word: str) -> ContractInfo:
 
 async def _calldata(node: Node, method: str | None, given: Mapping[str, Any]) -> bytes:
     contracts = await node.network.contracts()
-    args = _parsed(contracts, given.get("args", "[]"), list, "args")
-    kwargs = _parsed(contracts, given.get("kwargs", "{}"), dict, "kwargs")
-    try:
-        return calldata_of_call(method, args, kwargs)
-    except (TypeError, ValueError) as error:
-        raise BadValue(f"arguments that calldata cannot hold: {error}") from error
+
+    def read() -> bytes:
+        args = _parsed(contracts, given.get("args", "[]"), list, "args")
+        kwargs = _parsed(contracts, given.get("kwargs", "{}"), dict, "kwargs")
+        try:
+            return calldata_of_call(method, args, kwargs)
+        except (TypeError, ValueError) as error:
+            raise BadValue(f"arguments that calldata cannot hold: {error}") from error
+
+    size = sum(len(text) for name in ("args", "kwargs") if isinstance(text := given.get(name), str))
+    return await asyncio.to_thread(read) if size > limits.RPC_THREAD_BYTES else read()
 
 
 async def _source(node: Node, transaction: NetworkTransaction, contracts: Sequence[ContractInfo]) -> Source | None:

@@ -131,10 +131,10 @@ async def update_transaction_status(node: Node, id: bytes, status: TxStatus) -> 
 
 @METHODS.add("sim_getTransactionsForAddress", _ADDRESS, Param("filter", TEXT, default=None), result=LIST)
 async def transactions_for_address(node: Node, address: Address, wanted: str | None) -> list[Any]:
-    """Transactions from and to an address, newest first; only those ``from`` or ``to`` it if asked for."""
+    """The newest transactions from and to an address; only those ``from`` or ``to`` it if asked for."""
     if wanted not in (None, "all", "from", "to"):
         raise invalid("filter: all, from or to")
-    found = await node.network.transactions_of(address, limits.RPC_TRANSACTIONS)
+    found = await node.network.transactions_of(address, limits.RPC_TRANSACTIONS, size=limits.RPC_TRANSACTIONS_BYTES)
     return [
         await document_of(node, one)
         for one in found

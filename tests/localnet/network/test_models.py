@@ -115,6 +115,44 @@ def test_installed_mocks_go_first_and_strict_ones_alone() -> None:
     assert said(answered(models, usual, "0x1", prompt("the time?"))) == "noon"
 
 
+def test_installed_mocks_need_no_model() -> None:
+    models, usual = ValidatorModels(lambda: LLM, lambda settings: Service("")), Service("usual")
+    models.use({"0x1": Model("nobody", "x")})
+    models.install({"weather": "rain"}, {}, strict=False)
+    assert said(answered(models, usual, "0x1", prompt("the weather?"))) == "rain"
+    with pytest.raises(Unavailable, match="nobody"):
+        answered(models, usual, "0x1", prompt("the time?"))
+
+
+def test_a_mock_file_answers_for_every_provider() -> None:
+    models, usual = ValidatorModels(), Service("mocks")
+    models.serve(lambda: LLM, lambda settings: Service("a model"), mocked=True)
+    models.use({"0x1": Model("openai", "a"), "0x2": Model("nobody", "x")})
+    assert said(answered(models, usual, "0x1", prompt("hi"))) == "mocks"
+    assert said(answered(models, usual, "0x2", prompt("hi"))) == "mocks"
+    assert models.available(Model("nobody", "x")) == (True, True)
+    assert all(there and usable for _, there, usable in models.known())
+
+
+def test_what_a_validator_wants_of_its_model_is_in_its_configuration() -> None:
+    made: list[Settings] = []
+
+    def service(settings: Settings) -> Service:
+        made.append(settings)
+        return Service(str(len(made)))
+
+    models, usual = ValidatorModels(lambda: LLM, service), Service("usual")
+    for config in ({}, {"temperature": 0, "top_p": 1}, {"max_tokens": 9, "use_max_completion_tokens": True}):
+        models.use({"0x1": Model("openai", "a", config)})
+        assert said(answered(models, usual, "0x1", prompt("hi"))) == str(len(made))
+    sections = [settings.document["backends"]["openai"]["models"]["a"] for settings in made]
+    assert sections == [
+        {"enabled": True},
+        {"enabled": True, "meta": {"temperature": 0}},
+        {"enabled": True, "meta": {"max_tokens": 9}, "use_max_completion_tokens": True},
+    ]
+
+
 def test_what_is_available() -> None:
     models = ValidatorModels(lambda: LLM, lambda settings: Service(""))
     known = {(model.provider, model.model): (there, usable) for model, there, usable in models.known()}

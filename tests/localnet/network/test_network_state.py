@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import Chain, accounts, calldata_of_call
-from pygenvm.localnet.chain.network.errors import BadFile, ContractNotFound, SlowListener, ValidatorNotFound
-from pygenvm.localnet.chain.network.types import EventKind, Model, Submission, TxKind, TxStatus, Variant
+from pygenvm.localnet.chain.network import Network
+from pygenvm.localnet.chain.network.errors import (
+    BadFile,
+    ContractNotFound,
+    SlowListener,
+    TransactionNotFound,
+    ValidatorNotFound,
+)
+from pygenvm.localnet.chain.network.store import NetworkStore
+from pygenvm.localnet.chain.network.types import (
+    EventKind,
+    Model,
+    RawFields,
+    Submission,
+    TxKind,
+    TxStatus,
+    Variant,
+    summary_of,
+)
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.errors import BadValue, DatabaseError
+from pygenvm.localnet.page.feed import Feed
 from tests.localnet.localnet_fakes import FakeExecutor
-from tests.localnet.network.conftest import ALICE, BOB, CAROL, PATIENCE, PROGRAM, Clock, Opening, World, program, run
+from tests.localnet.network.conftest import (
+    ALICE,
+    BOB,
+    CAROL,
+    PATIENCE,
+    PROGRAM,
+    Clock,
+    Driver,
+    Opening,
+    World,
+    program,
+    run,
+)
 
+_NOBODY = 65534
 MODEL = Model("openai", "gpt-4o", {"temperature": 0.5}, "openai-compatible", {"api_key_env_var": "K"})
 
 
@@ -450,5 +487,159 @@ def test_statuses_can_be_asked_for(opening: Opening) -> None:
             assert await tester.get(contract) == 12
             assert len((await tester.network.transaction(second.id)).rounds) == 2
             assert (await tester.network.set_status(second.id, TxStatus.FINALIZED)).status is TxStatus.FINALIZED
+
+    run(main())
+
+
+@contextlib.contextmanager
+def nobody(*paths: Path) -> Iterator[None]:
+    """Without the rights of root, if this process has them; ``paths`` belong to whoever it is then."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in paths:
+        os.chown(path, _NOBODY, -1)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_what_cannot_be_written_is_told_and_left_alone(tmp_path: Path) -> None:
+    async def start(path: Path) -> None:
+        async with Network(path, executor=FakeExecutor({})):
+            pass
+
+    # Everything is imported after this, and the file is there.
+    run(start(tmp_path / "n.db"))
+    with tempfile.TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name, "n.db")
+        before = (tmp_path / "n.db").read_bytes()
+        path.write_bytes(before)
+        path.chmod(0o444)
+        with nobody(folder, path):
+            with pytest.raises(DatabaseError, match=r"n\.db cannot be written: its mode is 0444"):
+                run(start(path))
+            path.chmod(0o600)
+            folder.chmod(0o500)
+            for one in (path, folder / "new.db"):
+                with pytest.raises(DatabaseError, match="the folder of a database must be writable"):
+                    run(start(one))
+            folder.chmod(0o700)
+        assert list(folder.iterdir()) == [path]
+        assert path.read_bytes() == before
+
+
+def test_it_closes_also_in_the_moment_of_a_change(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            await tester.deploy()
+            await asyncio.sleep(0.05)
+            tester.network._finality.set()
+            # Who waits for that is not awake yet, and what it waits for is over.
+            await asyncio.sleep(0)
+            tester.is_closed = True
+            async with asyncio.timeout(PATIENCE):
+                await tester.network.close()
+
+    run(main())
+
+
+# --- lists ---
+
+LARGE = 1 << 20
+
+
+async def make_large(tester: Driver, count: int) -> list[bytes]:
+    """Transactions with large code, calldata and envelopes."""
+    calldata = calldata_of_call("store", [bytes(LARGE)])
+    code = PROGRAM + bytes(LARGE)
+    raw = RawFields(data=code + calldata)
+    return [
+        await tester.network.submit(Submission(TxKind.DEPLOY, ALICE, calldata=calldata, code=code, raw=raw))
+        for _ in range(count)
+    ]
+
+
+def peak_of(work: Callable[[], Any]) -> int:
+    """Bytes that Python has held at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_lists_do_not_read_what_is_large(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            network = tester.network
+            small = (await tester.do(await tester.deploy(), ["add", 1])).id
+            large = await make_large(tester, 10)
+            await network.delete_all_validators()
+            listed = await network.summaries(100)
+            assert [one.id for one in listed[:11]] == [*reversed(large), small]
+            assert (listed[0].calldata, listed[0].calldata_bytes > LARGE) == (None, True)
+            assert listed[10].calldata is not None
+            feed = Feed(network, "")
+            shown = (await feed.state())["transactions"]
+            assert shown[-1]["method"] == "…"
+            assert shown[-1]["arguments"].endswith(" bytes")
+        # Where nobody else takes memory.
+        with closing(NetworkStore(network._path)) as store:
+            assert peak_of(lambda: store.summaries("1 ORDER BY seq DESC")) < LARGE
+            # As it would be otherwise.
+            assert peak_of(lambda: store.rows("1 ORDER BY seq DESC")) > 20 * LARGE
+
+    run(main())
+
+
+def test_a_summary_says_what_a_transaction_does(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening(validators=12) as tester:
+            contract = await tester.deploy()
+            waits = await tester.submit(TxKind.CALL, contract, ["wait", "gate"], ["add", 1])
+            behind = await tester.submit(TxKind.CALL, contract, ["fail"])
+            while (await tester.network.summary(waits)).status is TxStatus.PENDING:
+                await asyncio.sleep(0.01)
+            for id in (waits, behind):
+                assert await tester.network.summary(id) == summary_of(await tester.network.transaction(id))
+            tester.world.gates["gate"].set()
+            await tester.wait(behind)
+            assert (await tester.network.summary(behind)).digest.failed
+            await tester.network.appeal(waits)
+            await tester.wait(waits, TxStatus.ACCEPTED)
+            for one in await tester.network.recent(100):
+                assert await tester.network.summary(one.id) == summary_of(one)
+            assert (await tester.network.summary(waits)).digest.rounds >= 2
+            with pytest.raises(TransactionNotFound):
+                await tester.network.summary(bytes(32))
+        # A file that was made before transactions had a digest.
+        with closing(sqlite3.connect(tester.network._path)) as connection:
+            connection.execute("UPDATE network_transactions SET details = json_remove(details, '$.digest')")
+            connection.commit()
+        async with opening(validators=12) as tester:
+            for one in await tester.network.recent(100):
+                assert await tester.network.summary(one.id) == summary_of(one)
+
+    run(main())
+
+
+def test_a_list_has_as_many_as_can_be_held_in_memory(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            await tester.network.delete_all_validators()
+            large = await make_large(tester, 5)
+            found: list[bytes] = []
+            before = None
+            while some := await tester.network.recent(100, before, size=10 * LARGE):
+                assert len(some) == 1
+                found += [one.id for one in some]
+                before = some[-1].seq
+            assert found == large[::-1]
+            assert len(await tester.network.transactions_of(ALICE, size=20 * LARGE)) == 3
+            assert len(await tester.network.transactions_of(ALICE)) == 5
 
     run(main())

@@ -12,21 +12,25 @@ import pytest
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
+from pygenvm.localnet.chain.model import calldata_of_call
+from pygenvm.localnet.chain.network.errors import NoValidators
 from pygenvm.localnet.chain.network.rounds import draw, tally
 from pygenvm.localnet.chain.network.types import (
     Model,
     NetworkTransaction,
     RoundLabel,
     RoundResult,
+    Submission,
     TxKind,
     TxStatus,
     Validator,
     VirtualValidator,
     VoteWord,
 )
+from pygenvm.localnet.rpc.errors import rpc_error
 from pygenvm.settlement.verifier.checks import Verdict, check
 from pygenvm.settlement.verifier.document import read
-from tests.localnet.network.conftest import BOB, PATIENCE, Clock, Driver, Opening, World, run
+from tests.localnet.network.conftest import ALICE, BOB, PATIENCE, PROGRAM, Clock, Driver, Opening, World, run
 
 MODEL = Model("default", "default")
 A, D, T, V, I = (  # noqa: E741
@@ -163,6 +167,19 @@ def test_without_validators_transactions_wait(opening: Opening) -> None:
             id = await tester.submit(TxKind.CALL, contract, ["add", 1])
             await asyncio.sleep(0.1)
             assert (await tester.network.transaction(id)).status is TxStatus.PENDING
+            # A question would wait as long: it is refused.
+            with pytest.raises(NoValidators, match="sim_createValidator"):
+                await tester.get(contract)
+            with pytest.raises(NoValidators):
+                await tester.network.simulate(Submission(TxKind.DEPLOY, ALICE, code=PROGRAM))
+            assert rpc_error(NoValidators("no validators")).code == -32002
+            # Whoever brings validators, or asks nobody for an opinion, needs none.
+            await tester.network.read(
+                contract, calldata_of_call("get"), virtual=(VirtualValidator(provider="p", model="m"),)
+            )
+            await tester.network.view(contract, calldata_of_call("get"), sender=ALICE)
+            gone = await tester.submit(TxKind.CALL, contract, ["add", 1])
+            await tester.network.cancel(gone)
             await tester.network.create_validator(3, MODEL)
             assert list((await tester.wait(id)).rounds[0].votes.values()) == [A]
 
@@ -316,6 +333,31 @@ def test_a_leader_appeal_goes_before_what_came_after(opening: Opening) -> None:
             assert won.leader.outcome == Return(calldata.encode(42))
             await tester.settle()
             assert await tester.get(contract) == 11
+            assert await tester.network.balance(contract) == 6
+
+    run(main())
+
+
+def test_an_appeal_of_validators_that_ran_out_of_time_is_heard_by_another_leader(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            contract = await tester.deploy()
+            tester.world.broken = {f"validator {number}": "timeout" for number in range(1, 10)}
+            late = await tester.do(contract, ["add", 1], value=6)
+            # Nobody else leads: it would take as long again.
+            assert (late.status, _labels(late)) == (TxStatus.VALIDATORS_TIMEOUT, [RoundLabel.VALIDATORS_TIMEOUT])
+            assert await tester.get(contract) == 0
+            await _more(tester, 2)
+            assert await tester.network.appeal(late.id)
+            again = await tester.wait(late.id, TxStatus.VALIDATORS_TIMEOUT)
+            assert _labels(again)[1:] == [RoundLabel.VALIDATORS_TIMEOUT_APPEAL_FAILED]
+            assert len(again.rounds[1].votes) == 7
+            tester.world.broken = {}
+            assert await tester.network.appeal(late.id)
+            won = await tester.wait(late.id, TxStatus.ACCEPTED)
+            assert _labels(won)[2:] == [RoundLabel.VALIDATORS_TIMEOUT_APPEAL_SUCCESSFUL]
+            assert len({round_.leader.validator.address for round_ in won.rounds if round_.leader}) == 3
+            assert await tester.get(contract) == 1
             assert await tester.network.balance(contract) == 6
 
     run(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
-from pygenvm.localnet.chain import accounts, calldata_of_call
+from pygenvm.localnet.chain import Chain, accounts, calldata_of_call
 from pygenvm.localnet.chain.network.errors import (
     InsufficientFunds,
     NonceTooLow,
@@ -33,9 +34,63 @@ from pygenvm.localnet.chain.network.types import (
     VoteWord,
 )
 from pygenvm.localnet.errors import BadValue
-from tests.localnet.network.conftest import ALICE, BOB, PATIENCE, Opening, World, run
+from tests.localnet.localnet_fakes import FakeExecutor
+from tests.localnet.network.conftest import ALICE, BOB, PATIENCE, PROGRAM, Opening, World, program, run
 
 STRANGER = Address(b"\x55" * 20)
+
+
+def test_nonces_that_were_skipped_may_come_later_each_once(opening: Opening) -> None:
+    async def main() -> None:
+        async with opening() as tester:
+            network = tester.network
+
+            async def send(nonce: int, id: int) -> None:
+                await network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, id=id.to_bytes(32, "big"), nonce=nonce))
+
+            await send(0, 1)
+            # A client sends several at once, and they come in another order.
+            await send(4, 2)
+            assert await network.nonce(ALICE) == 5
+            await send(2, 3)
+            await send(9, 4)
+            for nonce, id in ((1, 5), (3, 6), (5, 7), (8, 8)):
+                await send(nonce, id)
+            assert await network.nonce(ALICE) == 10
+            for nonce in (0, 1, 2, 3, 4, 5, 8, 9):
+                with pytest.raises(
+                    NonceTooLow, match=rf"nonce too low: .* has used {nonce} already, its next one is 10"
+                ):
+                    await send(nonce, 100)
+            with pytest.raises(TooLarge, match=f"nonce too high: it is {1 << 63}, and can be at most {(1 << 63) - 2}"):
+                await send(1 << 63, 101)
+            # The same bytes again are the same transaction.
+            await send(0, 1)
+            assert await network.balance(BOB) == accounts.START_BALANCE + 8
+        async with opening() as tester:
+            for nonce in (6, 7):
+                await tester.network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, nonce=nonce))
+            with pytest.raises(NonceTooLow):
+                await tester.network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, nonce=6))
+
+    run(main())
+
+
+def test_what_commands_have_used_is_not_skipped(tmp_path: Path, opening: Opening) -> None:
+    async def main() -> None:
+        async with Chain(tmp_path / "net.db", executor=FakeExecutor({PROGRAM: program(World())})) as chain:
+            for _ in range(3):
+                await chain.deploy(PROGRAM, sender=ALICE)
+        async with opening() as tester:
+            assert await tester.network.nonce(ALICE) == 3
+            await tester.network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, nonce=5))
+            for nonce in range(3):
+                with pytest.raises(NonceTooLow):
+                    await tester.network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, nonce=nonce))
+            for nonce in (3, 4):
+                await tester.network.submit(Submission(TxKind.TRANSFER, ALICE, BOB, 1, nonce=nonce))
+
+    run(main())
 
 
 def test_a_deployment_is_accepted_by_five_and_becomes_final(opening: Opening) -> None:

@@ -41,6 +41,7 @@ from pygenvm.localnet.chain.network.types import (
     RoundResult,
     StatusChange,
     Submission,
+    Summary,
     TimeState,
     Trace,
     TxKind,
@@ -48,6 +49,7 @@ from pygenvm.localnet.chain.network.types import (
     Validator,
     Variant,
     VoteWord,
+    summary_of,
 )
 from pygenvm.localnet.schema import SchemaDocument
 
@@ -190,11 +192,21 @@ class StubNetwork(Network):
             raise TransactionNotFound(id)
         return self.all[id]
 
-    async def transactions_of(self, address: Address, count: int = 100) -> list[NetworkTransaction]:
+    async def transactions_of(
+        self, address: Address, count: int = 100, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
         return [one for one in await self.recent(count) if address in (one.sender, one.recipient)]
 
-    async def recent(self, count: int = 50, before: int | None = None) -> list[NetworkTransaction]:
+    async def recent(
+        self, count: int = 50, before: int | None = None, *, size: int = 1 << 62
+    ) -> list[NetworkTransaction]:
         return [one for one in reversed(self.all.values()) if before is None or one.seq < before][:count]
+
+    async def summaries(self, count: int = 50, before: int | None = None) -> list[Summary]:
+        return [summary_of(one) for one in await self.recent(count, before)]
+
+    async def summary(self, id: bytes) -> Summary:
+        return summary_of(await self.transaction(id))
 
     async def wait(
         self, id: bytes, *, status: TxStatus | None = None, timeout: float | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pygenvm.localnet import limits
 from pygenvm.localnet.rpc.envelope import answer
 from pygenvm.localnet.rpc.errors import RpcError
 
@@ -75,6 +76,22 @@ async def test_a_batch_is_carried_out_in_its_order() -> None:
     assert [one.get("error", {}).get("code") for one in found] == [None, -32000, -32600, -32600]
     assert [name for name, _ in CALLED] == ["m", "n", "fail"]
     assert await say('[{"method": "m"}]') == (204, None)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '""', "1.5", '{"a": 1}'])
+@pytest.mark.parametrize("whole", ["[%s]", '{"id": 1, "method": "m", "params": [%s]}'])
+async def test_so_many_values_are_not_decoded(value: str, whole: str) -> None:
+    # What follows them is no JSON, which only a decoder would find.
+    status, found = await say(whole % (f"{value}," * limits.RPC_VALUES + "nonsense"))
+    assert (status, found["error"]["code"]) == (400, -32600)
+    assert f"more than {limits.RPC_VALUES} values" in found["error"]["message"]
+    assert not CALLED
+
+
+async def test_texts_are_one_value_whatever_is_in_them() -> None:
+    text = "[]," * limits.RPC_VALUES
+    status, found = await say(json.dumps({"id": 1, "method": "m", "params": [text, [1] * 100_000]}))
+    assert (status, found["result"][0]) == (200, text)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,11 +23,13 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from pygenvm.localnet.chain.store import APPLICATION_ID
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT
 from tests.localnet.clients.environments import python_with, run
 from tests.localnet.clients.serving import Server, serving
+from tests.localnet.rpc.killing import kill
 from tests.support.paths import DOCS
 
 
@@ -138,6 +145,25 @@ def test_what_follows_from_a_transaction_is_shown_with_it(server: Server, projec
     ]
 
 
+def test_the_log_says_what_is_not_over(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    (tmp_path / "mocks.yaml").write_text("llm: {capital: {never: true}}")
+    with serving(tmp_path, "--validators", "3", "--mocks", "mocks.yaml", cwd=tmp_path) as server:
+        client, sender = server.client, "0x" + 40 * "1"
+        contract = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
+        asking, behind, gone = (client.write(contract, "ask", sender=sender) for _ in range(3))
+        client.call("sim_cancelTransaction", gone)
+        for _ in range(600):
+            if client.call("eth_getTransactionByHash", asking)["status"] == "PROPOSING":
+                break
+            time.sleep(0.1)
+        assert client.call("eth_getTransactionByHash", behind)["status"] == "PENDING"
+        log = genvm(tmp_path, "log")["transactions"]
+        assert [one["status"] for one in log] == ["ok", "running", "pending", "canceled"]
+        said = people(tmp_path, "log").splitlines()
+        assert [line.split()[1] for line in said if line.startswith("  #")] == ["ok", "running", "pending", "canceled"]
+
+
 def test_a_state_goes_to_a_file_and_comes_back(server: Server, project: Path, tmp_path: Path) -> None:
     contract = genvm(project, "deploy", str(CONTRACT), "--args", '["kept"]', "--name", "kept")["contract"]["address"]
     file = tmp_path / "state.network"
@@ -186,6 +212,97 @@ def test_the_file_may_be_taken(server: Server, project: Path) -> None:
 def test_options_that_cannot_be_used(built_runners: BuiltRunners, tmp_path: Path, words: list[str], why: str) -> None:
     done = genvm(tmp_path, "serve", "--port", "0", "--db", str(tmp_path / "n.db"), *words, status=2)
     assert why in done["error"]["message"]
+
+
+def test_its_files_are_only_for_their_owner(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    def modes(folder: Path) -> dict[str, str]:
+        return {str(path.relative_to(tmp_path)): f"{stat.S_IMODE(path.stat().st_mode):o}" for path in folder.rglob("*")}
+
+    before = os.umask(0)
+    try:
+        with serving(tmp_path, "--validators", "3", "--db", "made/too/n.db", cwd=tmp_path) as server:
+            server.client.fund("0x" + 40 * "1", 1)
+            server.client.snapshot()
+            assert set(modes(tmp_path / "made")) == {
+                "made/too",
+                *(f"made/too/n.db{end}" for end in ("", "-wal", "-shm", ".lock", ".snapshots", ".snapshots/1.db")),
+            }
+            found = modes(tmp_path)
+            genvm(tmp_path, "export", "state.network", rpc=server.url)
+        assert {found[name] for name in ("made", "made/too", "made/too/n.db.snapshots")} == {"700"}
+        assert {mode for name, mode in found.items() if ".db" in name and not name.endswith("snapshots")} == {"600"}
+        assert modes(tmp_path)["state.network"] == "600"
+        # In the folder of a project there is also who is there.
+        project = tmp_path / "project"
+        (project / ".pygenvm").mkdir(parents=True)
+        (project / "asks.py").write_text(ASKS)
+        (project / "mocks.yaml").write_text("llm: {capital: Paris}")
+        with serving(project, "--validators", "3", "--mocks", "mocks.yaml", cwd=project) as server:
+            client, sender = server.client, "0x" + 40 * "1"
+            address = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
+            done = client.wait(client.write(address, "ask", sender=sender), status="FINALIZED")
+            settled = project / ".pygenvm" / "local.db.settlement"
+            for _ in range(600):
+                if settled.exists():
+                    break
+                time.sleep(0.1)
+            found = modes(project / ".pygenvm")
+            assert done["status"] == "FINALIZED"
+        assert {"server.json", "local.db-wal", "local.db.settlement"} <= {name.rpartition("/")[2] for name in found}
+        assert set(found.values()) == {"600"}
+    finally:
+        os.umask(before)
+
+
+def stranger(path: Path, *, version: int = 0, application: int = 0, ahead: bool = False) -> None:
+    """A database of another program; ``ahead``: which was killed with a write-ahead log."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id = {application}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("CREATE TABLE t (x)")
+        if ahead:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE u (x)")
+            files = {end: path.with_name(path.name + end).read_bytes() for end in ("", "-wal")}
+    if ahead:
+        for end, data in files.items():
+            path.with_name(path.name + end).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (stranger, "is not the database of a local network"),
+        (lambda path: stranger(path, ahead=True), "is not the database of a local network"),
+        (lambda path: stranger(path, version=99, application=APPLICATION_ID), "has version 99 of the database layout"),
+        (
+            lambda path: stranger(path, version=99, application=APPLICATION_ID, ahead=True),
+            "has version 99 of the database layout",
+        ),
+        (lambda path: path.write_bytes(b"a text that is long enough " * 10), "is not a database"),
+        (lambda path: path.write_bytes(b"short"), "is not a database"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (os.mkfifo, "is a device, a pipe or a socket"),
+    ],
+)
+def test_a_file_of_somebody_else_stays_as_it_is(
+    built_runners: BuiltRunners, tmp_path: Path, make: Callable[[Path], Any], why: str
+) -> None:
+    path = tmp_path / "n.db"
+    make(path)
+
+    def files() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(one): (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"")
+            for one in tmp_path.rglob("*")
+        }
+
+    before = files()
+    done = genvm(tmp_path, "serve", "--port", "0", "--db", str(path), status=3)
+    assert done["error"]["kind"] == "database"
+    assert why in done["error"]["message"]
+    assert str(path) in done["error"]["message"]
+    assert files() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -245,6 +362,10 @@ def test_a_server_that_was_killed_is_not_in_the_way(built_runners: BuiltRunners,
     assert genvm(tmp_path, "accounts")["ok"]
 
 
+def test_a_server_that_is_killed_under_load_loses_nothing(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    assert " 0 lost, 0 twice" in kill(2, tmp_path, seconds=0.5)
+
+
 def test_it_says_where_it_listens_and_what_to_do(built_runners: BuiltRunners, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pygenvm.cli.main", "local", "serve", "--port", "0", "--db", "n.db"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
@@ -260,9 +381,7 @@ def test_it_says_where_it_listens_and_what_to_do(built_runners: BuiltRunners, tm
         assert word in said
 
 
-def test_mocks_answer_for_every_validator(built_runners: BuiltRunners, tmp_path: Path) -> None:
-    (tmp_path / "mocks.yaml").write_text("llm: {'capital of France': Paris}\n")
-    contract = """\
+ASKS = """\
 # v0.2.16
 # { "Depends": "py-genlayer:test" }
 from genlayer import *
@@ -283,12 +402,39 @@ class Asks(gl.Contract):
     def answer(self) -> str:
         return self.said
 """
+
+
+def test_mocks_answer_for_every_validator(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text("llm: {'capital of France': Paris}\n")
     with serving(tmp_path, "--mocks", str(tmp_path / "mocks.yaml"), "--validators", "3") as server:
         client, sender = server.client, "0x" + 40 * "1"
-        address = client.wait(client.deploy(contract.encode(), sender=sender))["data"]["contract_address"]
+        address = client.wait(client.deploy(ASKS.encode(), sender=sender))["data"]["contract_address"]
         done = client.wait(client.write(address, "ask", sender=sender))
         assert list(done["consensus_data"]["votes"].values()) == ["agree"] * 3, done
         assert client.read(address, "answer") == "Paris"
+
+
+def test_a_validator_is_called_by_its_place_in_the_round(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    (tmp_path / ".pygenvm").mkdir()
+    (tmp_path / "asks.py").write_text(ASKS)
+    mocks = "llm: [{prompt: capital, node: validator 2, answer: Lyon}, {prompt: capital, answer: Paris}]"
+    (tmp_path / "mocks.yaml").write_text(mocks)
+    with serving(tmp_path, "--mocks", str(tmp_path / "mocks.yaml"), "--validators", "4", cwd=tmp_path) as server:
+        # Who does not agree is in a place, not a certain validator of the network.
+        genvm(tmp_path, "deploy", "asks.py")
+        addresses = set()
+        for _ in range(3):
+            votes = genvm(tmp_path, "call", "ask")["transaction"]["validators"]["votes"]
+            assert [(one["node"], one["vote"]) for one in votes] == [
+                ("leader", "agree"),
+                ("validator 1", "agree"),
+                ("validator 2", "disagree"),
+                ("validator 3", "agree"),
+            ]
+            addresses |= {one["address"] for one in votes}
+        assert {int(one, 16) for one in addresses} == {
+            int(one["address"], 16) for one in server.client.call("sim_getAllValidators")
+        }
 
 
 def test_it_listens_at_both_loopback_addresses(server: Server) -> None:

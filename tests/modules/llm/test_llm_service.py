@@ -231,6 +231,28 @@ async def test_failover_in_the_order_of_the_configuration(tmp_path: Path) -> Non
     ]
 
 
+async def test_a_model_is_asked_as_its_configuration_says(tmp_path: Path) -> None:
+    tuned = {"meta": {"temperature": 0.25, "max_tokens": 7}}
+    async with (
+        serving(status(400)) as first,
+        serving(chat("yes")) as second,
+        serving(chat("no")) as third,
+        service(
+            tmp_path,
+            document(a=backend(first.host, model=tuned), b=backend(second.host, model={"meta": "text"})),
+        ) as llm,
+        service(tmp_path, document(c=backend(third.host, model={"meta": {"temperature": "hot"}}))) as wrong,
+    ):
+        async with llm.session() as client:
+            assert data(await client.prompt()) == "yes"
+        async with wrong.session() as client:
+            assert "temperature of the prompt must be a number" in str(await client.prompt())
+    asked = [(got.body["temperature"], got.body["max_tokens"]) for server in (first, second) for got in server.got]
+    # What is said of one model is not said of the next.
+    assert asked == [(0.25, 7), (0.7, 1000)]
+    assert not third.got
+
+
 async def test_nobody_answers(tmp_path: Path) -> None:
     async with (
         serving(status(429)) as first,
