@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pygenvm.cli.formatter import formatter
+
+if TYPE_CHECKING:
+    from pygenvm.executor.config import Config
+    from pygenvm.executor.run.prepared import Prepared
 
 _EPILOG = """\
 The message is JSON text: contract_address, sender_address, origin_address (base64 of 20 bytes), chain_id (decimal
@@ -63,14 +68,23 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Carries out the run and leaves the process with its exit code."""
-    from pygenvm.executor.arguments import RunArguments
     from pygenvm.executor.config import load_config
-    from pygenvm.executor.run.process import leave, run_command
+    from pygenvm.executor.run.process import leave
+
+    leave(carry_out(options, options.log_fd, lambda: load_config(options.config)))
+
+
+def carry_out(
+    options: argparse.Namespace, log_fd: int, configure: Callable[[], Config], prepared: Prepared | None = None
+) -> int:
+    """The exit code of the run."""
+    from pygenvm.executor.arguments import RunArguments
+    from pygenvm.executor.run.process import run_command
 
     if options.host_data is None:
         # What it holds is checked in the order of the specification, after the host was reached.
         print(f"Error: --host-data is missing; give for example {_HOST_DATA}", file=sys.stderr)
-        leave(1)
+        return 1
     arguments = RunArguments(
         message=options.message,
         host=options.host,
@@ -83,7 +97,4 @@ def run(options: argparse.Namespace) -> NoReturn:
         trace=options.trace,
         **({} if options.cookie is None else {"cookie": options.cookie}),
     )
-    status = run_command(
-        arguments, lambda: load_config(options.config), log_fd=options.log_fd, log_level=options.log_level
-    )
-    leave(status)
+    return run_command(arguments, configure, log_fd=log_fd, log_level=options.log_level, prepared=prepared)

@@ -10,6 +10,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from pygenvm.executor import cache_root as cache_root_of_user
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
 
@@ -61,17 +62,10 @@ def cache_root() -> Path:
 
     :raises ConfigError: there is no home directory.
     """
-    own = os.environ.get("PYGENVM_CACHE")
-    if own:
-        return Path(own).absolute()
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    # The base directory specification says that a relative path is to be ignored.
-    if os.path.isabs(shared):
-        return Path(shared) / "pygenvm"
-    home = os.path.expanduser("~")
-    if not os.path.isabs(home):
+    found = cache_root_of_user.find()
+    if found is None:
         raise ConfigError("there is no home directory for the cache; set PYGENVM_CACHE")
-    return Path(home) / ".cache" / "pygenvm"
+    return Path(found)
 
 
 def packaged_runners() -> tuple[Path, ...]:

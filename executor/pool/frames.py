@@ -7,6 +7,8 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
+visit      template, executor     a request (:mod:`executor.pool.handover`); with the client's connection, and
+                                  descriptors for stdout, stderr, log and the working directory
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -55,6 +57,14 @@ class Job:
 
 
 @frozen
+class Visit:
+    """One run of a process that has connected by itself."""
+
+    descriptors: ClassVar = 5
+    request: bytes
+
+
+@frozen
 class Signal:
     """Send a signal to the executor of a job; SIGKILL also to everything that it has started."""
 
@@ -98,10 +108,11 @@ class Refused:
     why: str
 
 
-Frame: TypeAlias = Job | Signal | Ready | Started | Ended | Refused
+Frame: TypeAlias = Job | Visit | Signal | Ready | Started | Ended | Refused
 
 _KINDS: dict[str, type[Frame]] = {
     "job": Job,
+    "visit": Visit,
     "signal": Signal,
     "ready": Ready,
     "started": Started,
@@ -173,6 +184,8 @@ def _decode(data: bytes) -> Frame:
                 if level is not None and level not in LOG_LEVELS:
                     raise ValueError(f"no log level: {level!r}")
                 return Job(_typed(number, int), level, _unpack_arguments(arguments))
+            case kind, [request] if kind is Visit:
+                return Visit(_typed(request, bytes))
             case kind, [version] if kind is Ready:
                 return Ready(_typed(version, int))
             case kind, [number, why] if kind is Refused:

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -43,6 +44,8 @@ class _Executor:
     pidfd: int
     channel: Channel | None
     job: int | None = None
+    #: Of the process when it was forked (:mod:`executor.pool.circumstances`), where somebody asks.
+    circumstances: bytes = b""
     forked_at: float = field(default_factory=time.monotonic)
 
     def kill(self) -> None:
@@ -82,6 +85,8 @@ class Template:
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
+        #: For visits: the command line of a run, in an executor.
+        self._carry_out: worker.CommandLine | None = None
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
 
@@ -106,15 +111,11 @@ class Template:
         # Whoever ends it gets what its end means: no code of ours runs in between.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._prepare()
-        self._selector.register(self._control, selectors.EVENT_READ)
-        self._send(frames.Ready(frames.VERSION))
+        self._open()
         self._refill()
         while True:
             for key, _ in self._selector.select():
-                if isinstance(key.fileobj, Channel):
-                    self._read_control()
-                else:
-                    self._reap(key.data)
+                key.data()
 
     def _prepare(self) -> None:
         try:
@@ -129,6 +130,19 @@ class Template:
         gc.freeze()
 
     # --- the client ----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Everything is ready: jobs may come."""
+        self._selector.register(self._control, selectors.EVENT_READ, self._read_control)
+        self._send(frames.Ready(frames.VERSION))
+
+    def _close_client(self) -> None:
+        """In an executor: let go of what leads to the client."""
+        self._control.close()
+
+    def _ended(self, number: int, status: int) -> None:
+        """The executor of a job is gone."""
+        self._send(frames.Ended(number, status))
 
     def _send(self, frame: Frame) -> None:
         try:
@@ -157,7 +171,7 @@ class Template:
         if job.number in self._working:
             raise FrameError(f"job {job.number} is running")
         try:
-            executor = self._hand_over(job)
+            executor = self._hand_over(job, self._job_descriptors)
         except OSError as error:
             self._send(frames.Refused(job.number, f"cannot start an executor: {error}"))
             return
@@ -172,7 +186,7 @@ class Template:
             os.close(descriptor)
         self._job_descriptors = ()
 
-    def _hand_over(self, job: frames.Job) -> _Executor:
+    def _hand_over(self, job: frames.Job | frames.Visit, descriptors: Sequence[int]) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
 
         :raises OSError: there cannot be one more.
@@ -184,7 +198,7 @@ class Template:
             executor = self._fork() if is_new else self._idle.pop(0)
             assert executor.channel is not None
             try:
-                executor.channel.send(job, self._job_descriptors)
+                executor.channel.send(job, descriptors)
             except OSError:
                 # It is dead, and will be reaped. One that never lived is a sign of something worse.
                 if is_new:
@@ -237,7 +251,7 @@ class Template:
             os.waitpid(pid, 0)
             raise
         executor = _Executor(pid, pidfd, channel)
-        self._selector.register(pidfd, selectors.EVENT_READ, executor)
+        self._selector.register(pidfd, selectors.EVENT_READ, partial(self._reap, executor))
         return executor
 
     def _become_executor(self, channel: Channel, ours: socket.socket, template: int) -> NoReturn:
@@ -245,7 +259,7 @@ class Template:
         try:
             ours.close()
             self._close_job_descriptors()
-            self._control.close()
+            self._close_client()
             self._selector.close()
             for other in (*self._idle, *self._working.values()):
                 os.close(other.pidfd)
@@ -253,7 +267,7 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._observers)
+        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._observers, self._carry_out)
         worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:
@@ -268,7 +282,7 @@ class Template:
             executor.channel.close()
         if executor.job is not None:
             del self._working[executor.job]
-            self._send(frames.Ended(executor.job, os.waitstatus_to_exitcode(wait_status)))
+            self._ended(executor.job, os.waitstatus_to_exitcode(wait_status))
         elif executor in self._idle:
             self._idle.remove(executor)
             if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:

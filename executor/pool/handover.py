@@ -1,0 +1,269 @@
+"""``genvm run`` hands itself over to a pool of the same user, if there is one (:mod:`executor.pool.reception`).
+
+Both sides' wire is here, and the client's side. The client imports next to nothing: a process that has loaded what a
+run needs could as well carry it out.
+
+A pool listens on a socket in a folder that only its user can enter. Packets:
+
+==========  ====================  =============================================================================
+from, to    content               meaning
+==========  ====================  =============================================================================
+client      request               :func:`encode_request`; with descriptors for stdout, stderr, log and the
+                                  working directory
+client      a byte                the number of a signal for the executor
+executor    ``A``                 it begins: from here on the client must not carry out the run itself
+executor,   ``E`` and a number    the exit code, or minus the number of the signal that ended it
+pool
+pool        the end               before ``A``: it is not carried out here
+==========  ====================  =============================================================================
+"""
+
+import _imp
+import _signal
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
+VERSION = 1
+#: A request at most; the kernel's default for a packet is a bit more.
+REQUEST_BYTES = 160 << 10
+#: Descriptors that come with a request.
+DESCRIPTORS = 4
+#: Seconds until an executor must have begun.
+BEGIN_SECONDS = 2.0
+#: What the executor of a client is told of. Everything else does to the client what it does to any process, and when
+#: that has ended so has its executor.
+FORWARDED = (_signal.SIGTERM, _signal.SIGINT)
+
+BEGINS, ENDED = b"A", b"E"
+
+#: Exit code when the pool dies under a run, like a crash of an executor (spec executor/10).
+EXIT_LOST = 101
+
+#: Beginnings of variables that have had their effect when our first line is executed: by interpreter, loader, C library
+#: and engine. The others reach the executor.
+EARLY = tuple(
+    b"PYTHON PYGENVM GENVM LD_ GLIBC_ MALLOC_ LANG LC_ LOCPATH GCONV_ TZ RUST WASMTIME RAYON COV_ COVERAGE".split()
+)
+
+
+def folder() -> str | None:
+    """Where pools of this user listen; None if there is no such place."""
+    from pygenvm.executor import cache_root
+
+    found = cache_root.find()
+    return None if found is None else os.path.join(found, "pools")
+
+
+def is_private(descriptor: int) -> bool:
+    """Whether a folder is of this user, and nobody else can enter it."""
+    state = os.fstat(descriptor)
+    return state.st_uid == os.geteuid() and not state.st_mode & 0o077
+
+
+def global_options(words: list[str]) -> tuple[str | None, int] | None:
+    """``--config`` and ``--log-fd`` of a command line of ``run``; None for everything that is not as plain as that."""
+    config, log_fd = None, 2
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "run":
+            return config, log_fd
+        name, equals, value = word.partition("=")
+        if name not in ("--config", "--log-fd", "--log-level"):
+            return None
+        if not equals:
+            value = next(rest, "")
+        if name == "--config":
+            config = value
+        elif name == "--log-fd":
+            if not (value.isascii() and value.isdecimal() and len(value) < 10):
+                return None
+            log_fd = int(value)
+    return None
+
+
+def identity() -> bytes:
+    """What program this process is: client and pool must be the same."""
+    import pygenvm
+
+    options = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)]
+    return os.fsencode(repr((VERSION, sys.executable, sys.version, options, sys.path, pygenvm.__file__)))
+
+
+def socket_name(own: bytes, config: str | None) -> str:
+    """Of pools with :func:`identity` ``own`` and this configuration; others may share it by chance."""
+    return _imp.source_hash(VERSION, own + b"\0" + os.fsencode(config or "")).hex()
+
+
+def early(environment: list[bytes]) -> list[bytes]:
+    """Those of these variables whose effect is past."""
+    return sorted(variable for variable in environment if variable.startswith(EARLY))
+
+
+def own_environment() -> list[bytes]:
+    """``NAME=value`` of all variables of this process."""
+    return [name + b"=" + value for name, value in os.environb.items()]
+
+
+def encode_request(own: bytes, words: list[str]) -> bytes:
+    """Texts that end with a zero byte: identity, number of words, the words of the command line, the variables."""
+    return b"\0".join((own, b"%d" % len(words), *map(os.fsencode, words), *own_environment()))
+
+
+def decode_request(request: bytes) -> tuple[bytes, list[str], list[bytes]]:
+    """Identity, words and variables.
+
+    :raises ValueError: it is none.
+    """
+    own, count, *rest = request.split(b"\0")
+    number = int(count)
+    if not 0 < number <= len(rest):
+        raise ValueError("words are missing")
+    return own, list(map(os.fsdecode, rest[:number])), rest[number:]
+
+
+def attempt(words: list[str]) -> None:
+    """Let a pool carry out the command line ``words``, and leave the process as its executor has left its own.
+
+    Returns if this process has to do it: there is no pool, or something is not the same there.
+    """
+    options = global_options(words)
+    place = folder()
+    # Whose paths lead through the process that opens them must open them.
+    if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
+        return
+    try:
+        way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # The usual case: nobody keeps a pool.
+    config, log_fd = options
+    try:
+        if is_private(way):
+            own = identity()
+            # Not by its path, so that nobody can put another folder there meanwhile.
+            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), log_fd)
+    finally:
+        os.close(way)
+
+
+def peer(connection: "_socket.socket") -> tuple[int, int]:
+    """Process id and user of who connected or listened."""
+    from _socket import SO_PEERCRED, SOL_SOCKET
+
+    found = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+    return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
+
+
+def _attempt(address: str, request: bytes, log_fd: int) -> None:
+    if len(request) > REQUEST_BYTES:
+        return
+    # The module around it takes as long to load as all the rest.
+    import _socket
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    connection.settimeout(BEGIN_SECONDS)
+    try:
+        connection.connect(address)
+        if peer(connection)[1] == os.geteuid():
+            working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
+            numbers = (1, 2, log_fd, working_directory)
+            rights = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
+            _Client(connection).carry_out(request, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            os.close(working_directory)
+    except OSError:
+        pass  # Nobody listens.
+    finally:
+        connection.close()
+
+
+class _Client:
+    """One hand-over."""
+
+    def __init__(self, connection: "_socket.socket") -> None:
+        self._connection = connection
+        self._signals: list[int] = []
+
+    def carry_out(self, request: bytes, rights: list[tuple[int, int, bytes]]) -> None:
+        """Returns if no executor has begun, or ever will."""
+        handlers = dict.fromkeys(FORWARDED, self._forward)
+        if _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
+            handlers[_signal.SIGTSTP] = self._stop
+        # What comes now waits until the request is on its way.
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, handlers)
+        old = {number: _signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            begins = self._ask(request, rights, before)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        if begins:
+            self._wait()
+        for number, handler in old.items():
+            _signal.signal(number, handler)
+        for number in self._signals:
+            _signal.raise_signal(number)
+
+    def _ask(self, request: bytes, rights: list[tuple[int, int, bytes]], mask: set[int]) -> bool:
+        try:
+            self._connection.sendmsg([request], rights)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+            return self._connection.recv(1) == BEGINS
+        except TimeoutError:
+            return self._has_begun()
+        except OSError:
+            return False
+
+    def _has_begun(self) -> bool:
+        """It takes too long. Whether an executor has begun all the same; none can from now on."""
+        from _socket import SHUT_RD
+
+        try:
+            self._connection.shutdown(SHUT_RD)
+            return self._connection.recv(1) == BEGINS
+        except OSError:
+            return False
+
+    def _wait(self) -> None:
+        """Leave as the executor does. Never returns."""
+        try:
+            self._connection.settimeout(None)
+            packet = self._connection.recv(32)
+            if packet[:1] == ENDED:
+                _leave(int(packet[1:]))
+        finally:
+            # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
+            os.write(2, b"Error: the pool of executors has ended, and this run with it\n")
+            os._exit(EXIT_LOST)
+
+    def _forward(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
+        self._send(number)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """The executor stops, then this process; and goes on with it."""
+        self._send(_signal.SIGSTOP)
+        _signal.signal(number, _signal.SIG_DFL)
+        _signal.raise_signal(number)
+        _signal.signal(number, self._stop)
+        self._send(_signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        try:  # noqa: SIM105 (contextlib is not loaded)
+            self._connection.send(bytes((number,)))
+        except OSError:
+            pass  # Nobody needs it any more.
+
+
+def _leave(status: int) -> None:
+    """End as a process with this exit code, or by this signal if it is negative."""
+    if status < 0:
+        import resource
+
+        # The memory that somebody may want to look at is not that of this process.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        if -status != _signal.SIGKILL:
+            _signal.signal(-status, _signal.SIG_DFL)
+        _signal.raise_signal(-status)
+    os._exit(status)
