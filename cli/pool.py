@@ -58,11 +58,6 @@ def _receive(options: argparse.Namespace) -> int:
     import os
     import sys
 
-    from pygenvm.executor.pool import handover
-
-    # The engine changes one.
-    early = handover.early(handover.own_environment())
-
     # Those of ours are what every run of a command line needs besides.
     from pygenvm.cli import main, run, streams  # noqa: F401
     from pygenvm.executor.pool.reception import CannotListen, Reception
@@ -71,7 +66,7 @@ def _receive(options: argparse.Namespace) -> int:
     os.dup2(nothing, 0)
     os.close(nothing)
     try:
-        pool = Reception(options.config, options.log_level, options.idle, early, main.carry_out)
+        pool = Reception(options.config, options.log_level, options.idle, main.carry_out)
     except CannotListen as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -46,7 +46,7 @@ EXIT_LOST = 101
 #: Beginnings of variables that have had their effect when our first line is executed: by interpreter, loader, C library
 #: and engine. The others reach the executor.
 EARLY = tuple(
-    b"PYTHON PYGENVM GENVM LD_ GLIBC_ MALLOC_ LANG LC_ LOCPATH GCONV_ TZ RUST WASMTIME RAYON COV_ COVERAGE".split()
+    b"PYTHON PYGENVM GENVM LD_ GLIBC_ MALLOC_ LANG LC_ LOCPATH GCONV_ TZ RUST_ WASMTIME_ RAYON_ COV_ COVERAGE".split()
 )
 
 
@@ -100,7 +100,8 @@ def socket_name(own: bytes, config: str | None) -> str:
 
 def early(environment: list[bytes]) -> list[bytes]:
     """Those of these variables whose effect is past."""
-    return sorted(variable for variable in environment if variable.startswith(EARLY))
+    # That one is set by the engine (executor.subvm.wasmtime_c), whatever it was.
+    return sorted(text for text in environment if text.startswith(EARLY) and not text.startswith(b"RUST_BACKTRACE="))
 
 
 def own_environment() -> list[bytes]:

@@ -21,9 +21,13 @@ from pathlib import Path
 
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import check_trusted
+from pygenvm.executor.config import ConfigError
+from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import circumstances, frames, handover
 from pygenvm.executor.pool.template import Template, _Executor
 from pygenvm.executor.pool.worker import CommandLine
+
+LOG_TARGET = "executor::pool"
 
 #: What a client may send to its executor; stopping it, also to what it has started.
 _SIGNALS = (*handover.FORWARDED, signal.SIGSTOP, signal.SIGCONT)
@@ -32,6 +36,10 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.DESCRIPTORS * array("i").itemsize)
 
 class CannotListen(Exception):
     """There cannot be such a pool; the text says why."""
+
+
+class _Refused(Exception):
+    """A visitor has to carry out his run by himself."""
 
 
 @dataclass(eq=False)
@@ -47,25 +55,23 @@ class _Visit:
 class Reception(Template):
     """Listens at a place of this user, and hands what comes there to executors."""
 
-    def __init__(
-        self, config_path: str | None, log_level: str | None, idle: int, early: list[bytes], carry_out: CommandLine
-    ) -> None:
-        """``early`` is what :func:`executor.pool.handover.early` said before anything of ours changed a variable.
-
-        :raises CannotListen: there is no place, or another pool is there.
-        """
+    def __init__(self, config_path: str | None, log_level: str | None, idle: int, carry_out: CommandLine) -> None:
+        """:raises CannotListen: there is no place, or another pool is there."""
         self._program = _Program()
         self._identity = handover.identity()
-        self._early = early
+        self._early = handover.early(handover.own_environment())
         self._path = _place() / handover.socket_name(self._identity, config_path)
         self._listening, self._lock = _bound(self._path)
         super().__init__(self._listening, config_path, log_level, idle)
         self._carry_out = carry_out
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
+        self._refusals = Logger(fd=2, level=log_level or "info")
 
     def _open(self) -> None:
         self._program.note()
+        with contextlib.suppress(ConfigError):
+            self._refusals = Logger.from_config(self._configure(), fd=2, level=self._log_level)
         self._listening.setblocking(False)
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
@@ -127,39 +133,46 @@ class Reception(Template):
             if not data:
                 self._part_with(visit)
             elif visit.executor is None:
-                if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or not self._take(visit, data):
+                try:
+                    self._take(visit, data, flags)
+                except (_Refused, OSError) as error:
+                    self._refusals.info("not taken over", why=str(error))
                     self._part_with(visit)
             else:
                 self._pass_on(visit.executor, data[0])
         finally:
             self._close_job_descriptors()
 
-    def _take(self, visit: _Visit, request: bytes) -> bool:
-        """Hand a visitor to an executor; False: he has to do it by himself."""
+    def _take(self, visit: _Visit, request: bytes, flags: int) -> None:
+        """Hand a visitor to an executor.
+
+        :raises _Refused: something differs.
+        :raises OSError: there cannot be an executor.
+        """
+        if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(self._job_descriptors) != handover.DESCRIPTORS:
+            raise _Refused("its request did not arrive as a whole")
         try:
             own, _, variables = handover.decode_request(request)
-            if (
-                len(self._job_descriptors) != handover.DESCRIPTORS
-                or own != self._identity
-                or handover.early(variables) != self._early
-                or not self._program.is_unchanged()
-            ):
-                return False
-            if not self._idle:
-                self._idle.append(self._fork())
-            pid, user = handover.peer(visit.connection)
-            if user != os.geteuid() or circumstances.of(pid) != self._idle[0].circumstances:
-                return False
-            with_it = (visit.connection.fileno(), *self._job_descriptors)
-            executor = self._hand_over(frames.Visit(request), with_it)
-        except (OSError, ValueError):
-            return False
+        except ValueError as error:
+            raise _Refused(f"its request cannot be read: {error}") from error
+        if own != self._identity:
+            raise _Refused("it is another program")
+        if handover.early(variables) != self._early:
+            raise _Refused("its environment differs")
+        if not self._program.is_unchanged():
+            raise _Refused("the program has changed since this pool was started")
+        if not self._idle:
+            self._idle.append(self._fork())
+        pid, user = handover.peer(visit.connection)
+        if user != os.geteuid() or circumstances.of(pid) != self._idle[0].circumstances:
+            raise _Refused("its rights, limits or surroundings differ")
+        with_it = (visit.connection.fileno(), *self._job_descriptors)
+        executor = self._hand_over(frames.Visit(request), with_it)
         executor.job = visit.number
         self._working[visit.number] = executor
         visit.executor = executor
         self._close_job_descriptors()
         self._refill()
-        return True
 
     def _pass_on(self, executor: _Executor, number: int) -> None:
         if number not in _SIGNALS:
