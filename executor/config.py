@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -113,13 +114,19 @@ def load_config(path: str | None = None) -> Config:
     if len(data) > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path}: more than {CONFIG_BYTES_MAX} bytes")
     try:
-        return _config(_expand(parse_yaml(data)))
+        return _config(_expand(_document(data)))
     except ConfigError as error:
         # A run with a sound configuration does not pay for this import.
         from pygenvm.executor.terminal_text import one_line
 
         # YAML's own texts have several lines, and pieces of the file.
         raise ConfigError(f"{path}: {one_line(' '.join(str(error).split()))}") from error
+
+
+@lru_cache(maxsize=1)
+def _document(data: bytes) -> Any:
+    """Once for all executors of a pool: what the variables in it stand for they find out by themselves."""
+    return parse_yaml(data)
 
 
 def parse_yaml(data: bytes, *, aliases: bool = False) -> Any:

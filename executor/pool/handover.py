@@ -19,13 +19,15 @@ pool        the end               before ``A``: it is not carried out here
 """
 
 import _imp
-import _signal
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    import signal as _signal
+else:
+    import _signal
 
 VERSION = 1
 #: A request at most; the kernel's default for a packet is a bit more.

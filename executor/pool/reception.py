@@ -66,12 +66,12 @@ class Reception(Template):
         self._carry_out = carry_out
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
-        self._refusals = Logger(fd=2, level=log_level or "info")
+        self._log = Logger(fd=2, level=log_level or "info")
 
     def _open(self) -> None:
         self._program.note()
         with contextlib.suppress(ConfigError):
-            self._refusals = Logger.from_config(self._configure(), fd=2, level=self._log_level)
+            self._log = Logger.from_config(self._configure(), fd=2, level=self._log_level)
         self._listening.setblocking(False)
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
@@ -104,7 +104,8 @@ class Reception(Template):
             connection, _ = self._listening.accept()
         except OSError:
             return  # It is gone again, or has to wait for one that ends.
-        if len(self._visits) >= limits.POOL_JOBS_MAX:
+        # The folder keeps others out; this holds whatever has become of it.
+        if handover.peer(connection)[1] != os.geteuid() or len(self._visits) >= limits.POOL_JOBS_MAX:
             connection.close()
             return
         connection.setblocking(False)
@@ -136,7 +137,7 @@ class Reception(Template):
                 try:
                     self._take(visit, data, flags)
                 except (_Refused, OSError) as error:
-                    self._refusals.info("not taken over", why=str(error))
+                    self._log.info("not taken over", why=str(error))
                     self._part_with(visit)
             else:
                 self._pass_on(visit.executor, data[0])
@@ -163,14 +164,15 @@ class Reception(Template):
             raise _Refused("the program has changed since this pool was started")
         if not self._idle:
             self._idle.append(self._fork())
-        pid, user = handover.peer(visit.connection)
-        if user != os.geteuid() or circumstances.of(pid) != self._idle[0].circumstances:
+        pid, _ = handover.peer(visit.connection)
+        if circumstances.of(pid) != self._idle[0].circumstances:
             raise _Refused("its rights, limits or surroundings differ")
         with_it = (visit.connection.fileno(), *self._job_descriptors)
         executor = self._hand_over(frames.Visit(request), with_it)
         executor.job = visit.number
         self._working[visit.number] = executor
         visit.executor = executor
+        self._log.debug("taken over", client=pid, executor=executor.pid)
         self._close_job_descriptors()
         self._refill()
 
