@@ -7,8 +7,7 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
-visit      template, executor     a request (:mod:`executor.pool.handover`); with the client's connection, and
-                                  descriptors for stdout, stderr, log and the working directory
+visit      template, executor     a request (:mod:`executor.pool.handover`), with its descriptors
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -60,7 +59,7 @@ class Job:
 class Visit:
     """One run of a process that has connected by itself."""
 
-    descriptors: ClassVar = 5
+    descriptors: ClassVar = 2
     request: bytes
 
 

@@ -5,17 +5,20 @@ run needs could as well carry it out.
 
 A pool listens on a socket in a folder that only its user can enter. Packets:
 
-==========  ====================  =============================================================================
-from, to    content               meaning
-==========  ====================  =============================================================================
-client      request               :func:`encode_request`; with descriptors for stdout, stderr, log and the
-                                  working directory
-client      a byte                the number of a signal for the executor
-executor    ``A``                 it begins: from here on the client must not carry out the run itself
-executor,   ``E`` and a number    the exit code, or minus the number of the signal that ended it
-pool
-pool        the end               before ``A``: it is not carried out here
-==========  ====================  =============================================================================
+========================  ===========  ========================================================================
+from, to                  content      meaning
+========================  ===========  ========================================================================
+client, pool              request      :func:`encode_request`; with one end of a line of its own, for the
+                                       executor, and a descriptor of the working directory
+executor, client (line)   ``W``        it would do it
+client, executor (line)   ``G``        it shall do it, and nobody else; with descriptors for stdout, stderr, log
+client, pool              a byte       the number of a signal for the executor
+executor, client (line),  ``E`` and a  the exit code, or minus the number of the signal that ended it
+or pool, client           number
+========================  ===========  ========================================================================
+
+So a client that has not said ``G`` carries out the run itself, whatever has become of pool and executor, and one that
+has said it never does.
 """
 
 import _imp
@@ -32,15 +35,15 @@ else:
 VERSION = 1
 #: A request at most; the kernel's default for a packet is a bit more.
 REQUEST_BYTES = 160 << 10
-#: Descriptors that come with a request.
-DESCRIPTORS = 4
-#: Seconds until an executor must have begun.
-BEGIN_SECONDS = 2.0
+#: Descriptors that come with a request, and with the word to begin.
+REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 3
+#: Seconds until an executor must be willing.
+WILLING_SECONDS = 2.0
 #: What the executor of a client is told of. Everything else does to the client what it does to any process, and when
 #: that has ended so has its executor.
 FORWARDED = (_signal.SIGTERM, _signal.SIGINT)
 
-BEGINS, ENDED = b"A", b"E"
+WILLING, BEGIN, ENDED = b"W", b"G", b"E"
 
 #: Exit code when the pool dies under a run, like a crash of an executor (spec executor/10).
 EXIT_LOST = 101
@@ -167,19 +170,21 @@ def _attempt(address: str, request: bytes, log_fd: int) -> None:
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    connection.settimeout(BEGIN_SECONDS)
+    connection.settimeout(WILLING_SECONDS)
     try:
         connection.connect(address)
         if peer(connection)[1] == os.geteuid():
-            working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-            numbers = (1, 2, log_fd, working_directory)
-            rights = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
-            _Client(connection).carry_out(request, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-            os.close(working_directory)
+            _Client(connection).carry_out(request, log_fd)
     except OSError:
         pass  # Nobody listens.
     finally:
         connection.close()
+
+
+def _rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
+    from _socket import SCM_RIGHTS, SOL_SOCKET
+
+    return [(SOL_SOCKET, SCM_RIGHTS, b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors))]
 
 
 class _Client:
@@ -187,10 +192,15 @@ class _Client:
 
     def __init__(self, connection: "_socket.socket") -> None:
         self._connection = connection
+        #: Signals that were sent on.
         self._signals: list[int] = []
 
-    def carry_out(self, request: bytes, rights: list[tuple[int, int, bytes]]) -> None:
-        """Returns if no executor has begun, or ever will."""
+    def carry_out(self, request: bytes, log_fd: int) -> None:
+        """Returns if no executor has been told to begin."""
+        import _socket
+
+        line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        line.settimeout(WILLING_SECONDS)
         handlers = dict.fromkeys(FORWARDED, self._forward)
         if _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
             handlers[_signal.SIGTSTP] = self._stop
@@ -198,43 +208,31 @@ class _Client:
         before = _signal.pthread_sigmask(_signal.SIG_BLOCK, handlers)
         old = {number: _signal.signal(number, handler) for number, handler in handlers.items()}
         try:
-            begins = self._ask(request, rights, before)
-        finally:
+            working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
+            self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
+            os.close(working_directory)
+            theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
-        if begins:
-            self._wait()
+            if line.recv(1) == WILLING:
+                line.sendmsg([BEGIN], _rights((1, 2, log_fd)))
+                self._wait(line)
+        except OSError:
+            pass  # It takes too long, or does not want to, or a stream is closed.
+        line.close()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         for number, handler in old.items():
             _signal.signal(number, handler)
-        for number in self._signals:
-            _signal.raise_signal(number)
+        for early_one in self._signals:
+            _signal.raise_signal(early_one)
 
-    def _ask(self, request: bytes, rights: list[tuple[int, int, bytes]], mask: set[int]) -> bool:
-        try:
-            self._connection.sendmsg([request], rights)
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-            return self._connection.recv(1) == BEGINS
-        except TimeoutError:
-            return self._has_begun()
-        except OSError:
-            return False
-
-    def _has_begun(self) -> bool:
-        """It takes too long. Whether an executor has begun all the same; none can from now on."""
-        from _socket import SHUT_RD
-
-        try:
-            self._connection.shutdown(SHUT_RD)
-            return self._connection.recv(1) == BEGINS
-        except OSError:
-            return False
-
-    def _wait(self) -> None:
+    def _wait(self, line: "_socket.socket") -> None:
         """Leave as the executor does. Never returns."""
         try:
-            self._connection.settimeout(None)
-            packet = self._connection.recv(32)
-            if packet[:1] == ENDED:
-                _leave(int(packet[1:]))
+            for connection in (line, self._connection):
+                connection.settimeout(None)
+                packet = connection.recv(32)
+                if packet[:1] == ENDED:
+                    _leave(int(packet[1:]))
         finally:
             # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
             os.write(2, b"Error: the pool of executors has ended, and this run with it\n")

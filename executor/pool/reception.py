@@ -31,7 +31,7 @@ LOG_TARGET = "executor::pool"
 
 #: What a client may send to its executor; stopping it, also to what it has started.
 _SIGNALS = (*handover.FORWARDED, signal.SIGSTOP, signal.SIGCONT)
-_ANCILLARY_BYTES = socket.CMSG_SPACE(handover.DESCRIPTORS * array("i").itemsize)
+_ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
 
 
 class CannotListen(Exception):
@@ -150,7 +150,7 @@ class Reception(Template):
         :raises _Refused: something differs.
         :raises OSError: there cannot be an executor.
         """
-        if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(self._job_descriptors) != handover.DESCRIPTORS:
+        if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(self._job_descriptors) != handover.REQUEST_DESCRIPTORS:
             raise _Refused("its request did not arrive as a whole")
         try:
             own, _, variables = handover.decode_request(request)
@@ -167,8 +167,7 @@ class Reception(Template):
         pid, _ = handover.peer(visit.connection)
         if circumstances.of(pid) != self._idle[0].circumstances:
             raise _Refused("its rights, limits or surroundings differ")
-        with_it = (visit.connection.fileno(), *self._job_descriptors)
-        executor = self._hand_over(frames.Visit(request), with_it)
+        executor = self._hand_over(frames.Visit(request))
         executor.job = visit.number
         self._working[visit.number] = executor
         visit.executor = executor

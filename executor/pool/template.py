@@ -171,7 +171,7 @@ class Template:
         if job.number in self._working:
             raise FrameError(f"job {job.number} is running")
         try:
-            executor = self._hand_over(job, self._job_descriptors)
+            executor = self._hand_over(job)
         except OSError as error:
             self._send(frames.Refused(job.number, f"cannot start an executor: {error}"))
             return
@@ -186,7 +186,7 @@ class Template:
             os.close(descriptor)
         self._job_descriptors = ()
 
-    def _hand_over(self, job: frames.Job | frames.Visit, descriptors: Sequence[int]) -> _Executor:
+    def _hand_over(self, job: frames.Job | frames.Visit) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
 
         :raises OSError: there cannot be one more.
@@ -198,7 +198,7 @@ class Template:
             executor = self._fork() if is_new else self._idle.pop(0)
             assert executor.channel is not None
             try:
-                executor.channel.send(job, descriptors)
+                executor.channel.send(job, self._job_descriptors)
             except OSError:
                 # It is dead, and will be reaped. One that never lived is a sign of something worse.
                 if is_new:

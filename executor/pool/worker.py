@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import traceback
+from array import array
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeAlias
 
@@ -27,6 +28,8 @@ from pygenvm.executor.run.process import leave, run_command
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
+
+_ANCILLARY_BYTES = socket.CMSG_SPACE(handover.BEGIN_DESCRIPTORS * array("i").itemsize)
 
 #: Like an unhandled exception in a fresh process.
 _FAILED = 1
@@ -102,9 +105,10 @@ def _take_streams(stdout: int, stderr: int) -> None:
 def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
     """Become the process that has connected, as far as a run can tell, and tell it how that ends.
 
-    Without a word to it if the configuration is not the same: then it carries out its run by itself.
+    There is no word to it if the configuration is not the same: then it carries out its run by itself.
     """
-    number, stdout, stderr, log, folder = descriptors
+    number, folder = descriptors
+    line = socket.socket(fileno=number)
     _, words, variables = handover.decode_request(visit.request)
     options = handover.global_options(words)
     if options is None or setup.carry_out is None:
@@ -118,12 +122,17 @@ def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
             return 0
     except ConfigError:
         return 0
+    try:
+        line.send(handover.WILLING)
+        word, ancillary, _, _ = line.recvmsg(1, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        return 0  # It does not wait any more.
+    if word != handover.BEGIN:
+        return 0
+    stdout, stderr, log = array("i", ancillary[0][2])
     _take_streams(stdout, stderr)
-    connection = socket.socket(fileno=number)
-    # Fails if nobody waits any more.
-    connection.send(handover.BEGINS)
     status = setup.carry_out(words, log, setup.prepared, setup.configure)
-    _tell(connection, status)
+    _tell(line, status)
     return status
 
 
@@ -136,14 +145,14 @@ def _take_environment(variables: Sequence[bytes]) -> None:
     os.environb.update(wanted)
 
 
-def _tell(connection: socket.socket, status: int) -> None:
+def _tell(line: socket.socket, status: int) -> None:
     """The exit code ahead of the end, once nobody can see a difference: giving back the memory takes a while."""
     sys.stdout.flush()
     sys.stderr.flush()
     for name in os.listdir("/proc/self/fd"):
-        if int(name) != connection.fileno():
+        if int(name) != line.fileno():
             with contextlib.suppress(OSError):
                 os.close(int(name))
     with contextlib.suppress(OSError):
-        connection.send(handover.ENDED + b"%d" % status)
+        line.send(handover.ENDED + b"%d" % status)
     os._exit(status)
