@@ -141,7 +141,8 @@ def carry_out(words: list[str], log_fd: int, prepared: Prepared | None, configur
 
     streams.take_over()
     try:
-        return run.carry_out(_parser("run").parse_args(words[1:]), log_fd, configure, prepared)
+        options = run.plain(words[1:]) or _parser("run").parse_args(words[1:])
+        return run.carry_out(options, log_fd, configure, prepared)
     except SystemExit as end:
         return streams.settled(int(end.code or 0))
     except Exception as error:
@@ -189,6 +190,13 @@ def _run(
         termination.install()
     from pygenvm.executor.descriptors import take_closed
 
+    if command == "run":
+        from pygenvm.cli import run
+
+        plain = run.plain(arguments)
+        if plain is not None:
+            take_closed((plain.log_fd,))
+            run.run(plain)
     options = _parser(command).parse_args(arguments)
     options.interrupted = interrupted
     take_closed((options.log_fd,))

@@ -69,24 +69,29 @@ def is_private(descriptor: int) -> bool:
     return state.st_uid == os.geteuid() and not state.st_mode & 0o077
 
 
-def global_options(words: list[str]) -> tuple[str | None, int] | None:
-    """``--config`` and ``--log-fd`` of a command line of ``run``; None for everything that is not as plain as that."""
-    config, log_fd = None, 2
+def global_options(words: list[str]) -> tuple[str | None, int, str | None, list[str]] | None:
+    """``--config``, ``--log-fd`` and ``--log-level`` of a command line of ``run``, and the words behind that.
+
+    None for everything that is not as plain as that.
+    """
+    config, log_fd, log_level = None, 2, None
     rest = iter(words[1:])
     for word in rest:
         if word == "run":
-            return config, log_fd
+            return config, log_fd, log_level, list(rest)
         name, equals, value = word.partition("=")
-        if name not in ("--config", "--log-fd", "--log-level"):
-            return None
         if not equals:
-            value = next(rest, "")
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
         if name == "--config":
             config = value
-        elif name == "--log-fd":
-            if not (value.isascii() and value.isdecimal() and len(value) < 10):
-                return None
+        elif name == "--log-level":
+            log_level = value
+        elif name == "--log-fd" and value.isascii() and value.isdecimal() and len(value) < 10:
             log_fd = int(value)
+        else:
+            return None
     return None
 
 
@@ -145,7 +150,7 @@ def attempt(words: list[str]) -> None:
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return  # The usual case: nobody keeps a pool.
-    config, log_fd = options
+    config, log_fd, _, _ = options
     try:
         if is_private(way):
             own = identity()
