@@ -10,5 +10,7 @@ client (:mod:`executor.pool.client`)          template (:mod:`executor.pool.temp
      │                                             ├── idle executor
      └──────────── stdout, stderr, log ────────────┴── executor with a job
 
+A pool may also be for every process of its user (:mod:`executor.pool.reception`): then those are the clients.
+
 Only for Linux: elsewhere system libraries do not survive a fork.
 """

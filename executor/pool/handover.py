@@ -33,12 +33,8 @@ else:
     import _signal
 
 VERSION = 1
-#: A request at most; the kernel's default for a packet is a bit more.
-REQUEST_BYTES = 160 << 10
 #: Descriptors that come with a request, and with the word to begin.
 REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 3
-#: Seconds until an executor must be willing.
-WILLING_SECONDS = 2.0
 #: What the executor of a client is told of. Everything else does to the client what it does to any process, and when
 #: that has ended so has its executor.
 FORWARDED = (_signal.SIGTERM, _signal.SIGINT)
@@ -169,17 +165,19 @@ def peer(connection: "_socket.socket") -> tuple[int, int]:
 
 
 def _attempt(address: str, request: bytes, log_fd: int) -> None:
-    if len(request) > REQUEST_BYTES:
+    from pygenvm.executor import limits
+
+    if len(request) > limits.HANDOVER_REQUEST_BYTES:
         return
     # The module around it takes as long to load as all the rest.
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    connection.settimeout(WILLING_SECONDS)
+    connection.settimeout(limits.HANDOVER_SECONDS)
     try:
         connection.connect(address)
         if peer(connection)[1] == os.geteuid():
-            _Client(connection).carry_out(request, log_fd)
+            _Client(connection).carry_out(request, log_fd, limits.HANDOVER_SECONDS)
     except OSError:
         pass  # Nobody listens.
     finally:
@@ -200,12 +198,12 @@ class _Client:
         #: Signals that were sent on.
         self._signals: list[int] = []
 
-    def carry_out(self, request: bytes, log_fd: int) -> None:
+    def carry_out(self, request: bytes, log_fd: int, seconds: float) -> None:
         """Returns if no executor has been told to begin."""
         import _socket
 
         line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-        line.settimeout(WILLING_SECONDS)
+        line.settimeout(seconds)
         handlers = dict.fromkeys(FORWARDED, self._forward)
         if _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
             handlers[_signal.SIGTSTP] = self._stop

@@ -120,7 +120,7 @@ class Reception(Template):
             return  # Of the events of one look the others may have ended it.
         try:
             data, ancillary, flags, _ = visit.connection.recvmsg(
-                handover.REQUEST_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+                limits.HANDOVER_REQUEST_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return

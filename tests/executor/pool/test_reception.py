@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor import limits
 from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.pool import handover
 from pygenvm.executor.primitives.abi import HostMethod
@@ -464,7 +465,7 @@ def test_what_differs(pool: Pool, differs: dict[str, Any], why: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--record=/dev/null",), ("--cookie=" + "x" * (handover.REQUEST_BYTES // 2),) * 2],
+    [("--record=/dev/null",), ("--cookie=" + "x" * (limits.HANDOVER_REQUEST_BYTES // 2),) * 2],
     ids=["device", "too long"],
 )
 def test_what_a_pool_is_not_asked(pool: Pool, arguments: tuple[str, ...]) -> None:
@@ -584,7 +585,13 @@ def test_a_client_of_somebody_else() -> None:
 
 def test_what_is_no_request(pool: Pool) -> None:
     (path,) = (path for path in (pool.cache / "pools").iterdir() if not path.suffix)
-    nonsense = [b"x", b"a\0b", b"a\0" + b"9" * 20 + b"\0c", bytes(handover.REQUEST_BYTES + 1), b"\0".join([b"1"] * 9)]
+    nonsense = [
+        b"x",
+        b"a\0b",
+        b"a\0" + b"9" * 20 + b"\0c",
+        bytes(limits.HANDOVER_REQUEST_BYTES + 1),
+        b"\0".join([b"1"] * 9),
+    ]
     silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with silent, open(os.devnull) as nothing:
         silent.connect(str(path))
