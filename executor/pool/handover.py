@@ -96,7 +96,7 @@ def identity() -> bytes:
     import pygenvm
 
     options = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)]
-    return os.fsencode(repr((VERSION, sys.executable, sys.version, options, sys.path, pygenvm.__file__)))
+    return ascii((VERSION, sys.executable, sys.version, options, sys.path, pygenvm.__file__)).encode()
 
 
 def socket_name(own: bytes, config: str | None) -> str:
@@ -238,8 +238,10 @@ class _Client:
                     _leave(int(packet[1:]))
         finally:
             # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
-            os.write(2, b"Error: the pool of executors has ended, and this run with it\n")
-            os._exit(EXIT_LOST)
+            try:
+                os.write(2, b"Error: the pool of executors has ended, and this run with it\n")
+            finally:
+                os._exit(EXIT_LOST)
 
     def _forward(self, number: int, _frame: object) -> None:
         self._signals.append(number)

@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from array import array
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ LOG_TARGET = "executor::pool"
 
 #: What a client may send to its executor; stopping it, also to what it has started.
 _SIGNALS = (*handover.FORWARDED, signal.SIGSTOP, signal.SIGCONT)
+#: Below this folder, and not in site-packages, are the files of Python.
+_PYTHON = os.path.join(os.path.dirname(os.__file__), "")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
 
 
@@ -103,7 +106,9 @@ class Reception(Template):
         try:
             connection, _ = self._listening.accept()
         except OSError:
-            return  # It is gone again, or has to wait for one that ends.
+            # It is gone again; or there are no more descriptors, and the next look would find it at once.
+            time.sleep(limits.POOL_PAUSE_SECONDS)
+            return
         # The folder keeps others out; this holds whatever has become of it.
         if handover.peer(connection)[1] != os.geteuid() or len(self._visits) >= limits.POOL_JOBS_MAX:
             connection.close()
@@ -195,7 +200,10 @@ class Reception(Template):
 
 
 class _Program:
-    """The files of all modules that are loaded, as they were when they were."""
+    """The files of all modules that are loaded, as they were when they were.
+
+    Without those of Python itself: its version is part of :func:`executor.pool.handover.identity`.
+    """
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[int, int, int]] = {}
@@ -205,7 +213,9 @@ class _Program:
         """Look at the files of modules that have been loaded since."""
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
-            if path is not None and path not in self._files:
+            if path is None or path in self._files or (path.startswith(_PYTHON) and "-packages" not in path):
+                continue
+            with contextlib.suppress(OSError):  # It is in an archive.
                 self._files[path] = _state(path)
 
     def is_unchanged(self) -> bool:

@@ -18,6 +18,7 @@ from typing import NoReturn, TypeAlias
 
 from pygenvm.executor.config import Config, ConfigError, load_config
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.log import Logger
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool import handover
 from pygenvm.executor.pool.channel import Channel
@@ -25,6 +26,8 @@ from pygenvm.executor.pool.frames import Job, Visit
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
+
+LOG_TARGET = "executor::pool"
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
@@ -105,7 +108,7 @@ def _take_streams(stdout: int, stderr: int) -> None:
 def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
     """Become the process that has connected, as far as a run can tell, and tell it how that ends.
 
-    There is no word to it if the configuration is not the same: then it carries out its run by itself.
+    Not a word to it if the configuration is not the same: then it carries out its run by itself.
     """
     number, folder = descriptors
     line = socket.socket(fileno=number)
@@ -118,9 +121,11 @@ def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
     _take_environment(variables)
     sys.argv[:] = words
     try:
-        if load_config(options[0]) != setup.configure():
-            return 0
+        is_same = load_config(options[0]) == setup.configure()
     except ConfigError:
+        is_same = False
+    if not is_same:
+        Logger(fd=2, level=setup.log_level or "info").info("not taken over", why="its configuration differs")
         return 0
     try:
         line.send(handover.WILLING)

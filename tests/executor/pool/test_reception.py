@@ -223,7 +223,7 @@ def test_paths_are_those_of_the_caller(pool: Pool, tmp_path: Path) -> None:
     assert (tmp_path / "record").stat().st_size
 
 
-def test_variables_of_the_configuration(pool: Pool, tmp_path: Path) -> None:
+def test_variables_of_the_configuration() -> None:
     """The same file means something else for somebody with other variables: he is not taken over."""
     with started() as made:
         made.stop()
@@ -243,6 +243,7 @@ def test_variables_of_the_configuration(pool: Pool, tmp_path: Path) -> None:
             assert (b"metrics" in done.stderr) is (level == "info")
             assert isinstance(host.outcome, Return)
             assert host.methods.count(HostMethod.CONSUME_RESULT) == 1
+        assert [record["why"] for record in made.records("not taken over")] == ["its configuration differs"]
 
 
 def test_where_nobody_reads(pool: Pool) -> None:
@@ -367,6 +368,22 @@ def test_a_pool_that_dies_under_a_run() -> None:
         with running(pool) as again:
             again.host.reached(HostMethod.STORAGE_WRITE)
             assert is_handed_over(again)
+
+
+def test_a_pool_that_dies_where_nobody_reads() -> None:
+    """Not being able to say so is no reason for a second run."""
+    with started() as pool:
+        host = WatchedHost(calldata=ENDLESS.code)
+        host.put_code(machine())
+        reading, writing = os.pipe()
+        os.close(reading)
+        with serving(host) as node:
+            process = subprocess.Popen(pool.words(node.address), env=pool.environment, stdout=writing, stderr=writing)
+            host.reached(HostMethod.STORAGE_WRITE)
+            pool.stop()
+            assert process.wait(PATIENCE_SECONDS) == handover.EXIT_LOST
+        os.close(writing)
+        assert host.methods.count(HostMethod.STORAGE_WRITE) == 1
 
 
 def test_a_pool_that_dies_at_any_time() -> None:
