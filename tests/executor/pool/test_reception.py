@@ -271,6 +271,25 @@ def closing(descriptors: tuple[int, ...]) -> None:
         os.close(number)
 
 
+def test_what_is_handed_over_loads_next_to_nothing(pool: Pool) -> None:
+    """A process that waits has no more than it needs for that."""
+    host = InMemoryHost()
+    host.put_code(machine())
+    with serving(host) as node:
+        # Options of the interpreter are part of what must be the same, so this is how a refused one begins.
+        words = [sys.executable, "-X", "importtime", *pool.words(node.address)[1:]]
+        done = subprocess.run(words, env=pool.environment, capture_output=True, check=False)
+    assert isinstance(host.outcome, Return)
+    loaded = [line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines() if "import time:" in line]
+    before = loaded[: loaded.index("pygenvm.executor.descriptors")]
+    ours = {name for name in before if name.startswith("pygenvm")}
+    assert ours <= {
+        *("pygenvm", "pygenvm.cli", "pygenvm.cli.main", "pygenvm.executor", "pygenvm.executor.cache_root"),
+        *("pygenvm.executor.limits", "pygenvm.executor.pool", "pygenvm.executor.pool.handover"),
+    }
+    assert {"argparse", "contextlib", "socket", "typing"}.isdisjoint(before[loaded.index("pygenvm") :])
+
+
 # --- signals --------------------------------------------------------------------------------------
 
 
