@@ -12,7 +12,8 @@ import os
 _STATUS = tuple(
     b"Umask TracerPid Uid Gid Groups Cap NoNewPrivs Seccomp Speculation Cpus_allowed: Mems_allowed: THP_".split()
 )
-_FILES = ("limits", "cgroup", "oom_score_adj", "personality")
+# Only what one process of a user may read of another, whatever a system forbids debuggers.
+_FILES = ("limits", "cgroup", "oom_score_adj")
 _LINKS = ("root", "ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid", "ns/time", "ns/user", "ns/uts")
 #: Fields of ``stat`` behind the name of the program: priority, nice value; real-time priority, policy.
 _SCHEDULING = (15, 16, 37, 38)
