@@ -15,7 +15,7 @@ def add_parser(commands: Any) -> None:
         "pool",
         help="keep executors ready, for every `genvm run` of this user",
         description="Load once what every run needs, and keep executors ready. As long as this goes on, each\n"
-        "`genvm run` of the same user hands itself over and takes a third of the time. Nothing else\n"
+        "`genvm run` of the same user hands itself over and takes less than half the time. Nothing else\n"
         "changes: where version, configuration, limits or anything else differ from those of the\n"
         "pool, it goes its own way. Managers and test runners keep pools of their own (--fd).",
         epilog="exit codes: 0 the client of --fd is gone; 1 there is such a pool already, it cannot listen, or that\n"
