@@ -303,6 +303,25 @@ def run_words(node: Node) -> list[str]:
     return [*genvm_command(), "--log-level=error", *words]
 
 
+@contextlib.contextmanager
+def pool_of_user() -> Iterator[None]:
+    """A pool to which every :func:`run_words` hands itself over.
+
+    :raises BenchmarkError: one did not.
+    """
+    with tempfile.TemporaryFile() as log:
+        words = [*genvm_command(), "--log-level=info", "pool"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, env=own_environment()) as process:
+            try:
+                assert process.stdout is not None
+                if process.stdout.readline():
+                    yield
+            finally:
+                process.kill()
+        if said := _tail(log):
+            raise BenchmarkError(f"the pool does not work: {said}")
+
+
 # --- pools ------------------------------------------------------------------------------------------
 
 

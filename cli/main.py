@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.descriptors import take_closed
-
+# As for type checkers; what is imported here, a run that is handed over waits for.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+    from typing import Any
+
+    from pygenvm.executor.config import Config
+    from pygenvm.executor.run.prepared import Prepared
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -107,6 +109,12 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
+    if argv is None and "run" in sys.argv and sys.platform == "linux":
+        from pygenvm.executor.pool import handover
+
+        handover.attempt(sys.argv)
+    from pygenvm.executor.descriptors import take_closed
+
     closed = take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
@@ -124,6 +132,23 @@ def main(argv: list[str] | None = None) -> int:
     return streams.settled(status, changes=changes)
 
 
+def carry_out(words: list[str], log_fd: int, prepared: Prepared | None, configure: Callable[[], Config]) -> int:
+    """The exit code of a run that another process has handed over (:mod:`executor.pool.reception`).
+
+    As :func:`main`, in a process that has loaded everything and in which signals are taken over already.
+    """
+    from pygenvm.cli import run, streams
+
+    streams.take_over()
+    try:
+        options = run.plain(words[1:]) or _parser("run").parse_args(words[1:])
+        return run.carry_out(options, log_fd, configure, prepared)
+    except SystemExit as end:
+        return streams.settled(int(end.code or 0))
+    except Exception as error:
+        return _told(error, "run")
+
+
 def _main(arguments: list[str]) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
@@ -137,12 +162,17 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
         with signals.interrupting() as interrupted:
             return _run(command, arguments, interrupted)
     except Exception as error:
-        from pygenvm.executor import shortage
+        return _told(error, command), False
 
-        if shortage.advice(error) is None:
-            raise
-        print(f"Error: {shortage.explained(error)}", file=sys.stderr)
-        return _FAILED.get(command or "", 1), False
+
+def _told(error: Exception, command: str | None) -> int:
+    """The exit code, if it is something of the machine that has run out; else the error is raised again."""
+    from pygenvm.executor import shortage
+
+    if shortage.advice(error) is None:
+        raise error
+    print(f"Error: {shortage.explained(error)}", file=sys.stderr)
+    return _FAILED.get(command or "", 1)
 
 
 def _run(
@@ -151,11 +181,22 @@ def _run(
     if command == "run":
         # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
         # turns collections on again (executor.run.process).
+        import gc
+
         gc.disable()
         # Before anything that takes time: a run that is told to end still has a result to deliver.
         from pygenvm.executor.run import termination
 
         termination.install()
+    from pygenvm.executor.descriptors import take_closed
+
+    if command == "run":
+        from pygenvm.cli import run
+
+        plain = run.plain(arguments)
+        if plain is not None:
+            take_closed((plain.log_fd,))
+            run.run(plain)
     options = _parser(command).parse_args(arguments)
     options.interrupted = interrupted
     take_closed((options.log_fd,))

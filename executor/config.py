@@ -6,10 +6,12 @@ import contextlib
 import os
 import re
 import sys
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from pygenvm.executor import cache_root as cache_root_of_user
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
 
@@ -61,17 +63,10 @@ def cache_root() -> Path:
 
     :raises ConfigError: there is no home directory.
     """
-    own = os.environ.get("PYGENVM_CACHE")
-    if own:
-        return Path(own).absolute()
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    # The base directory specification says that a relative path is to be ignored.
-    if os.path.isabs(shared):
-        return Path(shared) / "pygenvm"
-    home = os.path.expanduser("~")
-    if not os.path.isabs(home):
+    found = cache_root_of_user.find()
+    if found is None:
         raise ConfigError("there is no home directory for the cache; set PYGENVM_CACHE")
-    return Path(home) / ".cache" / "pygenvm"
+    return Path(found)
 
 
 def packaged_runners() -> tuple[Path, ...]:
@@ -119,13 +114,19 @@ def load_config(path: str | None = None) -> Config:
     if len(data) > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path}: more than {CONFIG_BYTES_MAX} bytes")
     try:
-        return _config(_expand(parse_yaml(data)))
+        return _config(_expand(_document(data)))
     except ConfigError as error:
         # A run with a sound configuration does not pay for this import.
         from pygenvm.executor.terminal_text import one_line
 
         # YAML's own texts have several lines, and pieces of the file.
         raise ConfigError(f"{path}: {one_line(' '.join(str(error).split()))}") from error
+
+
+@lru_cache(maxsize=1)
+def _document(data: bytes) -> Any:
+    """Once for all executors of a pool: what the variables in it stand for they find out by themselves."""
+    return parse_yaml(data)
 
 
 def parse_yaml(data: bytes, *, aliases: bool = False) -> Any:

@@ -280,6 +280,12 @@ POOL_FRAME_BYTES = 16 << 20
 POOL_READ_BYTES = 256 << 10
 #: Descriptors that one read of a socket may bring; the kernel passes no more at a time.
 POOL_DESCRIPTORS_AT_ONCE = 253
+#: A command line with its variables that a run hands over to a pool; the kernel's default for a packet is a bit more.
+HANDOVER_REQUEST_BYTES = 160 << 10
+#: Seconds until an executor of the pool must be willing.
+HANDOVER_SECONDS = 2.0
+#: Seconds that a pool waits when it cannot accept a connection.
+POOL_PAUSE_SECONDS = 0.01
 #: Seconds until a template must be ready. It may have to compile interpreters first.
 POOL_READY_SECONDS = 4.0 * COMPILE_SECONDS
 #: Seconds that a template which was told to end, or whose channel broke, may take for that.

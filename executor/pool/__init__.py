@@ -12,6 +12,7 @@ client (:mod:`executor.pool.client`)          template (:mod:`executor.pool.temp
 
 For tests of authors an executor may carry out a series of runs (:mod:`executor.pool.series`), whose client it is
 connected with directly.
+A pool may also be for every process of its user (:mod:`executor.pool.reception`): then those are the clients.
 
 Only for Linux: elsewhere system libraries do not survive a fork.
 """

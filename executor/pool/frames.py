@@ -9,6 +9,7 @@ job        client, template       number of the job, log level or nil, map of th
            template, executor     descriptors for stdout, stderr and log, in this order
 series     client, template       number of the job; with the descriptors of a socket, over which runs come
            template, executor     (:mod:`executor.pool.series`), and for stderr
+visit      template, executor     a request (:mod:`executor.pool.handover`), with its descriptors
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -65,6 +66,14 @@ class Series:
 
 
 @frozen
+class Visit:
+    """One run of a process that has connected by itself."""
+
+    descriptors: ClassVar = 2
+    request: bytes
+
+
+@frozen
 class Signal:
     """Send a signal to the executor of a job; SIGKILL also to everything that it has started."""
 
@@ -108,11 +117,12 @@ class Refused:
     why: str
 
 
-Frame: TypeAlias = Job | Series | Signal | Ready | Started | Ended | Refused
+Frame: TypeAlias = Job | Series | Visit | Signal | Ready | Started | Ended | Refused
 
 _KINDS: dict[str, type[Frame]] = {
     "job": Job,
     "series": Series,
+    "visit": Visit,
     "signal": Signal,
     "ready": Ready,
     "started": Started,
@@ -184,6 +194,8 @@ def _decode(data: bytes) -> Frame:
                 if level is not None and level not in LOG_LEVELS:
                     raise ValueError(f"no log level: {level!r}")
                 return Job(_typed(number, int), level, unpack_arguments(arguments))
+            case kind, [request] if kind is Visit:
+                return Visit(_typed(request, bytes))
             case kind, [value] if kind in (Ready, Series):
                 return kind(_typed(value, int))
             case kind, [number, why] if kind is Refused:

@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -43,6 +44,8 @@ class _Executor:
         self.pidfd = pidfd
         self.channel: Channel | None = channel
         self.job: int | None = None
+        #: Of the process when it was forked (:mod:`executor.pool.circumstances`), where somebody asks.
+        self.circumstances = b""
         self.forked_at = time.monotonic()
 
     def kill(self) -> None:
@@ -85,6 +88,8 @@ class Template:
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
+        #: For visits: the command line of a run, in an executor.
+        self._carry_out: worker.CommandLine | None = None
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
         self._rehearsal: Rehearsal | None = None
@@ -110,16 +115,12 @@ class Template:
         # Whoever ends it gets what its end means: no code of ours runs in between.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._prepare()
-        self._selector.register(self._control, selectors.EVENT_READ)
-        self._send(frames.Ready(frames.VERSION))
+        self._open()
         self._refill()
         while True:
             events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else None)
             for key, _ in events:
-                if isinstance(key.fileobj, Channel):
-                    self._read_control()
-                else:
-                    self._reap(key.data)
+                key.data()
             if self._refill_due and (not events or not self._idle):
                 self._refill()
 
@@ -137,6 +138,19 @@ class Template:
         gc.freeze()
 
     # --- the client ----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Everything is ready: jobs may come."""
+        self._selector.register(self._control, selectors.EVENT_READ, self._read_control)
+        self._send(frames.Ready(frames.VERSION))
+
+    def _close_client(self) -> None:
+        """In an executor: let go of what leads to the client."""
+        self._control.close()
+
+    def _ended(self, number: int, status: int) -> None:
+        """The executor of a job is gone."""
+        self._send(frames.Ended(number, status))
 
     def _send(self, frame: Frame) -> None:
         try:
@@ -180,7 +194,7 @@ class Template:
             os.close(descriptor)
         self._job_descriptors = ()
 
-    def _hand_over(self, job: frames.Job | frames.Series) -> _Executor:
+    def _hand_over(self, job: frames.Job | frames.Series | frames.Visit) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
 
         :raises OSError: there cannot be one more.
@@ -246,7 +260,7 @@ class Template:
             os.waitpid(pid, 0)
             raise
         executor = _Executor(pid, pidfd, channel)
-        self._selector.register(pidfd, selectors.EVENT_READ, executor)
+        self._selector.register(pidfd, selectors.EVENT_READ, partial(self._reap, executor))
         return executor
 
     def _become_executor(self, channel: Channel, ours: socket.socket, template: int) -> NoReturn:
@@ -254,7 +268,7 @@ class Template:
         try:
             ours.close()
             self._close_job_descriptors()
-            self._control.close()
+            self._close_client()
             self._selector.close()
             for other in (*self._idle, *self._working.values()):
                 os.close(other.pidfd)
@@ -262,7 +276,9 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(self._configure, self._log_level, self._prepared, self._rehearsal, self._observers)
+        setup = worker.Setup(
+            self._configure, self._log_level, self._prepared, self._rehearsal, self._observers, self._carry_out
+        )
         worker.work(channel, template, setup)
 
     def _reap(self, executor: _Executor) -> None:
@@ -277,7 +293,7 @@ class Template:
             executor.channel.close()
         if executor.job is not None:
             del self._working[executor.job]
-            self._send(frames.Ended(executor.job, os.waitstatus_to_exitcode(wait_status)))
+            self._ended(executor.job, os.waitstatus_to_exitcode(wait_status))
         elif executor in self._idle:
             self._idle.remove(executor)
             if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:

@@ -5,40 +5,55 @@ Everything here happens in a new process. It never returns to the template's cod
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
+import sys
 import traceback
+from array import array
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
-from pygenvm.executor.config import Config
+from pygenvm.executor.config import Config, ConfigError, load_config
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.log import Logger
 from pygenvm.executor.observer import Observer
+from pygenvm.executor.pool import handover
 from pygenvm.executor.pool.channel import Channel
-from pygenvm.executor.pool.frames import Job, Series
+from pygenvm.executor.pool.frames import Job, Series, Visit
 from pygenvm.executor.pool.rehearsal import Rehearsal, rehearse_until_wanted
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
 
+LOG_TARGET = "executor::pool"
+
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
+
+_ANCILLARY_BYTES = socket.CMSG_SPACE(handover.BEGIN_DESCRIPTORS * array("i").itemsize)
 
 #: Like an unhandled exception in a fresh process.
 _FAILED = 1
 
 
+#: From a command line of ``genvm run``, the descriptor for its log, what is ready for it and its configuration to its
+#: exit code.
+CommandLine: TypeAlias = Callable[[list[str], int, Prepared | None, Callable[[], Config]], int]
+
+
 @frozen
 class Setup:
-    """What executors get from their template. ``log_level`` is for jobs that name none."""
+    """What executors get from their template. ``log_level`` is for jobs that name none, ``carry_out`` for visits."""
 
     configure: Callable[[], Config]
     log_level: str | None
     prepared: Prepared | None
     rehearsal: Rehearsal | None
     observers: Sequence[Observer] = ()
+    carry_out: CommandLine | None = None
 
 
 def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
@@ -69,25 +84,32 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
     received = channel.receive()
     if received is None:
         return 0
-    job, descriptors = received
     channel.close()
-    if isinstance(job, Series):
-        connection, stderr = descriptors
-        return _carry_out_series(connection, stderr, setup)
-    assert isinstance(job, Job)
-    stdout, stderr, log = descriptors
+    match received.frame:
+        case Job() as job:
+            stdout, stderr, log = received.descriptors
+            _take_streams(stdout, stderr)
+            level = job.log_level or setup.log_level
+            return run_command(
+                job.arguments,
+                setup.configure,
+                log_fd=log,
+                log_level=level,
+                prepared=setup.prepared,
+                observers=setup.observers,
+            )
+        case Series():
+            connection, stderr = received.descriptors
+            return _carry_out_series(connection, stderr, setup)
+        case Visit() as visit:
+            return _receive(visit, received.descriptors, setup)
+    raise AssertionError(received.frame)
+
+
+def _take_streams(stdout: int, stderr: int) -> None:
     for descriptor, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
-    level = job.log_level or setup.log_level
-    return run_command(
-        job.arguments,
-        setup.configure,
-        log_fd=log,
-        log_level=level,
-        prepared=setup.prepared,
-        observers=setup.observers,
-    )
 
 
 def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:
@@ -98,3 +120,61 @@ def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:
     os.dup2(stderr, 2)
     os.close(stderr)
     return series.serve(socket.socket(fileno=connection), setup)
+
+
+def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
+    """Become the process that has connected, as far as a run can tell, and tell it how that ends.
+
+    Not a word to it if the configuration is not the same: then it carries out its run by itself.
+    """
+    number, folder = descriptors
+    line = socket.socket(fileno=number)
+    _, words, variables = handover.decode_request(visit.request)
+    options = handover.global_options(words)
+    if options is None or setup.carry_out is None:
+        return 0
+    os.fchdir(folder)
+    os.close(folder)
+    _take_environment(variables)
+    sys.argv[:] = words
+    try:
+        is_same = load_config(options[0]) == setup.configure()
+    except ConfigError:
+        is_same = False
+    if not is_same:
+        Logger(fd=2, level=setup.log_level or "info").info("not taken over", why="its configuration differs")
+        return 0
+    try:
+        line.send(handover.WILLING)
+        word, ancillary, _, _ = line.recvmsg(1, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        return 0  # It does not wait any more.
+    if word != handover.BEGIN:
+        return 0
+    stdout, stderr, log = array("i", ancillary[0][2])
+    _take_streams(stdout, stderr)
+    status = setup.carry_out(words, log, setup.prepared, setup.configure)
+    _tell(line, status)
+    return status
+
+
+def _take_environment(variables: Sequence[bytes]) -> None:
+    """Variables that are there at the start of a process are the same already."""
+    wanted = dict(variable.split(b"=", 1) for variable in variables if not variable.startswith(handover.EARLY))
+    for name in os.environb.keys() - wanted.keys():
+        if not name.startswith(handover.EARLY):
+            del os.environb[name]
+    os.environb.update(wanted)
+
+
+def _tell(line: socket.socket, status: int) -> None:
+    """The exit code ahead of the end, once nobody can see a difference: giving back the memory takes a while."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) != line.fileno():
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+    with contextlib.suppress(OSError):
+        line.send(handover.ENDED + b"%d" % status)
+    os._exit(status)

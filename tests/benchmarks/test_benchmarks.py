@@ -50,7 +50,7 @@ class TestCommand:
     def test_json_has_every_row_with_its_fields(self, written: Path) -> None:
         found = json.loads((written / "results.json").read_text())
         assert {"processor", "cores", "system", "Python", "wasmtime", "date"} <= found["machine"].keys()
-        assert [row["name"] for row in found["rows"]] == ["in-process", "in-process", "pooled", "cold"]
+        assert [row["name"] for row in found["rows"]] == ["in-process", "in-process", "pooled", "cold", "cold"]
         for row in found["rows"]:
             assert {"title", "unit", "yardstick_is", "ratio", "target", "met"} <= row.keys()
             for side in ("ours", "yardstick"):
@@ -60,7 +60,7 @@ class TestCommand:
     def test_picture_is_xml_with_a_bar_for_each_side(self, written: Path) -> None:
         root = ET.fromstring((written / "picture.svg").read_text())
         colors = [bar.get("fill") for bar in root.iter(f"{_SVG}rect")]
-        assert colors.count("#2a6fbb") == colors.count("#b9c2cc") == 3 + 1  # and the legend
+        assert colors.count("#2a6fbb") == colors.count("#b9c2cc") == 4 + 1  # and the legend
 
     def test_results_are_read_back(self, written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         svg = tmp_path / "again.svg"

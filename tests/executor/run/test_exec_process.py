@@ -39,9 +39,10 @@ def run(program: Script, *arguments: str, host: InMemoryHost | None = None, **ot
 
 #: What only some runs need, or none.
 NOT_LOADED = {
-    *("asyncio", "dataclasses", "inspect", "logging", "OpenSSL", "random", "shutil", "ssl", "subprocess", "traceback"),
-    *("wasmtime", "websockets"),
-    *(f"pygenvm.executor.{name}" for name in ("forward", "pool", "record", "replay", "run.tracing", "terminal_text")),
+    *("argparse", "asyncio", "dataclasses", "inspect", "logging", "OpenSSL", "random", "shutil", "socket", "ssl"),
+    *("subprocess", "traceback", "wasmtime", "websockets"),
+    *(f"pygenvm.executor.{name}" for name in ("forward", "record", "replay", "run.tracing", "terminal_text")),
+    *(f"pygenvm.executor.pool.{name}" for name in ("channel", "circumstances", "client", "frames", "template")),
     *(f"pygenvm.executor.subvm.{name}" for name in ("compiler", "wasm.binary", "wasm.instructions")),
 }
 

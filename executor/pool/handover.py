@@ -1,0 +1,275 @@
+"""``genvm run`` hands itself over to a pool of the same user, if there is one (:mod:`executor.pool.reception`).
+
+Both sides' wire is here, and the client's side. The client imports next to nothing: a process that has loaded what a
+run needs could as well carry it out.
+
+A pool listens on a socket in a folder that only its user can enter. Packets:
+
+========================  ===========  ========================================================================
+from, to                  content      meaning
+========================  ===========  ========================================================================
+client, pool              request      :func:`encode_request`; with one end of a line of its own, for the
+                                       executor, and a descriptor of the working directory
+executor, client (line)   ``W``        it would do it
+client, executor (line)   ``G``        it shall do it, and nobody else; with descriptors for stdout, stderr, log
+client, pool              a byte       the number of a signal for the executor
+executor, client (line),  ``E`` and a  the exit code, or minus the number of the signal that ended it
+or pool, client           number
+========================  ===========  ========================================================================
+
+So a client that has not said ``G`` carries out the run itself, whatever has become of pool and executor, and one that
+has said it never does.
+"""
+
+import _imp
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    import signal as _signal
+else:
+    import _signal
+
+VERSION = 1
+#: Descriptors that come with a request, and with the word to begin.
+REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 3
+#: What the executor of a client is told of. Everything else does to the client what it does to any process, and when
+#: that has ended so has its executor.
+FORWARDED = (_signal.SIGTERM, _signal.SIGINT)
+
+WILLING, BEGIN, ENDED = b"W", b"G", b"E"
+
+#: Exit code when the pool dies under a run, like a crash of an executor (spec executor/10).
+EXIT_LOST = 101
+
+#: Beginnings of variables that have had their effect when our first line is executed: by interpreter, loader, C library
+#: and engine. The others reach the executor.
+EARLY = tuple(
+    b"PYTHON PYGENVM GENVM LD_ GLIBC_ MALLOC_ LANG LC_ LOCPATH GCONV_ TZ RUST_ WASMTIME_ RAYON_ COV_ COVERAGE".split()
+)
+
+
+def folder() -> str | None:
+    """Where pools of this user listen; None if there is no such place."""
+    from pygenvm.executor import cache_root
+
+    found = cache_root.find()
+    return None if found is None else os.path.join(found, "pools")
+
+
+def is_private(descriptor: int) -> bool:
+    """Whether a folder is of this user, and nobody else can enter it."""
+    state = os.fstat(descriptor)
+    return state.st_uid == os.geteuid() and not state.st_mode & 0o077
+
+
+def global_options(words: list[str]) -> tuple[str | None, int, str | None, list[str]] | None:
+    """``--config``, ``--log-fd`` and ``--log-level`` of a command line of ``run``, and the words behind that.
+
+    None for everything that is not as plain as that.
+    """
+    config, log_fd, log_level = None, 2, None
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "run":
+            return config, log_fd, log_level, list(rest)
+        name, equals, value = word.partition("=")
+        if not equals:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+        if name == "--config":
+            config = value
+        elif name == "--log-level":
+            log_level = value
+        elif name == "--log-fd" and value.isascii() and value.isdecimal() and len(value) < 10:
+            log_fd = int(value)
+        else:
+            return None
+    return None
+
+
+def identity() -> bytes:
+    """What program this process is: client and pool must be the same."""
+    import pygenvm
+
+    options = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv)]
+    return ascii((VERSION, sys.executable, sys.version, options, sys.path, pygenvm.__file__)).encode()
+
+
+def socket_name(own: bytes, config: str | None) -> str:
+    """Of pools with :func:`identity` ``own`` and this configuration; others may share it by chance."""
+    return _imp.source_hash(VERSION, own + b"\0" + os.fsencode(config or "")).hex()
+
+
+def early(environment: list[bytes]) -> list[bytes]:
+    """Those of these variables whose effect is past."""
+    # That one is set by the engine (executor.subvm.wasmtime_c), whatever it was.
+    return sorted(text for text in environment if text.startswith(EARLY) and not text.startswith(b"RUST_BACKTRACE="))
+
+
+def own_environment() -> list[bytes]:
+    """``NAME=value`` of all variables of this process."""
+    return [name + b"=" + value for name, value in os.environb.items()]
+
+
+def encode_request(own: bytes, words: list[str]) -> bytes:
+    """Texts that end with a zero byte: identity, number of words, the words of the command line, the variables."""
+    return b"\0".join((own, b"%d" % len(words), *map(os.fsencode, words), *own_environment()))
+
+
+def decode_request(request: bytes) -> tuple[bytes, list[str], list[bytes]]:
+    """Identity, words and variables.
+
+    :raises ValueError: it is none.
+    """
+    own, count, *rest = request.split(b"\0")
+    number = int(count)
+    if not 0 < number <= len(rest):
+        raise ValueError("words are missing")
+    return own, list(map(os.fsdecode, rest[:number])), rest[number:]
+
+
+def attempt(words: list[str]) -> None:
+    """Let a pool carry out the command line ``words``, and leave the process as its executor has left its own.
+
+    Returns if this process has to do it: there is no pool, or something is not the same there.
+    """
+    options = global_options(words)
+    place = folder()
+    # Whose paths lead through the process that opens them must open them.
+    if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
+        return
+    try:
+        way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # The usual case: nobody keeps a pool.
+    config, log_fd, _, _ = options
+    try:
+        if is_private(way):
+            own = identity()
+            # Not by its path, so that nobody can put another folder there meanwhile.
+            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), log_fd)
+    finally:
+        os.close(way)
+
+
+def peer(connection: "_socket.socket") -> tuple[int, int]:
+    """Process id and user of who connected or listened."""
+    from _socket import SO_PEERCRED, SOL_SOCKET
+
+    found = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+    return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
+
+
+def _attempt(address: str, request: bytes, log_fd: int) -> None:
+    from pygenvm.executor import limits
+
+    if len(request) > limits.HANDOVER_REQUEST_BYTES:
+        return
+    # The module around it takes as long to load as all the rest.
+    import _socket
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    connection.settimeout(limits.HANDOVER_SECONDS)
+    try:
+        connection.connect(address)
+        if peer(connection)[1] == os.geteuid():
+            _Client(connection).carry_out(request, log_fd, limits.HANDOVER_SECONDS)
+    except OSError:
+        pass  # Nobody listens.
+    finally:
+        connection.close()
+
+
+def _rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
+    from _socket import SCM_RIGHTS, SOL_SOCKET
+
+    return [(SOL_SOCKET, SCM_RIGHTS, b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors))]
+
+
+class _Client:
+    """One hand-over."""
+
+    def __init__(self, connection: "_socket.socket") -> None:
+        self._connection = connection
+        #: Signals that were sent on.
+        self._signals: list[int] = []
+
+    def carry_out(self, request: bytes, log_fd: int, seconds: float) -> None:
+        """Returns if no executor has been told to begin."""
+        import _socket
+
+        line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        line.settimeout(seconds)
+        handlers = dict.fromkeys(FORWARDED, self._forward)
+        if _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
+            handlers[_signal.SIGTSTP] = self._stop
+        # What comes now waits until the request is on its way.
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, handlers)
+        old = {number: _signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
+            self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
+            os.close(working_directory)
+            theirs.close()
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+            if line.recv(1) == WILLING:
+                line.sendmsg([BEGIN], _rights((1, 2, log_fd)))
+                self._wait(line)
+        except OSError:
+            pass  # It takes too long, or does not want to, or a stream is closed.
+        line.close()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+        for number, handler in old.items():
+            _signal.signal(number, handler)
+        for early_one in self._signals:
+            _signal.raise_signal(early_one)
+
+    def _wait(self, line: "_socket.socket") -> None:
+        """Leave as the executor does. Never returns."""
+        try:
+            for connection in (line, self._connection):
+                connection.settimeout(None)
+                packet = connection.recv(32)
+                if packet[:1] == ENDED:
+                    _leave(int(packet[1:]))
+        finally:
+            # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
+            try:
+                os.write(2, b"Error: the pool of executors has ended, and this run with it\n")
+            finally:
+                os._exit(EXIT_LOST)
+
+    def _forward(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
+        self._send(number)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """The executor stops, then this process; and goes on with it."""
+        self._send(_signal.SIGSTOP)
+        _signal.signal(number, _signal.SIG_DFL)
+        _signal.raise_signal(number)
+        _signal.signal(number, self._stop)
+        self._send(_signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        try:  # noqa: SIM105 (contextlib is not loaded)
+            self._connection.send(bytes((number,)))
+        except OSError:
+            pass  # Nobody needs it any more.
+
+
+def _leave(status: int) -> None:
+    """End as a process with this exit code, or by this signal if it is negative."""
+    if status < 0:
+        import resource
+
+        # The memory that somebody may want to look at is not that of this process.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        if -status != _signal.SIGKILL:
+            _signal.signal(-status, _signal.SIG_DFL)
+        _signal.raise_signal(-status)
+    os._exit(status)

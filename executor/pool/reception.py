@@ -1,0 +1,275 @@
+"""A pool for every ``genvm run`` of the same user (:mod:`executor.pool.handover` has what they tell each other).
+
+It carries out what a process of its own would have carried out in the same way, and refuses the rest: another program,
+other rights, limits or surroundings, another configuration. Who is refused carries it out by himself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from array import array
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import check_trusted
+from pygenvm.executor.config import ConfigError
+from pygenvm.executor.log import Logger
+from pygenvm.executor.pool import circumstances, frames, handover
+from pygenvm.executor.pool.template import Template, _Executor
+from pygenvm.executor.pool.worker import CommandLine
+
+LOG_TARGET = "executor::pool"
+
+#: What a client may send to its executor; stopping it, also to what it has started.
+_SIGNALS = (*handover.FORWARDED, signal.SIGSTOP, signal.SIGCONT)
+#: Below this folder, and not in site-packages, are the files of Python.
+_PYTHON = os.path.join(os.path.dirname(os.__file__), "")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
+
+
+class CannotListen(Exception):
+    """There cannot be such a pool; the text says why."""
+
+
+class _Refused(Exception):
+    """A visitor has to carry out his run by himself."""
+
+
+@dataclass(eq=False)
+class _Visit:
+    """A process that has connected. ``executor`` is None until it has one."""
+
+    number: int
+    connection: socket.socket
+    executor: _Executor | None = None
+    is_over: bool = False
+
+
+class Reception(Template):
+    """Listens at a place of this user, and hands what comes there to executors."""
+
+    def __init__(self, config_path: str | None, log_level: str | None, idle: int, carry_out: CommandLine) -> None:
+        """:raises CannotListen: there is no place, or another pool is there."""
+        self._program = _Program()
+        self._identity = handover.identity()
+        self._early = handover.early(handover.own_environment())
+        self._path = _place() / handover.socket_name(self._identity, config_path)
+        self._listening, self._lock = _bound(self._path)
+        super().__init__(self._listening, config_path, log_level, idle)
+        self._carry_out = carry_out
+        self._visits: dict[int, _Visit] = {}
+        self._numbers = itertools.count(1)
+        self._log = Logger(fd=2, level=log_level or "info")
+
+    def _open(self) -> None:
+        self._program.note()
+        with contextlib.suppress(ConfigError):
+            self._log = Logger.from_config(self._configure(), fd=2, level=self._log_level)
+        self._listening.setblocking(False)
+        self._listening.listen(limits.POOL_JOBS_MAX)
+        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        print(f"takes over runs at {self._path}", flush=True)
+
+    def _close_client(self) -> None:
+        self._listening.close()
+        os.close(self._lock)
+        for visit in self._visits.values():
+            visit.connection.close()
+
+    def _ended(self, number: int, status: int) -> None:
+        visit = self._visits.get(number)
+        if visit is not None:
+            with contextlib.suppress(OSError):
+                visit.connection.send(handover.ENDED + b"%d" % status)
+            self._part_with(visit)
+
+    def _fork(self) -> _Executor:
+        executor = super()._fork()
+        # While nobody waits. As its child has it from this process, which somebody may have changed meanwhile.
+        with contextlib.suppress(OSError):
+            executor.circumstances = circumstances.of(executor.pid)
+        return executor
+
+    # --- visits --------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:
+            # It is gone again; or there are no more descriptors, and the next look would find it at once.
+            time.sleep(limits.POOL_PAUSE_SECONDS)
+            return
+        # The folder keeps others out; this holds whatever has become of it.
+        if handover.peer(connection)[1] != os.geteuid() or len(self._visits) >= limits.POOL_JOBS_MAX:
+            connection.close()
+            return
+        connection.setblocking(False)
+        visit = _Visit(next(self._numbers), connection)
+        self._visits[visit.number] = visit
+        self._selector.register(connection, selectors.EVENT_READ, partial(self._read, visit))
+        # It sends its request right away.
+        self._read(visit)
+
+    def _read(self, visit: _Visit) -> None:
+        if visit.is_over:
+            return  # Of the events of one look the others may have ended it.
+        try:
+            data, ancillary, flags, _ = visit.connection.recvmsg(
+                limits.HANDOVER_REQUEST_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary, flags = b"", [], 0
+        descriptors = array("i")
+        for _, _, content in ancillary:
+            descriptors.frombytes(content)
+        self._job_descriptors = tuple(descriptors)
+        try:
+            if not data:
+                self._part_with(visit)
+            elif visit.executor is None:
+                try:
+                    self._take(visit, data, flags)
+                except (_Refused, OSError) as error:
+                    self._log.info("not taken over", why=str(error))
+                    self._part_with(visit)
+            else:
+                self._pass_on(visit.executor, data[0])
+        finally:
+            self._close_job_descriptors()
+
+    def _take(self, visit: _Visit, request: bytes, flags: int) -> None:
+        """Hand a visitor to an executor.
+
+        :raises _Refused: something differs.
+        :raises OSError: there cannot be an executor.
+        """
+        if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(self._job_descriptors) != handover.REQUEST_DESCRIPTORS:
+            raise _Refused("its request did not arrive as a whole")
+        try:
+            own, _, variables = handover.decode_request(request)
+        except ValueError as error:
+            raise _Refused(f"its request cannot be read: {error}") from error
+        if own != self._identity:
+            raise _Refused("it is another program")
+        if handover.early(variables) != self._early:
+            raise _Refused("its environment differs")
+        if not self._program.is_unchanged():
+            raise _Refused("the program has changed since this pool was started")
+        if not self._idle:
+            self._idle.append(self._fork())
+        pid, _ = handover.peer(visit.connection)
+        if circumstances.of(pid) != self._idle[0].circumstances:
+            raise _Refused("its rights, limits or surroundings differ")
+        executor = self._hand_over(frames.Visit(request))
+        executor.job = visit.number
+        self._working[visit.number] = executor
+        visit.executor = executor
+        self._log.debug("taken over", client=pid, executor=executor.pid)
+        self._close_job_descriptors()
+        self._refill_due = True
+
+    def _pass_on(self, executor: _Executor, number: int) -> None:
+        if number not in _SIGNALS:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if number in handover.FORWARDED:
+                signal.pidfd_send_signal(executor.pidfd, number)
+            else:
+                os.killpg(executor.pid, number)
+
+    def _part_with(self, visit: _Visit) -> None:
+        """He is gone, or has what he wanted; nothing that he has had is left."""
+        visit.is_over = True
+        del self._visits[visit.number]
+        self._selector.unregister(visit.connection)
+        visit.connection.close()
+        if visit.number in self._working:
+            self._working[visit.number].kill()
+
+
+class _Program:
+    """The files of all modules that are loaded, as they were when they were.
+
+    Without those of Python itself: its version is part of :func:`executor.pool.handover.identity`.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[int, int, int]] = {}
+        self.note()
+
+    def note(self) -> None:
+        """Look at the files of modules that have been loaded since."""
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if path is None or path in self._files or (path.startswith(_PYTHON) and "-packages" not in path):
+                continue
+            with contextlib.suppress(OSError):  # It is in an archive.
+                self._files[path] = _state(path)
+
+    def is_unchanged(self) -> bool:
+        """:raises OSError: one is gone."""
+        return all(_state(path) == state for path, state in self._files.items())
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _place() -> Path:
+    """The folder in which pools of this user listen; it is made if there is none.
+
+    :raises CannotListen: there cannot be one, or others can enter it.
+    """
+    name = handover.folder()
+    if name is None:
+        raise CannotListen("there is no home directory for the cache; set PYGENVM_CACHE")
+    folder = Path(name)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        check_trusted(folder)
+    except OSError as error:
+        raise CannotListen(str(error)) from error
+    return folder
+
+
+def _bound(path: Path) -> tuple[socket.socket, int]:
+    """A socket that has the name ``path`` and does not listen yet, and what keeps others from taking the name.
+
+    :raises CannotListen: another pool has it, or there cannot be one.
+    """
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if not handover.is_private(folder):
+                raise CannotListen(f"others may enter {path.parent}; say `chmod 700 {path.parent}` if it is yours")
+            lock = os.open(
+                f"{path.name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it is dead, or the lock would be taken.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path.name, dir_fd=folder)
+            # Names of sockets are short, so not by its path.
+            listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+    except BlockingIOError as error:
+        raise CannotListen(f"there is such a pool already, at {path}") from error
+    except OSError as error:
+        raise CannotListen(f"{path}: {error.strerror}") from error
+    return listening, lock
