@@ -243,7 +243,8 @@ class Core(ABC):
                     self._publish(EventKind.TRANSACTION, id=note.id, address=note.address, status=note.status)
                     if note.status in (TxStatus.PENDING, TxStatus.COMMITTING):
                         self._wake(note.address)
-                    self._finality.set()
+                    else:
+                        self._finality.set()
                 case NoteKind.CONTRACT:
                     self._publish(EventKind.CONTRACT, address=note.address)
                 case NoteKind.BALANCE:
@@ -256,15 +257,23 @@ class Core(ABC):
         if signal is not None:
             signal.set()
 
+    def _stages(self, seq: int, status: TxStatus) -> list[StatusChange] | None:
+        """What a transaction with a stored status has come to since it is executed, if it is."""
+        return self._live.get(seq) if status in (TxStatus.PENDING, TxStatus.COMMITTING) else None
+
+    def _status(self, seq: int, status: TxStatus) -> TxStatus:
+        live = self._stages(seq, status)
+        return live[-1].status if live else status
+
     def _built(self, store: NetworkStore, row: Row) -> NetworkTransaction:
         details = row.details
-        live = self._live.get(row.seq) if row.status in (TxStatus.PENDING, TxStatus.COMMITTING) else None
+        live = self._stages(row.seq, row.status)
         changes = details.status_changes + tuple(live or ())
         return NetworkTransaction(
             row.seq,
             row.id,
             row.kind,
-            live[-1].status if live else row.status,
+            self._status(row.seq, row.status),
             row.sender,
             row.recipient,
             row.origin,
