@@ -67,13 +67,13 @@ def node_with(packages: Mapping[str, str], *, scripts: bool = True, stubs: Mappi
         return clients.made("node", [json.dumps(manifest), *stubs.values()], make)
 
 
-def run_node(folder: Path, program: Path, *words: str, timeout: float = 120) -> str:
+def run_node(folder: Path, program: Path, *words: str, timeout: float = 120, cwd: Path | None = None) -> str:
     """What a program prints that uses the packages of ``folder``."""
     # Node looks for packages beside the program.
     copy = folder / f"{os.getpid()}-{program.name}"
     shutil.copy(program, copy)
     try:
-        return run(["node", str(copy), *words], timeout=timeout)
+        return run(["node", str(copy), *words], timeout=timeout, cwd=cwd)
     finally:
         copy.unlink()
 

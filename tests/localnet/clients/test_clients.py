@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pygenvm.runners.registry import BuiltRunners
-from tests.localnet.clients.conftest import CONTRACT, PROGRAMS
+from tests.localnet.clients.conftest import CONTRACT, PORT, PROGRAMS, command_line
 from tests.localnet.clients.environments import node_with, python_with, run, run_node, serialised
 from tests.localnet.clients.model import keeping_balances
 from tests.localnet.clients.serving import Server, serving
@@ -22,18 +22,6 @@ KEY = "0x" + 64 * "1"
 METHODS = ["fail", "get_storage", "moment", "pay", "remember_moment", "update_storage"]
 GENLAYER_PY = ("genlayer-py==0.8.1", "genlayer-py==0.18.0")
 DECIDED = ("ACCEPTED", "FINALIZED")
-#: Clients are asked for where they look without being told otherwise.
-PORT = 4000
-#: The CLI's keychain has to be compiled; nothing is kept in it here.
-KEYTAR = """\
-const kept = new Map();
-module.exports = {
-  getPassword: async (service, account) => kept.get(`${service}/${account}`) ?? null,
-  setPassword: async (service, account, password) => void kept.set(`${service}/${account}`, password),
-  deletePassword: async (service, account) => kept.delete(`${service}/${account}`),
-  findCredentials: async () => [],
-};
-"""
 
 
 def _last_line(text: str) -> Any:
@@ -205,14 +193,7 @@ def test_genlayer_js(server: Server) -> None:
 
 
 def test_the_genlayer_command_line(built_runners: BuiltRunners, tmp_path: Path) -> None:
-    folder = node_with({"genlayer": "0.38.14"}, scripts=False, stubs={"keytar": KEYTAR})
-    home = tmp_path / "home"
-    home.mkdir()
-
-    def genlayer(*words: str, text: str = "") -> str:
-        command = [str(folder / "node_modules" / ".bin" / "genlayer"), *words]
-        return run(command, cwd=tmp_path, text=text, errors=True, HOME=str(home))
-
+    genlayer = command_line(tmp_path)
     with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT) as server:
         genlayer("network", "set", "localnet")
         genlayer("account", "import", "--name", "t1", "--private-key", KEY, "--password", "password1")
