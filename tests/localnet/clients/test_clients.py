@@ -1,27 +1,46 @@
-"""The clients of the ecosystem, as they are published, against a server (spec localnet-rpc/03 §6 A to E)."""
+"""The clients of the ecosystem, as they are published, against a server (spec localnet-rpc/03 §6)."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.clients import Unavailable
+from benchmarks.simulator import simulator
+from pygenvm.executor.primitives import calldata
 from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT, PORT, PROGRAMS, command_line
 from tests.localnet.clients.environments import node_with, python_with, run, run_node, serialised
 from tests.localnet.clients.model import keeping_balances
 from tests.localnet.clients.serving import Server, serving
+from tests.localnet.rpc.signing import address_of, call_data, deploy_data, sign
 from tests.support.paths import ROOT
 
 KEY = "0x" + 64 * "1"
 METHODS = ["fail", "get_storage", "moment", "pay", "remember_moment", "update_storage"]
 GENLAYER_PY = ("genlayer-py==0.8.1", "genlayer-py==0.18.0")
 DECIDED = ("ACCEPTED", "FINALIZED")
+HELLO = calldata.encode({"args": ["hello"]})
+#: Its validators are of another opinion than the leader, whoever leads.
+ASKING = b"""\
+# { "Depends": "py-genlayer:test" }
+
+from genlayer import *
+
+
+class Asking(gl.Contract):
+    answer: str
+
+    def __init__(self):
+        self.answer = gl.eq_principle.strict_eq(lambda: gl.nondet.exec_prompt("yes or no?"))
+"""
 
 
 def _last_line(text: str) -> Any:
@@ -124,8 +143,8 @@ class _OwnTests:
             for runner in ("py-genlayer", "py-lib-genlayer-embeddings"):
                 text = text.replace(f'"{runner}:test"', f'"{_of_its_time(runner)}"')
             path.write_text(text)
-        runner = {"Depends": _of_its_time("py-genlayer-multi")}
-        (contracts / "multi_file_contract" / "runner.json").write_text(json.dumps(runner))
+        manifest = {"Depends": _of_its_time("py-genlayer-multi")}
+        (contracts / "multi_file_contract" / "runner.json").write_text(json.dumps(manifest))
 
     def run(self, *words: str) -> str:
         return run([str(self._python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *words], cwd=self._folder)
@@ -170,6 +189,16 @@ def test_gltest_with_accounts_of_its_configuration(server: Server, tmp_path: Pat
     assert "7 passed" in run(words, cwd=project)
 
 
+def test_the_benchmarks_own_test_passes_here_and_on_glsim(server: Server) -> None:
+    try:
+        with simulator() as simulated:
+            assert simulated.seconds() > 0
+            assert simulated.seconds() > 0
+            assert simulated.seconds(server.url) > 0
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
 # --- C: genlayer-js ---
 
 
@@ -182,6 +211,7 @@ def test_genlayer_js(server: Server) -> None:
     assert (seen["deploy"], seen["read"], seen["execution"]) == ("FINALIZED", "hello", "SUCCESS")
     assert (seen["readAgain"], seen["simulated"], seen["readAfterSimulation"]) == ("bye", None, "bye")
     assert seen["leaderOnly"] in DECIDED
+    assert (seen["finalized"], seen["readByNobody"]) == ("FINALIZED", "alone")
     assert seen["code"]
     assert seen["schema"]
     assert seen["trace"]
@@ -255,3 +285,62 @@ def test_viem(server: Server) -> None:
     assert (seen["chainId"], seen["balance"], seen["status"]) == (61999, "5000", "success")
     assert seen["transaction"] == ["123", True]
     assert (seen["received"], seen["block"], seen["fees"]) == ("123", True, "0")
+
+
+# --- G: the negative list ---
+
+
+def test_the_negative_list(server: Server) -> None:
+    def post(body: Any) -> tuple[int, Any]:
+        request = urllib.request.Request(server.rpc, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+
+    def ask(method: str, *params: Any, id: Any = 1) -> Any:
+        status, answer = post({"jsonrpc": "2.0", "id": id, "method": method, "params": list(params)})
+        assert (status, answer["id"]) == (200, id)
+        return answer
+
+    def error(method: str, *params: Any) -> Any:
+        return ask(method, *params)["error"]
+
+    def wait(id: str, status: str) -> Any:
+        return server.client.call("genvm_waitForTransaction", id, status)
+
+    unknown = "0x" + 64 * "0"
+    assert error("eth_nothingOfTheKind")["code"] == -32601
+    assert error("eth_getBalance")["code"] == -32602
+    for id in ("a text", 7, None):
+        assert ask("eth_chainId", id=id)["result"] == hex(61999)
+    status, answers = post([{"jsonrpc": "2.0", "id": id, "method": "eth_chainId"} for id in (1, 2)])
+    assert (status, [answer["id"] for answer in answers]) == (200, [1, 2])
+    receipt = ask("eth_getTransactionReceipt", unknown)
+    assert receipt == {"jsonrpc": "2.0", "id": 1, "result": None}
+    assert error("eth_getTransactionByHash", unknown)["code"] == -32001
+    assert ask("sim_restoreSnapshot", 10**6)["result"] is False
+
+    # The same bytes are one transaction; what is final stays so whoever appeals.
+    key = b"\x77" * 32
+    sender = address_of(key)
+    raw = "0x" + sign(deploy_data(sender, CONTRACT.read_bytes(), HELLO), key=key).hex()
+    id = ask("eth_sendRawTransaction", raw)["result"]
+    assert ask("eth_sendRawTransaction", raw)["result"] == id
+    assert ask("eth_getTransactionCount", sender, "pending")["result"] == "0x1"
+    wait(id, "FINALIZED")
+    appeal = "0x" + sign(call_data("submitAppeal(bytes32)", bytes.fromhex(id[2:])), nonce=1, key=key).hex()
+    assert ask("eth_sendRawTransaction", appeal)["result"] == id
+    assert ask("eth_getTransactionByHash", id)["result"]["status"] == "FINALIZED"
+
+
+def test_the_receipt_of_what_is_undetermined_says_success(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    mocks = {
+        "llm": [{"prompt": "yes or no", "answer": "yes", "node": "leader"}, {"prompt": "yes or no", "answer": "no"}]
+    }
+    (tmp_path / "mocks.yaml").write_text(json.dumps(mocks))
+    words = ("--validators", "5", "--mocks", str(tmp_path / "mocks.yaml"))
+    key = b"\x78" * 32
+    with serving(tmp_path, *words) as server:
+        raw = "0x" + sign(deploy_data(address_of(key), ASKING, calldata.encode({})), key=key).hex()
+        id = server.client.call("eth_sendRawTransaction", raw)
+        assert server.client.wait(id)["status"] == "UNDETERMINED"
+        assert server.client.call("eth_getTransactionReceipt", id)["status"] == "0x1"
