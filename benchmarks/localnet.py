@@ -6,14 +6,17 @@ import contextlib
 import itertools
 import json
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import contracts
+from benchmarks.clients import Unavailable
 from benchmarks.measure import Row, interleaved, scaled
+from benchmarks.simulator import simulator
 from benchmarks.support import BenchmarkError, call, node, own_environment, pool
 from pygenvm.executor import interpreter
 from pygenvm.executor.primitives.address import Address
@@ -58,8 +61,9 @@ class _Account:
 class _Network:
     """A server with contracts that keep a text."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = Client(url)
         self._account = _Account()
         self._texts = itertools.count()
         code = contracts.storage()
@@ -97,9 +101,22 @@ def _serving() -> Iterator[_Network]:
                 told = json.loads(process.stdout.readline() or "{}")
                 if not told.get("ok"):
                     raise BenchmarkError(f"the server does not start: {told}")
-                yield _Network(Client(told["url"]))
+                yield _Network(told["url"])
             finally:
                 process.terminate()
+
+
+@contextlib.contextmanager
+def _authors_tests(url: str) -> Iterator[dict[str, Callable[[], float]]]:
+    """One with gltest against the server at ``url``, and against glsim; none where that cannot be."""
+    with contextlib.ExitStack() as stack:
+        try:
+            simulated = stack.enter_context(simulator())
+        except Unavailable as error:
+            print(f"left out: gltest beside glsim: {error}", file=sys.stderr)
+            yield {}
+            return
+        yield {"gltest": lambda: simulated.seconds(url), "glsim": simulated.seconds}
 
 
 def localnet(rounds: int) -> list[Row]:
@@ -108,6 +125,7 @@ def localnet(rounds: int) -> list[Row]:
         _serving() as network,
         node(contracts.storage(), call("update", "some text")) as host,
         pool(idle=_VALIDATORS) as executors,
+        _authors_tests(network.url) as tests,
     ):
         samples = interleaved(
             {
@@ -115,18 +133,15 @@ def localnet(rounds: int) -> list[Row]:
                 "calls": lambda: executors.calls([host], _VALIDATORS)[0],
                 "same": lambda: network.seconds([0] * _MANY) / _MANY,
                 "others": lambda: network.seconds(range(_MANY)) / _MANY,
+                **tests,
             },
             rounds,
             _WARM_UP,
         )
     calls = scaled(samples["calls"], _MS)
-    common: dict[str, Any] = {
-        "name": "localnet",
-        "unit": "ms",
-        "yardstick": calls,
-        "yardstick_is": "five calls of a warm executor",
-    }
-    return [
+    of_network: dict[str, Any] = {"name": "localnet", "unit": "ms"}
+    common = {**of_network, "yardstick": calls, "yardstick_is": "five calls of a warm executor"}
+    rows = [
         Row(
             **common,
             title="transaction with 5 validators, from eth_sendRawTransaction to ACCEPTED",
@@ -145,3 +160,14 @@ def localnet(rounds: int) -> list[Row]:
             ours=scaled(samples["others"], _MS),
         ),
     ]
+    if tests:
+        rows.append(
+            Row(
+                **of_network,
+                title="a test with gltest that deploys, writes and reads, the whole command",
+                ours=scaled(samples["gltest"], _MS),
+                yardstick=scaled(samples["glsim"], _MS),
+                yardstick_is="the same with glsim of genlayer-test 0.29.2, which has neither sandbox nor database",
+            )
+        )
+    return rows

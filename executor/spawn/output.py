@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pygenvm.executor import limits
@@ -65,32 +65,57 @@ class Output:
         return Captured(bytes(self._head), bytes(self._tail), self._dropped)
 
 
-async def capture(stream: asyncio.StreamReader, output: Output | None = None) -> Captured:
-    """Reads a stream to its end."""
-    output = output or Output()
-    while data := await stream.read(limits.OUTPUT_READ_BYTES):
-        output.feed(data)
-    return output.captured()
+class OutputPipe:
+    """A pipe for one stream of a process, read as it fills. It belongs to the running event loop.
+
+    ``write_fd`` is for the process; the parent closes its own copy (:meth:`started`) once that has started.
+    """
+
+    def __init__(self) -> None:
+        # One of our own: asyncio's would make the end of the process wait for everybody who holds it, and its
+        # transports cost a run more than what it prints.
+        self._read_fd, self.write_fd = os.pipe()
+        self._output = Output()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(self._read_fd, self._read)
+
+    def _read(self) -> None:
+        # It is only called when there is something, or nobody can write any more.
+        if data := os.read(self._read_fd, limits.OUTPUT_READ_BYTES):
+            self._output.feed(data)
+        else:
+            self.close()
+
+    def started(self) -> None:
+        """Closes our copy of ``write_fd``."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    async def captured(self) -> Captured:
+        """What was written, once nobody can write any more or the pipe is closed."""
+        await self._ended
+        return self._output.captured()
+
+    def close(self) -> None:
+        """Reads no more."""
+        self.started()
+        if self._read_fd < 0:
+            return
+        self._loop.remove_reader(self._read_fd)
+        os.close(self._read_fd)
+        self._read_fd = -1
+        if not self._ended.done():
+            self._ended.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
-    """``write_fd`` is for the process; the parent closes its own copy once that has started."""
-
-    reader: asyncio.StreamReader
-    write_fd: int
-
-
-@contextlib.asynccontextmanager
-async def output_pipe() -> AsyncIterator[Pipe]:
-    """A pipe for one stream of a process."""
-    # One of our own: asyncio's would make the end of the process wait for everybody who holds it.
-    read_fd, write_fd = os.pipe()
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb")
-    )
-    try:
-        yield Pipe(reader, write_fd)
-    finally:
-        transport.close()
+@contextlib.contextmanager
+def output_pipes(count: int) -> Iterator[list[OutputPipe]]:
+    """Pipes that are read until the context is left."""
+    with contextlib.ExitStack() as opened:
+        pipes = []
+        for _ in range(count):
+            pipes.append(OutputPipe())
+            opened.callback(pipes[-1].close)
+        yield pipes

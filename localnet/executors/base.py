@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -19,7 +18,7 @@ from pygenvm.executor.host_protocol.endpoint import UnixEndpoint
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.server import LEFT, Listener, Session, listen
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
-from pygenvm.executor.spawn.output import Captured, capture, output_pipe
+from pygenvm.executor.spawn.output import Captured, output_pipes
 from pygenvm.localnet.errors import ExecutorError
 
 
@@ -98,24 +97,22 @@ class StartingExecutor(ABC):
 
     async def _run(self, listener: Listener[Host], arguments: RunArguments, timeout: float) -> RunReport:
         started = time.monotonic()
-        async with output_pipe() as stdout, output_pipe() as stderr, output_pipe() as log:
+        with output_pipes(3) as pipes:
             try:
-                executor = await self._start(arguments, stdout.write_fd, stderr.write_fd, log.write_fd)
+                executor = await self._start(arguments, *(pipe.write_fd for pipe in pipes))
             finally:
-                for pipe in (stdout, stderr, log):
-                    os.close(pipe.write_fd)
-            streams = [asyncio.create_task(capture(pipe.reader)) for pipe in (stdout, stderr, log)]
+                for pipe in pipes:
+                    pipe.started()
             session = asyncio.create_task(listener.session())
             try:
                 status, timed_out = await self._wait(executor, timeout)
                 executor.kill()  # what it left behind would keep the pipes open
-                captured = await asyncio.gather(*streams)
+                captured = [await pipe.captured() for pipe in pipes]
                 failure = await _failure(session)
             finally:
                 executor.kill()
-                for task in (*streams, session):
-                    task.cancel()
-                await asyncio.gather(*streams, session, return_exceptions=True)
+                session.cancel()
+                await asyncio.gather(session, return_exceptions=True)
                 with contextlib.suppress(SpawnError):
                     await executor.wait()
         seconds = time.monotonic() - started

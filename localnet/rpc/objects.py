@@ -583,12 +583,14 @@ def _log_lines(text: str) -> list[Any]:
 
 def _safe(value: Any) -> Any:
     """Integers that JavaScript cannot hold become decimal texts."""
-    if isinstance(value, bool):
+    # By type: answers have hundreds of members, and whether something is a Mapping takes long to say.
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
         return value
+    if kind is dict or isinstance(value, Mapping):
+        return {key: _safe(one) for key, one in value.items()}
     if isinstance(value, int):
         return value if abs(value) <= _SAFE else str(value)
-    if isinstance(value, Mapping):
-        return {key: _safe(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_safe(one) for one in value]
     return value

@@ -249,7 +249,8 @@ class Core(ABC):
                     self._publish(EventKind.TRANSACTION, id=note.id, address=note.address, status=note.status)
                     if note.status in (TxStatus.PENDING, TxStatus.COMMITTING):
                         self._wake(note.address)
-                    self._finality.set()
+                    else:
+                        self._finality.set()
                 case NoteKind.CONTRACT:
                     self._publish(EventKind.CONTRACT, address=note.address)
                 case NoteKind.BALANCE:
@@ -262,25 +263,29 @@ class Core(ABC):
         if signal is not None:
             signal.set()
 
-    def _live_of(self, seq: int, status: TxStatus) -> tuple[StatusChange, ...]:
-        """What has become of a transaction since it got the status that is written."""
+    def _stages(self, seq: int, status: TxStatus) -> tuple[StatusChange, ...]:
+        """What a transaction with a stored status has come to since it is executed, if it is."""
         return tuple(self._live.get(seq, ())) if status in (TxStatus.PENDING, TxStatus.COMMITTING) else ()
 
+    def _status(self, seq: int, status: TxStatus) -> TxStatus:
+        live = self._stages(seq, status)
+        return live[-1].status if live else status
+
     def _seen(self, summary: Summary) -> Summary:
-        live = self._live_of(summary.seq, summary.status)
+        live = self._stages(summary.seq, summary.status)
         if not live:
             return summary
         return dataclasses.replace(summary, status=live[-1].status, history=changes_of(summary.history, live))
 
     def _built(self, store: NetworkStore, row: Row) -> NetworkTransaction:
         details = row.details
-        live = self._live_of(row.seq, row.status)
+        live = self._stages(row.seq, row.status)
         changes = details.status_changes + live
         return NetworkTransaction(
             row.seq,
             row.id,
             row.kind,
-            live[-1].status if live else row.status,
+            self._status(row.seq, row.status),
             row.sender,
             row.recipient,
             row.origin,

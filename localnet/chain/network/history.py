@@ -26,6 +26,7 @@ from pygenvm.localnet.chain.network.errors import (
     ValidatorNotFound,
 )
 from pygenvm.localnet.chain.network.rows import (
+    known_address,
     model_from_json,
     model_to_json,
     to_json,
@@ -330,7 +331,7 @@ class HistoryStore(Store):
         """In order of creation."""
         rows = self._all("SELECT number, address, stake, model, created_at FROM network_validators ORDER BY number")
         return [
-            Validator(number, Address(bytes(raw)), int(stake), model_from_json(json.loads(model)), to_time(at))
+            Validator(number, known_address(bytes(raw)), int(stake), model_from_json(json.loads(model)), to_time(at))
             for number, raw, stake, model, at in rows
         ]
 

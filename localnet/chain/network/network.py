@@ -198,14 +198,19 @@ class Network(Queues):
         :raises TransactionNotFound: there is none.
         :raises TimeoutError: not within so many seconds.
         """
+
+        def find(store: NetworkStore) -> NetworkTransaction | None:
+            # The whole of it takes longer than its status, which is asked for at every step.
+            known = self._status(*store.status_of(id))
+            reached = known is status or known in OVER or (status is None and known.decided)
+            return self._built(store, store.find(id)) if reached else None
+
         async with asyncio.timeout(timeout):
             while True:
                 signal = self._signals.get(id)
                 if signal is None:
                     signal = self._signals[id] = asyncio.Event()
-                transaction = await self.transaction(id)
-                known = transaction.status
-                if known is status or known in OVER or (status is None and known.decided):
+                if (transaction := await self.ask(find)) is not None:
                     return transaction
                 await signal.wait()
 

@@ -15,6 +15,7 @@ from pygenvm.localnet.chain.network.errors import (
 from pygenvm.localnet.chain.network.history import OPEN, HistoryStore, Moment, Note, NoteKind
 from pygenvm.localnet.chain.network.rows import (
     Details,
+    known_address,
     round_from_bytes,
     round_to_bytes,
 )
@@ -112,6 +113,16 @@ class RecordStore(HistoryStore):
             raise TransactionNotFound(id)
         return _row(found)
 
+    def status_of(self, id: bytes) -> tuple[int, TxStatus]:
+        """Number and status of a transaction.
+
+        :raises TransactionNotFound: there is none.
+        """
+        found = self._one("SELECT seq, status FROM network_transactions WHERE id = ?", id)
+        if found is None:
+            raise TransactionNotFound(id)
+        return found[0], TxStatus(found[1])
+
     def rows(self, where: str, *parameters: object, limit: int = -1) -> list[Row]:
         """Transactions; ``where`` with an order."""
         found = self._all(f"SELECT {_COLUMNS} FROM network_transactions WHERE {where} LIMIT {int(limit)}", *parameters)
@@ -202,7 +213,7 @@ class RecordStore(HistoryStore):
         rows = self._all(
             f"SELECT DISTINCT recipient FROM network_transactions WHERE status IN ('COMMITTING', 'PENDING') AND {OPEN}"
         )
-        return [Address(bytes(row[0])) for row in rows]
+        return [known_address(bytes(row[0])) for row in rows]
 
     def pending(self, column: str, address: Address) -> int:
         """How many are pending of a ``sender`` or ``recipient``."""
@@ -323,9 +334,9 @@ def _row(row: tuple[Any, ...]) -> Row:
     (seq, id, kind, status, sender, recipient, origin, nonce, value, escrow, calldata, code, parent, on, block, log,
      commit_at, view_at, since, factor, details) = row  # fmt: skip
     return Row(
-        seq, bytes(id), TxKind(kind), TxStatus(status), Address(sender), Address(recipient), Address(origin), nonce,
-        int(value), int(escrow), bytes(calldata), bytes(code), parent, on, block, log, commit_at, view_at, since,
-        factor, Details.decode(details),
+        seq, bytes(id), TxKind(kind), TxStatus(status), known_address(sender), known_address(recipient),
+        known_address(origin), nonce, int(value), int(escrow), bytes(calldata), bytes(code), parent, on, block, log,
+        commit_at, view_at, since, factor, Details.decode(details),
     )  # fmt: skip
 
 

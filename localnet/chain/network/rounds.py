@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from pygenvm.executor.outcome import InternalError
-from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judge
 from pygenvm.localnet.chain.model import TIMEOUT, Node, Receipt, Transaction, Verdict, Vote
 from pygenvm.localnet.chain.network.records import Row
@@ -34,6 +33,7 @@ from pygenvm.localnet.chain.network.view import NetworkView
 from pygenvm.localnet.chain.runs import Identity, Runs
 from pygenvm.localnet.chain.transactions import Executed, execute
 from pygenvm.localnet.votes import reason
+from pygenvm.settlement.codec.keccak import keccak256
 
 
 def draw(validators: Sequence[Validator], seed: bytes, count: int | None = None) -> list[Validator]:
@@ -41,7 +41,7 @@ def draw(validators: Sequence[Validator], seed: bytes, count: int | None = None)
     left = list(validators)
     drawn: list[Validator] = []
     while left and (count is None or len(drawn) < count):
-        number = int.from_bytes(Keccak256(seed + len(drawn).to_bytes(4, "big")).digest(), "big")
+        number = int.from_bytes(keccak256(seed + len(drawn).to_bytes(4, "big")), "big")
         place = number % sum(validator.stake for validator in left)
         for index, validator in enumerate(left):
             place -= validator.stake

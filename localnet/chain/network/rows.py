@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pygenvm.executor.primitives import calldata
@@ -44,6 +45,12 @@ def to_time(text: str) -> datetime:
 def to_json(value: Any) -> str:
     """JSON with sorted keys."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def known_address(raw: bytes) -> Address:
+    """The same object again for the same bytes: how an address is written takes a hash, which it keeps."""
+    return Address(raw)
 
 
 # --- models and validators ------------------------------------------------------------------------
@@ -150,7 +157,11 @@ class Details:
             created_at=to_time(document.pop("created_at")),
             virtual=virtual_from_json(document.pop("virtual")),
             raw=RawFields(
-                **{**raw, "to": Address(raw["to"]) if raw["to"] else None, "data": bytes.fromhex(raw["data"])}
+                **{
+                    **raw,
+                    "to": known_address(bytes.fromhex(raw["to"].removeprefix("0x"))) if raw["to"] else None,
+                    "data": bytes.fromhex(raw["data"]),
+                }
             ),
             result=RoundResult(document.pop("result")),
             appeals=Appeals(**{**appeals, "appealed_at": _optional_time(appeals["appealed_at"])}),
@@ -248,7 +259,9 @@ def _node(node: NodeReceipt) -> dict[str, Any]:
 def _node_from(document: dict[str, Any]) -> NodeReceipt:
     number, address, stake, model, created_at = document["validator"]
     return NodeReceipt(
-        Validator(number, address, stake, model_from_json(json.loads(model)), to_time(created_at)),
+        Validator(
+            number, known_address(address.as_bytes), stake, model_from_json(json.loads(model)), to_time(created_at)
+        ),
         NodeMode(document["mode"]),
         None if document["vote"] is None else VoteWord(document["vote"]),
         None if document["outcome"] is None else outcome_from_bytes(document["outcome"]),

@@ -1,35 +1,45 @@
-"""The clients of the ecosystem, as they are published, against a server (spec localnet-rpc/03 §6 A to E)."""
+"""The clients of the ecosystem, as they are published, against a server (spec localnet-rpc/03 §6)."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.clients import Unavailable
+from benchmarks.simulator import simulator
+from pygenvm.executor.primitives import calldata
 from pygenvm.runners.registry import BuiltRunners
-from tests.localnet.clients.conftest import CONTRACT, PROGRAMS
+from tests.localnet.clients.conftest import CONTRACT, PORT, PROGRAMS, command_line
 from tests.localnet.clients.environments import node_with, python_with, run, run_node, serialised
+from tests.localnet.clients.model import keeping_balances
 from tests.localnet.clients.serving import Server, serving
+from tests.localnet.rpc.signing import address_of, call_data, deploy_data, sign
+from tests.support.paths import ROOT
 
 KEY = "0x" + 64 * "1"
 METHODS = ["fail", "get_storage", "moment", "pay", "remember_moment", "update_storage"]
 GENLAYER_PY = ("genlayer-py==0.8.1", "genlayer-py==0.18.0")
 DECIDED = ("ACCEPTED", "FINALIZED")
-#: Clients are asked for where they look without being told otherwise.
-PORT = 4000
-#: The CLI's keychain has to be compiled; nothing is kept in it here.
-KEYTAR = """\
-const kept = new Map();
-module.exports = {
-  getPassword: async (service, account) => kept.get(`${service}/${account}`) ?? null,
-  setPassword: async (service, account, password) => void kept.set(`${service}/${account}`, password),
-  deletePassword: async (service, account) => kept.delete(`${service}/${account}`),
-  findCredentials: async () => [],
-};
+HELLO = calldata.encode({"args": ["hello"]})
+#: Its validators are of another opinion than the leader, whoever leads.
+ASKING = b"""\
+# { "Depends": "py-genlayer:test" }
+
+from genlayer import *
+
+
+class Asking(gl.Contract):
+    answer: str
+
+    def __init__(self):
+        self.answer = gl.eq_principle.strict_eq(lambda: gl.nondet.exec_prompt("yes or no?"))
 """
 
 
@@ -66,17 +76,93 @@ def test_genlayer_py(server: Server, package: str) -> None:
 
 @pytest.mark.parametrize("package", GENLAYER_PY)
 def test_genlayer_pys_own_tests(built_runners: BuiltRunners, package: str, tmp_path: Path) -> None:
-    # The rest of its tests need language models, or names of the SDK that its contracts no longer find there.
-    python = python_with(package, "pytest", "python-dotenv")
-    with_tests = python_with(GENLAYER_PY[0], "pytest", "python-dotenv")
-    (tests,) = with_tests.parent.parent.glob("lib/python3.*/site-packages/tests")
-    shutil.copytree(tests, tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    pytest_words = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = _OwnTests(package, tmp_path)
     if package == GENLAYER_PY[0]:
-        assert "23 passed" in run([*pytest_words, "tests/unit"], cwd=tmp_path)
-    chosen = [*pytest_words, "tests/e2e/tests/test_storage.py", "tests/e2e/tests/test_user_storage.py"]
+        assert "23 passed" in tests.run("tests/unit")
+    with (
+        serialised("port"),
+        serving(tmp_path, "--finality-window", "0", "--mocks", str(PROGRAMS / "own.yaml"), port=PORT),
+    ):
+        tests.end_to_end(
+            "storage",
+            "user_storage",
+            "multi_tenant_storage",
+            "multi_file_contract",
+            "read_erc20",
+            "multi_read_erc20",
+            "wizard_of_coin",
+            "football_prediction_market",
+            "intelligent_oracle_factory",
+        )
+
+
+@pytest.mark.parametrize("package", GENLAYER_PY)
+def test_genlayer_pys_own_test_with_a_model_that_computes(
+    built_runners: BuiltRunners, package: str, tmp_path: Path
+) -> None:
+    tests = _OwnTests(package, tmp_path)
+    with keeping_balances() as host, serialised("port"):
+        settings = {
+            "backends": {
+                "local": {
+                    "provider": "openai-compatible",
+                    "host": host,
+                    "key": "k",
+                    "models": {"m": {"supports_json": True}},
+                }
+            }
+        }
+        (tmp_path / "llm.yaml").write_text(json.dumps(settings))
+        with serving(tmp_path, "--finality-window", "0", "--llm-config", str(tmp_path / "llm.yaml"), port=PORT):
+            tests.end_to_end("llm_erc20")
+
+
+@pytest.mark.parametrize("package", GENLAYER_PY)
+def test_genlayer_pys_own_test_with_embeddings(every_runner: BuiltRunners, package: str, tmp_path: Path) -> None:
+    tests = _OwnTests(package, tmp_path)
     with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT):
-        assert "2 passed" in run([*chosen, "-m", "localnet"], cwd=tmp_path)
+        tests.end_to_end("log_indexer")
+
+
+class _OwnTests:
+    """The tests that are in the wheel of genlayer-py 0.8.1, for a newer one too.
+
+    Their contracts are for the SDK of that time, which ``py-genlayer:test`` was then: their headers name it here. The
+    wheel lacks the ``runner.json`` of the one with several files.
+    """
+
+    def __init__(self, package: str, folder: Path) -> None:
+        self._python = python_with(package, "pytest", "python-dotenv")
+        with_tests = python_with(GENLAYER_PY[0], "pytest", "python-dotenv")
+        (tests,) = with_tests.parent.parent.glob("lib/python3.*/site-packages/tests")
+        self._folder = folder
+        shutil.copytree(tests, folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        contracts = folder / "tests" / "e2e" / "contracts"
+        for path in contracts.rglob("*.py"):
+            text = path.read_text()
+            for runner in ("py-genlayer", "py-lib-genlayer-embeddings"):
+                text = text.replace(f'"{runner}:test"', f'"{_of_its_time(runner)}"')
+            path.write_text(text)
+        manifest = {"Depends": _of_its_time("py-genlayer-multi")}
+        (contracts / "multi_file_contract" / "runner.json").write_text(json.dumps(manifest))
+
+    def run(self, *words: str) -> str:
+        return run([str(self._python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *words], cwd=self._folder)
+
+    def end_to_end(self, *names: str) -> None:
+        """At the same time: they mostly wait for the next time that they ask."""
+        words = [(f"tests/e2e/tests/test_{name}.py", "-m", "localnet") for name in names]
+        with ThreadPoolExecutor(len(names)) as threads:
+            said = list(threads.map(lambda one: self.run(*one), words))
+        for name, text in zip(names, said, strict=True):
+            assert "1 passed" in text, f"{name}: {text}"
+
+
+def _of_its_time(runner: str) -> str:
+    """The id under which a runner of the SDK v0.1.0 was published."""
+    aliases: dict[str, dict[str, str]] = json.loads((ROOT / "schemas" / "runner-aliases.json").read_text())
+    (hash,) = [hash for hash, ours in aliases[runner].items() if ours.startswith(f"{runner}-v0_1")]
+    return f"{runner}:{hash}"
 
 
 # --- B: gltest ---
@@ -103,6 +189,16 @@ def test_gltest_with_accounts_of_its_configuration(server: Server, tmp_path: Pat
     assert "7 passed" in run(words, cwd=project)
 
 
+def test_the_benchmarks_own_test_passes_here_and_on_glsim(server: Server) -> None:
+    try:
+        with simulator() as simulated:
+            assert simulated.seconds() > 0
+            assert simulated.seconds() > 0
+            assert simulated.seconds(server.url) > 0
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
 # --- C: genlayer-js ---
 
 
@@ -115,6 +211,7 @@ def test_genlayer_js(server: Server) -> None:
     assert (seen["deploy"], seen["read"], seen["execution"]) == ("FINALIZED", "hello", "SUCCESS")
     assert (seen["readAgain"], seen["simulated"], seen["readAfterSimulation"]) == ("bye", None, "bye")
     assert seen["leaderOnly"] in DECIDED
+    assert (seen["finalized"], seen["readByNobody"]) == ("FINALIZED", "alone")
     assert seen["code"]
     assert seen["schema"]
     assert seen["trace"]
@@ -126,14 +223,7 @@ def test_genlayer_js(server: Server) -> None:
 
 
 def test_the_genlayer_command_line(built_runners: BuiltRunners, tmp_path: Path) -> None:
-    folder = node_with({"genlayer": "0.38.14"}, scripts=False, stubs={"keytar": KEYTAR})
-    home = tmp_path / "home"
-    home.mkdir()
-
-    def genlayer(*words: str, text: str = "") -> str:
-        command = [str(folder / "node_modules" / ".bin" / "genlayer"), *words]
-        return run(command, cwd=tmp_path, text=text, errors=True, HOME=str(home))
-
+    genlayer = command_line(tmp_path)
     with serialised("port"), serving(tmp_path, "--finality-window", "0", port=PORT) as server:
         genlayer("network", "set", "localnet")
         genlayer("account", "import", "--name", "t1", "--private-key", KEY, "--password", "password1")
@@ -195,3 +285,62 @@ def test_viem(server: Server) -> None:
     assert (seen["chainId"], seen["balance"], seen["status"]) == (61999, "5000", "success")
     assert seen["transaction"] == ["123", True]
     assert (seen["received"], seen["block"], seen["fees"]) == ("123", True, "0")
+
+
+# --- G: the negative list ---
+
+
+def test_the_negative_list(server: Server) -> None:
+    def post(body: Any) -> tuple[int, Any]:
+        request = urllib.request.Request(server.rpc, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+
+    def ask(method: str, *params: Any, id: Any = 1) -> Any:
+        status, answer = post({"jsonrpc": "2.0", "id": id, "method": method, "params": list(params)})
+        assert (status, answer["id"]) == (200, id)
+        return answer
+
+    def error(method: str, *params: Any) -> Any:
+        return ask(method, *params)["error"]
+
+    def wait(id: str, status: str) -> Any:
+        return server.client.call("genvm_waitForTransaction", id, status)
+
+    unknown = "0x" + 64 * "0"
+    assert error("eth_nothingOfTheKind")["code"] == -32601
+    assert error("eth_getBalance")["code"] == -32602
+    for id in ("a text", 7, None):
+        assert ask("eth_chainId", id=id)["result"] == hex(61999)
+    status, answers = post([{"jsonrpc": "2.0", "id": id, "method": "eth_chainId"} for id in (1, 2)])
+    assert (status, [answer["id"] for answer in answers]) == (200, [1, 2])
+    receipt = ask("eth_getTransactionReceipt", unknown)
+    assert receipt == {"jsonrpc": "2.0", "id": 1, "result": None}
+    assert error("eth_getTransactionByHash", unknown)["code"] == -32001
+    assert ask("sim_restoreSnapshot", 10**6)["result"] is False
+
+    # The same bytes are one transaction; what is final stays so whoever appeals.
+    key = b"\x77" * 32
+    sender = address_of(key)
+    raw = "0x" + sign(deploy_data(sender, CONTRACT.read_bytes(), HELLO), key=key).hex()
+    id = ask("eth_sendRawTransaction", raw)["result"]
+    assert ask("eth_sendRawTransaction", raw)["result"] == id
+    assert ask("eth_getTransactionCount", sender, "pending")["result"] == "0x1"
+    wait(id, "FINALIZED")
+    appeal = "0x" + sign(call_data("submitAppeal(bytes32)", bytes.fromhex(id[2:])), nonce=1, key=key).hex()
+    assert ask("eth_sendRawTransaction", appeal)["result"] == id
+    assert ask("eth_getTransactionByHash", id)["result"]["status"] == "FINALIZED"
+
+
+def test_the_receipt_of_what_is_undetermined_says_success(built_runners: BuiltRunners, tmp_path: Path) -> None:
+    mocks = {
+        "llm": [{"prompt": "yes or no", "answer": "yes", "node": "leader"}, {"prompt": "yes or no", "answer": "no"}]
+    }
+    (tmp_path / "mocks.yaml").write_text(json.dumps(mocks))
+    words = ("--validators", "5", "--mocks", str(tmp_path / "mocks.yaml"))
+    key = b"\x78" * 32
+    with serving(tmp_path, *words) as server:
+        raw = "0x" + sign(deploy_data(address_of(key), ASKING, calldata.encode({})), key=key).hex()
+        id = server.client.call("eth_sendRawTransaction", raw)
+        assert server.client.wait(id)["status"] == "UNDETERMINED"
+        assert server.client.call("eth_getTransactionReceipt", id)["status"] == "0x1"

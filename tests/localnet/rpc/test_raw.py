@@ -119,6 +119,49 @@ def test_golden_hashes(raw: bytes, expected: bytes) -> None:
             pytest.fail(f"{other}")
 
 
+def test_the_golden_call_is_read_as_it_was_meant() -> None:
+    raw = sign(call_data(ADD_5, str(SENDER), str(CONTRACT), 5, 3, WRITE_PAYLOAD), nonce=1, value=7)
+    found = decode_transaction(raw)
+    assert (found.sender, found.to, found.chain_id, found.nonce, found.value) == (SENDER, CONSENSUS_MAIN, 61999, 1, 7)
+    function = decode_function(found.data)
+    assert isinstance(function, AddTransaction)
+    assert (function.sender, function.recipient, function.initial_validators, function.max_rotations) == (
+        SENDER,
+        CONTRACT,
+        5,
+        3,
+    )
+    # The same from JavaScript, for the leader alone.
+    assert decode_payload(WRITE_PAYLOAD[:-1] + b"\1", deploys=False).flag is Flag.LEADER_ONLY
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("signature", [ADD_5, ADD_6])
+@pytest.mark.parametrize("chain_id", [61999, 61127])
+def test_every_form_of_the_golden_transactions_means_the_same(kind: int, signature: str, chain_id: int) -> None:
+    more = [0] if signature == ADD_6 else []
+    for data, value, recipient in (
+        (deploy_data(str(SENDER), CODE, HELLO, signature=signature), 0, Address(ZERO)),
+        (call_data(signature, str(SENDER), str(CONTRACT), 5, 3, WRITE_PAYLOAD, *more), 7, CONTRACT),
+    ):
+        found = decode_transaction(sign(data, nonce=1, value=value, chain_id=chain_id, kind=kind))
+        assert (found.sender, found.type, found.chain_id, found.nonce, found.value) == (
+            SENDER,
+            kind,
+            chain_id,
+            1,
+            value,
+        )
+        function = decode_function(found.data)
+        assert isinstance(function, AddTransaction)
+        assert (function.sender, function.recipient) == (SENDER, recipient)
+        assert decode_payload(function.payload, deploys=not value) == (
+            Call(calldata.encode({"args": ["bye"], "method": "update_storage"}), Flag.NORMAL)
+            if value
+            else Deploy(CODE, HELLO, Flag.NORMAL)
+        )
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

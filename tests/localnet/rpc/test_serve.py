@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
-import shutil
 import signal
 import socket
 import sqlite3
@@ -27,10 +25,8 @@ from pygenvm.localnet.chain.store import APPLICATION_ID
 from pygenvm.localnet.rpc.client import Client, RpcFailure, Unreachable
 from pygenvm.runners.registry import BuiltRunners
 from tests.localnet.clients.conftest import CONTRACT
-from tests.localnet.clients.environments import python_with, run
 from tests.localnet.clients.serving import Server, serving
 from tests.localnet.rpc.killing import kill
-from tests.support.paths import DOCS
 
 
 @pytest.fixture(scope="module")
@@ -531,22 +527,6 @@ async def test_what_happens_is_told_as_it_happens(server: Server) -> None:
                 message = await socket.receive_json()
                 if message["event"] == "transaction_status_updated" and message["data"]["data"]["hash"] == id:
                     status = message["data"]["data"]["new_status"]
-
-
-# --- what docs/localnet-rpc.md shows ---
-
-
-@pytest.mark.parametrize("client", ["genlayer_py", "pygenvm"])
-def test_the_documentation_shows_what_works(server: Server, tmp_path: Path, client: str) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "localnet-rpc.md").read_text(), re.DOTALL)
-    (block,) = [block for block in blocks if f"from {client}" in block]
-    shutil.copy(CONTRACT, tmp_path / "storage.py")
-    program = block.replace("http://127.0.0.1:4000", server.url)
-    program = program.replace("chain=localnet,", f'chain=localnet, endpoint="{server.rpc}",')
-    python = (
-        sys.executable if client == "pygenvm" else str(python_with("genlayer-py==0.18.0", "pytest", "python-dotenv"))
-    )
-    run([python, "-c", program], cwd=tmp_path)
 
 
 # --- what plain commands do not load ---

@@ -37,6 +37,10 @@ seen.schema = Object.keys((await client.getContractSchema(address)).methods).len
 seen.trace = (await client.debugTraceTransaction({ hash: write, round: 0 })).transaction_id === write;
 await client.appealTransaction({ txId: write });
 await client.finalizeTransaction({ txId: alone });
+receipt = await wait(alone, TransactionStatus.FINALIZED);
+seen.finalized = receipt.statusName ?? receipt.status_name;
+const nobody = createClient({ chain: localnet, endpoint: url });
+seen.readByNobody = await nobody.readContract({ address, functionName: "get_storage", args: [] });
 try {
   await client.cancelTransaction({ hash: alone });
 } catch (error) {
