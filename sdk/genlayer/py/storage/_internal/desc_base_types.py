@@ -21,10 +21,12 @@ from ...types import Address
 from .core import Slot, TypeDesc
 
 _DOUBLE = struct.Struct("<d")
+# looked up once: making a bound method of it costs as much as the conversion
+_from_bytes = int.from_bytes
 
 
 def u32_at(slot: Slot, off: int) -> int:
-    return int.from_bytes(slot.read(off, 4), "little")
+    return _from_bytes(slot.read(off, 4), "little")
 
 
 class _FixedDesc(TypeDesc):
@@ -53,10 +55,10 @@ class IntDesc(_FixedDesc):
         self.signed = signed
 
     def get(self, slot: Slot, off: int, /) -> int:
-        return int.from_bytes(slot.read(off, self.size), "little", signed=self.signed)
+        return _from_bytes(slot.read(off, self.size), "little", signed=self.signed)
 
     def from_place(self, raw: bytes, _slot: Slot, _off: int, /) -> int:
-        return int.from_bytes(raw, "little", signed=self.signed)
+        return _from_bytes(raw, "little", signed=self.signed)
 
     def set(self, slot: Slot, off: int, val: int, /) -> None:
         slot.write(off, val.to_bytes(self.size, "little", signed=self.signed))
@@ -143,7 +145,7 @@ class _BlobDesc(TypeDesc):
         return self.from_place(slot.read(off, 4), slot, off)
 
     def from_place(self, raw: bytes, slot: Slot, off: int, /) -> typing.Any:
-        length = int.from_bytes(raw, "little")
+        length = _from_bytes(raw, "little")
         return self._decode(slot.indirect(off).read(0, length) if length else b"")
 
     def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
