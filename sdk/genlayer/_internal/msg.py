@@ -48,13 +48,7 @@ def load() -> None:
     while piece := os.read(0, _PIECE_BYTES):
         pieces.append(piece)
     message_raw = calldata.decode(b"".join(pieces))
-    message = MessageType(
-        contract_address=message_raw["contract_address"],
-        sender_address=message_raw["sender_address"],
-        origin_address=message_raw["origin_address"],
-        value=u256(message_raw["value"]),
-        chain_id=u256(message_raw["chain_id"]),
-    )
+    message = MessageType._make(map(message_raw.__getitem__, MessageType._fields))
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -33,8 +33,11 @@ class Root:
 
     def get_contract_instance[C](self, cls: type[C], /) -> C:
         """View of the contract, no ``__init__`` run."""
-        desc = _storage_build(cls, {})
-        assert isinstance(desc, TypeDesc)
+        desc = _known_descs.get(cls)
+        if desc is None:
+            built = _storage_build(cls, {})
+            assert isinstance(built, TypeDesc)
+            desc = built
         instance: C = desc.get(self.contract_instance.slot(), 0)
         return instance
 
