@@ -536,12 +536,12 @@ def _check_avl(m):
     def height(no, low, high):
         if not no:
             return 0, 0
-        node = m._load(no)
-        assert (low is None or low < node.key) and (high is None or node.key < high)
-        left, count_left = height(node.left, low, node.key)
-        right, count_right = height(node.right, node.key, high)
-        equal(node.balance, right - left)
-        assert abs(node.balance) <= 1
+        _no, key, left_no, right_no, balance = m._load(no)
+        assert (low is None or low < key) and (high is None or key < high)
+        left, count_left = height(left_no, low, key)
+        right, count_right = height(right_no, key, high)
+        equal(balance, right - left)
+        assert abs(balance) <= 1
         return max(left, right) + 1, count_left + count_right + 1
 
     equal(height(m._root(), None, None)[1], len(m))

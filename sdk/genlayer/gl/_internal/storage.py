@@ -27,6 +27,8 @@ class _HostSlot(Slot):
     __slots__ = ()
 
     manager: "HostManager"
+    # how a TreeMap whose nodes are in the slot searches them, if not itself
+    find_node: typing.ClassVar[Callable[..., int | None] | None] = getattr(wasi, "storage_find_node", None)
 
     def read(self, off: int, length: int, /) -> bytes:
         return _get(self.id, off, length)
