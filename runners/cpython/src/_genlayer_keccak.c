@@ -1,12 +1,11 @@
 /* Keccak-f[1600] for the SDK: events, checksums of addresses and EVM calls need it, and in Python one call of it costs as
- * much as all else in a short run. Ids of slots are SHA3-256, which is the same permutation; that of the standard library
- * takes six times as long. */
+ * much as all else in a short run. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 25, ROUNDS = 24, STATE_BYTES = 8 * LANES, SHA3_RATE = 136, ID_BYTES = 32, OFFSET_BYTES = 4 };
+enum { LANES = 25, ROUNDS = 24, STATE_BYTES = 8 * LANES };
 
 static const uint64_t CONSTANTS[ROUNDS] = {
     0x0000000000000001, 0x0000000000008082, 0x800000000000808a, 0x8000000080008000, 0x000000000000808b,
@@ -23,8 +22,9 @@ static const int ROTATIONS[ROUNDS] = {1,  3,  6,  10, 15, 21, 28, 36, 45, 55, 2,
 
 static uint64_t rotated(uint64_t lane, int bits) { return lane << bits | lane >> (64 - bits); }
 
-/* All loops within a round are unrolled, so that lanes are variables and not memory: a third of the instructions. */
-static void permute_lanes(uint64_t given[LANES])
+/* All loops within a round are unrolled, so that lanes are variables and not memory: a third of the instructions.
+ * _genlayer_storage.c uses it too. */
+void genlayer_keccak_permute(uint64_t given[LANES])
 {
     uint64_t lanes[LANES];
     memcpy(lanes, given, sizeof lanes);
@@ -72,60 +72,11 @@ static PyObject *permute(PyObject *Py_UNUSED(self), PyObject *argument)
     }
     memcpy(lanes, state.buf, STATE_BYTES);
     PyBuffer_Release(&state);
-    permute_lanes(lanes);
+    genlayer_keccak_permute(lanes);
     return PyBytes_FromStringAndSize((const char *)lanes, STATE_BYTES);
 }
 
-typedef struct {
-    uint64_t lanes[LANES];
-    size_t used;
-} Sponge;
-
-static void absorb(Sponge *sponge, const uint8_t *data, size_t size)
-{
-    uint8_t *state = (uint8_t *)sponge->lanes;
-    for (size_t i = 0; i < size; i++) {
-        state[sponge->used++] ^= data[i];
-        if (sponge->used == SHA3_RATE) {
-            permute_lanes(sponge->lanes);
-            sponge->used = 0;
-        }
-    }
-}
-
-/* Id of the slot of what the value at `off` of slot `id` does not hold in place (spec sdk/02 section 1):
- * SHA3-256(id, off in 4 bytes). What is not a plain offset is converted, or refused, by int.to_bytes. */
-static PyObject *indirect(PyObject *Py_UNUSED(self), PyObject *const *arguments, Py_ssize_t count)
-{
-    if (count != 2)
-        return PyErr_Format(PyExc_TypeError, "indirect takes an id and an offset");
-    PyObject *off = arguments[1];
-    Sponge sponge = {{0}, 0};
-    Py_buffer id;
-    if (PyObject_GetBuffer(arguments[0], &id, PyBUF_SIMPLE) != 0)
-        return NULL;
-    absorb(&sponge, id.buf, id.len);
-    PyBuffer_Release(&id);
-    int overflow;
-    long long number = PyLong_CheckExact(off) ? PyLong_AsLongLongAndOverflow(off, &overflow) : -1;
-    if (number >= 0 && number <= UINT32_MAX) {
-        absorb(&sponge, (const uint8_t *)&number, OFFSET_BYTES); /* WebAssembly is little-endian */
-    } else {
-        PyObject *packed = PyObject_CallMethod(off, "to_bytes", "is", OFFSET_BYTES, "little");
-        if (packed == NULL)
-            return NULL;
-        absorb(&sponge, (const uint8_t *)PyBytes_AsString(packed), OFFSET_BYTES);
-        Py_DECREF(packed);
-    }
-    uint8_t *state = (uint8_t *)sponge.lanes;
-    state[sponge.used] ^= 0x06;
-    state[SHA3_RATE - 1] ^= 0x80;
-    permute_lanes(sponge.lanes);
-    return PyBytes_FromStringAndSize((const char *)state, ID_BYTES);
-}
-
 static PyMethodDef functions[] = {
-    {"indirect", (PyCFunction)(void (*)(void))indirect, METH_FASTCALL, NULL},
     {"permute", permute, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

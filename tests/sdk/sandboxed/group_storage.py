@@ -5,7 +5,7 @@
 import random
 
 from harness import dump, equal, hexs, raises, start
-from storage_program import DIGESTS, ROUNDS, SOURCE, digest
+from storage_program import DIGESTS, ODD_DIGEST, ODD_TOLD, ROUNDS, SOURCE, digest, told_digest
 from storage_support import IND, ROOT, STAR, build, one_field
 from tool_storage import ToolManager, ToolSlot
 
@@ -695,16 +695,24 @@ def case_storage_of_outside_tools():
         equal(manager.memories[bytes.fromhex(IND[1])], b"\3\0\0\0new")
 
 
+def _requests(ended):
+    return [
+        (bytes.fromhex(slot), off, what if kind == "read" else bytes.fromhex(what))
+        for kind, slot, off, what in ended.host.log[:-1]
+    ]
+
+
 def case_requests():
     """The same ones in the same order as ever (spec sdk/02 §12)."""
     for seed, expected in DIGESTS.items():
         ended = start(SOURCE, {"method": "operate", "args": [seed, ROUNDS]})
         assert ended.value > ROUNDS / 2
-        requests = [
-            (bytes.fromhex(slot), off, what if kind == "read" else bytes.fromhex(what))
-            for kind, slot, off, what in ended.host.log[:-1]
-        ]
-        equal((seed, digest(requests)), (seed, expected))
+        equal((seed, digest(_requests(ended))), (seed, expected))
+
+
+def case_requests_of_odd_keys():
+    ended = start(SOURCE, {"method": "odd"})
+    equal((told_digest(ended.value), digest(_requests(ended))), (ODD_TOLD, ODD_DIGEST))
 
 
 def case_nested_example():

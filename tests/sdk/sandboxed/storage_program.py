@@ -5,13 +5,16 @@ Its requests are those of the SDK before it was made faster: ``DIGESTS`` were ta
 
 # seed to the SHA-256 of the requests of one call, see `digest`
 DIGESTS = {
-    1: "b1c6df8fa857b4d6f4923ffccf030ed5ae2eb11216baac047c5c48fd353b06fa",
-    2: "f197707fbf00fee9ed19b0d5aa50a27f10a2ee69822a11ebb8c642a07d7771c3",
-    3: "17ce11ef51060779e353b4cca92728dab8535e6a6808779e124cd6ed04beca01",
-    4: "f27ed9af646f2699b0a49e5fcf768a8897a9d4e75bd093e08cd54b9313f8dc2c",
-    5: "41cd786451b9f26f4a75c61345a394e1c87352576cdd18785af82b3d5bb4f49f",
-    6: "0c42c15836289bac4c82d0ac6cba64286a1f956186671f52541b85d5af88a2f6",
+    1: "6a4512e84ccf2a32a4a03401712d48128f7f33f8379d6b4599623ef86e4616be",
+    2: "717a6e1e446702fac55fc350ad5224eabc4a12ccebf66af06dbab24d8dd1a8bb",
+    3: "5ba1b6c7c82d9c26290d63b0a790539bd92470f8062d02951f56f809295c8412",
+    4: "67dbb6d72a3c5f312c9d048f8ceab7ea2a510bd276a5e9d0638dbd4fb0a819f5",
+    5: "38274d55e35eca7deb1df596d24d42c819720a215a0f2a1eca1cf61f4c184eef",
+    6: "62c27f8a6e97e0561219826a8999ab059cc2ac92f9ef3b50eb2c77d2fa5da8a6",
 }
+# of the requests of `odd`, and of what it tells
+ODD_DIGEST = "a48ef885cb2ec569afdb492a042eeb2fe5a3db29037335f5f34e6fe78e4d6e81"
+ODD_TOLD = "a6153b69d64e95096898b75567fa08a02fa69f14c0037e0c2d1ae44fabbb4dfa"
 ROUNDS = 150
 
 
@@ -25,7 +28,13 @@ def digest(requests):
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-SOURCE = '''
+def told_digest(told):
+    import hashlib
+
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+SOURCE = r'''
 import datetime
 import random
 import typing
@@ -74,6 +83,7 @@ class Program(gl.Contract):
     nested: TreeMap[u8, TreeMap[str, bigint]]
     notes: TreeMap[u32, Note]
     marks: TreeMap[bytes, None]
+    flags: TreeMap[bool, bigint]
     items: DynArray[u256]
     words: DynArray[str]
     records: DynArray[Note]
@@ -82,6 +92,39 @@ class Program(gl.Contract):
     @gl.public.write
     def operate(self, seed: int, rounds: int) -> int:
         return Run(self, seed).run(rounds)
+
+    @gl.public.write
+    def odd(self) -> list[str]:
+        """What comes of keys of every kind in maps of every kind, those with many nodes included."""
+        told = []
+
+        def tell(action, *args):
+            try:
+                told.append(ascii(action(*args)))
+            except Exception as exc:
+                told.append(ascii(f"{type(exc).__name__}: {exc}"))
+
+        keys = [-1, 0, 1, True, 255, 256, -(1 << 15), 1 << 15, 1 << 255, 1 << 256, -(1 << 300), 1.5, None, "", "a"]
+        keys += ["\x00", "\ud800", "\U0001f600", b"", b"a", b"x" * 20, Address(bytes(20)), Address(b"x" * 20)]
+        keys += [Big(3), Word("a")]
+        maps = [self.numbers, self.people, self.names, self.lists, self.wide, self.marks, self.notes, self.flags]
+        for filled in range(3):
+            for view in maps:
+                for key in keys:
+                    tell(view.__contains__, key)
+                    tell(view.__getitem__, key)
+                    tell(view.pop, key, "nothing") if filled == 2 else tell(view.get_or_insert_default, key)
+                tell(list, view)
+                tell(len, view)
+        return told
+
+
+class Big(int):
+    pass
+
+
+class Word(str):
+    pass
 
 
 class Run:

@@ -8,7 +8,7 @@ from collections.abc import Callable, ItemsView, Iterator, MutableMapping, Value
 
 from ..types import Address
 from ._internal.core import ROOT_SLOT_ID, InmemManager, Slot, TypeDesc, copy_with, join_actions, writes_of
-from ._internal.desc_base_types import AddrDesc, IntDesc, StrDesc, u32_at
+from ._internal.desc_base_types import AddrDesc, IntDesc, StrDesc, number, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
 
@@ -523,7 +523,7 @@ class _ObjectDesc(TypeDesc):
         return self._objects[u32_at(slot, off)]
 
     def from_place(self, raw: bytes, _slot: Slot, _off: int, /) -> typing.Any:
-        return self._objects[int.from_bytes(raw, "little")]
+        return self._objects[number(raw, False)]
 
     def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
         kept = _copied(val)

@@ -24,8 +24,8 @@ from collections.abc import Buffer, Iterable
 from ...types import u256
 
 try:
-    # the interpreter of the sandbox has a faster SHA3
-    from _genlayer_keccak import indirect as _indirect_id  # type: ignore[import-not-found]
+    # the interpreter of the sandbox has it in C
+    from _genlayer_storage import indirect as _indirect_id  # type: ignore[import-not-found]
 except ImportError:
     from _sha3 import sha3_256  # hashlib adds nothing but import time
 

@@ -9,6 +9,7 @@ __all__ = (
     "IntDesc",
     "NoneDesc",
     "StrDesc",
+    "number",
     "u32_at",
 )
 
@@ -21,12 +22,19 @@ from ...types import Address
 from .core import Slot, TypeDesc
 
 _DOUBLE = struct.Struct("<d")
-# looked up once: making a bound method of it costs as much as the conversion
-_from_bytes = int.from_bytes
+try:
+    # the interpreter of the sandbox has it in C
+    from _genlayer_storage import number  # type: ignore[import-not-found]
+except ImportError:
+
+    def number(raw: bytes, signed: bool, /) -> int:
+        """A little-endian integer, in two's complement if ``signed``."""
+        return int.from_bytes(raw, "little", signed=signed)
+
 
 
 def u32_at(slot: Slot, off: int) -> int:
-    return _from_bytes(slot.read(off, 4), "little")
+    return number(slot.read(off, 4), False)
 
 
 class _FixedDesc(TypeDesc):
@@ -55,13 +63,15 @@ class IntDesc(_FixedDesc):
         self.signed = signed
 
     def get(self, slot: Slot, off: int, /) -> int:
-        return _from_bytes(slot.read(off, self.size), "little", signed=self.signed)
+        return number(slot.read(off, self.size), self.signed)
 
     def from_place(self, raw: bytes, _slot: Slot, _off: int, /) -> int:
-        return _from_bytes(raw, "little", signed=self.signed)
+        return number(raw, self.signed)
 
     def set(self, slot: Slot, off: int, val: int, /) -> None:
-        slot.write(off, val.to_bytes(self.size, "little", signed=self.signed))
+        # a keyword costs half as much as the conversion
+        raw = val.to_bytes(self.size, "little", signed=True) if self.signed else val.to_bytes(self.size, "little")
+        slot.write(off, raw)
 
 
 class BoolDesc(_FixedDesc):
@@ -145,7 +155,7 @@ class _BlobDesc(TypeDesc):
         return self.from_place(slot.read(off, 4), slot, off)
 
     def from_place(self, raw: bytes, slot: Slot, off: int, /) -> typing.Any:
-        length = _from_bytes(raw, "little")
+        length = number(raw, False)
         return self._decode(slot.indirect(off).read(0, length) if length else b"")
 
     def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
@@ -155,7 +165,7 @@ class _BlobDesc(TypeDesc):
 
     def copy(self, frm: Slot, frm_off: int, to: Slot, to_off: int, /) -> int:
         raw = frm.read(frm_off, 4)
-        length = int.from_bytes(raw, "little")
+        length = number(raw, False)
         data = frm.indirect(frm_off).read(0, length) if length else b""
         to.write(to_off, raw)
         to.indirect(to_off).write(0, data)
@@ -194,7 +204,7 @@ class BigIntDesc(_BlobDesc):
     __slots__ = ()
 
     def _decode(self, data: bytes, /) -> int:
-        return int.from_bytes(data, "little", signed=True)
+        return number(data, True)
 
     def _encode(self, val: int, /) -> bytes:
         return val.to_bytes(2 + (val.bit_length() + 7) // 8, "little", signed=True)
