@@ -89,7 +89,8 @@ def _requests_digest(host: InMemoryHost) -> str:
         if request.method in (HostMethod.STORAGE_READ, HostMethod.STORAGE_WRITE)
         and (fields := request.fields)["slot"] not in (CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT)
     ]
-    return digest(requests)
+    found: str = digest(requests)
+    return found
 
 
 @pytest.mark.parametrize("seed", DIGESTS)
