@@ -14,6 +14,7 @@ import os
 import random
 import sys
 
+import _genlayer_rehearsal
 import _genlayer_vm
 import genlayer.gl
 from genlayer._internal import boot, msg
@@ -48,6 +49,8 @@ def prepare():
         with open(path, "rb") as source:
             _programs[path] = compile(source.read(), path, "exec")
     boot.import_sdk()
+    _genlayer_rehearsal.rehearse()
+    del sys.modules["_genlayer_rehearsal"]
     atexit.unregister(logging.shutdown)
     atexit.register(_end_logging)
     del msg.message, msg.message_raw, genlayer.gl.message, genlayer.gl.message_raw

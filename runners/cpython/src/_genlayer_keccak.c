@@ -60,23 +60,44 @@ void genlayer_keccak_permute(uint64_t given[LANES])
     memcpy(given, lanes, sizeof lanes);
 }
 
-static PyObject *permute(PyObject *Py_UNUSED(self), PyObject *argument)
+/* The state after one block, which may be empty. */
+static PyObject *absorbed(PyObject *state, PyObject *block)
 {
     uint64_t lanes[LANES]; /* WebAssembly is little-endian, and so are the lanes */
-    Py_buffer state;
-    if (PyObject_GetBuffer(argument, &state, PyBUF_SIMPLE) != 0)
+    Py_buffer view;
+    if (PyObject_GetBuffer(state, &view, PyBUF_SIMPLE) != 0)
         return NULL;
-    if (state.len != STATE_BYTES) {
-        PyBuffer_Release(&state);
+    Py_ssize_t size = view.len;
+    if (size == STATE_BYTES)
+        memcpy(lanes, view.buf, STATE_BYTES);
+    PyBuffer_Release(&view);
+    if (size != STATE_BYTES)
         return PyErr_Format(PyExc_ValueError, "a state has %d bytes", STATE_BYTES);
+    if (block != NULL) {
+        if (PyObject_GetBuffer(block, &view, PyBUF_SIMPLE) != 0)
+            return NULL;
+        size = view.len;
+        for (Py_ssize_t i = 0; size <= STATE_BYTES && i < size; i++)
+            ((uint8_t *)lanes)[i] ^= ((const uint8_t *)view.buf)[i];
+        PyBuffer_Release(&view);
+        if (size > STATE_BYTES)
+            return PyErr_Format(PyExc_ValueError, "a block has at most %d bytes", STATE_BYTES);
     }
-    memcpy(lanes, state.buf, STATE_BYTES);
-    PyBuffer_Release(&state);
     genlayer_keccak_permute(lanes);
     return PyBytes_FromStringAndSize((const char *)lanes, STATE_BYTES);
 }
 
+static PyObject *permute(PyObject *Py_UNUSED(self), PyObject *state) { return absorbed(state, NULL); }
+
+static PyObject *absorb(PyObject *Py_UNUSED(self), PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "absorb takes a state and a block");
+    return absorbed(arguments[0], arguments[1]);
+}
+
 static PyMethodDef functions[] = {
+    {"absorb", (PyCFunction)(void (*)(void))absorb, METH_FASTCALL, NULL},
     {"permute", permute, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,6 @@
 """Start of a contract process: what to run and how its result leaves (spec sdk/03 §1, §2)."""
 
-__all__ = ("import_contract", "import_sdk", "main")
+__all__ = ("import_contract", "import_sdk", "main", "prepare_call")
 
 import functools
 import os
@@ -142,7 +142,8 @@ def import_contract() -> None:
     import contract as _contract  # noqa: F401
 
 
-def _run_main(message: typing.Any) -> typing.NoReturn:
+def prepare_call(message: typing.Any) -> Callable[[], typing.Any]:
+    """What to run, for a message of the kind MAIN."""
     import contract as _contract  # noqa: F401  defines the contract class
 
     sdk = import_sdk()
@@ -159,7 +160,7 @@ def _run_main(message: typing.Any) -> typing.NoReturn:
         method = _resolve(cls, call.get("method"), message["value"])
     contract = sdk.root.get().get_contract_instance(cls)
     args, kwargs = call.get("args", []), call.get("kwargs", {})
-    _give_result(lambda: method(contract, *args, **kwargs))
+    return lambda: method(contract, *args, **kwargs)
 
 
 def _start_profiler() -> None:
@@ -199,7 +200,7 @@ def main() -> None:
 
     kind = message_raw["entry_kind"]
     if kind == EntryKind.MAIN:
-        _run_main(message_raw)
+        _give_result(prepare_call(message_raw))
     elif kind == EntryKind.SANDBOX:
         import pickle
 

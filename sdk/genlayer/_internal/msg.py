@@ -43,12 +43,23 @@ _PIECE_BYTES = 1 << 16
 
 def load() -> None:
     """Read the message; the descriptor stays open."""
-    global message, message_raw
     pieces = []
     while piece := os.read(0, _PIECE_BYTES):
         pieces.append(piece)
-    message_raw = calldata.decode(b"".join(pieces))
-    message = MessageType._make(map(message_raw.__getitem__, MessageType._fields))
+    take(b"".join(pieces))
+
+
+def take(encoded: bytes) -> None:
+    """Make this the message."""
+    global message, message_raw
+    raw = message_raw = calldata.decode(encoded)
+    message = MessageType(
+        raw["contract_address"],
+        raw["sender_address"],
+        raw["origin_address"],
+        raw["value"],
+        raw["chain_id"],
+    )
 
 
 def __getattr__(name: str) -> typing.Any:
