@@ -71,7 +71,7 @@ def rehearse():
             {"method": "look", "args": [who]},
         ):
             msg.take(calldata.encode(_message(who, calldata.encode(call))))
-            calldata.encode({"Return": boot.prepare_call(msg.message_raw)()})
+            calldata.encode({"Return": boot.prepare()()})
     genvm_contracts.__known_contract__ = None
     del sys.modules["contract"]
     for key in set(_known_descs) - known:

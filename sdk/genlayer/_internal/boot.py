@@ -1,6 +1,6 @@
 """Start of a contract process: what to run and how its result leaves (spec sdk/03 §1, §2)."""
 
-__all__ = ("import_contract", "import_sdk", "main", "prepare_call")
+__all__ = ("import_contract", "import_sdk", "main", "prepare")
 
 import functools
 import os
@@ -137,12 +137,16 @@ def _find_contract() -> None:
 
 
 def import_contract() -> None:
-    """Import the module that defines the contract class."""
+    """Import the module that defines the contract class, and derive what follows from it."""
     _find_contract()
     import contract as _contract  # noqa: F401
 
+    sdk = import_sdk()
+    if sdk.genvm_contracts.__known_contract__ is not None:
+        sdk.root.get().derive_slots(sdk.genvm_contracts.__known_contract__)
 
-def prepare_call(message: typing.Any) -> Callable[[], typing.Any]:
+
+def _prepare_call(message: typing.Any) -> Callable[[], typing.Any]:
     """What to run, for a message of the kind MAIN."""
     import contract as _contract  # noqa: F401  defines the contract class
 
@@ -190,25 +194,27 @@ def _start_profiler() -> None:
     profiler.enable()
 
 
+def prepare() -> Callable[[], typing.Any]:
+    """What the start-up message asks for."""
+    from .msg import message_raw
+
+    kind = message_raw["entry_kind"]
+    if kind == EntryKind.MAIN:
+        return _prepare_call(message_raw)
+    if kind not in (EntryKind.SANDBOX, EntryKind.CONSENSUS_STAGE):
+        raise ValueError(f"invalid entry kind {kind}")
+    import pickle
+
+    entry = pickle.loads(message_raw["entry_data"])
+    if kind == EntryKind.SANDBOX:
+        return typing.cast(Callable[[], typing.Any], entry)
+    return lambda: entry(message_raw["entry_stage_data"])
+
+
 def main() -> None:
     """Run what the start-up message asks for and leave with its result."""
     _find_contract()
     # not `os.environ.get`, which raises and catches two exceptions where there is none
     if os.environ._data.get(b"GENLAYER_ENABLE_PROFILER") == b"true":  # type: ignore[attr-defined]
         _start_profiler()
-    from .msg import message_raw
-
-    kind = message_raw["entry_kind"]
-    if kind == EntryKind.MAIN:
-        _give_result(prepare_call(message_raw))
-    elif kind == EntryKind.SANDBOX:
-        import pickle
-
-        _give_result(pickle.loads(message_raw["entry_data"]))
-    elif kind == EntryKind.CONSENSUS_STAGE:
-        import pickle
-
-        stage = pickle.loads(message_raw["entry_data"])
-        _give_result(lambda: stage(message_raw["entry_stage_data"]))
-    else:
-        raise ValueError(f"invalid entry kind {kind}")
+    _give_result(prepare())

@@ -2,6 +2,7 @@
 
 __all__ = ("Root",)
 
+import itertools
 import typing
 
 from ..types import Address, u8, u256
@@ -9,6 +10,10 @@ from ._internal.core import ROOT_SLOT_ID, InmemManager, Manager, Slot, TypeDesc
 from ._internal.desc_record import RecordDesc, field_property
 from ._internal.generate import _known_descs, _storage_build
 from .vec import VLA, Indirection
+
+
+# of contracts with many fields, so that making an image costs no more than a call
+_FIELDS_DERIVED = 64
 
 
 class Root:
@@ -40,6 +45,14 @@ class Root:
             desc = built
         instance: C = desc.get(self.contract_instance.slot(), 0)
         return instance
+
+    def derive_slots(self, cls: type, /) -> None:
+        """Derive the slots of the fields of the contract now: it is done once, and no view of it asks again."""
+        desc, slot = _known_descs[cls], self.contract_instance.slot()
+        assert isinstance(desc, RecordDesc)
+        for field, off in itertools.islice(desc.props.values(), _FIELDS_DERIVED):
+            for below in field.below:
+                slot.indirect(off + below)
 
     def lock_default(self) -> None:
         """Lock root, code, locked_slots and upgraders, from the next transaction on (four appends)."""

@@ -457,6 +457,8 @@ class _Values[V](ValuesView[V]):
 class TreeMapDesc(TypeDesc):
     __slots__ = ("key", "kind", "node", "value")
 
+    below = (_SLAB_LEN_OFF,)
+
     key: TypeDesc
     value: TypeDesc
     node: _NodeDesc

@@ -267,6 +267,8 @@ class DynArray[T](MutableSequence[T]):
 class DynArrayDesc(TypeDesc):
     __slots__ = ("item",)
 
+    below = (0,)
+
     item: TypeDesc
 
     def __init__(self, item: TypeDesc) -> None:
@@ -523,6 +525,8 @@ class Indirection[T]:
 
 class IndirectionDesc(TypeDesc):
     __slots__ = ("item",)
+
+    below = (0,)
 
     item: TypeDesc
 

@@ -204,6 +204,9 @@ class TypeDesc(metaclass=abc.ABCMeta):
     # True where the value is decoded from the bytes in place, False where `get` returns a view and reads nothing.
     scalar: typing.ClassVar[bool] = False
 
+    # Where in place the slots are derived that the value always has.
+    below: typing.ClassVar[tuple[int, ...]] = ()
+
     size: int
     copy_actions: list[CopyAction]
     alias_to: typing.Any

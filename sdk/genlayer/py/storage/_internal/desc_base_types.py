@@ -141,6 +141,7 @@ class _BlobDesc(TypeDesc):
     __slots__ = ()
 
     scalar = True
+    below = (0,)
 
     def __init__(self) -> None:
         TypeDesc.__init__(self, 4, [self])
