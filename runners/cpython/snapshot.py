@@ -100,7 +100,7 @@ class _World(ClosedWorld):
 
     def __init__(self, artefacts: ArtefactStore) -> None:
         super().__init__(artefacts)
-        self.host = _Memory()
+        self.host = _Memory()  # type: ignore[assignment]  # nothing else is asked of it
 
     @staticmethod
     def spec(entry_data: bytes, permissions: Permissions = _STORAGE) -> VmSpec:

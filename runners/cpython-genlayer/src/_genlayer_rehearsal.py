@@ -12,7 +12,7 @@ from genlayer._internal import boot, msg
 from genlayer.gl import genvm_contracts
 from genlayer.gl._internal.storage import STORAGE_MANAGER
 from genlayer.py import calldata
-from genlayer.py.storage import ROOT_SLOT_ID, Root
+from genlayer.py.storage import Root
 from genlayer.py.storage._internal.generate import _known_descs
 from genlayer.py.types import Address
 

@@ -158,7 +158,7 @@ static int take_key(Key *key, PyObject *object, uint32_t size, int kind)
         return 1;
     }
     int overflow, flags = Py_ASNATIVEBYTES_LITTLE_ENDIAN;
-    if (!PyLong_CheckExact(object) || size == 0 || size > INTEGER_BYTES)
+    if ((kind != UNSIGNED && kind != SIGNED) || !PyLong_CheckExact(object) || size == 0 || size > INTEGER_BYTES)
         return 0;
     if (kind == UNSIGNED) {
         if (PyLong_AsLongLongAndOverflow(object, &overflow) < 0 && overflow <= 0)

@@ -194,10 +194,17 @@ def _start_profiler() -> None:
     profiler.enable()
 
 
+@functools.cache
+def _import_message() -> types.ModuleType:
+    """As :func:`import_sdk`; the first import reads the message."""
+    from . import msg
+
+    return msg
+
+
 def prepare() -> Callable[[], typing.Any]:
     """What the start-up message asks for."""
-    from .msg import message_raw
-
+    message_raw = _import_message().message_raw
     kind = message_raw["entry_kind"]
     if kind == EntryKind.MAIN:
         return _prepare_call(message_raw)

@@ -60,8 +60,8 @@ def take(encoded: bytes) -> None:
             raw["contract_address"],
             raw["sender_address"],
             raw["origin_address"],
-            u256(raw["value"]),
-            u256(raw["chain_id"]),
+            typing.cast(u256, raw["value"]),
+            typing.cast(u256, raw["chain_id"]),
         ),
     )
 
