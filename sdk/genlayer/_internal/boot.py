@@ -143,7 +143,7 @@ def import_contract() -> None:
 
     sdk = import_sdk()
     if sdk.genvm_contracts.__known_contract__ is not None:
-        sdk.root.get().derive_slots(sdk.genvm_contracts.__known_contract__)
+        sdk.root.get()._derive_slots(sdk.genvm_contracts.__known_contract__)
 
 
 def _prepare_call(message: typing.Any) -> Callable[[], typing.Any]:

@@ -11,7 +11,6 @@ from ._internal.desc_record import RecordDesc, field_property
 from ._internal.generate import _known_descs, _storage_build
 from .vec import VLA, Indirection
 
-
 # of contracts with many fields, so that making an image costs no more than a call
 _FIELDS_DERIVED = 64
 
@@ -46,7 +45,7 @@ class Root:
         instance: C = desc.get(self.contract_instance.slot(), 0)
         return instance
 
-    def derive_slots(self, cls: type, /) -> None:
+    def _derive_slots(self, cls: type, /) -> None:
         """Derive the slots of the fields of the contract now: it is done once, and no view of it asks again."""
         desc, slot = _known_descs[cls], self.contract_instance.slot()
         assert isinstance(desc, RecordDesc)

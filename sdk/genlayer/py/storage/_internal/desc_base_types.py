@@ -16,21 +16,27 @@ __all__ = (
 import abc
 import struct
 import typing
-from collections.abc import Buffer
+from collections.abc import Buffer, Callable
 
 from ...types import Address
 from .core import Slot, TypeDesc
 
 _DOUBLE = struct.Struct("<d")
+
+
+def _number(raw: bytes, signed: bool, /) -> int:
+    """A little-endian integer, in two's complement if ``signed``."""
+    return int.from_bytes(raw, "little", signed=signed)
+
+
+number: Callable[[bytes, bool], int]
 try:
     # the interpreter of the sandbox has it in C
-    from _genlayer_storage import number  # type: ignore[import-not-found]
+    import _genlayer_storage  # type: ignore[import-not-found]
+
+    number = _genlayer_storage.number
 except ImportError:
-
-    def number(raw: bytes, signed: bool, /) -> int:
-        """A little-endian integer, in two's complement if ``signed``."""
-        return int.from_bytes(raw, "little", signed=signed)
-
+    number = _number
 
 
 def u32_at(slot: Slot, off: int) -> int:
