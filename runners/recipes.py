@@ -363,9 +363,10 @@ _COMPILER_PROGRAM = _HERE / "py-compiler" / "src" / "_genlayer_compiler.py"
 _NAMES_V0_1_0 = _HERE / _V0_1_0.sdk / "src"
 _COMPILER_V0_1_0 = _HERE / _V0_1_0.compiler / "src"
 _SNAPSHOT_MODULE = _HERE / "cpython-genlayer" / "src" / "_genlayer_snapshot.py"
+_REHEARSAL_MODULE = _SNAPSHOT_MODULE.with_name("_genlayer_rehearsal.py")
 _NUMERIC_SNAPSHOT_MODULE = _SNAPSHOT_MODULE.with_name("_genlayer_snapshot_numeric.py")
 _SNAPSHOT_INPUTS = (
-    *(_SNAPSHOT_MODULE, _COMPILER_PROGRAM, _HERE / "cpython" / "snapshot.py"),
+    *(_SNAPSHOT_MODULE, _REHEARSAL_MODULE, _COMPILER_PROGRAM, _HERE / "cpython" / "snapshot.py"),
     *(_EXECUTOR / "subvm", _EXECUTOR / "message.py"),
 )
 _INTERPRETER_INPUTS = (_HERE / "softfloat" / "rewrite.py", _HERE / "softfloat" / "build.py", _WASM_TOOLS)
@@ -406,7 +407,7 @@ RECIPES: tuple[Recipe, ...] = (
         id="cpython-genlayer",
         depends=("softfloat", "cpython", *_PYTHON_LIBRARIES),
         inputs=_SNAPSHOT_INPUTS,
-        files=_snapshot("cpython", _SNAPSHOT_MODULE),
+        files=_snapshot("cpython", _SNAPSHOT_MODULE, _REHEARSAL_MODULE),
         actions=_start_snapshot("cpython"),
     ),
     Recipe(
@@ -481,7 +482,7 @@ RECIPES: tuple[Recipe, ...] = (
         id="cpython-genlayer-numeric",
         depends=("softfloat", "cpython-numeric", *_PYTHON_LIBRARIES),
         inputs=(*_SNAPSHOT_INPUTS, _NUMERIC_SNAPSHOT_MODULE),
-        files=_snapshot("cpython-numeric", _SNAPSHOT_MODULE, _NUMERIC_SNAPSHOT_MODULE),
+        files=_snapshot("cpython-numeric", _SNAPSHOT_MODULE, _REHEARSAL_MODULE, _NUMERIC_SNAPSHOT_MODULE),
         actions=_start_snapshot("cpython-numeric"),
         numeric=True,
     ),

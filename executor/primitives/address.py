@@ -31,6 +31,10 @@ class Address:
     _as_hex: str | None
 
     def __init__(self, val: str | _Buffer) -> None:
+        if type(val) is bytes and len(val) == self.SIZE:
+            self._as_bytes = val
+            self._as_hex = None
+            return
         raw: object = val
         if isinstance(val, str):
             if len(val) == 2 + 2 * self.SIZE and val.startswith("0x"):
@@ -77,7 +81,7 @@ class Address:
         return isinstance(other, Address) and self._as_bytes == other._as_bytes
 
     def __lt__(self, other: Address) -> bool:
-        return self._as_bytes < _bytes_of(other)
+        return self._as_bytes < (other._as_bytes if isinstance(other, Address) else _bytes_of(other))
 
     def __le__(self, other: Address) -> bool:
         return self._as_bytes <= _bytes_of(other)

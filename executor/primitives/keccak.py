@@ -123,14 +123,22 @@ def _permute(state: bytes) -> bytes:
     )  # fmt: skip
 
 
+def _absorb(state: bytes, block: _Buffer) -> bytes:
+    """The state after a block as long as the rate."""
+    rate = len(block)
+    mixed = int.from_bytes(state[:rate], "little") ^ int.from_bytes(block, "little")
+    return permute(mixed.to_bytes(rate, "little") + state[rate:])
+
+
 permute: Callable[[bytes], bytes]
+absorb: Callable[[bytes, _Buffer], bytes]
 try:
     # the interpreter of the sandbox has it in C
     import _genlayer_keccak  # type: ignore[import-not-found]
 
-    permute = _genlayer_keccak.permute
+    permute, absorb = _genlayer_keccak.permute, _genlayer_keccak.absorb
 except ImportError:
-    permute = _permute
+    permute, absorb = _permute, _absorb
 
 
 class KeccakHash:
@@ -178,7 +186,7 @@ class KeccakHash:
         buffer = self._pending + bytes(data)
         whole = len(buffer) - len(buffer) % self._rate
         for start in range(0, whole, self._rate):
-            self._state = self._absorb(self._state, buffer[start : start + self._rate])
+            self._state = absorb(self._state, buffer[start : start + self._rate])
         self._pending = buffer[whole:]
 
     def digest(self) -> bytes:
@@ -186,7 +194,7 @@ class KeccakHash:
         padded = bytearray(self._pending.ljust(self._rate, b"\0"))
         padded[len(self._pending)] ^= 0x01
         padded[-1] ^= 0x80
-        state = self._absorb(self._state, padded)
+        state = absorb(self._state, padded)
         out = state[: self._rate]
         while len(out) < self._output:
             state = permute(state)
@@ -203,10 +211,6 @@ class KeccakHash:
         other._rate, other._output = self._rate, self._output
         other._state, other._pending = self._state, self._pending
         return other
-
-    def _absorb(self, state: bytes, block: bytes | bytearray) -> bytes:
-        mixed = int.from_bytes(state[: self._rate], "little") ^ int.from_bytes(block, "little")
-        return permute(mixed.to_bytes(self._rate, "little") + state[self._rate :])
 
 
 class Keccak256(KeccakHash):

@@ -24,6 +24,7 @@ from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasmtime_c import Linker
 
 _NOBODY = Address(bytes(20))
+NO_PERMISSIONS = Permissions()
 
 
 def _nothing() -> None:
@@ -58,11 +59,11 @@ class ClosedWorld:
         return SubVM(self.spec(entry_data), self)
 
     @staticmethod
-    def spec(entry_data: bytes) -> VmSpec:
+    def spec(entry_data: bytes, permissions: Permissions = NO_PERMISSIONS) -> VmSpec:
         """That of the VM."""
         message = ExtendedMessage.main(Message(_NOBODY, _NOBODY, _NOBODY, 0, 0, False, 0, 0))
         content = message.encode(EntryKind.MAIN, entry_data)
-        return VmSpec(message, EntryKind.MAIN, content, True, Permissions(), StorageType.DEFAULT, False)
+        return VmSpec(message, EntryKind.MAIN, content, True, permissions, StorageType.DEFAULT, False)
 
     @property
     def output(self) -> bytes:

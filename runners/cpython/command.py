@@ -18,7 +18,10 @@ STACK_BYTES = 8 << 20
 INITIAL_MEMORY_BYTES = 14 << 20
 
 _SOURCE = Path(__file__).parent / "src"
-_UNITS = ("main", "preinit", "_genlayer_wasi", "_genlayer_keccak", "_genlayer_calldata", "acosh", "network_stubs")
+_UNITS = (
+    *("main", "preinit", "_genlayer_wasi", "_genlayer_keccak", "_genlayer_calldata", "_genlayer_storage", "acosh"),
+    "network_stubs",
+)
 _COMPILE = ("-DNDEBUG", "-O2", "-fwrapv", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Werror", "-fvisibility=hidden")
 # acosh comes before the libc, so it replaces the libc's. zig puts the stack first by itself.
 _LINK = (

@@ -16,11 +16,14 @@ from pathlib import Path
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import StorageType
+from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.actions import Source
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.closed import ClosedWorld
 from pygenvm.executor.subvm.image import IMAGE_FUNCTION, IMAGE_STACK_POINTER
+from pygenvm.executor.subvm.spec import Permissions, VmSpec
 from pygenvm.executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
 from pygenvm.executor.subvm.wasm.edit import rebuild
 from pygenvm.executor.subvm.wasm.module import Export, ExternKind, Module, read_module
@@ -74,8 +77,38 @@ def _capture(interpreter: bytes, softfloat: bytes, files: Mapping[str, bytes], s
     return bytes(memory)
 
 
+_STORAGE = Permissions(read_storage=True, write_storage=True)
+
+
+class _Memory:
+    """Storage that begins empty and that nobody keeps."""
+
+    def __init__(self) -> None:
+        self._slots: dict[bytes, bytearray] = {}
+
+    def storage_read(self, _type: StorageType, _address: Address, slot: bytes, index: int, length: int) -> bytes:
+        return bytes(self._slots.get(slot, b"")[index : index + length]).ljust(length, b"\0")
+
+    def storage_write(self, slot: bytes, index: int, data: bytes | memoryview) -> None:
+        content = self._slots.setdefault(slot, bytearray())
+        content.extend(bytes(max(0, index + len(data) - len(content))))
+        content[index : index + len(data)] = data
+
+
+class _World(ClosedWorld):
+    """A closed one, but that there is storage to rehearse with."""
+
+    def __init__(self, artefacts: ArtefactStore) -> None:
+        super().__init__(artefacts)
+        self.host = _Memory()  # type: ignore[assignment]  # nothing else is asked of it
+
+    @staticmethod
+    def spec(entry_data: bytes, permissions: Permissions = _STORAGE) -> VmSpec:
+        return ClosedWorld.spec(entry_data, permissions)
+
+
 def _run(starting: bytes, softfloat: bytes, files: Mapping[str, bytes], scratch: Path) -> bytes:
-    world = ClosedWorld(ArtefactStore(scratch))
+    world = _World(ArtefactStore(scratch))
     vm = world.vm(calldata.encode({}))
     try:
         for path, content in files.items():

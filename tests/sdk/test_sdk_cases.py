@@ -54,7 +54,7 @@ class Run:
 
 
 def _run(group: str, runner: str, **how: Any) -> Run:
-    names = ("harness", "tool_storage", "storage_support", group)
+    names = ("harness", "tool_storage", "storage_support", "storage_program", group)
     sources = {name: (SANDBOXED / f"{name}.py").read_text(encoding="utf-8") for name in names}
     host = InMemoryHost()
     host.put_code(CONTRACT_TEXT.format(runner=runner, sources=sources, group=group).encode())

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from pygenvm.executor.outcome import Return, UserError, VMError
-from pygenvm.executor.primitives.abi import INSTANCE_SLOT, LOCKED_SLOTS_SLOT, HostErrorCode, HostMethod
+from pygenvm.executor.primitives.abi import (
+    CODE_SLOT,
+    INSTANCE_SLOT,
+    LOCKED_SLOTS_SLOT,
+    UPGRADERS_SLOT,
+    HostErrorCode,
+    HostMethod,
+)
 from pygenvm.executor.primitives.address import Address
 from pygenvm.runners.registry import BuiltRunners
+from tests.sdk.sandboxed.storage_program import DIGESTS, ODD_DIGEST, ODD_TOLD, ROUNDS, digest, told_digest
+from tests.sdk.sandboxed.storage_program import SOURCE as STORAGE_PROGRAM
 from tests.sdk.sdk_sandbox import call, value_of
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 
@@ -59,6 +68,41 @@ def test_maps_without_a_type(host: InMemoryHost) -> None:
     # x, user, counts (cleared by the sandbox), later
     fields = "06000000" + "03000000" + "05000000" + "00" * 12 + "02000000" + "02000000" + "00000000"
     assert host.slot(INSTANCE_SLOT).hex() == fields
+
+
+@pytest.fixture
+def storage_host(built_runners: BuiltRunners) -> InMemoryHost:
+    host = InMemoryHost()
+    runner = built_runners.latest["py-genlayer"]
+    host.put_code(f'# {{ "Depends": "py-genlayer:{runner}" }}\n{STORAGE_PROGRAM}'.encode())
+    return host
+
+
+def _requests_digest(host: InMemoryHost) -> str:
+    requests = [
+        (
+            fields["slot"],
+            fields["index"],
+            fields["data"] if request.method is HostMethod.STORAGE_WRITE else fields["length"],
+        )
+        for request in host.requests
+        if request.method in (HostMethod.STORAGE_READ, HostMethod.STORAGE_WRITE)
+        and (fields := request.fields)["slot"] not in (CODE_SLOT, LOCKED_SLOTS_SLOT, UPGRADERS_SLOT)
+    ]
+    found: str = digest(requests)
+    return found
+
+
+@pytest.mark.parametrize("seed", DIGESTS)
+def test_storage_requests(storage_host: InMemoryHost, seed: int) -> None:
+    """They are those that the SDK sends elsewhere, where it has nothing in C."""
+    assert value_of(storage_host, {"method": "operate", "args": [seed, ROUNDS]}) > ROUNDS / 2
+    assert _requests_digest(storage_host) == DIGESTS[seed]
+
+
+def test_storage_requests_of_odd_keys(storage_host: InMemoryHost) -> None:
+    assert told_digest(value_of(storage_host, {"method": "odd"})) == ODD_TOLD
+    assert _requests_digest(storage_host) == ODD_DIGEST
 
 
 def test_requests_by_hand(host: InMemoryHost) -> None:

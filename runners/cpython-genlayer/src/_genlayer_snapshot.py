@@ -7,11 +7,14 @@ With an image of the contract (executor/run/images.py) the start is in two parts
 contract and does all that needs no message, the contract's import included; ``resume`` runs first in every VM.
 """
 
+import atexit
 import importlib
+import logging
 import os
 import random
 import sys
 
+import _genlayer_rehearsal
 import _genlayer_vm
 import genlayer.gl
 from genlayer._internal import boot, msg
@@ -45,11 +48,22 @@ def prepare():
     for path in PROGRAMS:
         with open(path, "rb") as source:
             _programs[path] = compile(source.read(), path, "exec")
+    boot.import_sdk()
+    _genlayer_rehearsal.rehearse()
+    del sys.modules["_genlayer_rehearsal"]
+    atexit.unregister(logging.shutdown)
+    atexit.register(_end_logging)
     del msg.message, msg.message_raw, genlayer.gl.message, genlayer.gl.message_raw
     importlib.invalidate_caches()
     sys.path_importer_cache.clear()
     gc.collect()
     gc.freeze()
+
+
+def _end_logging():
+    """Without handlers but the one for want of others, which keeps nothing back, there is nothing to end."""
+    if len(logging._handlerList) > 1:
+        logging.shutdown()
 
 
 def start():

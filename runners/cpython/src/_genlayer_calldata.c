@@ -12,6 +12,8 @@ enum { DEPTH = 64, ITEMS = 1 << 22, ADDRESS_BYTES = 20, INTEGER_BYTES = 40, GROU
 enum { SPECIAL, POSITIVE, NEGATIVE, BYTES, TEXT, ARRAY, MAP };
 enum { NONE = 0x00, FALSE = 0x08, TRUE = 0x10, ADDRESS = 0x18 };
 
+static PyObject *as_bytes_name, *as_hex_name;
+
 /* --- decoding: NULL without an exception is for what is not plain --- */
 
 typedef struct {
@@ -129,7 +131,12 @@ static PyObject *read_address(Reader *in)
 {
     const uint8_t *start = take(in, ADDRESS_BYTES);
     PyObject *raw = start == NULL ? NULL : PyBytes_FromStringAndSize((const char *)start, ADDRESS_BYTES);
-    PyObject *address = raw == NULL ? NULL : PyObject_CallOneArg(in->address, raw);
+    PyTypeObject *type = (PyTypeObject *)in->address;
+    /* What the constructor makes of 20 bytes, at a fifth of its price. */
+    PyObject *address = raw == NULL ? NULL : type->tp_alloc(type, 0);
+    if (address != NULL && (PyObject_SetAttr(address, as_bytes_name, raw) != 0 ||
+                            PyObject_SetAttr(address, as_hex_name, Py_None) != 0))
+        Py_CLEAR(address);
     Py_XDECREF(raw);
     return address;
 }
@@ -177,7 +184,7 @@ static PyObject *read_value(Reader *in, int depth)
 
 static PyObject *decode(PyObject *Py_UNUSED(self), PyObject *const *arguments, Py_ssize_t count)
 {
-    if (count != 2 || !PyBytes_CheckExact(arguments[0]))
+    if (count != 2 || !PyBytes_CheckExact(arguments[0]) || !PyType_Check(arguments[1]))
         return PyErr_Format(PyExc_TypeError, "decode takes bytes and the class of addresses");
     const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(arguments[0]);
     Reader in = {data, data + PyBytes_GET_SIZE(arguments[0]), arguments[1], ITEMS};
@@ -285,7 +292,7 @@ static int put_text(Writer *out, PyObject *value, int skip, uint8_t low)
 
 static int put_address(Writer *out, PyObject *value)
 {
-    PyObject *raw = PyObject_GetAttrString(value, "_as_bytes");
+    PyObject *raw = PyObject_GetAttr(value, as_bytes_name);
     if (raw == NULL)
         return -1;
     int done = 0;
@@ -365,4 +372,9 @@ static PyMethodDef functions[] = {
 
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_genlayer_calldata", .m_methods = functions};
 
-PyMODINIT_FUNC PyInit__genlayer_calldata(void) { return PyModuleDef_Init(&module); }
+PyMODINIT_FUNC PyInit__genlayer_calldata(void)
+{
+    as_bytes_name = PyUnicode_InternFromString("_as_bytes");
+    as_hex_name = PyUnicode_InternFromString("_as_hex");
+    return as_bytes_name == NULL || as_hex_name == NULL ? NULL : PyModuleDef_Init(&module);
+}

@@ -28,6 +28,7 @@ extern void __wasm_call_ctors(void);
 PyMODINIT_FUNC PyInit__genlayer_wasi(void);
 PyMODINIT_FUNC PyInit__genlayer_keccak(void);
 PyMODINIT_FUNC PyInit__genlayer_calldata(void);
+PyMODINIT_FUNC PyInit__genlayer_storage(void);
 #ifdef MORE_MODULES
 extern struct _inittab MORE_MODULES[];
 #endif
@@ -158,6 +159,7 @@ EXPORT("preinit") void preinit(void)
     if (PyImport_AppendInittab("_genlayer_wasi", PyInit__genlayer_wasi) != 0 ||
         PyImport_AppendInittab("_genlayer_keccak", PyInit__genlayer_keccak) != 0 ||
         PyImport_AppendInittab("_genlayer_calldata", PyInit__genlayer_calldata) != 0 ||
+        PyImport_AppendInittab("_genlayer_storage", PyInit__genlayer_storage) != 0 ||
         PyImport_AppendInittab("_genlayer_vm", init_module) != 0)
         fail("no memory");
 #ifdef MORE_MODULES

@@ -1,8 +1,11 @@
 """Start of a contract process: what to run and how its result leaves (spec sdk/03 §1, §2)."""
 
-__all__ = ("import_contract", "main")
+__all__ = ("import_contract", "import_sdk", "main", "prepare")
 
+import functools
+import os
 import sys
+import types
 import typing
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
@@ -21,11 +24,31 @@ class _ContractFinder:
         return PathFinder.find_spec(name, [_CONTRACT_FOLDER]) if name == "contract" else None
 
 
+class _Sdk(typing.NamedTuple):
+    """What a run needs of modules that want the message and are not there yet when this one is imported."""
+
+    genvm_contracts: types.ModuleType
+    decode: Callable[[bytes], typing.Any]
+    root: typing.Any
+    contract_return: Callable[[typing.Any], typing.NoReturn]
+    rollback: Callable[[typing.Any], typing.NoReturn]
+
+
+@functools.cache
+def import_sdk() -> _Sdk:
+    """Once, since an import of what is there costs as much as a write to storage."""
+    from ..gl import genvm_contracts
+    from ..gl._internal.gl_call import contract_return, rollback
+    from ..py import calldata
+    from ..py.storage import Root
+
+    return _Sdk(genvm_contracts, calldata.decode, Root, contract_return, rollback)
+
+
 def _give_result(fn: Callable[[], typing.Any]) -> typing.NoReturn:
     """Run ``fn``; its UserError or its value ends the process. Any other exception is the process's own."""
-    from ..gl._internal.gl_call import contract_return, rollback
-
-    leave: Callable[[typing.Any], typing.NoReturn] = contract_return
+    sdk = import_sdk()
+    leave = sdk.contract_return
     try:
         result = fn()
     except Exception as exc:
@@ -33,7 +56,7 @@ def _give_result(fn: Callable[[], typing.Any]) -> typing.NoReturn:
         vm = sys.modules.get("genlayer.gl.vm")
         if vm is None or not isinstance(exc, vm.UserError):
             raise
-        leave, result = rollback, exc.message
+        leave, result = sdk.rollback, exc.message
     leave(result)
 
 
@@ -82,14 +105,15 @@ def _resolve(cls: typing.Any, name: typing.Any, value: int) -> Callable[..., typ
         raise error
     if not isinstance(name, str):
         raise TypeError(f"method name must be a string, got `{type(name).__name__}`")
-    if name == SpecialMethod.ERRORED_MESSAGE:
-        return typing.cast(Callable[..., typing.Any], cls.__on_errored_message__)
-    if name == SpecialMethod.GET_SCHEMA:
-        return lambda _contract, *_args, **_kwargs: cls.__get_schema__()
-    if name.startswith("__"):
-        raise ValueError("calls to methods that start with __ is forbidden")
-    if name.startswith("#"):
-        raise ValueError(f"unknown special method {name}")
+    if name[0] in "#_":
+        if name == SpecialMethod.ERRORED_MESSAGE:
+            return typing.cast(Callable[..., typing.Any], cls.__on_errored_message__)
+        if name == SpecialMethod.GET_SCHEMA:
+            return lambda _contract, *_args, **_kwargs: cls.__get_schema__()
+        if name.startswith("__"):
+            raise ValueError("calls to methods that start with __ is forbidden")
+        if name.startswith("#"):
+            raise ValueError(f"unknown special method {name}")
     if hasattr(cls, name):
         method: Callable[..., typing.Any] = getattr(cls, name)
         refusal = _refusal(method, value)
@@ -113,32 +137,34 @@ def _find_contract() -> None:
 
 
 def import_contract() -> None:
-    """Import the module that defines the contract class."""
+    """Import the module that defines the contract class, and derive what follows from it."""
     _find_contract()
     import contract as _contract  # noqa: F401
 
+    sdk = import_sdk()
+    if sdk.genvm_contracts.__known_contract__ is not None:
+        sdk.root.get()._derive_slots(sdk.genvm_contracts.__known_contract__)
 
-def _run_main(message: typing.Any) -> typing.NoReturn:
+
+def _prepare_call(message: typing.Any) -> Callable[[], typing.Any]:
+    """What to run, for a message of the kind MAIN."""
     import contract as _contract  # noqa: F401  defines the contract class
 
-    from ..gl import genvm_contracts
-    from ..py import calldata
-    from ..py.storage import Root
-
-    cls = genvm_contracts.__known_contract__
+    sdk = import_sdk()
+    cls = sdk.genvm_contracts.__known_contract__
     if cls is None:
         raise Exception("no contract defined")
-    call = calldata.decode(message["entry_data"])
+    call = sdk.decode(message["entry_data"])
     if not isinstance(call, dict):
         raise TypeError(f"invalid calldata, expected dict got `{call}`")
     if message["is_init"]:
-        Root.get().lock_default()
+        sdk.root.get().lock_default()
         method = _resolve_constructor(cls)
     else:
         method = _resolve(cls, call.get("method"), message["value"])
-    contract = Root.get().get_contract_instance(cls)
+    contract = sdk.root.get().get_contract_instance(cls)
     args, kwargs = call.get("args", []), call.get("kwargs", {})
-    _give_result(lambda: method(contract, *args, **kwargs))
+    return lambda: method(contract, *args, **kwargs)
 
 
 def _start_profiler() -> None:
@@ -168,26 +194,34 @@ def _start_profiler() -> None:
     profiler.enable()
 
 
-def main() -> None:
-    """Run what the start-up message asks for and leave with its result."""
-    import os
+@functools.cache
+def _import_message() -> types.ModuleType:
+    """As :func:`import_sdk`; the first import reads the message."""
+    from . import msg
 
-    _find_contract()
-    if os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
-        _start_profiler()
-    from .msg import message_raw
+    return msg
 
+
+def prepare() -> Callable[[], typing.Any]:
+    """What the start-up message asks for."""
+    message_raw = _import_message().message_raw
     kind = message_raw["entry_kind"]
     if kind == EntryKind.MAIN:
-        _run_main(message_raw)
-    elif kind == EntryKind.SANDBOX:
-        import pickle
-
-        _give_result(pickle.loads(message_raw["entry_data"]))
-    elif kind == EntryKind.CONSENSUS_STAGE:
-        import pickle
-
-        stage = pickle.loads(message_raw["entry_data"])
-        _give_result(lambda: stage(message_raw["entry_stage_data"]))
-    else:
+        return _prepare_call(message_raw)
+    if kind not in (EntryKind.SANDBOX, EntryKind.CONSENSUS_STAGE):
         raise ValueError(f"invalid entry kind {kind}")
+    import pickle
+
+    entry = pickle.loads(message_raw["entry_data"])
+    if kind == EntryKind.SANDBOX:
+        return typing.cast(Callable[[], typing.Any], entry)
+    return lambda: entry(message_raw["entry_stage_data"])
+
+
+def main() -> None:
+    """Run what the start-up message asks for and leave with its result."""
+    _find_contract()
+    # not `os.environ.get`, which raises and catches two exceptions where there is none
+    if os.environ._data.get(b"GENLAYER_ENABLE_PROFILER") == b"true":  # type: ignore[attr-defined]
+        _start_profiler()
+    _give_result(prepare())

@@ -32,3 +32,6 @@ message: MessageType
 
 def load() -> None:
     """Read the message; the descriptor stays open."""
+
+def take(encoded: bytes) -> None:
+    """Make this the message."""

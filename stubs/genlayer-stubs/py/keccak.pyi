@@ -10,6 +10,7 @@ from typing import Self, TypeAlias
 __all__ = ('Keccak256', 'KeccakHash')
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 permute: Callable[[bytes], bytes]
+absorb: Callable[[bytes, _Buffer], bytes]
 
 class KeccakHash:
     """A Keccak sponge. Bitrate and capacity add up to 1600 bits, the bitrate is a multiple of 64, the output of 8.

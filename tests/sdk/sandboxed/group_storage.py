@@ -5,6 +5,7 @@
 import random
 
 from harness import dump, equal, hexs, raises, start
+from storage_program import DIGESTS, ODD_DIGEST, ODD_TOLD, ROUNDS, SOURCE, digest, told_digest
 from storage_support import IND, ROOT, STAR, build, one_field
 from tool_storage import ToolManager, ToolSlot
 
@@ -535,12 +536,12 @@ def _check_avl(m):
     def height(no, low, high):
         if not no:
             return 0, 0
-        node = m._load(no)
-        assert (low is None or low < node.key) and (high is None or node.key < high)
-        left, count_left = height(node.left, low, node.key)
-        right, count_right = height(node.right, node.key, high)
-        equal(node.balance, right - left)
-        assert abs(node.balance) <= 1
+        _no, key, left_no, right_no, balance = m._load(no)
+        assert (low is None or low < key) and (high is None or key < high)
+        left, count_left = height(left_no, low, key)
+        right, count_right = height(right_no, key, high)
+        equal(balance, right - left)
+        assert abs(balance) <= 1
         return max(left, right) + 1, count_left + count_right + 1
 
     equal(height(m._root(), None, None)[1], len(m))
@@ -692,6 +693,26 @@ def case_storage_of_outside_tools():
         finally:
             Root.MANAGER = kept
         equal(manager.memories[bytes.fromhex(IND[1])], b"\3\0\0\0new")
+
+
+def _requests(ended):
+    return [
+        (bytes.fromhex(slot), off, what if kind == "read" else bytes.fromhex(what))
+        for kind, slot, off, what in ended.host.log[:-1]
+    ]
+
+
+def case_requests():
+    """The same ones in the same order as ever (spec sdk/02 §12)."""
+    for seed, expected in DIGESTS.items():
+        ended = start(SOURCE, {"method": "operate", "args": [seed, ROUNDS]})
+        assert ended.value > ROUNDS / 2
+        equal((seed, digest(_requests(ended))), (seed, expected))
+
+
+def case_requests_of_odd_keys():
+    ended = start(SOURCE, {"method": "odd"})
+    equal((told_digest(ended.value), digest(_requests(ended))), (ODD_TOLD, ODD_DIGEST))
 
 
 def case_nested_example():

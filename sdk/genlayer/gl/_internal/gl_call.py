@@ -2,6 +2,7 @@
 
 __all__ = ("NO_ANSWER", "LazyApi", "contract_return", "gl_call", "gl_call_generic", "lazy_api", "rollback")
 
+import atexit
 import functools
 import typing
 from collections.abc import Callable
@@ -48,8 +49,6 @@ def rollback(message: str) -> typing.NoReturn:
 
 
 def _leave(request: calldata.Encodable) -> typing.NoReturn:
-    import atexit
-
     atexit._run_exitfuncs()
     gl_call(request)
     raise AssertionError("the VM does not return from this request")

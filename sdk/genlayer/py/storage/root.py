@@ -2,6 +2,7 @@
 
 __all__ = ("Root",)
 
+import itertools
 import typing
 
 from ..types import Address, u8, u256
@@ -9,6 +10,9 @@ from ._internal.core import ROOT_SLOT_ID, InmemManager, Manager, Slot, TypeDesc
 from ._internal.desc_record import RecordDesc, field_property
 from ._internal.generate import _known_descs, _storage_build
 from .vec import VLA, Indirection
+
+# of contracts with many fields, so that making an image costs no more than a call
+_FIELDS_DERIVED = 64
 
 
 class Root:
@@ -33,10 +37,21 @@ class Root:
 
     def get_contract_instance[C](self, cls: type[C], /) -> C:
         """View of the contract, no ``__init__`` run."""
-        desc = _storage_build(cls, {})
-        assert isinstance(desc, TypeDesc)
+        desc = _known_descs.get(cls)
+        if desc is None:
+            built = _storage_build(cls, {})
+            assert isinstance(built, TypeDesc)
+            desc = built
         instance: C = desc.get(self.contract_instance.slot(), 0)
         return instance
+
+    def _derive_slots(self, cls: type, /) -> None:
+        """Derive the slots of the fields of the contract now: it is done once, and no view of it asks again."""
+        desc, slot = _known_descs[cls], self.contract_instance.slot()
+        assert isinstance(desc, RecordDesc)
+        for field, off in itertools.islice(desc.props.values(), _FIELDS_DERIVED):
+            for below in field.below:
+                slot.indirect(off + below)
 
     def lock_default(self) -> None:
         """Lock root, code, locked_slots and upgraders, from the next transaction on (four appends)."""

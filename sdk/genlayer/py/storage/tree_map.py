@@ -6,8 +6,9 @@ import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 
+from ..types import Address
 from ._internal.core import ROOT_SLOT_ID, InmemManager, Slot, TypeDesc, copy_with, join_actions, writes_of
-from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.desc_base_types import AddrDesc, IntDesc, StrDesc, number, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
 
@@ -20,45 +21,52 @@ _MAP_SIZE = 12
 _LINKS = struct.Struct("<IIb")
 _RIGHT_OFF = 4
 _BALANCE_OFF = 8
+# by balance; the last one is that of -1
+_BALANCES = (b"\0", b"\1", b"\xff")
+
+_LENGTHS = struct.Struct("<II")
+_unpack_links, _unpack_lengths = _LINKS.unpack_from, _LENGTHS.unpack
 
 # A node with a larger value is read in two requests, around the value.
 _WHOLE_NODE_VALUE_MAX = 256
 
+_NO_LINKS = bytes(_LINKS.size)
 _MISSING = object()
 
 
-class _Node:
-    """Links of one node, as read."""
+# Links of one node, as read: a list, since an object with attributes costs as much as two requests. On the way to a key
+# there stands whether that is less than the node's, in place of the node's.
+type _Node = list[typing.Any]
+_NO, _KEY, _LEFT, _RIGHT, _BALANCE = range(5)
+_LESS = _KEY
 
-    __slots__ = ("balance", "key", "left", "no", "right")
+# Kinds of keys that the interpreter of the sandbox searches for in C, numbered as there.
+_UNSIGNED, _SIGNED, _ADDRESS, _TEXT = range(4)
 
-    no: int
-    key: typing.Any
-    left: int
-    right: int
-    balance: int
 
-    def __init__(self, no: int, key: typing.Any, left: int, right: int, balance: int) -> None:
-        self.no = no
-        self.key = key
-        self.left = left
-        self.right = right
-        self.balance = balance
+def _kind(key: TypeDesc) -> int | None:
+    if isinstance(key, IntDesc):
+        return _SIGNED if key.signed else _UNSIGNED
+    return _ADDRESS if isinstance(key, AddrDesc) else _TEXT if isinstance(key, StrDesc) else None
 
 
 class _NodeDesc(TypeDesc):
     """Only the size and the copy actions of a node are needed."""
 
-    __slots__ = ("key_size", "links_off")
+    __slots__ = ("at_once", "key_size", "links_off", "sizes")
 
+    at_once: bool
     key_size: int
     links_off: int
+    sizes: tuple[int, int, int, bool]
 
     def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
         self.key_size = key.size
         self.links_off = key.size + value.size
+        self.at_once = value.size <= _WHOLE_NODE_VALUE_MAX
         actions = join_actions((key.copy_actions, value.copy_actions, (_LINKS.size,)))
         TypeDesc.__init__(self, self.links_off + _LINKS.size, actions, (key, value))
+        self.sizes = (self.size, self.key_size, self.links_off, self.at_once)
 
     def get(self, slot: Slot, off: int, /) -> typing.Any:
         raise NotImplementedError
@@ -92,36 +100,31 @@ class TreeMap[K, V](MutableMapping[K, V]):
     def _base(self, no: int) -> int:
         return (no - 1) * self.__type_desc__.node.size
 
+    def _links(self, no: int) -> int:
+        """Offset of the links of node ``no``."""
+        node = self.__type_desc__.node
+        return (no - 1) * node.size + node.links_off
+
     def _load(self, no: int) -> _Node:
-        desc = self.__type_desc__
-        slab, size, key_size, links_off = self._slab, desc.node.size, desc.node.key_size, desc.node.links_off
-        base = (no - 1) * size
-        if links_off - key_size <= _WHOLE_NODE_VALUE_MAX:
-            raw = slab.read(base, size)
-            left, right, balance = _LINKS.unpack_from(raw, links_off)
-            key = raw[:key_size]
+        key, node = self.__type_desc__.key, self.__type_desc__.node
+        slab, base, links_off = self._slab, (no - 1) * node.size, node.links_off
+        if node.at_once:
+            raw = slab.read(base, node.size)
+            left, right, balance = _unpack_links(raw, links_off)
+            raw = raw[: node.key_size]
         else:
-            key = slab.read(base, key_size)
-            left, right, balance = _LINKS.unpack(slab.read(base + links_off, _LINKS.size))
-        return _Node(no, desc.key.from_place(key, slab, base), left, right, balance)
+            raw = slab.read(base, node.key_size)
+            left, right, balance = _unpack_links(slab.read(base + links_off, _LINKS.size))
+        return [no, key.from_place(raw, slab, base), left, right, balance]
 
     def _load_links(self, no: int) -> _Node:
-        left, right, balance = _LINKS.unpack(
-            self._slab.read(self._base(no) + self.__type_desc__.node.links_off, _LINKS.size)
-        )
-        return _Node(no, None, left, right, balance)
+        return [no, None, *_unpack_links(self._slab.read(self._links(no), _LINKS.size))]
 
     def _store_links(self, node: _Node) -> None:
-        self._slab.write(
-            self._base(node.no) + self.__type_desc__.node.links_off,
-            _LINKS.pack(node.left, node.right, node.balance),
-        )
+        self._slab.write(self._links(node[_NO]), _LINKS.pack(*node[_LEFT:]))
 
     def _store_balance(self, node: _Node) -> None:
-        self._slab.write(
-            self._base(node.no) + self.__type_desc__.node.links_off + _BALANCE_OFF,
-            node.balance.to_bytes(1, "little", signed=True),
-        )
+        self._slab.write(self._links(node[_NO]) + _BALANCE_OFF, _BALANCES[node[_BALANCE]])
 
     def _relink(self, parent: _Node | None, old: int, new: int) -> None:
         """Put node ``new`` (0 for none) where ``parent`` (None for the map itself) has ``old``."""
@@ -129,20 +132,20 @@ class TreeMap[K, V](MutableMapping[K, V]):
         if parent is None:
             self._storage_slot.write(self._off, raw)
             return
-        links = self._base(parent.no) + self.__type_desc__.node.links_off
-        if parent.left == old:
-            parent.left = new
+        links = self._links(parent[_NO])
+        if parent[_LEFT] == old:
+            parent[_LEFT] = new
             self._slab.write(links, raw)
         else:
-            parent.right = new
+            parent[_RIGHT] = new
             self._slab.write(links + _RIGHT_OFF, raw)
 
     def _free_list(self) -> Slot:
         return self._storage_slot.indirect(self._off + _FREE_LEN_OFF)
 
     def _lengths(self) -> tuple[int, int]:
-        raw = self._storage_slot.read(self._off + _SLAB_LEN_OFF, 8)
-        return int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
+        lengths: tuple[int, int] = _unpack_lengths(self._storage_slot.read(self._off + _SLAB_LEN_OFF, 8))
+        return lengths
 
     def _allocate(self) -> int:
         """Number of a node to use, its old bytes not cleared."""
@@ -165,37 +168,46 @@ class TreeMap[K, V](MutableMapping[K, V]):
     def _seek(self, key: typing.Any, path: list[_Node]) -> int:
         """Number of the node with ``key``, or 0. ``path`` gets the visited nodes, root first."""
         no = self._root()
+        kind, slab = self.__type_desc__.kind, self._slab
+        find = None if kind is None else getattr(slab, "find_node", None)
+        if find is not None:
+            sought = key if kind != _ADDRESS else key._as_bytes if type(key) is Address else None
+            end: int | None = find(slab, no, sought, kind, self.__type_desc__.node.sizes, path)
+            if end is not None:
+                return end
         while no:
             node = self._load(no)
             path.append(node)
-            if key < node.key:
-                no = node.left
-            elif node.key < key:
-                no = node.right
+            found, node[_LESS] = node[_KEY], False
+            if key < found:
+                node[_LESS] = True
+                no = node[_LEFT]
+            elif found < key:
+                no = node[_RIGHT]
             else:
                 return no
         return 0
 
     def _rotate(self, top: _Node, cur: _Node) -> _Node:
         """Rotate ``cur``, the higher child, above ``top``; return the node that is the highest now."""
-        left_heavy = top.left == cur.no
-        if cur.balance > 0 if left_heavy else cur.balance < 0:
-            best = self._load_links(cur.right if left_heavy else cur.left)
+        left_heavy = top[_LEFT] == cur[_NO]
+        if cur[_BALANCE] > 0 if left_heavy else cur[_BALANCE] < 0:
+            best = self._load_links(cur[_RIGHT] if left_heavy else cur[_LEFT])
             low, high = (cur, top) if left_heavy else (top, cur)
-            low.right, high.left = best.left, best.right
-            best.left, best.right = low.no, high.no
-            low.balance = -1 if best.balance > 0 else 0
-            high.balance = 1 if best.balance < 0 else 0
-            best.balance = 0
+            low[_RIGHT], high[_LEFT] = best[_LEFT], best[_RIGHT]
+            best[_LEFT], best[_RIGHT] = low[_NO], high[_NO]
+            low[_BALANCE] = -1 if best[_BALANCE] > 0 else 0
+            high[_BALANCE] = 1 if best[_BALANCE] < 0 else 0
+            best[_BALANCE] = 0
             self._store_links(best)
         else:
             if left_heavy:
-                top.left, cur.right = cur.right, top.no
+                top[_LEFT], cur[_RIGHT] = cur[_RIGHT], top[_NO]
             else:
-                top.right, cur.left = cur.left, top.no
+                top[_RIGHT], cur[_LEFT] = cur[_LEFT], top[_NO]
             # a balanced child occurs only when something was deleted
-            tilt = 0 if cur.balance else (-1 if left_heavy else 1)
-            top.balance, cur.balance = tilt, -tilt
+            tilt = 0 if cur[_BALANCE] else (-1 if left_heavy else 1)
+            top[_BALANCE], cur[_BALANCE] = tilt, -tilt
             best = cur
         self._store_links(top)
         self._store_links(cur)
@@ -208,33 +220,33 @@ class TreeMap[K, V](MutableMapping[K, V]):
         if parent is None:
             self._storage_slot.write(self._off, no.to_bytes(4, "little"))
         else:
-            links = self._base(parent.no) + self.__type_desc__.node.links_off
-            if key < parent.key:
-                parent.left = no
+            links = self._links(parent[_NO])
+            if parent[_LESS]:
+                parent[_LEFT] = no
                 self._slab.write(links, no.to_bytes(4, "little"))
             else:
-                parent.right = no
+                parent[_RIGHT] = no
                 self._slab.write(links + _RIGHT_OFF, no.to_bytes(4, "little"))
         self.__type_desc__.key.set(self._slab, self._base(no), key)
         return no
 
     def _inserted(self, no: int, path: list[_Node]) -> None:
         """Clear the links of the new node and restore the balance above it."""
-        self._slab.write(self._base(no) + self.__type_desc__.node.links_off, bytes(_LINKS.size))
+        self._slab.write(self._links(no), _NO_LINKS)
         child = no
         for i in reversed(range(len(path))):
             node = path[i]
-            balance = node.balance + (-1 if node.left == child else 1)
+            balance = node[_BALANCE] + (-1 if node[_LEFT] == child else 1)
             if -1 <= balance <= 1:
-                node.balance = balance
+                node[_BALANCE] = balance
                 self._store_balance(node)
                 if balance == 0:
                     return
-                child = node.no
+                child = node[_NO]
             else:
                 # the new node itself is never the child here: its parent had no other child
                 best = self._rotate(node, path[i + 1])
-                self._relink(path[i - 1] if i else None, node.no, best.no)
+                self._relink(path[i - 1] if i else None, node[_NO], best[_NO])
                 return
 
     def _remove(self, no: int, path: list[_Node]) -> None:
@@ -243,40 +255,40 @@ class TreeMap[K, V](MutableMapping[K, V]):
         node = path.pop()
         parent = path[-1] if path else None
         below = [*path, node][1:]
-        from_left = [above.left == next_.no for above, next_ in zip(path, below, strict=True)]
-        if node.left and node.right:
+        from_left = [above[_LEFT] == next_[_NO] for above, next_ in zip(path, below, strict=True)]
+        if node[_LEFT] and node[_RIGHT]:
             chain: list[_Node] = []
-            successor = self._load_links(node.right)
-            while successor.left:
+            successor = self._load_links(node[_RIGHT])
+            while successor[_LEFT]:
                 chain.append(successor)
-                successor = self._load_links(successor.left)
-            successor.left = node.left
-            successor.balance = node.balance
+                successor = self._load_links(successor[_LEFT])
+            successor[_LEFT] = node[_LEFT]
+            successor[_BALANCE] = node[_BALANCE]
             if chain:
-                self._relink(chain[-1], successor.no, successor.right)
-                successor.right = node.right
+                self._relink(chain[-1], successor[_NO], successor[_RIGHT])
+                successor[_RIGHT] = node[_RIGHT]
             self._store_links(successor)
-            self._relink(parent, no, successor.no)
+            self._relink(parent, no, successor[_NO])
             path += [successor, *chain]
             from_left += [False] + [True] * len(chain)
         else:
-            child = node.left or node.right
+            child = node[_LEFT] or node[_RIGHT]
             self._relink(parent, no, child)
             if child:
-                self._slab.write(self._base(child) + self.__type_desc__.node.links_off + _BALANCE_OFF, b"\0")
+                self._slab.write(self._links(child) + _BALANCE_OFF, b"\0")
         for i in reversed(range(len(path))):
             node = path[i]
-            balance = node.balance + (1 if from_left[i] else -1)
+            balance = node[_BALANCE] + (1 if from_left[i] else -1)
             if -1 <= balance <= 1:
-                node.balance = balance
+                node[_BALANCE] = balance
                 self._store_balance(node)
                 if balance != 0:
                     return
                 continue
-            sibling = self._load_links(node.left if balance < 0 else node.right)
-            was_balanced = sibling.balance == 0
+            sibling = self._load_links(node[_LEFT] if balance < 0 else node[_RIGHT])
+            was_balanced = sibling[_BALANCE] == 0
             best = self._rotate(node, sibling)
-            self._relink(path[i - 1] if i else None, node.no, best.no)
+            self._relink(path[i - 1] if i else None, node[_NO], best[_NO])
             if was_balanced:
                 return
 
@@ -294,25 +306,25 @@ class TreeMap[K, V](MutableMapping[K, V]):
             while no:
                 node = self._load(no)
                 stack.append(node)
-                no = node.left
+                no = node[_LEFT]
             if not stack:
                 return
             last = stack.pop()
             yield last
             writes = writes_of(self._slab)
             if writes is not None and writes == seen:
-                no = last.right
+                no = last[_RIGHT]
                 continue
             seen = writes
             stack.clear()
             no = self._root()
             while no:
                 node = self._load(no)
-                if last.key < node.key:
+                if last[_KEY] < node[_KEY]:
                     stack.append(node)
-                    no = node.left
+                    no = node[_LEFT]
                 else:
-                    no = node.right
+                    no = node[_RIGHT]
 
     # -- mapping
 
@@ -349,7 +361,7 @@ class TreeMap[K, V](MutableMapping[K, V]):
 
     def __iter__(self) -> Iterator[K]:
         for node in self._walk():
-            yield node.key
+            yield node[_KEY]
 
     def items(self) -> "_Items[K, V]":
         return _Items(self)
@@ -429,7 +441,7 @@ class _Items[K, V](ItemsView[K, V]):
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         for node in self._mapping._walk():
-            yield node.key, self._mapping._value(node.no)
+            yield node[_KEY], self._mapping._value(node[_NO])
 
 
 class _Values[V](ValuesView[V]):
@@ -439,20 +451,24 @@ class _Values[V](ValuesView[V]):
 
     def __iter__(self) -> Iterator[V]:
         for node in self._mapping._walk():
-            yield self._mapping._value(node.no)
+            yield self._mapping._value(node[_NO])
 
 
 class TreeMapDesc(TypeDesc):
-    __slots__ = ("key", "node", "value")
+    __slots__ = ("key", "kind", "node", "value")
+
+    below = (_SLAB_LEN_OFF,)
 
     key: TypeDesc
     value: TypeDesc
     node: _NodeDesc
+    kind: int | None
 
     def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
         self.key = key
         self.value = value
         self.node = _NodeDesc(key, value)
+        self.kind = _kind(key)
         slab, free = DynArrayDesc(self.node), DynArrayDesc(IntDesc(4, signed=False))
         TypeDesc.__init__(self, _MAP_SIZE, [4, slab, free], (key, value))
 
@@ -488,7 +504,7 @@ class TreeMapDesc(TypeDesc):
         typed._free_list().write(0, untyped._free_list().read(0, free_len * 4))
         for no in range(1, slab_len + 1):
             node = untyped._load(no)
-            self.key.set(typed._slab, typed._base(no), node.key)
+            self.key.set(typed._slab, typed._base(no), node[_KEY])
             self.value.set(typed._slab, typed._base(no) + self.node.key_size, untyped._value(no))
             typed._store_links(node)
         return typed
@@ -509,7 +525,7 @@ class _ObjectDesc(TypeDesc):
         return self._objects[u32_at(slot, off)]
 
     def from_place(self, raw: bytes, _slot: Slot, _off: int, /) -> typing.Any:
-        return self._objects[int.from_bytes(raw, "little")]
+        return self._objects[number(raw, False)]
 
     def set(self, slot: Slot, off: int, val: typing.Any, /) -> None:
         kept = _copied(val)

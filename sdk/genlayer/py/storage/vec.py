@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 
 from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
-from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.desc_base_types import IntDesc, number, u32_at
 from ._internal.detach import detach
 
 # Iteration over scalars reads this many bytes in place with one request; so does the second access by index to them.
@@ -58,27 +58,43 @@ class DynArray[T](MutableSequence[T]):
     def __init__(self) -> None:
         raise TypeError("this class can't be instantiated by user")
 
-    def __len__(self) -> int:
-        writes = writes_of(self._items)
+    def _look(self) -> _Seen | None:
+        """The length, with what else was read since the last write; None where nobody counts them."""
+        items = self._items
+        writes = writes_of(items)
         if writes is None:
-            return u32_at(self._storage_slot, self._off)
-        seen: _Seen | None = self._items.seen
+            return None
+        seen: _Seen | None = items.seen
         if seen is None or seen.writes != writes:
-            seen = self._items.seen = _Seen(writes, u32_at(self._storage_slot, self._off))
-        return seen.length
+            seen = items.seen = _Seen(writes, u32_at(self._storage_slot, self._off))
+        return seen
+
+    def __len__(self) -> int:
+        seen = self._look()
+        return u32_at(self._storage_slot, self._off) if seen is None else seen.length
+
+    def _grow(self) -> int:
+        """Make the length one more, and return what it was: as asking for it, but that the write forgets it anyway."""
+        items = self._items
+        seen: _Seen | None = None if writes_of(items) is None else items.seen
+        if seen is None or seen.writes != writes_of(items):
+            length = u32_at(self._storage_slot, self._off)
+        else:
+            length = seen.length
+        self._storage_slot.write(self._off, (length + 1).to_bytes(4, "little"))
+        return length
 
     def _set_len(self, length: int) -> None:
         self._storage_slot.write(self._off, length.to_bytes(4, "little"))
 
-    def _read_at(self, position: int, length: int) -> T:
-        """Item of an array whose ``length`` was just asked for."""
+    def _read_at(self, position: int, length: int, seen: _Seen | None) -> T:
+        """Item of an array whose ``length`` was just looked at."""
         item, items = self.__type_desc__.item, self._items
         size = item.size
         value: T
-        if not item.scalar or not size or writes_of(items) is None:
+        if not item.scalar or not size or seen is None:
             value = item.get(items, position * size)
             return value
-        seen: _Seen = items.seen
         per_chunk = max(1, _CHUNK_BYTES // size)
         chunk = position // per_chunk
         start = chunk * per_chunk
@@ -120,10 +136,11 @@ class DynArray[T](MutableSequence[T]):
     def __getitem__(self, index: slice, /) -> list[T]: ...
 
     def __getitem__(self, index: typing.SupportsIndex | slice, /) -> T | list[T]:
-        length = len(self)
+        seen = self._look()
+        length = u32_at(self._storage_slot, self._off) if seen is None else seen.length
         if isinstance(index, slice):
-            return [self._read_at(i, length) for i in range(*index.indices(length))]
-        return self._read_at(_position(index, length), length)
+            return [self._read_at(i, length, seen) for i in range(*index.indices(length))]
+        return self._read_at(_position(index, length), length, seen)
 
     def __setitem__(self, index: typing.SupportsIndex | slice, value: typing.Any, /) -> None:
         if not isinstance(index, slice):
@@ -207,15 +224,13 @@ class DynArray[T](MutableSequence[T]):
         self._set_at(position, value)
 
     def append(self, value: T) -> None:
-        length = len(self)
-        self._set_len(length + 1)
-        self._set_at(length, value)
+        length = self._grow()
+        item = self.__type_desc__.item
+        item.set(self._items, length * item.size, value)
 
     def append_new_get(self) -> T:
         """Grow by one item that is not written, so that old bytes may show; return the item."""
-        length = len(self)
-        self._set_len(length + 1)
-        return self._get_at(length)
+        return self._get_at(self._grow())
 
     def extend(self, values: Iterable[T]) -> None:
         for value in list(values) if values is self else values:
@@ -252,6 +267,8 @@ class DynArray[T](MutableSequence[T]):
 class DynArrayDesc(TypeDesc):
     __slots__ = ("item",)
 
+    below = (0,)
+
     item: TypeDesc
 
     def __init__(self, item: TypeDesc) -> None:
@@ -284,7 +301,7 @@ class DynArrayDesc(TypeDesc):
     def copy(self, frm: Slot, frm_off: int, to: Slot, to_off: int, /) -> int:
         raw = frm.read(frm_off, 4)
         to.write(to_off, raw)
-        length = int.from_bytes(raw, "little")
+        length = number(raw, False)
         size, actions = self.item.size, self.item.copy_actions
         if length and actions:
             frm_items, to_items = frm.indirect(frm_off), to.indirect(to_off)
@@ -477,7 +494,7 @@ class VLADesc(TypeDesc):
         raw = frm.read(frm_off, 4)
         to.write(to_off, raw)
         size = self.item.size
-        actions = join_actions(self.item.copy_actions for _ in range(int.from_bytes(raw, "little")))
+        actions = join_actions(self.item.copy_actions for _ in range(number(raw, False)))
         if size:
             copy_with(actions, frm, frm_off + 4, to, to_off + 4)
         return self.size
@@ -508,6 +525,8 @@ class Indirection[T]:
 
 class IndirectionDesc(TypeDesc):
     __slots__ = ("item",)
+
+    below = (0,)
 
     item: TypeDesc
 

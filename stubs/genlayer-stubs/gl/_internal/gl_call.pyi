@@ -1,6 +1,7 @@
 # Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The request function of the VM: one calldata map with one key (spec sdk/01 §9)."""
 __all__ = ('NO_ANSWER', 'LazyApi', 'contract_return', 'gl_call', 'gl_call_generic', 'lazy_api', 'rollback')
+import atexit
 import functools
 import typing
 from collections.abc import Callable

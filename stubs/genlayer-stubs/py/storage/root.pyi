@@ -1,6 +1,7 @@
 # Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """The record at the root slot, known to the VM and to nodes (spec sdk/02 §1)."""
 __all__ = ('Root',)
+import itertools
 import typing
 from ..types import Address, u8, u256
 from ._internal.core import ROOT_SLOT_ID, InmemManager, Manager, Slot, TypeDesc

@@ -4,19 +4,23 @@ __all__ = ('TreeMap', 'TreeMapDesc')
 import struct
 import typing
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
+from ..types import Address
 from ._internal.core import ROOT_SLOT_ID, InmemManager, Slot, TypeDesc, copy_with, join_actions, writes_of
-from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.desc_base_types import AddrDesc, IntDesc, StrDesc, number, u32_at
 from ._internal.detach import detach
 from .vec import DynArrayDesc
 import typing_extensions
 _K = typing_extensions.TypeVar('_K')
 _V = typing_extensions.TypeVar('_V')
 _D = typing_extensions.TypeVar('_D')
+_SLAB_LEN_OFF = 4
 
 class _NodeDesc(TypeDesc):
     """Only the size and the copy actions of a node are needed."""
+    at_once: bool
     key_size: int
     links_off: int
+    sizes: tuple[int, int, int, bool]
 
     def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
         ...
@@ -97,9 +101,11 @@ class _Values(ValuesView[_V], typing.Generic[_V]):
         ...
 
 class TreeMapDesc(TypeDesc):
+    below = (_SLAB_LEN_OFF,)
     key: TypeDesc
     value: TypeDesc
     node: _NodeDesc
+    kind: int | None
 
     def __init__(self, key: TypeDesc, value: TypeDesc) -> None:
         ...

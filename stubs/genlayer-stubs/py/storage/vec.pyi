@@ -5,7 +5,7 @@ import operator
 import typing
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from ._internal.core import Slot, TypeDesc, copy_with, join_actions, writes_of
-from ._internal.desc_base_types import IntDesc, u32_at
+from ._internal.desc_base_types import IntDesc, number, u32_at
 from ._internal.detach import detach
 import typing_extensions
 _T = typing_extensions.TypeVar('_T')
@@ -68,6 +68,7 @@ class DynArray(MutableSequence[_T], typing.Generic[_T]):
         ...
 
 class DynArrayDesc(TypeDesc):
+    below = (0,)
     item: TypeDesc
 
     def __init__(self, item: TypeDesc) -> None:
@@ -188,6 +189,7 @@ class Indirection(typing.Generic[_T]):
         ...
 
 class IndirectionDesc(TypeDesc):
+    below = (0,)
     item: TypeDesc
 
     def __init__(self, item: TypeDesc) -> None:

@@ -19,10 +19,19 @@ __all__ = (
 
 import abc
 import typing
-from _sha3 import sha3_256  # hashlib adds nothing but import time
 from collections.abc import Buffer, Iterable
 
 from ...types import u256
+
+try:
+    # the interpreter of the sandbox has it in C
+    from _genlayer_storage import indirect as _indirect_id  # type: ignore[import-not-found]
+except ImportError:
+    from _sha3 import sha3_256  # hashlib adds nothing but import time
+
+    def _indirect_id(slot_id: bytes, off: int, /) -> bytes:
+        return sha3_256(slot_id + off.to_bytes(4, "little")).digest()
+
 
 ROOT_SLOT_ID = bytes(32)
 
@@ -47,17 +56,20 @@ class Manager(metaclass=abc.ABCMeta):
 class Slot:
     """Linear memory of 2**32 bytes, named by 32 bytes."""
 
-    __slots__ = ("id", "manager", "seen")
+    __slots__ = ("_below", "id", "manager", "seen")
 
     id: bytes
     manager: Manager
     # for the type of value that the slot holds: what it read
     seen: typing.Any
+    # slots whose ids were derived from this one's, by offset: a hash costs as much as ten reads
+    _below: "dict[int, Slot] | None"
 
     def __init__(self, id: bytes, manager: Manager) -> None:
         self.id = id
         self.manager = manager
         self.seen = None
+        self._below = None
 
     def read(self, off: int, length: int, /) -> bytes:
         return self.manager.do_read(self.id, off, length)
@@ -67,7 +79,13 @@ class Slot:
 
     def indirect(self, off: int, /) -> "Slot":
         """Slot of what the value at ``off`` does not hold in place: SHA3-256(id ‖ off as u32 little-endian)."""
-        return self.manager.get_store_slot(sha3_256(self.id + off.to_bytes(4, "little")).digest())
+        below = self._below
+        if below is None:
+            below = self._below = {}
+        slot = below.get(off)
+        if slot is None:
+            slot = below[off] = self.manager.get_store_slot(_indirect_id(self.id, off))
+        return slot
 
     def as_int(self) -> u256:
         """Id as a little-endian integer, the form in which ``locked_slots`` keeps it."""
@@ -91,6 +109,7 @@ class Slot:
     def __setstate__(self, state: tuple[Manager, bytes]) -> None:
         self.manager, self.id = state
         self.seen = None
+        self._below = None
 
 
 class InmemManager(Manager):
@@ -184,6 +203,9 @@ class TypeDesc(metaclass=abc.ABCMeta):
 
     # True where the value is decoded from the bytes in place, False where `get` returns a view and reads nothing.
     scalar: typing.ClassVar[bool] = False
+
+    # Where in place the slots are derived that the value always has.
+    below: typing.ClassVar[tuple[int, ...]] = ()
 
     size: int
     copy_actions: list[CopyAction]

@@ -7,7 +7,6 @@ that pair. Every access is one call of the manager, hence one request to the hos
 __all__ = ('ROOT_SLOT_ID', 'Copier', 'CopyAction', 'InmemManager', 'Manager', 'Slot', 'TypeDesc', 'copy_with', 'join_actions', 'writes_of')
 import abc
 import typing
-from _sha3 import sha3_256
 from collections.abc import Iterable
 from typing_extensions import Buffer
 from ...types import u256
@@ -111,6 +110,7 @@ class TypeDesc(metaclass=abc.ABCMeta):
     it was built for (None for descriptors made by hand).
     """
     scalar: typing.ClassVar[bool]
+    below: typing.ClassVar[tuple[int, ...]]
     size: int
     copy_actions: list[CopyAction]
     alias_to: typing.Any

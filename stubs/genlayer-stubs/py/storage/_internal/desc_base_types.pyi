@@ -1,12 +1,14 @@
 # Generated from the SDK by `python -m pygenvm.runners.stubs`.
 """Descriptors of scalars (spec sdk/02 §2)."""
-__all__ = ('AddrDesc', 'BigIntDesc', 'BoolDesc', 'BytesDesc', 'FloatDesc', 'IntDesc', 'NoneDesc', 'StrDesc', 'u32_at')
+__all__ = ('AddrDesc', 'BigIntDesc', 'BoolDesc', 'BytesDesc', 'FloatDesc', 'IntDesc', 'NoneDesc', 'StrDesc', 'number', 'u32_at')
 import abc
 import struct
 import typing
+from collections.abc import Callable
 from typing_extensions import Buffer
 from ...types import Address
 from .core import Slot, TypeDesc
+number: Callable[[bytes, bool], int]
 
 def u32_at(slot: Slot, off: int) -> int:
     ...
@@ -89,6 +91,7 @@ class NoneDesc(_FixedDesc):
 class _BlobDesc(TypeDesc):
     """u32 length in place, content at offset 0 of the indirect slot. The length is written first."""
     scalar = True
+    below = (0,)
 
     def __init__(self) -> None:
         ...
