@@ -142,11 +142,14 @@ def attempt(words: list[str]) -> None:
     # Whose paths lead through the process that opens them must open them.
     if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
         return
+    config, log_fd, _, _ = options
     try:
+        # What is opened here would get the numbers of streams that nobody has opened, and be taken for them.
+        for number in (0, 1, 2, log_fd):
+            os.fstat(number)
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return  # The usual case: nobody keeps a pool.
-    config, log_fd, _, _ = options
     try:
         if is_private(way):
             own = identity()
@@ -220,7 +223,7 @@ class _Client:
                 line.sendmsg([BEGIN], _rights((1, 2, log_fd)))
                 self._wait(line)
         except OSError:
-            pass  # It takes too long, or does not want to, or a stream is closed.
+            pass  # It takes too long, or does not want to.
         line.close()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         for number, handler in old.items():
