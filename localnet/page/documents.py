@@ -25,6 +25,7 @@ from pygenvm.localnet.chain.network.types import (
     NodeReceipt,
     Provider,
     Round,
+    StatusChange,
     Summary,
     TimeState,
     TxKind,
@@ -156,7 +157,7 @@ def detail(
         **summary(short, names),
         **_result(transaction, leader, names, source),
         "children": ["0x" + child.hex() for child in transaction.triggered],
-        "history": [{"status": str(change.status), "at": _milliseconds(change.at)} for change in short.history],
+        "history": [{"status": str(change.status), "at": _milliseconds(change.at)} for change in _in_order(short)],
         "rounds_detail": [_round(round_, names) for round_ in transaction.rounds],
         "changes": None if changes is None else {"before": changes[0], "after": changes[1]},
         "events": [] if leader is None else [event_document(event) for event in leader.events],
@@ -269,12 +270,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:20] + "…"
 
 
+def _in_order(transaction: Summary) -> list[StatusChange]:
+    """The changes of its status as they came: those of a round stand together there."""
+    return sorted(transaction.history, key=lambda change: change.at)
+
+
 def _stages(transaction: Summary) -> dict[str, int]:
     """Milliseconds by stage, until it was decided."""
-    changes = sorted(transaction.history, key=lambda change: change.at)
     spent: Counter[str] = Counter()
     began, status = transaction.created_at, TxStatus.PENDING
-    for change in changes:
+    for change in _in_order(transaction):
         if (stage := _STAGES.get(status)) is not None:
             spent[stage] += max(0, _milliseconds(change.at) - _milliseconds(began))
         began, status = change.at, change.status

@@ -32,6 +32,7 @@ from pygenvm.localnet.rpc.streams import Streams, TooManyListeners
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STREAMS: Final = web.AppKey("streams", Streams)
+_ELSEWHERE: Final = ": JSON-RPC is POST /api, and the page GET /"
 _MAX_AGE: Final = "600"
 
 
@@ -70,7 +71,7 @@ def _middleware(origins: Origins) -> Middleware:
             try:
                 response = await handler(request)
             except web.HTTPException as error:
-                response = _text(error.reason, error.status)
+                response = _text(f"{error.reason}{_ELSEWHERE if error.status in (404, 405) else ''}", error.status)
         if origin is not None and not response.prepared:
             response.headers.update(_cors(origin))
         return response

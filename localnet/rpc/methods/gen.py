@@ -6,9 +6,10 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pygenvm.executor.outcome import Return
+from pygenvm.executor.outcome import Return, UserError
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import one_line
+from pygenvm.localnet.chain.explain import explain
 from pygenvm.localnet.chain.model import Receipt
 from pygenvm.localnet.chain.network.types import (
     ZERO_ADDRESS,
@@ -172,10 +173,15 @@ async def run_simulation(node: Node, call: GenCall) -> NodeReceipt:
 
 
 def _failed(found: NodeReceipt | Receipt, receipt: dict[str, Any], call: GenCall) -> RpcError:
-    """Clients in Python show the text alone: so it ends with the last thing that the contract said."""
-    lines = [line.strip() for line in found.stderr.text().splitlines() if line.strip()]
+    """Clients show the text alone: so it has the last thing that the contract said, and what that means."""
+    stderr = found.stderr.text()
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = f" ({one_line(lines[-1])[:_SAID]})" if lines else ""
     text = f"execution failed: {objects.failure_text(found.outcome)}{said}"
+    # A contract that raises UserError has said itself what it means.
+    known = None if found.outcome is None or isinstance(found.outcome, UserError) else explain(found.outcome, stderr)
+    if known:
+        text += one_line(f": {known.meaning} {known.advice}").rstrip()
     return RpcError(FAILED, text, {"receipt": receipt, "params": call.given})
 
 

@@ -133,6 +133,7 @@ async def test_paths(asking: Asking) -> None:
             assert response.status == 404
     async with asking.session.get(f"{asking.url}/api") as response:
         assert response.status == 405
+        assert "JSON-RPC is POST /api" in await response.text()
     async with asking.session.get(f"{asking.url}/ws") as response:
         assert response.status == 426
 

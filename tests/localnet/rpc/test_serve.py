@@ -459,6 +459,11 @@ def test_the_client(server: Server) -> None:
     with pytest.raises(RpcFailure, match="no such luck") as failure:
         client.read(contract, "fail")
     assert failure.value.code == -32000
+    with pytest.raises(RpcFailure, match=r"^execution failed: .*: There is no such method\. "):
+        client.read(contract, "get_storag")
+    stages = client.call("genvm_describeTransaction", written)["history"]
+    assert [one["status"] for one in stages][:2] == ["PENDING", "PROPOSING"]
+    assert [one["at"] for one in stages] == sorted(one["at"] for one in stages)
     assert next(client.transactions())["hash"] == written
     assert [one["hash"] for one in client.transactions()][1] == id
     assert client.increase_time(3600)["total_offset_seconds"] >= 3600
