@@ -254,8 +254,11 @@ def test_clearing_and_loading(opening: Opening) -> None:
         "UPDATE network_validators SET model = '5'",
         "UPDATE network_providers SET model = '{}'",
         "DROP TABLE network_rounds",
+        "UPDATE network_transactions SET sender = x'00'",
+        "UPDATE network_validators SET address = x'01' WHERE number = 1",
+        "UPDATE network_transactions SET details = '" + 100_000 * "[" + "'",
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_a_damaged_file_leaves_everything_as_it_is(opening: Opening, tmp_path: Path, damage: str) -> None:
     async def main() -> None:
