@@ -117,7 +117,8 @@ settlement:
 
 database:
   --db FILE, or else .pygenvm/local.db in this folder or in the nearest one above that has a .pygenvm folder. It is made
-  by the first transaction; the folder of FILE has to be there. Delete it to start anew.
+  by the first transaction; the folder of FILE has to be there, but for `serve`, which makes it. Delete it to start
+  anew.
 
 accounts and value:
   alice, bob, carol, dave, erin, frank, grace, heidi, ivan and judy have 1,000,000 GEN each, that is 10^24 units;
@@ -591,7 +592,10 @@ def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
     for name in _OF_THE_SERVER:
         if getattr(options, name, None) not in (None, False, 1):
             word = "--" + name.replace("_", "-")
-            raise BadRequest(f"{word} is for a network without a server; that at {client.url} has its own")
+            raise BadRequest(
+                f"{word} is for a network without a server; that at {client.url} has its own. Give it to"
+                " `genvm local serve`, if that has such an option, or name another network with --db FILE"
+            )
     return RemoteNet(
         client,
         executor=options.executor,

@@ -157,6 +157,8 @@ LOG_TRANSACTIONS = 20
 
 #: Body of a request, which may bring a contract in hex, twice encoded; and those of all that are under way.
 RPC_BODY_BYTES = 160 << 20
+#: Of an exported state, which is read into memory.
+STATE_FILE_BYTES = 1 << 30
 RPC_BODIES_BYTES = 640 << 20
 #: One that takes longer than a moment to read is for a thread.
 RPC_THREAD_BYTES = 64 << 10

@@ -93,9 +93,12 @@ def _remove_dead(path: Path) -> None:
 
 def names_loopback(host: str) -> bool:
     """Whether a ``Host`` header is a loopback address. Any other name may be one that was pointed here (rebinding)."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    if name in ("", "localhost"):
+    if host in ("", "localhost"):
         # No Host at all: HTTP/1.0, which no browser speaks.
+        return True
+    before, colon, port = host.rpartition(":")
+    name = before if colon and port.isdigit() and not host.endswith("]") else host
+    if name == "localhost":
         return True
     try:
         return ipaddress.ip_address(name.strip("[]")).is_loopback

@@ -487,7 +487,7 @@ class Store:
         with open(self._path, "rb") as file:
             header = file.read(_HEADER_BYTES)
         if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-            raise DatabaseError(f"database {self._path}: file is not a database; choose another one")
+            raise DatabaseError(f"database {self._path}: it is not a database; choose another file")
         version, application = (int.from_bytes(header[place : place + 4], "big") for place in _NUMBERS)
         self._check_numbers(application, version)
 

@@ -137,6 +137,8 @@ class ValidatorModels:
 
         :raises BadValue: they cannot be used.
         """
+        if not all(part is None or isinstance(part, Mapping | list) for part in (llm, web)):
+            raise BadValue("mocks are a map, or a list of maps (docs/modules.md)")
         entries = [*(web.values() if isinstance(web, Mapping) else web or ())]
         if any(isinstance(entry, Mapping) and "file" in entry for entry in entries):
             raise BadValue("answers that are installed cannot be files")

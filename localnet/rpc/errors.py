@@ -60,6 +60,9 @@ def rpc_error(error: Exception) -> RpcError:
     for kind, code in _CODES:
         if isinstance(error, kind):
             return RpcError(code, str(error), _data(error))
+    if isinstance(error, UnicodeEncodeError):
+        # All that is encoded here comes from the request: JSON may hold it, and UTF-8 may not.
+        return invalid("a text has half of a surrogate pair in it")
     return RpcError(INTERNAL_ERROR, f"internal error of the network: {type(error).__name__}: {error}"[:1000])
 
 

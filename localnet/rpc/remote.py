@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
+import stat
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -234,12 +236,19 @@ def _delivered(client: Client, id: str) -> list[Receipt]:
 
 
 def read_file(path: Path) -> bytes:
-    """An exported state.
+    """An exported state. Pipes and devices are none: they may have no end.
 
     :raises BadRequest: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise BadRequest(f"{path} cannot be read: it is no file")
+            if state.st_size > limits.STATE_FILE_BYTES:
+                raise BadRequest(f"{path} cannot be read: it has more than {limits.STATE_FILE_BYTES >> 20} MiB")
+            return file.read(limits.STATE_FILE_BYTES)
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}") from error
 

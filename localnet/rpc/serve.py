@@ -31,6 +31,7 @@ from pygenvm.localnet.private_files import make_folder
 from pygenvm.localnet.rpc.app import make_app
 from pygenvm.localnet.rpc.origins import Origins, is_origin
 from pygenvm.localnet.rpc.registry import Node
+from pygenvm.localnet.rpc.remote import read_file
 from pygenvm.localnet.rpc.running import Running, announced, server_of
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
@@ -190,10 +191,14 @@ async def serve(
         stack.push_async_callback(runner.cleanup)
         address = await listen(runner, serving.address, "genvm local serve", backlog=limits.RPC_BACKLOG)
         await _listen_beside(runner, address)
-        url = f"http://{address}"
+        url = f"http://{_reachable(address)}"
         if announcement is not None:
             announcement.listening(url)
         validators, window = len(await network.validators()), await network.finality_window()
+        if not ip_address(address.host).is_loopback:
+            _complain(f"whoever reaches this machine at port {address.port} may do everything: there are no passwords")
+        if not validators:
+            _complain("there are no validators, so transactions wait until there are (`sim_createValidator`)")
         ready(Ready(url, network.chain_id, validators, window, serving.path))
         await stop.wait()
         for site in list(runner.sites):
@@ -211,6 +216,13 @@ def _check_alone(folder: Path) -> None:
         )
 
 
+def _reachable(address: Address) -> Address:
+    """Where clients on this machine find it: every address of the machine is none to connect to."""
+    if not ip_address(address.host).is_unspecified:
+        return address
+    return Address("::1" if ":" in address.host else "127.0.0.1", address.port)
+
+
 async def _listen_beside(runner: web.AppRunner, address: Address) -> None:
     """At the other loopback address too, where a client looks that calls it ``localhost``."""
     other = _LOOPBACK.get(address.host)
@@ -224,7 +236,4 @@ def _read_fork(serving: Serving) -> bytes:
     assert path is not None
     if serving.path.exists():
         raise BadRequest(f"--fork begins a new network, but {serving.path} is there; name another file with --db")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"--fork: {path} cannot be read: {error.strerror}") from error
+    return read_file(path)

@@ -351,7 +351,7 @@ def test_a_file_that_is_no_database(folder: Path, capsys: pytest.CaptureFixture[
     code, document = run_json(capsys, "deploy", "thing.py", "--db", "x.db")
     assert code == 3
     assert document["error"]["kind"] == "database"
-    assert document["error"]["message"].endswith("database x.db: file is not a database; choose another one")
+    assert document["error"]["message"].endswith("database x.db: it is not a database; choose another file")
     assert (folder / "x.db").read_bytes() == b"something else " * 50
     assert not (folder / "x.db.lock").exists()
 

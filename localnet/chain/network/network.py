@@ -737,7 +737,8 @@ class Network(Queues):
         except BadFile:
             raise
         except (DatabaseError, ValueError, TypeError) as error:
-            raise BadFile(f"this is no file of a network: {error!s:.200}".replace(str(path), "it")) from error
+            why = str(error).removeprefix(f"database {path}: ").replace(str(path), "it")
+            raise BadFile(f"this is no file that `genvm local export` wrote: {why:.200}") from error
         return is_new
 
     async def check(self) -> None:

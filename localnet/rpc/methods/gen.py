@@ -9,7 +9,8 @@ from typing import Any, Final
 from pygenvm.executor.outcome import Return, UserError
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import one_line
-from pygenvm.localnet.chain.explain import explain
+from pygenvm.localnet.chain.explain import explain, explain_method, may_be_wrong_method
+from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.chain.model import Receipt
 from pygenvm.localnet.chain.network.types import (
     ZERO_ADDRESS,
@@ -18,6 +19,8 @@ from pygenvm.localnet.chain.network.types import (
     TxKind,
     Variant,
 )
+from pygenvm.localnet.errors import LocalNetError
+from pygenvm.localnet.failure import RECEIVE, call_of
 from pygenvm.localnet.rpc import objects
 from pygenvm.localnet.rpc.errors import FAILED, NOT_FOUND, RpcError, invalid
 from pygenvm.localnet.rpc.lookup import document_of
@@ -129,7 +132,7 @@ async def gen_call(node: Node, call: GenCall) -> str:
         return await run_read(node, call)
     receipt = await run_simulation(node, call)
     if not isinstance(receipt.outcome, Return):
-        raise _failed(receipt, objects.receipt_object(receipt), call)
+        raise failed(receipt, {"receipt": objects.receipt_object(receipt), "params": call.given})
     return receipt.outcome.calldata.hex()
 
 
@@ -152,8 +155,22 @@ async def run_read(node: Node, call: GenCall) -> str:
             virtual=call.config.virtual,
         )
     if not isinstance(receipt.outcome, Return):
-        raise _failed(receipt, objects.read_receipt_object(receipt), call)
+        data = {"receipt": objects.read_receipt_object(receipt), "params": call.given}
+        raise failed(receipt, data, await wrong_method(node, receipt))
     return receipt.outcome.calldata.hex()
+
+
+async def wrong_method(node: Node, view: Receipt) -> Explanation | None:
+    """What the schema knows of a view that has failed: that there is no such method, or that it writes."""
+    stderr = view.stderr.text()
+    if not may_be_wrong_method(view.outcome, stderr):
+        return None
+    method, _, _ = call_of(view)
+    try:
+        methods = (await contract_schema(node, view.transaction.contract))["methods"]
+    except (LocalNetError, RpcError):
+        return None
+    return explain_method(stderr, "the contract", "" if method == RECEIVE else method, methods, is_view=True)
 
 
 async def run_simulation(node: Node, call: GenCall) -> NodeReceipt:
@@ -172,17 +189,20 @@ async def run_simulation(node: Node, call: GenCall) -> NodeReceipt:
         return await node.network.simulate(submission, variant=call.variant)
 
 
-def _failed(found: NodeReceipt | Receipt, receipt: dict[str, Any], call: GenCall) -> RpcError:
+def failed(
+    found: NodeReceipt | Receipt, data: dict[str, Any] | None = None, known: Explanation | None = None
+) -> RpcError:
     """Clients show the text alone: so it has the last thing that the contract said, and what that means."""
     stderr = found.stderr.text()
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = f" ({one_line(lines[-1])[:_SAID]})" if lines else ""
     text = f"execution failed: {objects.failure_text(found.outcome)}{said}"
     # A contract that raises UserError has said itself what it means.
-    known = None if found.outcome is None or isinstance(found.outcome, UserError) else explain(found.outcome, stderr)
+    if known is None and found.outcome is not None and not isinstance(found.outcome, UserError):
+        known = explain(found.outcome, stderr)
     if known:
         text += one_line(f": {known.meaning} {known.advice}").rstrip()
-    return RpcError(FAILED, text, {"receipt": receipt, "params": call.given})
+    return RpcError(FAILED, text, data)
 
 
 @METHODS.add("gen_getContractSchema", Param("contract_address", ADDRESS), result=OBJECT, stops=True)

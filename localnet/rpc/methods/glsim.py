@@ -16,7 +16,7 @@ from pygenvm.localnet import values
 from pygenvm.localnet.chain.model import calldata_of_call
 from pygenvm.localnet.chain.network.types import Submission, TxKind
 from pygenvm.localnet.rpc import objects
-from pygenvm.localnet.rpc.errors import FAILED, RpcError, invalid
+from pygenvm.localnet.rpc.errors import invalid
 from pygenvm.localnet.rpc.lookup import document_of
 from pygenvm.localnet.rpc.methods import eth, gen
 from pygenvm.localnet.rpc.registry import INT, OBJECT, Methods, Node
@@ -72,7 +72,7 @@ async def read(node: Node, contract: Address, method: str, args: list[Any], kwar
     async with node.running():
         receipt = await node.network.read(contract, calldata_of_call(method, args, kwargs), sender=sender)
     if not isinstance(receipt.outcome, Return):
-        raise RpcError(FAILED, f"execution failed: {objects.failure_text(receipt.outcome)}")
+        raise gen.failed(receipt, known=await gen.wrong_method(node, receipt))
     return values.to_json(calldata.decode(receipt.outcome.calldata))
 
 

@@ -84,6 +84,8 @@ async def test_pages_of_other_origins_change_nothing(asking: Asking) -> None:
         assert status == 403
         assert "--cors https://evil.example" in answer["error"]["message"]
         assert "Access-Control-Allow-Origin" not in got
+    for host in ("evil.example", "2130706433", ":4000"):
+        assert (await asking.post(deploy, Host=host))[0] == 403, host
     status, _, _ = await asking.post(deploy, Host="evil.example")
     assert status == 403
     assert not asking.network.all

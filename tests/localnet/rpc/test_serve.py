@@ -199,7 +199,8 @@ def test_the_file_may_be_taken(server: Server, project: Path) -> None:
         (["--cors", "evil.example"], "--cors"),
         (["--rpc", "http://127.0.0.1:4000"], "--rpc"),
         (["--mocks", "nothing.yaml"], "nothing.yaml"),
-        (["--fork", "nothing"], "--fork"),
+        (["--fork", "nothing"], "nothing cannot be read"),
+        (["--fork", "/dev/zero"], "/dev/zero cannot be read: it is no file"),
         (["--port", "70000"], "--port"),
         (["--validators", "1000"], "--validators"),
         (["--finality-window", "-1"], "--finality-window"),
@@ -459,8 +460,13 @@ def test_the_client(server: Server) -> None:
     with pytest.raises(RpcFailure, match="no such luck") as failure:
         client.read(contract, "fail")
     assert failure.value.code == -32000
-    with pytest.raises(RpcFailure, match=r"^execution failed: .*: There is no such method\. "):
+    missing = r"^execution failed: .*: There is no public method `get_storag` .* Did you mean `get_storage`\?$"
+    with pytest.raises(RpcFailure, match=missing):
         client.read(contract, "get_storag")
+    with pytest.raises(RpcFailure, match=missing):
+        client.call("sim_read", contract, "get_storag")
+    with pytest.raises(RpcFailure, match="`update_storage` is a write method, and a view can neither write nor send"):
+        client.read(contract, "update_storage", ["x"])
     stages = client.call("genvm_describeTransaction", written)["history"]
     assert [one["status"] for one in stages][:2] == ["PENDING", "PROPOSING"]
     assert [one["at"] for one in stages] == sorted(one["at"] for one in stages)

@@ -106,6 +106,20 @@ def test_installed_mocks_answer_and_a_validator_with_its_own_disagrees(server: S
     assert client.read(contract, "answer") == "Paris"
     with pytest.raises(RpcFailure, match="cannot be files"):
         client.call("sim_installMocks", {}, [{"url": "x", "file": "/etc/passwd"}], False)
+    for mocks in (True, -1, 1.5, "text"):
+        with pytest.raises(RpcFailure, match="mocks are a map") as failure:
+            client.call("sim_installMocks", None, mocks)
+        assert failure.value.code == -32602
+
+
+def test_half_a_character_is_no_text(server: Server) -> None:
+    half = "\ud800"
+    provider = {"provider": half, "model": "m", "config": {}, "plugin": "", "plugin_config": {}}
+    calls = (("sim_createValidator", 1, half, "m"), ("sim_addProvider", provider), ("sim_read", 40 * "1", half))
+    for method, *params in calls:
+        with pytest.raises(RpcFailure) as failure:
+            server.client.call(method, *params)
+        assert failure.value.code == -32602, method
 
 
 def test_mocks_and_validators_of_one_transaction(server: Server) -> None:
