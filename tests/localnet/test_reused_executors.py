@@ -228,9 +228,10 @@ def test_whoever_makes_an_image_is_replaced(reused: ReusedExecutors) -> None:
         assert len(reused.waiting) == waiting
 
 
-def test_one_that_was_killed_while_it_waited_is_replaced(reused: ReusedExecutors) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_one_that_was_ended_while_it_waited_is_replaced(reused: ReusedExecutors, number: signal.Signals) -> None:
     pid = process_of(reused)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
     until(lambda: gone(pid), "its end")
     host = host_of("count")
     _, report = run(reused, host)
