@@ -182,6 +182,11 @@ _WITHOUT = {
     "open file": ("F = open('/contract.py')", "return F.read(9)"),
     "standard input closed": ("import os\nos.close(0)", "return 1"),
     "standard error closed": ("import os\nos.close(2)", "return 1"),
+    "file as standard output": (
+        "import os\nos.close(1)\nF = os.open('/contract.py', os.O_RDONLY)",
+        "return os.read(F, 9)",
+    ),
+    "file as standard error": ("import os\nos.close(2)\nF = open('/contract.py')", "return F.read(9)"),
     "more memory than an image has": ("B = bytearray(b'x') * (9 << 20)", "return len(B)"),
     "more memory than it is made with": ("B = bytearray(1 << 30)", "return len(B)"),
     "trap": (
