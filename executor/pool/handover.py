@@ -215,8 +215,10 @@ class _Client:
         old = {number: _signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-            self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
-            os.close(working_directory)
+            try:
+                self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
+            finally:
+                os.close(working_directory)
             theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:
