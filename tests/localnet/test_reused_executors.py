@@ -275,6 +275,26 @@ def test_closing_ends_all(config: Path) -> None:
     until(lambda: gone(pid), "its end")
 
 
+def test_a_fork_has_its_own(reused: ReusedExecutors) -> None:
+    """Two processes that talk to one executor would have each other's results."""
+    before = process_of(reused)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(process_of(reused)).encode())
+            reused.close()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading) as told:
+        theirs = int(told.read())
+    os.waitpid(child, 0)
+    assert theirs != before
+    assert process_of(reused) == before
+    until(lambda: gone(theirs), "its end")
+
+
 # --- an executor that does not do what ours do, and a host that fails ---
 
 
