@@ -118,7 +118,9 @@ class Watched:
         try:
             return await self._executor(cast(Host, _WatchedHost(host, blocks)), request)
         finally:
-            del self.running[request.tx_id]
+            # Views of the same content have the same id, and threads may ask for them at once.
+            if self.running.get(request.tx_id) is blocks:
+                del self.running[request.tx_id]
             if blocks.finished or blocks.reached:
                 self._done[request.tx_id] = blocks
 

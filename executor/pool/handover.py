@@ -144,9 +144,9 @@ def attempt(words: list[str]) -> None:
         return
     config, log_fd, _, _ = options
     try:
-        # What is opened here would get the numbers of streams that nobody has opened, and be taken for them.
-        for number in (0, 1, 2, log_fd):
-            os.fstat(number)
+        # Where one is closed our own sockets would get its number, and what the contract writes.
+        for stream in (1, 2, log_fd):
+            os.fstat(stream)
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return  # The usual case: nobody keeps a pool.
@@ -215,8 +215,10 @@ class _Client:
         old = {number: _signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-            self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
-            os.close(working_directory)
+            try:
+                self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
+            finally:
+                os.close(working_directory)
             theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:

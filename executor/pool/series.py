@@ -57,13 +57,14 @@ def serve(connection: socket.socket, setup: Setup) -> int:
     """Carry out runs until the client is gone, or there has been one after which no other may follow: an exit code."""
     channel = _Channel(connection)
     series = _Series(channel, setup)
-    while (frame := channel.receive()) is not None:
+    status = None
+    while (frame := channel.next_run(status)) is not None:
         kind, *fields = frame
         if kind != "run":
             raise FrameError(f"a {kind} without a run")
         status, again = series.carry_out(*fields)
-        channel.send("ended", status, again)
         if not again:
+            channel.send("ended", status, again)
             return status
     return 0
 
@@ -94,6 +95,14 @@ class _Channel:
                 return None
             self._decoder.feed(data)
         return frame
+
+    def next_run(self, status: int | None) -> list[Any] | None:
+        """As :meth:`receive`, between two runs; ``status`` is that of the one before, whose client hears of it now."""
+        with termination.without_run(self._socket.fileno()) as wait:
+            if status is not None:
+                self.send("ended", status, True)
+            wait()
+        return self.receive()
 
     def ask(self, kind: str, *fields: Any) -> list[Any]:
         """What the client answers.

@@ -69,7 +69,11 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == template:
             termination.install()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
+            with termination.without_run(channel.fileno()) as wait:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
+                if setup.rehearsal is not None:
+                    rehearse_until_wanted(setup.rehearsal, channel)
+                wait()
             status = _carry_out(channel, setup)
     except BaseException:
         traceback.print_exc()
@@ -79,8 +83,6 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
 
 
 def _carry_out(channel: Channel, setup: Setup) -> int:
-    if setup.rehearsal is not None:
-        rehearse_until_wanted(setup.rehearsal, channel)
     received = channel.receive()
     if received is None:
         return 0

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
 #: To be changed with everything that a contract can see at its import: WASI, the closed world, its limits.
-_FORMAT = b"contract image 1"
+_FORMAT = b"contract image 2"
 _NONE = b""
 
 

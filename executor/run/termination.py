@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from queue import Empty, SimpleQueue
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _wakings: SimpleQueue[None] = SimpleQueue()
 _requested = False
+#: In a process that has no run yet, whether one has come.
+_has_come: Callable[[], object] | None = None
 
 
 def install() -> None:
@@ -25,10 +28,42 @@ def install() -> None:
         signal.signal(number, _on_signal)
 
 
-def _on_signal(_number: int, _frame: object) -> None:
+def _on_signal(number: int, _frame: object) -> None:
     global _requested
+    if _has_come is not None and not _has_come():
+        # Nobody's run: the next one would be told that its time is over.
+        _end(number)
     _requested = True
     _wakings.put(None)
+
+
+def _end(number: int) -> None:
+    """As if the signal had not been taken over."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def without_run(descriptor: int) -> Iterator[Callable[[], object]]:
+    """Until something has come through ``descriptor``, a signal means this process, and ends it; an earlier one too.
+
+    A run is told to end after it was sent, so what comes behind it means the run. What is given waits for something to
+    come. Only for the main thread.
+    """
+    global _has_come
+    import select
+
+    # Two, for one cannot be asked in a handler while it waits.
+    waiting, looking = select.poll(), select.poll()
+    for poll in (waiting, looking):
+        poll.register(descriptor, select.POLLIN)
+    _has_come = partial(looking.poll, 0)
+    if _requested and not _has_come():
+        _end(signal.SIGTERM)
+    try:
+        yield waiting.poll
+    finally:
+        _has_come = None
 
 
 def requested() -> bool:

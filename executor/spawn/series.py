@@ -97,11 +97,13 @@ class SeriesExecutor:
         self.usable = False
         conversation = _Conversation(host)
         loop = asyncio.get_running_loop()
-        timers = [loop.call_later(timeout, self._ask_to_end, conversation)]
-        timers.append(loop.call_later(timeout + grace, self._run.kill))
+        timers: list[asyncio.TimerHandle] = []
         try:
             lent = None if conversation.lender is None else (await conversation.lender.lend()).packed()
             first = encode("run", None, pack_arguments(arguments), lent)
+            # Told to end before it has the run it would not take it.
+            timers.append(loop.call_later(timeout, self._ask_to_end, conversation))
+            timers.append(loop.call_later(timeout + grace, self._run.kill))
             again = await self._converse(conversation, first)
             for timer in timers:
                 timer.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -23,9 +24,22 @@ class ReusedExecutors:
 
     def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS) -> None:
         """:param options: global options (spec executor/10), such as ``--config=PATH``."""
+        self._options = tuple(options)
         self._grace = grace
-        self._pool = ExecutorPool(own_command(options), idle=1)
+        #: What forks of their process have left to that.
+        self._others: list[object] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._pool = ExecutorPool(own_command(self._options), idle=1)
         self._waiting: list[SeriesExecutor] = []
+
+    def _after_fork(self) -> None:
+        """In a fork of the process all connections are those of the other one, which goes on talking through them."""
+        if self._process != os.getpid():
+            self._others += (self._pool, *self._waiting)
+            self._begin()
 
     @property
     def waiting(self) -> list[int]:
@@ -34,12 +48,14 @@ class ReusedExecutors:
 
     def close(self) -> None:
         """End all executors, also those that run."""
+        self._after_fork()
         waiting, self._waiting = self._waiting, []
         for executor in waiting:
             executor.end()
         self._pool.close()
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        self._after_fork()
         started = time.monotonic()
         arguments = arguments_of("", request)
         try:

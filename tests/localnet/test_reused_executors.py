@@ -228,9 +228,10 @@ def test_whoever_makes_an_image_is_replaced(reused: ReusedExecutors) -> None:
         assert len(reused.waiting) == waiting
 
 
-def test_one_that_was_killed_while_it_waited_is_replaced(reused: ReusedExecutors) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_one_that_was_ended_while_it_waited_is_replaced(reused: ReusedExecutors, number: signal.Signals) -> None:
     pid = process_of(reused)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
     until(lambda: gone(pid), "its end")
     host = host_of("count")
     _, report = run(reused, host)
@@ -272,6 +273,26 @@ def test_closing_ends_all(config: Path) -> None:
     pid = process_of(executors)
     executors.close()
     until(lambda: gone(pid), "its end")
+
+
+def test_a_fork_has_its_own(reused: ReusedExecutors) -> None:
+    """Two processes that talk to one executor would have each other's results."""
+    before = process_of(reused)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(process_of(reused)).encode())
+            reused.close()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading) as told:
+        theirs = int(told.read())
+    os.waitpid(child, 0)
+    assert theirs != before
+    assert process_of(reused) == before
+    until(lambda: gone(theirs), "its end")
 
 
 # --- an executor that does not do what ours do, and a host that fails ---

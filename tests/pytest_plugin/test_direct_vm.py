@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ DOCUMENT = DOCS / "testing.md"
 @pytest.fixture
 def ledger(direct_deploy: Callable[..., DirectContract]) -> DirectContract:
     return direct_deploy(LEDGER, "rent", days=2)
+
+
+def test_views_of_several_threads(ledger: DirectContract) -> None:
+    """The same view at the same time has the same id."""
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda _: ledger.called_by(), range(12)))
+    assert seen == seen[:1] * 12
 
 
 def test_who_calls(

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.budget import VmBudget
 
 _NUMBER_COST: Final = int(MemoryLimiterConsts.FD_ALLOCATION)
-#: Files that are open from the start.
-_FIRST: Final = 4
 
 
 class OpenFile:
@@ -131,7 +129,7 @@ class FileTable:
     number costs the guest.
     """
 
-    __slots__ = ("_budget", "_files", "_freed")
+    __slots__ = ("_budget", "_files", "_first", "_freed")
 
     def __init__(
         self,
@@ -144,6 +142,8 @@ class FileTable:
         self._budget = budget
         # The message was never charged, so closing fd 0 returns nothing: a pool never exceeds its total.
         self._files: list[OpenFile] = [RegularFile(message), Output(stdout), Output(stderr), OpenDirectory(root)]
+        #: Those that are open from the start.
+        self._first = self._files[:]
         self._freed: list[int] = []
 
     def __getitem__(self, fd: int) -> OpenFile:
@@ -183,10 +183,9 @@ class FileTable:
         return fd
 
     def untouched(self) -> bool:
-        """Whether the files are open that a VM begins with, and no others."""
-        return all(file is not _NOT_OPEN for file in self._files[:_FIRST]) and all(
-            file is _NOT_OPEN for file in self._files[_FIRST:]
-        )
+        """Whether the files are open that a VM begins with, and no others; not others under their numbers either."""
+        count = len(self._first)
+        return self._files[:count] == self._first and all(file is _NOT_OPEN for file in self._files[count:])
 
     @property
     def numbers(self) -> tuple[int, tuple[int, ...]]:

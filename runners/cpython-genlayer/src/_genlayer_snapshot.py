@@ -79,7 +79,10 @@ def image():
     """
     if _take_over() != PROGRAMS[0] or os.environ.get("GENLAYER_ENABLE_PROFILER") == "true":
         sys.exit(1)
+    ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "genlayer"}
     boot.import_contract()
+    if any(sys.modules.get(name) is not module for name, module in ours.items()):
+        sys.exit(1)  # its program would import another SDK than that which the contract knows
     return resume
 
 

@@ -293,8 +293,12 @@ static int put_text(Writer *out, PyObject *value, int skip, uint8_t low)
 static int put_address(Writer *out, PyObject *value)
 {
     PyObject *raw = PyObject_GetAttr(value, as_bytes_name);
-    if (raw == NULL)
-        return -1;
+    if (raw == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear();
+        return 0;
+    }
     int done = 0;
     if (PyBytes_CheckExact(raw) && PyBytes_GET_SIZE(raw) == ADDRESS_BYTES && (done = put_number(out, ADDRESS, 0, 0)) > 0)
         done = put(out, PyBytes_AS_STRING(raw), ADDRESS_BYTES);
@@ -303,6 +307,17 @@ static int put_address(Writer *out, PyObject *value)
 }
 
 static int put_value(Writer *out, PyObject *value, int depth);
+
+/* A value in a container. Addresses may run code of the contract, which may take it out of there: NULL is what is gone. */
+static int put_item(Writer *out, PyObject *value, int depth)
+{
+    if (value == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(value);
+    int done = put_value(out, value, depth);
+    Py_DECREF(value);
+    return done;
+}
 
 static int put_map(Writer *out, PyObject *value, int depth)
 {
@@ -315,7 +330,7 @@ static int put_map(Writer *out, PyObject *value, int depth)
     for (Py_ssize_t i = 0; done > 0 && i < PyList_GET_SIZE(keys); i++) {
         PyObject *key = PyList_GET_ITEM(keys, i);
         if ((done = put_text(out, key, 0, 0)) > 0)
-            done = put_value(out, PyDict_GetItem(value, key), depth);
+            done = put_item(out, PyDict_GetItemWithError(value, key), depth);
     }
     Py_XDECREF(keys);
     return done;
@@ -344,7 +359,7 @@ static int put_value(Writer *out, PyObject *value, int depth)
     if (is_map)
         return done > 0 ? put_map(out, value, depth + 1) : done;
     for (Py_ssize_t i = 0; done > 0 && i < count; i++)
-        done = put_value(out, PySequence_Fast_GET_ITEM(value, i), depth + 1);
+        done = put_item(out, i < PySequence_Fast_GET_SIZE(value) ? PySequence_Fast_GET_ITEM(value, i) : NULL, depth + 1);
     return done;
 }
 

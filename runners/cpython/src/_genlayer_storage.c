@@ -47,7 +47,11 @@ static PyObject *indirect(PyObject *Py_UNUSED(self), PyObject *const *arguments,
         PyObject *packed = PyObject_CallMethod(off, "to_bytes", "is", OFFSET_BYTES, "little");
         if (packed == NULL)
             return NULL;
-        absorb(&sponge, (const uint8_t *)PyBytes_AsString(packed), OFFSET_BYTES);
+        if (!PyBytes_Check(packed) || PyBytes_GET_SIZE(packed) != OFFSET_BYTES) {
+            Py_DECREF(packed);
+            return PyErr_Format(PyExc_TypeError, "to_bytes of an offset gives %d bytes", OFFSET_BYTES);
+        }
+        absorb(&sponge, (const uint8_t *)PyBytes_AS_STRING(packed), OFFSET_BYTES);
         Py_DECREF(packed);
     }
     uint8_t *state = (uint8_t *)sponge.lanes;

@@ -234,6 +234,23 @@ def test_idle_executors_that_die() -> None:
                 assert run.ended() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_idle_executors_that_are_told_to_end(number: signal.Signals) -> None:
+    """That is nothing to the next run."""
+    with pool(idle=2) as executors:
+        with job(executors, Script()) as run:
+            template = template_of(executors)
+            assert run.ended() == 0
+        idle = until(lambda: len(children(template)) == 2 and children(template), "no idle executors")
+        for pid in idle:
+            os.kill(pid, number)
+        assert all(map(gone, idle))
+        with job(executors, Script()) as run:
+            assert run.ended() == 0
+            assert isinstance(run.host.outcome, Return)
+            assert run.streams["stderr"] == b""
+
+
 def test_a_template_that_dies() -> None:
     with pool() as executors:
         with job(executors, ENDLESS) as run:

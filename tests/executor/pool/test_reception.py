@@ -270,6 +270,16 @@ def test_where_nobody_reads(pool: Pool) -> None:
         assert isinstance(host.outcome, Return)
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)])
+def test_what_is_written_where_nothing_is_open_reaches_nobody(pool: Pool, closed: tuple[int, ...]) -> None:
+    """Sockets of the hand-over would get the numbers of closed streams, and the pool a contract's bytes as signals."""
+    for number in (signal.SIGTERM, signal.SIGSTOP):
+        script = Script().write(1, bytes([number])).write(2, bytes([number])).storage_write(ROOT, 0, b"x")
+        with running(pool, script, preexec_fn=partial(closing, closed)) as run:
+            assert run.ended() == 0
+            assert isinstance(run.host.outcome, Return)
+
+
 def closing(descriptors: tuple[int, ...]) -> None:
     for number in descriptors:
         os.close(number)

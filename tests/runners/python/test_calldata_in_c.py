@@ -136,6 +136,35 @@ def damaged(chance: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
+_EMPTIED = """
+import _genlayer_calldata as in_c
+from genlayer.py.types import Address
+
+class Emptying:
+    def __get__(self, address, kind):
+        for container in containers:
+            container.clear()
+        return bytes(20)
+
+class Missing:
+    def __get__(self, address, kind):
+        raise AttributeError("_as_bytes")
+
+def main():
+    global containers
+    address = Address(bytes(20))
+    Address._as_bytes = Emptying()
+    inner, named = [address, 2], {"b": address, "c": 5}
+    cases = [address, [1], "a"], [inner, 3], {"a": address, "b": [4]}, {"a": named, "d": 6}
+    for value, container in zip(cases, (cases[0], inner, cases[2], named)):
+        containers = [container]
+        assert in_c.encode(value, Address) is NotImplemented
+    Address._as_bytes = Missing()
+    assert in_c.encode([address], Address) is NotImplemented
+    return True
+"""
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_both_codecs_say_the_same(part: int) -> None:
     chance = random.Random(part)
@@ -147,3 +176,8 @@ def test_both_codecs_say_the_same(part: int) -> None:
 
 def test_what_is_not_plain_is_left_to_python() -> None:
     assert value_of_script(_ODD) is True
+
+
+def test_containers_that_lose_what_they_hold() -> None:
+    """A contract may replace what an address gives, and then encoding runs its code."""
+    assert value_of_script(_EMPTIED) is True

@@ -173,6 +173,10 @@ _WITHOUT = {
     "exit with a number": ("import sys\nsys.exit(3)", "return 1"),
     "abort": ("import os\nos.abort()", "return 1"),
     "no module": ("import sys\ndel sys.modules['contract']", "return 1"),
+    "SDK forgotten": (
+        "import sys\nfor name in list(sys.modules):\n    if name.split('.')[0] == 'genlayer': del sys.modules[name]",
+        "return gl.message.sender_address.as_hex",
+    ),
     "balance": ("import _genlayer_wasi\nB = _genlayer_wasi.get_self_balance()", "return B"),
     "storage": ("S = gl.storage.Root.get().upgraders.get()\nL = len(S)", "return L"),
     "trace": ("gl.trace('x')", "return 1"),
@@ -182,6 +186,11 @@ _WITHOUT = {
     "open file": ("F = open('/contract.py')", "return F.read(9)"),
     "standard input closed": ("import os\nos.close(0)", "return 1"),
     "standard error closed": ("import os\nos.close(2)", "return 1"),
+    "file as standard output": (
+        "import os\nos.close(1)\nF = os.open('/contract.py', os.O_RDONLY)",
+        "return os.read(F, 9)",
+    ),
+    "file as standard error": ("import os\nos.close(2)\nF = open('/contract.py')", "return F.read(9)"),
     "more memory than an image has": ("B = bytearray(b'x') * (9 << 20)", "return len(B)"),
     "more memory than it is made with": ("B = bytearray(1 << 30)", "return len(B)"),
     "trap": (

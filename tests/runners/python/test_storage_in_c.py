@@ -43,6 +43,14 @@ def error(*arguments):
 def main(ids, offsets):
     below = Slot(bytes(32), InmemManager()).indirect(5)
     assert below is below.manager.get_store_slot(in_c.indirect(bytes(32), 5))
+    class Short(int):
+        def to_bytes(self, *arguments): return b"ab"
+
+    class Other(int):
+        def to_bytes(self, *arguments): return "abcd"
+
+    for offset in (Short(1), Other(1)):
+        assert error(ids[0], offset) == "TypeError: to_bytes of an offset gives 4 bytes"
     odd = [(ids[0], -1), (ids[0], 1 << 32), (ids[0], 1.5), (ids[0], True), (ids[0],), ("x", 1), (bytearray(ids[0]), 1)]
     return [[in_c.indirect(id, off) for id in ids for off in offsets], [error(*arguments) for arguments in odd]]
 """
