@@ -50,6 +50,12 @@ class Witness(StateView):
         self._found |= {(address.as_bytes, slot, page): content for page, content in found.items() if content}
         return found
 
+    def storage_of(
+        self, address: executor_address.Address, count: int
+    ) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        # Of what is given at once nobody knows whether it is read.
+        return {}, False
+
     async def document(self, transaction: Transaction, executed: Executed, *, queued: bool, strict: bool) -> Document:
         """What the leader's run on this state has found, and what it has read."""
         found = executed.receipt
@@ -103,6 +109,12 @@ class GivenState(StateView):
         numbers = range(first, last + 1)
         wanted = numbers if len(numbers) < len(found) else [number for number in found if number in numbers]
         return {number: found[number] for number in wanted if number in found}
+
+    def storage_of(
+        self, address: executor_address.Address, count: int
+    ) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+        # What a run asks for is looked up as it comes, as above.
+        return {}, False
 
 
 async def judge_document(runs: Runs, document: Document) -> Verdict:
