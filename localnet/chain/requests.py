@@ -50,9 +50,7 @@ class Witness(StateView):
         self._found |= {(address.as_bytes, slot, page): content for page, content in found.items() if content}
         return found
 
-    def storage_of(
-        self, address: executor_address.Address, count: int
-    ) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+    def storage_of(self, address: executor_address.Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
         # Of what is given at once nobody knows whether it is read.
         return {}, False
 
@@ -110,9 +108,7 @@ class GivenState(StateView):
         wanted = numbers if len(numbers) < len(found) else [number for number in found if number in numbers]
         return {number: found[number] for number in wanted if number in found}
 
-    def storage_of(
-        self, address: executor_address.Address, count: int
-    ) -> tuple[dict[tuple[bytes, int], bytes], bool]:
+    def storage_of(self, address: executor_address.Address, count: int) -> tuple[dict[tuple[bytes, int], bytes], bool]:
         # What a run asks for is looked up as it comes, as above.
         return {}, False
 

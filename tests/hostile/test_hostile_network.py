@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def calls_of(kind: str, subject: Subject, config: Path) -> int:
         with subprocess.Popen(
             shortage_start.command(start, *run),
             pass_fds=(calls.theirs.fileno(),),
+            # Where somebody has kept a pool, runs would look for it.
+            env={**os.environ, "PYGENVM_CACHE": str(config.parent / "nobody")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         ) as process:

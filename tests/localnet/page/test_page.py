@@ -495,7 +495,7 @@ class Evil(gl.Contract):
     deploy(page, CONTRACTS / "counter.py")
     expect(page.locator("#transaction-title")).to_have_text("deploy counter")
     word = page.locator("#transaction .facts a").first.get_attribute("href") or ""
-    asked = {"contract": word.partition("/")[2], "method": evil * 1000}
+    asked = {"contract": word.partition("/")[2], "method": evil * 20}
     page.evaluate("async (asked) => (await import('/page/rpc.js')).call('genvm_write', asked)", asked)
     call = page.locator("#transactions a", has_text=f".{seen[:50]}")
     expect(call).to_be_visible()
