@@ -320,10 +320,12 @@ def test_the_negative_list(server: Server) -> None:
     assert ask("sim_restoreSnapshot", 10**6)["result"] is False
 
     # The same bytes are one transaction; what is final stays so whoever appeals.
-    key = b"\x77" * 32
+    key = b"\x5a" * 32
     sender = address_of(key)
     raw = "0x" + sign(deploy_data(sender, CONTRACT.read_bytes(), HELLO), key=key).hex()
-    id = ask("eth_sendRawTransaction", raw)["result"]
+    sent = ask("eth_sendRawTransaction", raw)
+    assert "result" in sent, sent
+    id = sent["result"]
     assert ask("eth_sendRawTransaction", raw)["result"] == id
     assert ask("eth_getTransactionCount", sender, "pending")["result"] == "0x1"
     wait(id, "FINALIZED")
