@@ -59,9 +59,11 @@ class MadeOnce(Generic[T]):
         name = f"{key}.{self._kind}"
         found = self._known.get(name)
         if found is None:
-            with self._making.setdefault(name, threading.Lock()):
-                found = self._known.get(name) or self._read(name) or self._made(name, make(), without)
-            self._making.pop(name, None)
+            try:
+                with self._making.setdefault(name, threading.Lock()):
+                    found = self._known.get(name) or self._read(name) or self._made(name, make(), without)
+            finally:
+                self._making.pop(name, None)
         return found[0]
 
     def _made(self, name: str, content: bytes | None, without: bytes) -> tuple[T]:
@@ -74,7 +76,8 @@ class MadeOnce(Generic[T]):
 
     def _remember(self, name: str, content: bytes | memoryview) -> tuple[T]:
         value = (self._decoded(content),)
-        self._known.put(name, value, len(content))
+        # That there is nothing takes room too.
+        self._known.put(name, value, len(name) + len(content))
         return value
 
     def _read(self, name: str) -> tuple[T] | None:
