@@ -452,8 +452,8 @@ def test_tabs_that_nobody_looks_at_leave_their_connections_to_others(watched: Wa
 
 _SCROLLED_TO_THE_FOOT = """() => {
   scrollTo(0, document.body.scrollHeight);
-  const [foot, strip] = ["fund", "said"].map((id) => document.getElementById(id).getBoundingClientRect());
-  return foot.bottom <= strip.top;
+  const [main, strip] = ["main", "#said"].map((name) => document.querySelector(name).getBoundingClientRect());
+  return main.bottom <= strip.top + 1;
 }"""
 
 
@@ -468,7 +468,7 @@ def test_what_was_said_stays_and_covers_nothing(watched: Watched) -> None:
     page.locator("#fund-account").fill("nobody")
     page.get_by_role("button", name="Fund").click()
     expect(page.locator("#said [role=alert]")).to_contain_text("Funding failed: no account and no contract 'nobody'")
-    # The list above may be redrawn meanwhile, and grow.
+    # The list of accounts may be redrawn meanwhile, and grow.
     until(lambda: page.evaluate(_SCROLLED_TO_THE_FOOT), "the strip covers the foot of the page")
 
 
