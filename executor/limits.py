@@ -59,10 +59,13 @@ DERIVED_FILES_BYTES = 1 << 30
 IMAGE_BYTES_MAX = 8 << 20
 IMAGE_PAGE_BYTES = 4096
 IMAGE_LOOK_BYTES = 1 << 16
-#: Images that are kept on disk and in a process.
+#: Pages of an image between which there is at most so much are mapped together: a mapping costs as much as two or three
+#: pages that are copied, and what lies between costs a process no more than its size.
+IMAGE_GAP_BYTES = 1 << 18
+#: Images that are kept on disk, and in a process with what is mapped of them.
 IMAGES_MAX = 1_000
 IMAGES_BYTES = 1 << 30
-IMAGES_KEPT_BYTES = 64 << 20
+IMAGES_KEPT_BYTES = 256 << 20
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.

@@ -23,6 +23,8 @@ from pygenvm.executor.outcome import InstallationFault
 _NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 #: One call to the system in place of one for each few pages.
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
+#: The same number on all systems; Python knows no name for it.
+_FIXED = 0x10
 _library = ctypes.CDLL(None, use_errno=True)
 _mmap, _munmap = _library.mmap, _library.munmap
 _mmap.restype = ctypes.c_void_p
@@ -73,6 +75,18 @@ def mapped_file(descriptor: int) -> memoryview:
     content = _Content.from_address(first)
     _mapped[first] = weakref.ref(content, lambda _: _unmap(first, size))
     return memoryview(content).cast("B").toreadonly()[:size]
+
+
+def map_over(address: int, size: int, descriptor: int, offset: int) -> None:
+    """Put content of a file that nobody changes in place of memory that begins at ``address``. Writes to it are not
+    seen in the file. All numbers are multiples of the size of a page.
+
+    :raises InstallationFault: the machine refuses; then nobody may look at that memory any more.
+    """
+    protection = mmap.PROT_READ | mmap.PROT_WRITE
+    if _mmap(address, size, protection, mmap.MAP_PRIVATE | _FIXED, descriptor, offset) == _FAILED:
+        error = ctypes.get_errno()
+        raise InstallationFault(f"the machine maps no {size} bytes: {os.strerror(error)}")
 
 
 def _unmap(first: int, size: int) -> None:

@@ -23,6 +23,7 @@ from pygenvm.executor.primitives.abi import VmError
 from pygenvm.executor.run.made import MadeOnce, digest_of
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, Source, run_actions
 from pygenvm.executor.subvm.image import Image
+from pygenvm.executor.subvm.overlay import Overlay
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.artefacts import ArtefactStore
@@ -51,7 +52,7 @@ class Images:
         self._derive = derive
         self._made = made_in(artefacts.folder.path.parent / "images")
 
-    def image(self, source: Source) -> Image | None:
+    def image(self, source: Source) -> Overlay | None:
         """What VMs begin with that are built from ``source``; None if there is no image.
 
         :raises VMErrorRaised: ``timeout``.
@@ -81,12 +82,13 @@ class Images:
 
 
 @cache
-def made_in(folder: Path) -> MadeOnce[Image | None]:
+def made_in(folder: Path) -> MadeOnce[Overlay | None]:
     """Those of this process."""
     return MadeOnce(
         folder,
         "image",
-        decoded=lambda data: Image.from_bytes(data) if len(data) else None,
+        decoded=lambda data: Overlay(Image.from_bytes(data)) if len(data) else None,
+        takes=lambda overlay: 0 if overlay is None else overlay.bytes,
         kept_bytes=limits.IMAGES_KEPT_BYTES,
         files_max=limits.IMAGES_MAX,
         files_bytes=limits.IMAGES_BYTES,

@@ -35,15 +35,18 @@ class MadeOnce(Generic[T]):
         kind: str,
         *,
         decoded: Callable[[bytes | memoryview], T],
+        takes: Callable[[T], int] | None = None,
         kept_bytes: int,
         files_max: int,
         files_bytes: int,
     ) -> None:
-        """``decoded`` makes a value from its bytes, or raises ValueError. The numbers are limits: of what this process
-        keeps, and of the folder."""
+        """``decoded`` makes a value from its bytes, or raises ValueError. ``takes`` tells how many bytes of memory a
+        value may take, if that is more than its bytes. The numbers are limits: of what this process keeps, and of the
+        folder."""
         self._folder = CacheFolder(folder)
         self._kind = kind
         self._decoded = decoded
+        self._takes = takes
         #: In tuples, for a value may be None.
         self._known: BoundedCache[tuple[T]] = BoundedCache(kept_bytes)
         self._files_max = files_max
@@ -75,10 +78,11 @@ class MadeOnce(Generic[T]):
         return value
 
     def _remember(self, name: str, content: bytes | memoryview) -> tuple[T]:
-        value = (self._decoded(content),)
+        value = self._decoded(content)
+        taken = len(content) if self._takes is None else self._takes(value)
         # That there is nothing takes room too.
-        self._known.put(name, value, len(name) + len(content))
-        return value
+        self._known.put(name, (value,), len(name) + taken)
+        return (value,)
 
     def _read(self, name: str) -> tuple[T] | None:
         try:

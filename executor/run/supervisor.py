@@ -57,7 +57,7 @@ from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.image import Image
+    from pygenvm.executor.subvm.overlay import Overlay
     from pygenvm.executor.subvm.services import Console, Entropy
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
@@ -291,7 +291,7 @@ class Supervisor:
         assert self._deriver is not None
         return self._deriver.derive(by, files)
 
-    def image(self, source: Source) -> Image | None:
+    def image(self, source: Source) -> Overlay | None:
         assert self._images is not None
         return self._images.image(source)
 

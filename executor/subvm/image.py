@@ -44,12 +44,6 @@ class Image:
     random: tuple[int, ...]
     runs: tuple[tuple[int, memoryview], ...]
 
-    def lay_over(self, memory: GuestMemory) -> None:
-        """Write the runs into the memory of a new instance, which has the right size."""
-        whole = memory.whole()
-        for start, data in self.runs:
-            whole[start : start + len(data)] = data
-
     def to_bytes(self) -> bytes:
         head = _HEAD.pack(self.memory_bytes, self.files, *self.random)
         runs = [number for start, data in self.runs for number in (start, len(data))]

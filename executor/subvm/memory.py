@@ -90,6 +90,11 @@ class GuestMemory:
         """32 bytes, little-endian."""
         self.write(ptr, value.to_bytes(_WORD_BYTES, "little"))
 
+    @property
+    def address(self) -> int:
+        """Where it begins in this process."""
+        return self._address
+
     def whole(self) -> memoryview:
         """The entire current content."""
         self._refresh(0, 0)

@@ -36,7 +36,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
-from pygenvm.executor.subvm.image import Image
+from pygenvm.executor.subvm.overlay import Overlay
 from pygenvm.executor.subvm.random import RandomSource
 from pygenvm.executor.subvm.spec import VmSpec
 from pygenvm.executor.subvm.types import U256, Buffer, Slot
@@ -169,7 +169,7 @@ class Spawner(Protocol):
         """
         ...
 
-    def image(self, source: Source) -> Image | None:
+    def image(self, source: Source) -> Overlay | None:
         """The image with which every VM built from ``source`` begins (:mod:`executor.run.images`), or none does.
 
         That depends on ``source`` only. Making it costs the VM that asks nothing.

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.runner.contract import Version
     from pygenvm.executor.subvm.artefacts import LoadedModule
     from pygenvm.executor.subvm.facts import ModuleFacts
-    from pygenvm.executor.subvm.image import Image
+    from pygenvm.executor.subvm.overlay import Overlay
     from pygenvm.executor.subvm.services import Services
     from pygenvm.executor.subvm.spec import VmSpec
 
@@ -226,9 +226,9 @@ class SubVM:
         main = self.spec.entry is EntryKind.MAIN
         if self.deterministic and main and not self._foreign and instance.image_makers is not None:
             begun = time.perf_counter_ns()
-            image = self.services.spawn.image(source)
-            if image is not None:
-                self._go_on_from(image, instance)
+            overlay = self.services.spawn.image(source)
+            if overlay is not None:
+                self._go_on_from(overlay, instance)
                 self.services.observer.laid_over(begun, time.perf_counter_ns())
         entry = _plain_function(instance.raw, "") or _plain_function(instance.raw, "_start")
         if entry is None:
@@ -237,8 +237,9 @@ class SubVM:
         self.services.check_interrupted()
         self._run_entry(entry)
 
-    def _go_on_from(self, image: Image, instance: _Instance) -> None:
+    def _go_on_from(self, overlay: Overlay, instance: _Instance) -> None:
         """Make it look as if the start had been done here; charges what that has cost."""
+        image = overlay.image
         memory = instance.memories[0]
         more = image.memory_bytes - memory.size()
         self.budget.charge(more)
@@ -247,7 +248,7 @@ class SubVM:
         self.wasi.files.go_on_from(image.files, image.freed)
         assert isinstance(self.wasi.random, DetRandom)
         self.wasi.random.go_on_from(image.random)
-        image.lay_over(memory)
+        overlay.lay_over(memory)
 
     # --- loading -----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import SignalStack, mapped_file, start_thread
+from pygenvm.executor.machine import SignalStack, map_over, mapped_file, start_thread
 from pygenvm.executor.outcome import InstallationFault, InternalError, Return
 from pygenvm.executor.runner.actions import run_actions
 from pygenvm.executor.runner.contract import parse_contract
@@ -25,6 +26,23 @@ from tests.hostile.shortage_start import command
 from tests.support.execution import artefacts, on_big_stack, wat
 
 MIB = 1 << 20
+
+
+def test_a_file_over_memory(tmp_path: Path) -> None:
+    page = mmap.PAGESIZE
+    path = tmp_path / "content"
+    path.write_bytes(b"ab" * page)
+    with mmap.mmap(-1, 4 * page) as memory:
+        place = ctypes.c_char.from_buffer(memory)
+        first = ctypes.addressof(place)
+        with path.open("rb") as file:
+            map_over(first + page, 2 * page, file.fileno(), 0)
+            with pytest.raises(InstallationFault, match=r"the machine maps no \d+ bytes: Invalid argument"):
+                map_over(first + 1, page, file.fileno(), 0)
+        memory[page] = 0
+        assert memory[:] == bytes(page) + b"\0b" + b"ab" * (page - 1) + bytes(page)
+        assert path.read_bytes() == b"ab" * page
+        del place
 
 
 def test_a_mapped_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pygenvm.executor import machine
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.pool.client import ExecutorPool
@@ -25,7 +26,8 @@ from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.run import images
 from pygenvm.executor.run.supervisor import Supervisor
 from pygenvm.executor.runner.actions import Source
-from pygenvm.executor.subvm.image import Image
+from pygenvm.executor.subvm import overlay
+from pygenvm.executor.subvm.overlay import Overlay
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.runners.numeric import pins
 from pygenvm.runners.registry import BuiltRunners
@@ -84,7 +86,7 @@ def no_images() -> Iterator[None]:
 
 
 class Asked(NamedTuple):
-    images: list[Image | None]
+    images: list[Overlay | None]
 
     @property
     def has_image(self) -> bool:
@@ -97,7 +99,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     seen = Asked([])
     real = images.Images.image
 
-    def image(self: images.Images, source: Source) -> Image | None:
+    def image(self: images.Images, source: Source) -> Overlay | None:
         seen.images.append(real(self, source))
         return seen.images[-1]
 
@@ -105,9 +107,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return seen
 
 
-def file_of(image: Image) -> Path:
+def file_of(overlay: Overlay) -> Path:
     """Where it is kept."""
-    content = image.to_bytes()
+    content = overlay.image.to_bytes()
     [path] = [path for path in _FOLDER.glob("*.image") if path.read_bytes()[32:] == content]
     return path
 
@@ -321,6 +323,44 @@ def test_made_by_another_process(asked: Asked) -> None:
     assert other.payload == here.payload == made.payload
     assert made.fingerprint["module_instances"]
     assert path.read_bytes() == kept
+
+
+def laid_over_again(code: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Seen], list[int]]:
+    """Runs by a process that knows the image, and how many pieces had been mapped after each."""
+    counts = [0]
+
+    def count(*arguments: int) -> None:
+        counts[-1] += 1
+        machine.map_over(*arguments)
+
+    monkeypatch.setattr(overlay, "map_over", count)
+    runs = []
+    images.made_in.cache_clear()
+    for _ in range(30):
+        counts.append(counts[-1])
+        runs.append(Seen.of(execute(host=host(code), built=True)))
+    return runs, counts[1:]
+
+
+@pytest.mark.parametrize("imported", ["", "import json, re, dataclasses\nB = bytearray(20 << 20)"])
+def test_laid_over_by_copy_and_by_mapping(imported: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the contract writes to what was mapped, and where the memory has grown."""
+    module = f"{imported}\nimport random\nX = [random.random()]\nMANY = [[i] for i in range(20_000)]"
+    code = fresh(module, "X.append(len(MANY))\nfor m in MANY: m.append(1)\nraise gl.vm.UserError(str(X))")
+    runs, mapped = laid_over_again(code, monkeypatch)
+    assert mapped[0] == 0 < mapped[-2] < mapped[-1]
+    assert all(run == runs[0] for run in runs)
+    assert runs[0].fingerprint["module_instances"]
+
+
+def test_what_cannot_be_mapped_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no more descriptors")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    runs, mapped = laid_over_again(fresh(*_FAILING), monkeypatch)
+    assert mapped[-1] == 0
+    assert all(run == runs[0] for run in runs)
 
 
 def test_what_is_damaged_is_made_again(asked: Asked) -> None:
