@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.spec import VmSpec
 
 #: Names of the engine's traps as spec executor/05 writes them.
-TRAP_NAMES: dict[int, str] = {
+TRAP_NAMES: dict[int | None, str] = {
     wasmtime_c.STACK_OVERFLOW: "StackOverflow",
     wasmtime_c.MEMORY_OUT_OF_BOUNDS: "MemoryOutOfBounds",
     wasmtime_c.HEAP_MISALIGNED: "HeapMisaligned",
@@ -316,6 +316,8 @@ class SubVM:
             if failure is not None:
                 raise InvalidContract(f"{what}: {failure}")
         finally:
+            if isinstance(failure, Trap):
+                failure.close()
             # An exception holds this frame, so the frame must not hold the exception.
             del pending, failure
 
@@ -335,7 +337,7 @@ class SubVM:
             trap = error.with_traceback(None)
         except WasmtimeError as error:
             failure = error.with_traceback(None)
-        frames = [] if trap is None else trap.frames
+        frames: list[_Frame] | None = None
         pending, self.pending = self.pending, None
         if pending is not None:
             self.outcome = self._outcome_of_pending(pending)
@@ -349,9 +351,13 @@ class SubVM:
         else:
             self.outcome = Return(b"\x00")
         if self.spec.wants_fingerprint and isinstance(self.outcome, UserError | VMError):
+            if frames is None:
+                frames = [] if trap is None else trap.frames
             self.fingerprint = self._fingerprint(frames)
         else:
             self.fingerprint = None
+        if trap is not None:
+            trap.close()
 
     def _outcome_of_pending(self, pending: BaseException) -> Outcome:
         match pending:
@@ -375,9 +381,10 @@ class SubVM:
         error = self._error_of_function(frames)
         if error is not None:
             return error, frames[1:]
-        if trap.code is None or trap.code not in TRAP_NAMES:
+        name = TRAP_NAMES.get(trap.code)
+        if name is None:
             return InternalError(f"engine trap: {trap}", Blame.EXECUTOR), frames
-        return VMError(f"wasm_trap {TRAP_NAMES[trap.code]}", cause=str(trap)), frames
+        return VMError(f"wasm_trap {name}", cause=str(trap)), frames
 
     def _error_of_function(self, frames: list[_Frame]) -> VMError | InternalError | None:
         """The error that an added function stands for, if it is the innermost one."""

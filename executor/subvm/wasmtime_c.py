@@ -226,15 +226,41 @@ class WasmtimeError(Exception):
 
 
 class Trap(Exception):
-    """Wasm trapped. ``code`` is one of the numbers above or another; ``frames`` are innermost first, 20 at most.
+    """Wasm trapped. What the engine has noted of it is looked at when somebody asks: most calls of a contract end in
+    one, and nobody does.
 
-    Each frame is the name of its module, which may be empty, and the index of its function there.
+    Its only argument is the engine's object, which :meth:`close` frees: where memory runs out a finalizer fails, and
+    whoever has raised it would not hear of that.
     """
 
-    def __init__(self, message: str, code: int | None, frames: list[tuple[str, int]]) -> None:
-        super().__init__(message)
-        self.code = code
-        self.frames = frames
+    @property
+    def _pointer(self) -> int:
+        return self.args[0]  # type: ignore[no-any-return]
+
+    @property
+    def code(self) -> int | None:
+        """One of the numbers above, or another."""
+        code = c_uint8()
+        return code.value if _trap_code(self._pointer, byref(code)) else None
+
+    @property
+    def frames(self) -> list[tuple[str, int]]:
+        """Innermost first, 20 at most: the name of its module, which may be empty, and the index of its function."""
+        frames = Bytes()
+        _trap_trace(self._pointer, byref(frames))
+        pointers = (c_void_p * frames.size).from_address(frames.data) if frames.size else ()
+        found = [(_module_of(frame), int(_frame_function(frame))) for frame in pointers]
+        _frame_vec_delete(byref(frames))
+        return found
+
+    def __str__(self) -> str:
+        message = Bytes()
+        _trap_message(self._pointer, byref(message))
+        return _take_text(message).rstrip("\0")
+
+    def close(self) -> None:
+        """Free it; it has no code, frames and text any more."""
+        _trap_delete(self._pointer)
 
 
 def _take_text(vector: Bytes) -> str:
@@ -252,17 +278,8 @@ def _check(error: int | None) -> None:
 
 
 def _check_trap(trap: c_void_p) -> None:
-    if not trap:
-        return
-    message, code, frames = Bytes(), c_uint8(), Bytes()
-    _trap_message(trap, byref(message))
-    has_code = _trap_code(trap, byref(code))
-    _trap_trace(trap, byref(frames))
-    pointers = (c_void_p * frames.size).from_address(frames.data) if frames.size else ()
-    found = [(_module_of(frame), int(_frame_function(frame))) for frame in pointers]
-    _frame_vec_delete(byref(frames))
-    _trap_delete(trap)
-    raise Trap(_take_text(message).rstrip("\0"), code.value if has_code else None, found)
+    if trap.value is not None:
+        raise Trap(trap.value)
 
 
 def _module_of(frame: int) -> str:

@@ -48,7 +48,8 @@ def run(world: ClosedWorld) -> int:
     try:
         run_actions(parse_contract(GUEST), vm, NoRunners(), lambda: None)  # type: ignore[arg-type]
         outcome = vm.outcome
-    except (MemoryError, ctypes.ArgumentError):
+    except (MemoryError, ctypes.ArgumentError, SystemError):
+        # The last is what Python 3.11 says where it has no memory for a frame.
         return INTERNAL
     if isinstance(outcome, InternalError):
         return INTERNAL
