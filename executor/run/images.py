@@ -22,8 +22,7 @@ from pygenvm.executor.outcome import Blame, InternalError, InternalErrorRaised, 
 from pygenvm.executor.primitives.abi import VmError
 from pygenvm.executor.run.made import MadeOnce, digest_of
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, RunnerSource, Source, run_actions
-from pygenvm.executor.subvm.image import Image
-from pygenvm.executor.subvm.overlay import Overlay
+from pygenvm.executor.subvm.image import Image, Overlay
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.artefacts import ArtefactStore

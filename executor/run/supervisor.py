@@ -57,7 +57,7 @@ from pygenvm.executor.subvm.types import U256, Buffer, Slot
 from pygenvm.executor.subvm.vm import SubVM
 
 if TYPE_CHECKING:
-    from pygenvm.executor.subvm.overlay import Overlay
+    from pygenvm.executor.subvm.image import Overlay
     from pygenvm.executor.subvm.services import Console, Entropy
     from pygenvm.executor.subvm.wasmtime_c import Linker
 

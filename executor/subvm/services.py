@@ -36,7 +36,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.budget import RamPool
-from pygenvm.executor.subvm.overlay import Overlay
+from pygenvm.executor.subvm.image import Overlay
 from pygenvm.executor.subvm.random import RandomSource
 from pygenvm.executor.subvm.spec import VmSpec
 from pygenvm.executor.subvm.types import U256, Buffer, Slot

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.runner.contract import Version
     from pygenvm.executor.subvm.artefacts import LoadedModule
     from pygenvm.executor.subvm.facts import ModuleFacts
-    from pygenvm.executor.subvm.overlay import Overlay
+    from pygenvm.executor.subvm.image import Overlay
     from pygenvm.executor.subvm.services import Services
     from pygenvm.executor.subvm.spec import VmSpec
 

@@ -26,8 +26,8 @@ from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.run import images
 from pygenvm.executor.run.supervisor import Supervisor
 from pygenvm.executor.runner.actions import Source
-from pygenvm.executor.subvm import overlay
-from pygenvm.executor.subvm.overlay import Overlay
+from pygenvm.executor.subvm import image as subvm_image
+from pygenvm.executor.subvm.image import Overlay
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.runners.numeric import pins
 from pygenvm.runners.registry import BuiltRunners
@@ -333,7 +333,7 @@ def laid_over_again(code: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[list[
         counts[-1] += 1
         machine.map_over(*arguments)
 
-    monkeypatch.setattr(overlay, "map_over", count)
+    monkeypatch.setattr(subvm_image, "map_over", count)
     runs = []
     images.made_in.cache_clear()
     for _ in range(30):
