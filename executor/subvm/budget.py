@@ -1,8 +1,9 @@
 """RAM accounting: one pool per mode, charged by all live VMs of that mode (spec executor/08).
 
 What host functions charge is charged here. Linear memories grow without calling anybody, so they take what they grow by
-from a counter inside the VM (:mod:`executor.subvm.wasm.growth`), and the counter is settled with the pool whenever
-something else is charged and whenever another VM begins: only the innermost VM of a stack can grow its memory.
+from a counter inside the VM (:mod:`executor.subvm.wasm.growth`). While code of the VM runs, the counter is settled with
+the pool whenever something else is charged and whenever another VM begins: only the innermost VM of a stack can grow
+its memory.
 A pool and its VMs belong to one thread.
 """
 
@@ -49,7 +50,7 @@ class RamPool:
 class VmBudget:
     """What one VM has charged to its pool; all of it is returned by :meth:`close`, except for what is kept."""
 
-    __slots__ = ("_charged", "_counter", "_pool", "instances")
+    __slots__ = ("_charged", "_counter", "_pool", "_runs", "instances")
 
     def __init__(self, pool: RamPool) -> None:
         if pool.vms:
@@ -57,6 +58,8 @@ class VmBudget:
         self._pool = pool
         self._charged = 0
         self._counter: _Counter | None = None
+        #: Whether code of the VM has begun, and not ended; nobody takes from the counter otherwise.
+        self._runs = False
         #: Modules of the VM that are instantiated.
         self.instances = 0
         pool.vms.append(self)
@@ -86,18 +89,27 @@ class VmBudget:
     def counter(self, store: Store) -> Global:
         """The global of ``store`` that its memories charge their growth to (i64, mutable)."""
         self._counter = _Counter(store)
-        self._arm()
         return self._counter.item
+
+    def begin(self) -> None:
+        """Code of the VM begins to run."""
+        self._runs = True
+        self._arm()
+
+    def end(self) -> None:
+        """It has ended."""
+        self.settle()
+        self._runs = False
 
     def settle(self) -> None:
         """Take over what memories have grown by since the counter was set."""
-        if self._counter is not None:
+        if self._runs and self._counter is not None:
             grown = self._counter.taken()
             self._pool.charged += grown
             self._charged += grown
 
     def _arm(self) -> None:
-        if self._counter is not None:
+        if self._runs and self._counter is not None:
             self._counter.set(self._pool.left())
 
     def close(self) -> None:

@@ -90,11 +90,13 @@ def enter(vm: SubVM, call: Callable[[], object]) -> None:
     """Run code of the guest ``vm``, which may call the host."""
     if running.signal_stack is None:
         running.signal_stack = SignalStack()
+    vm.budget.begin()
     running.stack.append(vm)
     running.vm = vm
     try:
         call()
     finally:
+        vm.budget.end()
         running.stack.pop()
         running.vm = running.stack[-1] if running.stack else None
 
