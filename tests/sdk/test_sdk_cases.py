@@ -67,25 +67,25 @@ _first_run = cache(_run)
 
 
 @pytest.mark.parametrize(("group", "case"), _cases())
-def test_case(built_runners: BuiltRunners, group: str, case: str) -> None:
-    assert _first_run(group, built_runners.latest["py-genlayer"]).results[case] == "ok"
+def test_case(every_runner: BuiltRunners, group: str, case: str) -> None:
+    assert _first_run(group, every_runner.latest["py-genlayer"]).results[case] == "ok"
 
 
 # --- the whole suite twice ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_same_memory_on_another_host(built_runners: BuiltRunners, group: str) -> None:
-    runner = built_runners.latest["py-genlayer"]
+def test_same_memory_on_another_host(every_runner: BuiltRunners, group: str) -> None:
+    runner = every_runner.latest["py-genlayer"]
     elsewhere = {"PYTHONHASHSEED": "77", "TZ": "Pacific/Kiritimati", "LC_ALL": "C", "COLUMNS": "7", "MORE": "x" * 5000}
     again = _run(group, runner, environment=elsewhere)
     assert again == _first_run(group, runner)
     assert sorted(again.results) == sorted(case for owner, case in _cases() if owner == group)
 
 
-def test_fingerprints_tell_runs_apart(built_runners: BuiltRunners) -> None:
+def test_fingerprints_tell_runs_apart(every_runner: BuiltRunners) -> None:
     """They are of the interpreter's whole memory: every group and every message leaves another."""
-    runner = built_runners.latest["py-genlayer"]
+    runner = every_runner.latest["py-genlayer"]
     later = _run(GROUPS[0], runner, when="2026-01-01T00:00:00Z")
     fingerprints = [_first_run(group, runner).fingerprint for group in GROUPS]
     memories = [fingerprint["module_instances"]["cpython"]["memories"] for fingerprint in fingerprints]
