@@ -30,7 +30,7 @@ HOST_REQUESTS = "requests of the contract to the node"
 LAST_WORK = "verdict of the validators, metrics"
 PRINT = "deliver: what is asked to be printed"
 DELIVER = "deliver: the result to the node"
-END = "close the connection"
+END = "afterwards, until the caller knows"
 
 #: What the interpreter does between host calls, by the mark that ends each phase.
 PHASES = (
@@ -38,7 +38,7 @@ PHASES = (
     "Python: message, dispatch to the method",
     "Python: method",
     "Python: encoding of the result",
-    "end of the VM: a trap unwinds the wasm frames, the store is closed",
+    "end of the VM: a trap unwinds the wasm frames",
 )
 
 #: Seconds of :func:`time.perf_counter`, and the stage that begins.

@@ -106,6 +106,7 @@ class Rehearsal:
             console = ProcessConsole(log)
             parts = process_parts(job.arguments, self._config, self._prepared, host, ending, console, NOBODY)
             supervisor = assemble(Message.parse(job.arguments.message), run_options(job.arguments), parts, log)
+            stack.callback(supervisor.close)
             supervisor.start_up()
             result = supervisor.run()
             if not isinstance(result.outcome, Return):

@@ -8,6 +8,7 @@ process, by whichever thread needs one first.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> 
             lacking = ReplayError(str(error))
             lacking.__cause__ = error
     else:
-        result = supervisor.run()
+        with contextlib.closing(supervisor):
+            result = supervisor.run()
         if isinstance(result.outcome, InternalError) and result.outcome.blame is Blame.INSTALLATION:
             lacking = ReplayError(result.outcome.message)
             lacking.__cause__ = result.outcome.cause

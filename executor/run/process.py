@@ -204,6 +204,8 @@ class _Run:
             printing = self._deliver(host, result, limits.PRINT_SECONDS)
             delivered = self._ending.state is State.DELIVERED
             self._tell_end("result" if delivered else "result not delivered")
+            if self._supervisor is not None:
+                self._supervisor.close()
             printing.wait(None)
         except BaseException as error:
             if not self._ending.vm_fails():

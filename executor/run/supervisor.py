@@ -131,6 +131,7 @@ class Supervisor:
         self._codes: dict[bytes, bytes] = {}
         self._contracts: WeakValueDictionary[bytes, Archive] = WeakValueDictionary()
         self._nondet_calls = 0
+        self._main: SubVM | None = None
         self._validators = validators
 
     # --- the run -----------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class Supervisor:
         return frozenset(Slot(content[start : start + 32]) for start in range(0, len(content), 32))
 
     def run(self) -> RunResult:
-        """Run the main VM and the validator tasks; never raises."""
+        """Run the main VM and the validator tasks; never raises. What is left is freed by :meth:`close`."""
         try:
             message = ExtendedMessage.main(self._message)
             spec = VmSpec(
@@ -188,12 +189,21 @@ class Supervisor:
         except Exception as error:
             result = RunResult(InternalError.of(error), None)
         self.ending.result_known(result)
+        if self._nondet_calls:
+            # Validators may take their time, and memory of their own.
+            self.close()
         result = self._verdict(result)
         self.ending.result_known(result)
         if not self.ending.interrupted:
             self._tell(result)
         self._modules.close()
         return result
+
+    def close(self) -> None:
+        """Free the main VM. That takes longer than telling the node the result, which does not need it any more."""
+        if self._main is not None:
+            self._main.close()
+            self._main = None
 
     def _verdict(self, result: RunResult) -> RunResult:
         """Wait for the validators' verdict on the main VM's nondet blocks and tell the host if it is negative."""
@@ -233,6 +243,8 @@ class Supervisor:
 
     def _run_contract(self, spec: VmSpec) -> RunResult:
         vm = SubVM(spec, self)
+        if spec.depth == 0:
+            self._main = vm
         try:
             try:
                 archive = self._contract(vm)
@@ -247,7 +259,8 @@ class Supervisor:
             assert vm.outcome is not None
             return RunResult(vm.outcome, vm.fingerprint)
         finally:
-            vm.close()
+            if vm is not self._main:
+                vm.close()
 
     def _contract(self, vm: SubVM) -> Archive:
         """The archive of the VM's contract; the first load of an address wins for the whole process."""

@@ -192,7 +192,8 @@ def execute(
 
             def work() -> Any:
                 supervisor.start_up()
-                return supervisor.run()
+                with contextlib.closing(supervisor):
+                    return supervisor.run()
 
             result = on_big_stack(work)
         # A test may have played a signal.
