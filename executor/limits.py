@@ -62,10 +62,12 @@ IMAGE_LOOK_BYTES = 1 << 16
 #: Pages of an image between which there is at most so much are mapped together: a mapping costs as much as two or three
 #: pages that are copied, and what lies between costs a process no more than its size.
 IMAGE_GAP_BYTES = 1 << 18
-#: Images that are kept on disk, and in a process with what is mapped of them.
+#: Images that are kept on disk, and in a process with what is mapped of them; and how many may be mapped there, each of
+#: which takes a descriptor.
 IMAGES_MAX = 1_000
 IMAGES_BYTES = 1 << 30
-IMAGES_KEPT_BYTES = 256 << 20
+IMAGES_KEPT_BYTES = 128 << 20
+IMAGES_JOINED_MAX = 16
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.

@@ -133,13 +133,14 @@ class Overlay:
 
     def _join(self, whole: memoryview) -> int | None:
         """``whole`` is a memory over which the image was laid, and nothing has happened to it since."""
-        if sys.platform != "linux":
+        if sys.platform != "linux" or not _descriptors.acquire(blocking=False):
             return None
         try:
             joined = os.memfd_create("image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError:
+            _descriptors.release()
             return None
-        closed = weakref.finalize(self, os.close, joined)
+        closed = weakref.finalize(self, _close, joined)
         try:
             for start, end in self._pieces:
                 while start < end:
@@ -149,6 +150,15 @@ class Overlay:
             closed()
             return None
         return joined
+
+
+#: Of this process, for what is mapped.
+_descriptors = threading.Semaphore(limits.IMAGES_JOINED_MAX)
+
+
+def _close(joined: int) -> None:
+    os.close(joined)
+    _descriptors.release()
 
 
 def beginning_of_page(at: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -361,6 +362,35 @@ def test_what_cannot_be_mapped_is_copied(monkeypatch: pytest.MonkeyPatch) -> Non
     runs, mapped = laid_over_again(fresh(*_FAILING), monkeypatch)
     assert mapped[-1] == 0
     assert all(run == runs[0] for run in runs)
+
+
+def test_not_all_descriptors_are_for_what_is_mapped(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those that images had which are forgotten can be had again."""
+    monkeypatch.setattr(subvm_image, "_descriptors", threading.Semaphore(2))
+    codes = [fresh(f"X = {number}") for number in range(4)]
+    images.made_in.cache_clear()
+
+    def mapped(code: bytes) -> bool:
+        _in_memory(code)
+        overlay = asked.images[-1]
+        assert overlay is not None
+        overlay._left = 0
+        _in_memory(code)
+        return overlay._joined is not None
+
+    def descriptors() -> int:
+        return sum(
+            "/memfd:image" in os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()
+        )
+
+    before = descriptors()
+    assert [mapped(code) for code in codes[:3]] == [True, True, False]
+    assert descriptors() == before + 2
+    asked.images.clear()
+    images.made_in.cache_clear()
+    gc.collect()
+    assert descriptors() == before
+    assert mapped(codes[3])
 
 
 def test_what_is_damaged_is_made_again(asked: Asked) -> None:
