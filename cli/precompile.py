@@ -52,12 +52,12 @@ def run(options: argparse.Namespace) -> int:
         folder = artefacts_dir(config)
         if options.info:
             places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
-            log.info("directories", **{name: str(path.absolute()) for name, path in places.items()})
+            log.info("directories", **{name: os.path.join(os.getcwd(), path) for name, path in places.items()})
             return 0
         registry = InstalledRunners(
             config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} cannot be written")
         modules = list(_modules(registry))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from pygenvm.executor.config import Config
     from pygenvm.executor.run.prepared import Prepared
@@ -25,6 +25,13 @@ exit codes: 0 the run completed, whatever its result; 1 it could not start; 2 ba
 
 
 _HOST_DATA = '{"node_address": "0x…", "tx_id": "0x…"}'
+
+
+def _path(text: str) -> Path:
+    # Loading it takes longer than most of what a run loads.
+    from pathlib import Path
+
+    return Path(text)
 
 
 #: Options, as argparse takes them.
@@ -51,7 +58,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "S",
         "help": "subset of r(ead) w(rite) s(end) c(all) n(ondet); S: s, but not for contracts that are called",
     },
-    "--record": {"type": Path, "metavar": "FILE", "help": "write the host and module traffic to FILE"},
+    "--record": {"type": _path, "metavar": "FILE", "help": "write the host and module traffic to FILE"},
     "--trace": {
         "action": "store_true",
         "help": "log each request, VM and instantiation with its time (level info, target executor::trace)",

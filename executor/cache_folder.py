@@ -14,7 +14,6 @@ import contextlib
 import os
 import stat
 import time
-from pathlib import Path
 
 from pygenvm.executor import limits
 from pygenvm.executor.log import Remarks
@@ -36,8 +35,8 @@ class CacheFolder:
     Where the folder cannot be trusted there is no file in it, and none is written; a warning in the log says so once.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
         self._trusted: bool | None = None
 
     def read(self, name: str) -> bytes:
@@ -77,18 +76,18 @@ class CacheFolder:
             raise
         return descriptor
 
-    def write(self, name: str, content: bytes) -> Path:
+    def write(self, name: str, content: bytes) -> str:
         """Put a file into the folder, readable by its owner only.
 
         :raises OSError: that is not possible.
         """
         self.make()
-        unfinished = self.path / f"{_UNFINISHED}{os.urandom(8).hex()}"
+        unfinished = os.path.join(self.path, f"{_UNFINISHED}{os.urandom(8).hex()}")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
-            path = self.path / name
+            path = os.path.join(self.path, name)
             os.replace(unfinished, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -101,12 +100,11 @@ class CacheFolder:
 
         :raises OSError: that is not possible, or what is there cannot be trusted.
         """
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             self._trusted = None
-            way = self.path.absolute()
-            for folder in (*reversed(way.parents), way):
+            for folder in _way_to(self.path):
                 with contextlib.suppress(FileExistsError):
-                    folder.mkdir(mode=0o700)
+                    os.mkdir(folder, mode=0o700)
         if not self._is_trusted():
             raise UntrustedFolder(f"{self.path} is not used")
 
@@ -122,10 +120,12 @@ class CacheFolder:
 
         :raises OSError: the folder cannot be changed.
         """
-        for path in self.path.glob(f"{_UNFINISHED}*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > limits.UNFINISHED_FILE_SECONDS:
-                    path.unlink()
+        for name in os.listdir(self.path) if os.path.isdir(self.path) else ():
+            if name.startswith(_UNFINISHED):
+                path = os.path.join(self.path, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - os.stat(path).st_mtime > limits.UNFINISHED_FILE_SECONDS:
+                        os.unlink(path)
 
     def trim(self, files: int, size: int) -> None:
         """Remove the files that were not used for longest if there are more than ``files`` or ``size`` bytes: half.
@@ -179,7 +179,7 @@ class _Found(tuple[int, str, int]):
         return self[2]
 
 
-def check_trusted(path: Path) -> None:
+def check_trusted(path: str | os.PathLike[str]) -> None:
     """Looks at a file or folder, and at every folder and link on the way to it.
 
     :raises UntrustedFolder: somebody else than this user and root could have changed one of them.
@@ -189,13 +189,21 @@ def check_trusted(path: Path) -> None:
         _check(os.lstat(place), place)
 
 
-def _on_the_way(path: Path) -> list[Path]:
+def _on_the_way(path: str | os.PathLike[str]) -> list[str]:
     """``path`` and all folders above it, as it is written and as links lead to it."""
-    written, real = path.absolute(), Path(os.path.realpath(path))
-    return list(dict.fromkeys(folder for way in (written, real) for folder in (*reversed(way.parents), way)))
+    return list(dict.fromkeys((*_way_to(path), *_way_to(os.path.realpath(path)))))
 
 
-def _check(state: os.stat_result, path: Path | str) -> None:
+def _way_to(path: str | os.PathLike[str]) -> list[str]:
+    """All folders above ``path``, the first one first, and ``path``; ``..`` stays as it is."""
+    # The working directory need not be there if nobody needs it.
+    way = [os.fspath(path) if os.path.isabs(path) else os.path.join(os.getcwd(), path)]
+    while (above := os.path.dirname(way[-1])) != way[-1]:
+        way.append(above)
+    return way[::-1]
+
+
+def _check(state: os.stat_result, path: str) -> None:
     """:raises UntrustedFolder: somebody else than this user and root can have changed what is at ``path``."""
     if state.st_uid not in (0, os.geteuid()):
         raise UntrustedFolder(f"{path} belongs to user {state.st_uid}; make it yours or choose another folder")

@@ -8,12 +8,15 @@ import re
 import sys
 from functools import lru_cache
 from importlib.machinery import PathFinder
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor import cache_root as cache_root_of_user
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
+
+# Paths are texts in what a run needs: pathlib takes as long to load as a quarter of Python's own start.
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 
@@ -38,9 +41,9 @@ class ConfigError(ValueError):
 class Config:
     """Settings of one executor process. ``log_disable`` holds the patterns of targets to silence."""
 
-    runners_dir: Path
-    registry_dir: Path
-    cache_dir: Path
+    runners_dir: str
+    registry_dir: str
+    cache_dir: str
     llm_address: str = _LLM_ADDRESS
     web_address: str = _WEB_ADDRESS
     threads: int = 2
@@ -49,13 +52,13 @@ class Config:
     log_disable: tuple[str, ...] = ()
     modules_named: frozenset[str] = frozenset()
     """Of ``llm`` and ``web`` those whose address the file names."""
-    packaged_runners: tuple[Path, ...] = ()
+    packaged_runners: tuple[str, ...] = ()
     """Folders of installed packages with more runners: ``runners/``, ``registry/`` and ``compiled/`` of each."""
 
     @property
-    def packaged_modules(self) -> list[Path]:
+    def packaged_modules(self) -> list[str]:
         """Where those packages have compiled modules."""
-        return [folder / "compiled" for folder in self.packaged_runners]
+        return [os.path.join(folder, "compiled") for folder in self.packaged_runners]
 
 
 def cache_root() -> Path:
@@ -63,26 +66,38 @@ def cache_root() -> Path:
 
     :raises ConfigError: there is no home directory.
     """
+    from pathlib import Path
+
+    return Path(_cache_root())
+
+
+def _cache_root() -> str:
     found = cache_root_of_user.find()
     if found is None:
         raise ConfigError("there is no home directory for the cache; set PYGENVM_CACHE")
-    return Path(found)
+    return found
 
 
-def packaged_runners() -> tuple[Path, ...]:
+def packaged_runners() -> tuple[str, ...]:
     """Folders of the packages with runners that are installed for this Python; nothing of them is imported."""
     found = []
     for name in PACKAGES_OF_RUNNERS:
         # That of importlib.util would import the packages above.
         spec = PathFinder.find_spec(name)
         if spec is not None and spec.origin is not None:
-            found.append(Path(spec.origin).parent)
+            found.append(os.path.dirname(spec.origin))
     return tuple(found)
 
 
 def executable_dir() -> Path:
     """Directory of the running program; links are not followed, so a linked program finds the files beside the link."""
-    return Path(os.path.abspath(sys.argv[0])).parent
+    from pathlib import Path
+
+    return Path(_executable_dir())
+
+
+def _executable_dir() -> str:
+    return os.path.dirname(os.path.abspath(sys.argv[0]))
 
 
 def genvm_version() -> str:
@@ -100,12 +115,12 @@ def load_config(path: str | None = None) -> Config:
     :raises ConfigError: the file cannot be read or used.
     """
     if path is None:
-        shipped = executable_dir().parent / "config" / "genvm.yaml"
-        if not shipped.is_file():
-            root = cache_root()
-            folders = root / "runners", root / "registry", root / "executor"
-            return Config(*folders, packaged_runners=packaged_runners())
-        path = str(shipped)
+        shipped = os.path.join(os.path.dirname(_executable_dir()), "config", "genvm.yaml")
+        if not os.path.isfile(shipped):
+            root = _cache_root()
+            runners, registry, own = (os.path.join(root, name) for name in ("runners", "registry", "executor"))
+            return Config(runners, registry, own, packaged_runners=packaged_runners())
+        path = shipped
     try:
         with open(path, "rb") as file:
             data = file.read(CONFIG_BYTES_MAX + 1)
@@ -207,7 +222,7 @@ def _variable(name: str) -> str:
     if environment:
         return os.environ.get(environment[1], "")
     if name == "exeDir":
-        return str(executable_dir())
+        return _executable_dir()
     if name == "genvmVersion":
         return genvm_version()
     raise ConfigError(f"unknown variable ${{{name}}}; there are exeDir, genvmVersion and ENV[NAME]")
@@ -245,22 +260,22 @@ def _optional(items: dict[Any, Any], key: str, kind: type, default: Any) -> Any:
     return value
 
 
-def _folder(items: dict[Any, Any], key: str, default: str) -> Path:
+def _folder(items: dict[Any, Any], key: str, default: str) -> str:
     name: str = _optional(items, key, str, _expand(default))
     return _path(key, name)
 
 
-def _folders(items: dict[Any, Any], key: str) -> tuple[Path, ...]:
+def _folders(items: dict[Any, Any], key: str) -> tuple[str, ...]:
     names: list[Any] = _optional(items, key, list, [])
     if not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{key} must be a list of strings")
     return tuple(_path(key, name) for name in names)
 
 
-def _path(key: str, name: str) -> Path:
+def _path(key: str, name: str) -> str:
     try:
         if b"\0" not in os.fsencode(name):
-            return Path(name)
+            return name
     except UnicodeEncodeError:
         pass
     raise ConfigError(f"{key} cannot be the name of a folder")

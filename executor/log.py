@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -31,7 +30,7 @@ from pygenvm.executor.primitives.address import Address
 if TYPE_CHECKING:
     import logging
 
-_SOURCES = str(Path(__file__).parent.parent) + os.sep
+_SOURCES = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class Logger:

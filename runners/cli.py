@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             case "export":
                 return _export(args)
             case "import":
-                return _import(args.file, artefacts_dir(config) if args.modules else None)
+                return _import(args.file, Path(artefacts_dir(config)) if args.modules else None)
             case "licences":
                 return _licences(args.runner, args.text)
         return _verify()

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root, packaged_runners
+from pygenvm.executor import config
+from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import licences, recipes
@@ -74,9 +75,13 @@ class BuiltRunners:
         return licences.read(root / "registry" for root in self.roots)
 
 
+def _packaged_runners() -> tuple[Path, ...]:
+    return tuple(map(Path, config.packaged_runners()))
+
+
 def installed_runners() -> BuiltRunners:
     """What there is for this Python, built or not: `latest` is what the lists name."""
-    root, packaged = cache_root(), packaged_runners()
+    root, packaged = cache_root(), _packaged_runners()
     latest = read_latest(root / "registry")
     for folder in packaged:
         latest |= read_latest(folder / "registry")
@@ -110,7 +115,7 @@ def ensure_built(progress: bool = True) -> BuiltRunners:
     :raises BuildError: a source cannot be had, a tool failed, or a package has runners of another version; the text
         says what to do.
     """
-    root, packaged, steps = cache_root(), packaged_runners(), recipes.archive_steps()
+    root, packaged, steps = cache_root(), _packaged_runners(), recipes.archive_steps()
     brought = _of_packages(packaged, steps)
     if is_packaged(packaged):
         return BuiltRunners(root, {**_installed(BuiltRunners(root, {}, packaged), steps), **brought}, packaged)
@@ -132,7 +137,7 @@ def build(
     :raises BuildError: see :func:`ensure_built`.
     """
     root = cache_root()
-    packaged = () if force else packaged_runners()
+    packaged = () if force else _packaged_runners()
     return build_below(
         root, root / "sources", jobs=jobs, only=only, plain=plain, force=force, progress=progress, packaged=packaged
     )

@@ -12,7 +12,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pygenvm.executor.host_protocol.client import HostClient
@@ -88,7 +87,7 @@ class Verdict:
 # --- replay ---------------------------------------------------------------------------------------
 
 
-def replay(player: Player, config: Config, log: Logger, artefacts_dir: Path) -> Verdict:
+def replay(player: Player, config: Config, log: Logger, artefacts_dir: str) -> Verdict:
     """Run the recorded execution again. On a thread with a big stack (:func:`executor.run.process.start_vm_thread`).
 
     :raises RecordError: the recorded options cannot be used.

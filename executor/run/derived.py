@@ -11,9 +11,9 @@ paths to bytes. If it ends in another way, or makes too much, nothing is derived
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
@@ -57,7 +57,7 @@ class Deriver:
         self._host_functions = host_functions
         self._registry = registry
         self._check_interrupted = check_interrupted
-        self._made = made_in(artefacts.folder.path.parent / "derived")
+        self._made = made_in(os.path.join(os.path.dirname(artefacts.folder.path), "derived"))
 
     def derive(self, by: str, files: Sequence[PathAndContent]) -> DerivedFiles:
         """What the runner ``by`` (a resolved id) makes of ``files``.
@@ -105,7 +105,7 @@ class Deriver:
 
 
 @cache
-def made_in(folder: Path) -> MadeOnce[DerivedFiles]:
+def made_in(folder: str) -> MadeOnce[DerivedFiles]:
     """Those of this process."""
     return MadeOnce(
         folder,

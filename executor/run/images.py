@@ -12,9 +12,9 @@ cannot be stored is made again by the next process.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
@@ -49,7 +49,7 @@ class Images:
         self._check_interrupted = check_interrupted
         self._host_functions = host_functions
         self._derive = derive
-        self._made = made_in(artefacts.folder.path.parent / "images")
+        self._made = made_in(os.path.join(os.path.dirname(artefacts.folder.path), "images"))
 
     def image(self, source: Source) -> Overlay | None:
         """What VMs begin with that are built from ``source``; None if there is no image.
@@ -81,7 +81,7 @@ class Images:
 
 
 @cache
-def made_in(folder: Path) -> MadeOnce[Overlay | None]:
+def made_in(folder: str) -> MadeOnce[Overlay | None]:
     """Those of this process."""
     return MadeOnce(
         folder,

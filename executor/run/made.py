@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from blake3 import blake3
@@ -31,7 +30,7 @@ class MadeOnce(Generic[T]):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str,
         kind: str,
         *,
         decoded: Callable[[bytes | memoryview], T],

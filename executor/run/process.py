@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pygenvm.executor import limits
@@ -119,9 +118,9 @@ def _recorder(arguments: RunArguments) -> Recorder | None:
         raise StartError(f"--record: {error}") from None
 
 
-def artefacts_dir(config: Config) -> Path:
+def artefacts_dir(config: Config) -> str:
     """Folder of compiled modules."""
-    return config.cache_dir / "artefacts"
+    return os.path.join(config.cache_dir, "artefacts")
 
 
 def start_vm_thread(work: Callable[[], None]) -> None:

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pygenvm import schemas
@@ -55,25 +54,27 @@ class InstalledRunners:
 
     def __init__(
         self,
-        runners_dir: Path,
-        registry_dir: Path,
+        runners_dir: str | os.PathLike[str],
+        registry_dir: str | os.PathLike[str],
         debug: bool,
         known: dict[str, Archive] | None = None,
-        packaged: Sequence[Path] = (),
+        packaged: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         """Read the lists. Archives among ``known`` whose files are still the same are not read again; others that are
         read become known.
 
         :raises RegistryError: a folder or list is missing or malformed.
         """
-        if not packaged and not runners_dir.is_dir():
+        if not packaged and not os.path.isdir(runners_dir):
             raise RegistryError(f"the folder of runners {runners_dir} does not exist; `genvm runners build` makes it")
-        self._runners_dir = runners_dir
-        self._places: dict[str, Path] = {}
+        self._runners_dir = os.fspath(runners_dir)
+        self._places: dict[str, str] = {}
         # Where packages bring all that is needed, these lists need not be there.
-        all_json, latest_json = registry_dir / "all.json", registry_dir / "latest.json"
-        self._hashes = {} if packaged and not all_json.exists() else dict(_read_lists(all_json))
-        self._latest = ({} if packaged and not latest_json.exists() else _read_latest(latest_json)) if debug else None
+        all_json, latest_json = (os.path.join(registry_dir, name) for name in ("all.json", "latest.json"))
+        self._hashes = {} if packaged and not os.path.exists(all_json) else dict(_read_lists(all_json))
+        self._latest = None
+        if debug:
+            self._latest = {} if packaged and not os.path.exists(latest_json) else _read_latest(latest_json)
         for folder in packaged:
             self._add(folder)
         self._archives: dict[str, Archive] = {}
@@ -82,13 +83,13 @@ class InstalledRunners:
         self._warned = False
         self._lock = threading.Lock()
 
-    def _add(self, package: Path) -> None:
+    def _add(self, package: str | os.PathLike[str]) -> None:
         """The runners of a package, as the current ones."""
-        for name, hashes in _read_lists(package / "registry" / "all.json").items():
+        for name, hashes in _read_lists(os.path.join(package, "registry", "all.json")).items():
             self._hashes[name] = [*(text for text in self._hashes.get(name, ()) if text not in hashes), *hashes]
-            self._places.update((f"{name}:{text}", package / "runners") for text in hashes)
+            self._places.update((f"{name}:{text}", os.path.join(package, "runners")) for text in hashes)
         if self._latest is not None:
-            self._latest |= _read_latest(package / "registry" / "latest.json")
+            self._latest |= _read_latest(os.path.join(package, "registry", "latest.json"))
 
     @property
     def archives(self) -> dict[str, Archive]:
@@ -99,12 +100,8 @@ class InstalledRunners:
         """Everything that all.json lists."""
         return (RunnerId(name, text) for name, hashes in self._hashes.items() for text in hashes)
 
-    def archive_path(self, runner: RunnerId) -> Path:
+    def archive_path(self, runner: RunnerId) -> str:
         """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
-        return Path(self._place(runner))
-
-    def _place(self, runner: RunnerId) -> str:
-        # A text: each run looks at several.
         folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
         return f"{self._places.get(str(runner), self._runners_dir)}/{runner.name}/{folder}/{rest}.tar"
 
@@ -124,7 +121,7 @@ class InstalledRunners:
         ours = published_runners().get(runner.name, {}).get(runner.hash)
         if ours is not None:
             hashes = self._hashes.get(ours)
-            if hashes and not self.archive_path(runner).exists():
+            if hashes and not os.path.exists(self.archive_path(runner)):
                 # all.json is sorted by age: its last entry is the current one.
                 return RunnerId(ours, hashes[-1])
         elif runner.hash not in self._hashes.get(runner.name, ()):
@@ -157,14 +154,14 @@ class InstalledRunners:
         archive = self._known.get(str(runner))
         if archive is not None:
             with contextlib.suppress(OSError):
-                if file_state(os.stat(self._place(runner))) == archive.state:
+                if file_state(os.stat(self.archive_path(runner))) == archive.state:
                     return archive
         return None
 
     def _map(self, runner: RunnerId) -> Archive:
         path = self.archive_path(runner)
         try:
-            with path.open("rb") as file:
+            with open(path, "rb") as file:
                 status = os.fstat(file.fileno())
                 size = status.st_size
                 if not 0 < size <= ARCHIVE_BYTES_MAX:
@@ -179,7 +176,7 @@ class InstalledRunners:
         self._check(runner, path, data)
         return Archive(str(runner), read_tar(data), len(data), file_state(status))
 
-    def _check(self, runner: RunnerId, path: Path, data: memoryview) -> None:
+    def _check(self, runner: RunnerId, path: str, data: memoryview) -> None:
         """Where somebody else could have changed an archive, its bytes are compared with its hash.
 
         :raises InstallationFault: they are not those.
@@ -205,10 +202,10 @@ def published_runners() -> Mapping[str, Mapping[str, str]]:
 
 
 #: What lists held when their file had this state: forks of a process that has read them need not do it again.
-_lists: dict[Path, tuple[str, Mapping[str, list[str]]]] = {}
+_lists: dict[str, tuple[str, Mapping[str, list[str]]]] = {}
 
 
-def _read_lists(path: Path) -> Mapping[str, list[str]]:
+def _read_lists(path: str) -> Mapping[str, list[str]]:
     """``{"<id>": ["<hash>", …], …}``, the oldest hash first."""
     state, known = _lists.get(path, ("", None))
     with contextlib.suppress(OSError):
@@ -227,7 +224,7 @@ def _read_lists(path: Path) -> Mapping[str, list[str]]:
     return lists
 
 
-def _read_latest(path: Path) -> dict[str, str]:
+def _read_latest(path: str) -> dict[str, str]:
     """``{"<id>": "<hash>", …}``"""
     latest = _parse_object(path, _read(path)[0])
     for name, text in latest.items():
@@ -235,10 +232,10 @@ def _read_latest(path: Path) -> dict[str, str]:
     return latest
 
 
-def _read(path: Path) -> tuple[bytes, os.stat_result]:
+def _read(path: str) -> tuple[bytes, os.stat_result]:
     """Content of a list, and the state that its file had before."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             data = file.read(REGISTRY_JSON_BYTES_MAX + 1)
     except OSError as error:
@@ -248,7 +245,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
     return data, status
 
 
-def _parse_object(path: Path, data: bytes) -> dict[str, Any]:
+def _parse_object(path: str, data: bytes) -> dict[str, Any]:
     try:
         value = parse_json(data.decode("utf-8"), max_chars=REGISTRY_JSON_BYTES_MAX, max_depth=REGISTRY_JSON_DEPTH_MAX)
     except ValueError as error:
@@ -258,7 +255,7 @@ def _parse_object(path: Path, data: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_entry(path: Path, name: str, text: object) -> None:
+def _check_entry(path: str, name: str, text: object) -> None:
     try:
         RunnerId.parse(f"{name}:{text}")
     except InvalidContract as error:

@@ -44,7 +44,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import IO, NamedTuple
 
 from blake3 import blake3
@@ -85,14 +84,19 @@ class ArtefactStore:
     May be used from several threads.
     """
 
-    def __init__(self, folder: Path, engine: Engine | None = None, packaged: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        engine: Engine | None = None,
+        packaged: Sequence[str | os.PathLike[str]] = (),
+    ) -> None:
         """``engine`` compiles the modules and runs them; by default that of the process. In the folders ``packaged``
         is what installed packages bring.
         """
         self.folder = CacheFolder(folder)
         self._packaged = tuple(map(CacheFolder, packaged))
         #: Modules that came from a host.
-        self.contracts = CacheFolder(folder / "contracts")
+        self.contracts = CacheFolder(os.path.join(folder, "contracts"))
         self._engine = engine
         #: Those of runners, by key and by place.
         self._loaded: dict[str, LoadedModule] = {}
@@ -311,11 +315,11 @@ class ArtefactStore:
 @contextlib.contextmanager
 def _only_compiler(folder: CacheFolder, key: str) -> Iterator[None]:
     """Wait while another process compiles the same module. That only saves work, so failures are no matter."""
-    lock = folder.path / f"{key}.lock"
+    lock = os.path.join(folder.path, f"{key}.lock")
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             folder.make()
-            file = stack.enter_context(lock.open("ab"))
+            file = stack.enter_context(open(lock, "ab"))
             stack.callback(_remove, lock)
             _lock(file)
         yield
@@ -349,7 +353,8 @@ def _seen(artefact: int) -> str | None:
 @cache
 def _boot() -> str | None:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode("ascii").strip()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
     except (OSError, ValueError):
         return None
 
@@ -359,8 +364,10 @@ def _changes() -> bytes:
     """Digest of the code that changes modules before they are compiled, and of its limits (32 bytes)."""
     digest = blake3()
     for folder in changes.__path__:
-        for path in sorted(Path(folder).glob("*.py")):
-            digest.update(path.read_bytes())
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), "rb") as file:
+                    digest.update(file.read())
     digest.update(repr(sorted(item for item in vars(limits).items() if item[0].startswith("WASM_"))).encode())
     return digest.digest()
 
@@ -370,9 +377,9 @@ def _digest(artefact: int) -> str:
         return blake3(content).hexdigest()
 
 
-def _remove(path: Path) -> None:
+def _remove(path: str) -> None:
     with contextlib.suppress(OSError):
-        path.unlink()
+        os.unlink(path)
 
 
 def _lock(file: IO[bytes]) -> None:

@@ -33,16 +33,16 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
     :raises BuildError: see :func:`runners.registry.ensure_built`.
     """
     root = cache_root()
-    if (config.runners_dir, config.registry_dir) != (root / "runners", root / "registry"):
+    if (Path(config.runners_dir), Path(config.registry_dir)) != (root / "runners", root / "registry"):
         return
-    text = code()
+    text, packaged = code(), tuple(map(Path, config.packaged_runners))
     needed = [runner for runner, mentioned in _NEEDS.items() if mentioned.search(text)]
-    missing = [runner for runner in needed if not any(_has(one, runner) for one in (root, *config.packaged_runners))]
+    missing = [runner for runner in needed if not any(_has(one, runner) for one in (root, *packaged))]
     if not missing:
         return
     from pygenvm.runners import registry
 
-    if registry.is_packaged(config.packaged_runners):
+    if registry.is_packaged(packaged):
         version = metadata.version("pygenvm")
         raise BuildError(
             "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "

@@ -50,9 +50,9 @@ def test_shipped_file(root: Path) -> None:
     assert loaded.web_address == "ws://127.0.0.1:3032"
     assert (loaded.threads, loaded.blocking_threads, loaded.log_level) == (2, 4, "info")
     assert loaded.log_disable == ("tracing*", "polling*", "tungstenite*")
-    assert loaded.cache_dir.resolve() == root / "executor" / "v1" / ".cache"
-    assert loaded.runners_dir.resolve() == root / "runners"
-    assert loaded.registry_dir.resolve() == root / "executor" / "v1" / "data"
+    assert Path(loaded.cache_dir).resolve() == root / "executor" / "v1" / ".cache"
+    assert Path(loaded.runners_dir).resolve() == root / "runners"
+    assert Path(loaded.registry_dir).resolve() == root / "executor" / "v1" / "data"
 
 
 def test_json_is_read_like_yaml_and_without_its_library(root: Path) -> None:
@@ -84,7 +84,7 @@ def test_modules_that_the_file_names(root: Path) -> None:
 
 def test_built_in(root: Path) -> None:
     cache = root / "cache"
-    assert load_config() == Config(cache / "runners", cache / "registry", cache / "executor")
+    assert load_config() == Config(f"{cache}/runners", f"{cache}/registry", f"{cache}/executor")
     assert load_config().log_disable == ()
 
 
@@ -103,7 +103,7 @@ def test_a_linked_program_finds_the_file_beside_the_link(root: Path, monkeypatch
 def test_only_what_the_specification_requires(root: Path) -> None:
     minimal = "threads: 1\nblocking_threads: 1\nlog_disable: ''\nunknown: {key: [1, 2.5, null]}\n"
     loaded = load(root, minimal)
-    assert loaded.runners_dir.resolve() == root / "runners"
+    assert Path(loaded.runners_dir).resolve() == root / "runners"
     assert loaded.llm_address == "ws://127.0.0.1:3031"
     assert load(root, minimal + "log_level: WARNING\n").log_level == "warn"
 
@@ -119,8 +119,8 @@ def test_variables(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "${exeDir}/../.cache/", "/c/${genvmVersion}/$x${"
         ),
     )
-    assert loaded.registry_dir == Path("/some/where/x")
-    assert loaded.cache_dir == Path(f"/c/v{version('pygenvm')}/$x${{")
+    assert loaded.registry_dir == "/some/where/x"
+    assert loaded.cache_dir == f"/c/v{version('pygenvm')}/$x${{"
 
 
 @pytest.mark.parametrize(
@@ -216,14 +216,14 @@ def test_packages_of_runners_are_found_and_not_imported(tmp_path: Path) -> None:
     )
     environment = {"PYGENVM_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == f"{tuple(tmp_path / name for name in PACKAGES_OF_RUNNERS)} set()\n"
+    assert done.stdout == f"{tuple(str(tmp_path / name) for name in PACKAGES_OF_RUNNERS)} set()\n"
 
 
 def test_packages_of_runners_in_a_file(root: Path) -> None:
     assert load(root, SHIPPED).packaged_runners == ()
     loaded = load(root, SHIPPED + "packaged_runners: ['/a', '${exeDir}/b']\n")
-    assert loaded.packaged_runners[0] == Path("/a")
-    assert loaded.packaged_modules == [folder / "compiled" for folder in loaded.packaged_runners]
+    assert loaded.packaged_runners[0] == "/a"
+    assert loaded.packaged_modules == [f"{folder}/compiled" for folder in loaded.packaged_runners]
     cases = {"/a": "must be a list", "[1]": "must be a list of strings", '["\\0"]': "cannot be the name"}
     for text, message in cases.items():
         with pytest.raises(ConfigError, match=f"packaged_runners {message}"):

@@ -196,7 +196,7 @@ def test_lines_of_threads_do_not_mix() -> None:
 
 
 def test_from_config(sink: Sink, tmp_path: Path) -> None:
-    config = Config(tmp_path, tmp_path, tmp_path, log_level="warn", log_disable=("executor::quiet*",))
+    config = Config("", "", "", log_level="warn", log_disable=("executor::quiet*",))
     log = Logger.from_config(config, fd=sink.fd)
     log.info("too low")
     log.warn("shown")

@@ -203,7 +203,7 @@ class _Run:
         self._subject = subject
         self._short = short
         self._folder = folder
-        self._cache = cache_root() / "executor" if subject.built else artefacts().folder.path.parent
+        self._cache = cache_root() / "executor" if subject.built else Path(artefacts().folder.path).parent
         if subject.cold:
             self._cache = folder / "cache"
         self._config = config_file(folder, built=subject.built, modules=modules, cache_dir=str(self._cache))

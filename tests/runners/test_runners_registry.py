@@ -305,7 +305,7 @@ def test_a_contract_that_embeds_has_the_library_built(cache: Path, monkeypatch: 
 
 
 def test_runners_in_folders_of_somebody_else_are_not_built(cache: Path) -> None:
-    config = Config(cache / "a", cache / "b", cache / "c")
+    config = Config(str(cache / "a"), str(cache / "b"), str(cache / "c"))
     on_demand.build_for(lambda: b"import numpy", config, progress=False)
     assert not (cache / "build").exists()
 

@@ -109,7 +109,7 @@ def test_remarks_without_end(log_path: Path) -> None:
     """For example of runners that a contract names and that do not exist, for each of its VMs."""
     library = Remarks("executor.derived")
     with log_path.open("wb", buffering=0) as file:
-        log = Logger.from_config(Config(Path(), Path(), Path()), fd=file.fileno())
+        log = Logger.from_config(Config("", "", ""), fd=file.fileno())
         for _ in range(100):
             library.warning("%s", "x" * limits.LOG_TEXT_CHARS_MAX * 4)
             library.warning("%s", "\1" * limits.LOG_TEXT_CHARS_MAX)

@@ -10,7 +10,7 @@ from pygenvm.executor.run.made import MadeOnce
 
 
 def made_in(folder: Path, kept_bytes: int) -> MadeOnce[bytes]:
-    return MadeOnce(folder, "value", decoded=bytes, kept_bytes=kept_bytes, files_max=1000, files_bytes=1 << 20)
+    return MadeOnce(str(folder), "value", decoded=bytes, kept_bytes=kept_bytes, files_max=1000, files_bytes=1 << 20)
 
 
 def test_values_that_are_empty_are_bounded_too(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_archives_are_kept(installation: Installation) -> None:
     with ThreadPoolExecutor(4) as pool:
         archives = set(pool.map(registry.load, [reference] * 16))
     assert len(archives) == 1
-    registry.archive_path(RunnerId.parse(reference)).unlink()
+    os.unlink(registry.archive_path(RunnerId.parse(reference)))
     assert registry.load(reference) in archives
 
 
@@ -127,7 +127,7 @@ def test_lists_are_read_again_when_they_have_changed(
 
 def test_path_of_an_archive(installation: Installation) -> None:
     path = installation.open().archive_path(RunnerId("lib", "0123456789"))
-    assert path == installation.runners / "lib" / "01" / "23456789.tar"
+    assert path == f"{installation.runners}/lib/01/23456789.tar"
 
 
 def test_unlisted_runner(installation: Installation) -> None:
@@ -147,7 +147,7 @@ def test_what_is_no_runner_id(installation: Installation, reference: str) -> Non
 def test_missing_archive_says_what_to_do(installation: Installation) -> None:
     reference = installation.add("lib", tar(a=b"1"))
     registry = installation.open()
-    path = registry.archive_path(RunnerId.parse(reference))
+    path = Path(registry.archive_path(RunnerId.parse(reference)))
     path.unlink()
     cause = refused(registry, reference)
     assert str(path) in cause
@@ -163,7 +163,7 @@ def test_malformed_archive(installation: Installation, data: bytes) -> None:
 def test_unreadable_archive_is_not_the_contracts_fault(installation: Installation) -> None:
     reference = installation.add("lib", tar(a=b"1"))
     registry = installation.open()
-    path = registry.archive_path(RunnerId.parse(reference))
+    path = Path(registry.archive_path(RunnerId.parse(reference)))
     path.unlink()
     path.mkdir()
     with pytest.raises(InternalErrorRaised, match="cannot be read"):
@@ -178,7 +178,7 @@ def test_what_others_may_write_to_is_compared_with_its_hash(
     installation: Installation, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
     reference = installation.add("py", tar(a=b"ours"))
-    path = installation.open().archive_path(RunnerId.parse(reference))
+    path = Path(installation.open().archive_path(RunnerId.parse(reference)))
     match where:
         case "archive":
             path.chmod(0o666)
@@ -367,7 +367,7 @@ def test_runners_of_a_package_are_the_current_ones(installation: Installation, p
     assert registry.resolve("alone:latest") == alone
     assert [str(runner) for runner in registry.runners() if runner.name == "lib"] == [older, newer]
     for reference, place in ((older, installation), (newer, package), (both, package), (alone, installation)):
-        assert registry.archive_path(RunnerId.parse(reference)).is_relative_to(place.runners)
+        assert Path(registry.archive_path(RunnerId.parse(reference))).is_relative_to(place.runners)
         assert registry.load(registry.resolve(reference)).id == reference
     published = f"py-genlayer:{list(published_runners()['py-genlayer'])[-1]}"
     current = package.add("py-genlayer", tar(a=b"5"))

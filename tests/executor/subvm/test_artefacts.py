@@ -196,7 +196,7 @@ def test_a_lock_that_nobody_gives_back(tmp_path: Path, monkeypatch: pytest.Monke
     store = ArtefactStore(tmp_path)
     key = store._digest_of(ANSWER, artefacts._Mode(True, True), "wasm")
     store.contracts.make()
-    with (store.contracts.path / f"{key}.lock").open("ab") as held:
+    with Path(store.contracts.path, f"{key}.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InvalidContract, match="compiled"):
             store.load(ANSWER, deterministic=True, trusted=False)
@@ -243,11 +243,11 @@ def test_modules_of_contracts_are_trimmed_and_those_of_runners_stay(
     kept = {path.name for path in tmp_path.glob("*.*")}
     contracts = [slow_module(1, number) for number in range(1, 8)]
     load(tmp_path, contracts[0])
-    one = sum(path.stat().st_size for path in store.contracts.path.iterdir())
+    one = sum(path.stat().st_size for path in Path(store.contracts.path).iterdir())
     monkeypatch.setattr(limits, "CONTRACT_ARTEFACT_BYTES", 4 * one)
     for wasm in contracts[1:]:
         load(tmp_path, wasm)
-        assert sum(path.stat().st_size for path in store.contracts.path.iterdir()) <= 5.5 * one
+        assert sum(path.stat().st_size for path in Path(store.contracts.path).iterdir()) <= 5.5 * one
     assert {path.name for path in tmp_path.glob("*.*")} == kept
     assert load(tmp_path, contracts[-1]).compiled == 0
     assert load(tmp_path, contracts[0]).compiled == 1

@@ -41,7 +41,7 @@ _FAILS = 'from genlayer import *\nx = {"a": [1, 2]}\nclass C(gl.Contract):\n    
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The compiled interpreter is there, but nothing of any contract."""
-    shared = execution._built_artefacts().folder.path
+    shared = Path(execution._built_artefacts().folder.path)
     for path in shared.iterdir():
         (tmp_path / "artefacts").mkdir(exist_ok=True)
         (tmp_path / "artefacts" / path.name).symlink_to(path)
