@@ -87,7 +87,7 @@ class Manifest:
         if not candidates:
             raise RequestError(f"no compatible version found for major {major}")
         version = max(candidates)
-        while (following := version._replace(patch=version.patch + 1)) in self.versions:
+        while (following := version.with_patch(version.patch + 1)) in self.versions:
             version = following
         return version
 

@@ -70,7 +70,10 @@ class _Walk:
         """None for the contract, and for what is named but not there."""
         if runner not in self._archives:
             self._archives[runner] = None
-            path = None if runner == CONTRACT else self._registry.find(*RunnerId.parse(runner))
+            path = None
+            if runner != CONTRACT:
+                parsed = RunnerId.parse(runner)
+                path = self._registry.find(parsed.name, parsed.hash)
             if path is not None and path.is_file():
                 with path.open("rb") as file:
                     data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -242,7 +242,7 @@ class HostClient:
             self.time_ns += ended - begun
         if watched:
             # The connection is free again: an observer that writes may take its time.
-            code, value = (None, None) if reply is None else reply
+            code, value = (None, None) if reply is None else (reply.error, reply.value)
             self._observer.host_replied(method, whole, code, value, begun, ended)
         if reply is None:
             raise failure

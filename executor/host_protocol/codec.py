@@ -17,8 +17,9 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, MethodLayout, ReplyKind
 from pygenvm.executor.limits import HOST_REPLY_SLICE_BYTES, HOST_REQUEST_BYTES
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
@@ -37,7 +38,8 @@ class ProtocolViolation(Exception):
     """The other side sent something that the protocol does not allow. The stream cannot be read further."""
 
 
-class Request(NamedTuple):
+@frozen
+class Request:
     """One request of an executor."""
 
     method: HostMethod
@@ -45,7 +47,8 @@ class Request(NamedTuple):
     """Field name to value (:data:`FieldValue`), in the order and with the types of the ``Host`` method."""
 
 
-class Reply(NamedTuple):
+@frozen
+class Reply:
     """One reply of a host."""
 
     error: HostErrorCode

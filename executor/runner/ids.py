@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from functools import lru_cache
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.outcome import InvalidContract
 
 #: The contract of the current VM, as a reference inside actions.
@@ -17,7 +18,8 @@ _ON_CHAIN = "on_chain"
 _RUNNER_ID = re.compile(r"([A-Za-z0-9_-]+):([A-Za-z0-9_=-]+)")
 
 
-class RunnerId(NamedTuple):
+@frozen
+class RunnerId:
     """Both parts of a runner id; ``str()`` gives ``<id>:<hash>``."""
 
     name: str
@@ -26,8 +28,9 @@ class RunnerId(NamedTuple):
     def __str__(self) -> str:
         return f"{self.name}:{self.hash}"
 
-    @classmethod
-    def parse(cls, text: str) -> RunnerId:
+    @staticmethod
+    @lru_cache(1024)
+    def parse(text: str) -> RunnerId:
         """Split a runner id.
 
         :raises InvalidContract: anything that is not a runner id, ids of contracts included: those are internal.
@@ -37,7 +40,7 @@ class RunnerId(NamedTuple):
             raise InvalidContract(f"not a runner id: {text[:128]!r}")
         if match[1] == _ON_CHAIN:
             raise InvalidContract(f"a contract cannot be referenced by its internal id {text[:128]!r}")
-        return cls(match[1], match[2])
+        return RunnerId(match[1], match[2])
 
 
 def on_chain_id(address: bytes) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import NamedTuple
 
 from pygenvm import schemas
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.outcome import VMErrorRaised
 from pygenvm.executor.primitives.abi import VmError
 
@@ -15,12 +15,32 @@ WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200
 _U16_MAX = 0xFFFF
 
 
-class Version(NamedTuple):
+class Version(tuple[int, int, int]):
     """Three u16; compares as a triple, so ``version < (0, 1, 5)`` works too."""
 
-    major: int
-    minor: int
-    patch: int
+    __slots__ = ()
+
+    # No NamedTuple: the compiler that those need takes as long to begin as all that a run imports of this package.
+    def __new__(cls, major: int, minor: int, patch: int) -> Version:
+        return super().__new__(cls, (major, minor, patch))
+
+    def __getnewargs__(self) -> tuple[int, int, int]:
+        return self.major, self.minor, self.patch
+
+    @property
+    def major(self) -> int:
+        return self[0]
+
+    @property
+    def minor(self) -> int:
+        return self[1]
+
+    @property
+    def patch(self) -> int:
+        return self[2]
+
+    def with_patch(self, patch: int) -> Version:
+        return Version(self.major, self.minor, patch)
 
     def __str__(self) -> str:
         return f"v{self.major}.{self.minor}.{self.patch}"
@@ -40,7 +60,8 @@ class Version(NamedTuple):
         raise ValueError(f"not a version: {text[:64]!r}")
 
 
-class Limit(NamedTuple):
+@frozen
+class Limit:
     """The highest version of a time; with ``every_patch`` the newest known one, and any other patch of it will do."""
 
     version: Version
@@ -51,7 +72,7 @@ class Limit(NamedTuple):
 
     def admits(self, version: Version) -> bool:
         """Whether contracts may declare ``version``."""
-        return version <= (self.version._replace(patch=_U16_MAX) if self.every_patch else self.version)
+        return version <= (self.version.with_patch(_U16_MAX) if self.every_patch else self.version)
 
 
 def version_limit(unix_seconds: int) -> Limit:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from binascii import crc32
 from itertools import pairwise
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.limits import ARCHIVE_FILES_MAX, ARCHIVE_NAME_BYTES_MAX
 from pygenvm.executor.outcome import InvalidContract
 
@@ -33,7 +34,8 @@ _NAME_IS_UTF8 = 1 << 11
 _STORED = 0
 
 
-class Directory(NamedTuple):
+@frozen
+class Directory:
     """Where the central directory lies.
 
     ``start`` and ``end`` are byte positions in the code; ``shift`` is what has to be added to the offsets

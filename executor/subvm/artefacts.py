@@ -44,7 +44,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import IO, NamedTuple
+from typing import IO
 
 from blake3 import blake3
 
@@ -52,6 +52,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InvalidContract
@@ -64,14 +65,16 @@ _log = Remarks("executor.subvm.artefacts")
 _NOTE_CHARS_MAX = 1 << 24
 
 
-class LoadedModule(NamedTuple):
+@frozen
+class LoadedModule:
     """A module that is ready to be instantiated, and what is known of it."""
 
     module: Module
     facts: ModuleFacts
 
 
-class _Mode(NamedTuple):
+@frozen
+class _Mode:
     """How a module is prepared."""
 
     deterministic: bool

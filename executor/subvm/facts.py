@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from pygenvm.executor.frozen import frozen
 
 
-class ModuleFacts(NamedTuple):
+@frozen
+class ModuleFacts:
     """What a sub-VM wants to know of a module before and after it runs."""
 
     name: str | None
@@ -32,7 +35,7 @@ class ModuleFacts(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return self._asdict()
+        return {name: getattr(self, name) for name in ModuleFacts.__match_args__}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModuleFacts:

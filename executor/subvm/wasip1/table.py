@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.subvm.wasip1.functions import args, clock, fd, path, poll, proc, random, sock
 
 
-class WasiFunction(NamedTuple):
+@frozen
+class WasiFunction:
     """One importable function: ``call(vm, *arguments)`` returns the errno.
 
     ``params`` has one letter per parameter, ``i`` for i32 and ``I`` for i64; arguments are handed over as

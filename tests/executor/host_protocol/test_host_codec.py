@@ -318,7 +318,11 @@ def test_replies_survive_any_chunking(layout: Any, data: st.DataObject) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.binary(max_size=200) | requests().map(lambda r: encode_request(r[0], *r[1].values())), max_size=8))
+@given(
+    st.lists(
+        st.binary(max_size=200) | requests().map(lambda r: encode_request(r.method, *r.fields.values())), max_size=8
+    )
+)
 def test_garbage_gives_requests_or_a_violation_and_bounded_memory(garbage: list[bytes]) -> None:
     decoder = RequestDecoder(limit=1024)
     fed = 0

@@ -62,7 +62,7 @@ def test_table_of_the_spec(seconds: int, version: str) -> None:
     assert (str(limit), limit.every_patch) == (version, False)
     check_version(limit.version, seconds)
     with pytest.raises(VMErrorRaised) as error:
-        check_version(limit.version._replace(patch=limit.version.patch + 1), seconds)
+        check_version(limit.version.with_patch(limit.version.patch + 1), seconds)
     assert error.value.error.message == "version_too_big"
 
 
