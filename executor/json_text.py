@@ -8,7 +8,8 @@ import re
 from typing import Any, NoReturn
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
-_STRING_OR_BRACKET_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]|,', re.DOTALL)
+# Compiled by those who count values.
+_STRING_OR_BRACKET_OR_COMMA = r'(?s)"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]|,'
 
 
 class TooManyValues(ValueError):
@@ -40,7 +41,8 @@ def check_depth(text: str, max_depth: int, max_values: int | None = None) -> Non
     :raises ValueError: arrays and objects are inside each other more than ``max_depth`` levels deep.
     """
     depth = values = 0
-    for match in (_STRING_OR_BRACKET if max_values is None else _STRING_OR_BRACKET_OR_COMMA).finditer(text):
+    found = _STRING_OR_BRACKET if max_values is None else re.compile(_STRING_OR_BRACKET_OR_COMMA)
+    for match in found.finditer(text):
         bracket = match[0]
         if max_values is not None and bracket in "[{,":
             values += 1

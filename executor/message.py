@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from binascii import Error, a2b_base64, b2a_base64
 from typing import Any
 
 from pygenvm.executor.frozen import frozen, replaced
@@ -17,11 +15,14 @@ from pygenvm.executor.primitives.address import Address
 
 DEFAULT_DATETIME = "2024-11-26T06:42:42.424242Z"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS = 1_000_000_000
+_DAY_SECONDS = 86_400
+#: Of the years 1 to 9999.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+#: Days from the first of March of the year 0 to 1970.
+_MARCH_OF_YEAR_0 = 719_468
 _VALUE_MAX = (1 << 256) - 1
 _CHAIN_ID_MAX = (1 << 256) - 1
-_DECIMAL = re.compile(r"[0-9]+")
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
@@ -152,25 +153,50 @@ def parse_datetime(text: str) -> tuple[int, int]:
         raise ValueError(f"{text[:64]!r} is not an RFC 3339 time such as {DEFAULT_DATETIME}")
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
     fraction, sign, offset_hours, offset_minutes = match.groups()[6:]
-    offset = timedelta(0)
+    offset = 0
     if sign:
         if int(offset_hours) > 23 or int(offset_minutes) > 59:
             raise ValueError(f"{text!r} has an impossible offset")
-        offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes)) * (-1 if sign == "-" else 1)
-    try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} does not exist: {error}") from error
-    return (moment - _EPOCH) // timedelta(seconds=1), int((fraction or "")[:9].ljust(9, "0"))
+        offset = (int(offset_hours) * 3600 + int(offset_minutes) * 60) * (-1 if sign == "-" else 1)
+    days = _days(year, month, day)
+    seconds = days * _DAY_SECONDS + hour * 3600 + minute * 60 + second - offset
+    exists = _date(days) == (year, month, day) and hour < 24 and minute < 60 and second < 60
+    if not exists or not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        raise ValueError(f"{text!r} does not exist, or is outside the years 1 to 9999 in UTC")
+    return seconds, int((fraction or "")[:9].ljust(9, "0"))
 
 
 def datetime_text(unix_seconds: int, nanoseconds: int) -> str:
     """RFC 3339 in UTC with ``Z`` and a fraction of 0, 3, 6 or 9 digits, as few as are needed."""
-    moment = _EPOCH + timedelta(seconds=unix_seconds)
+    days, seconds = divmod(unix_seconds, _DAY_SECONDS)
+    year, month, day = _date(days)
     digits = f"{nanoseconds:09}"
     while digits.endswith("000"):
         digits = digits[:-3]
-    return moment.replace(tzinfo=None).isoformat() + ("." + digits if digits else "") + "Z"
+    time = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{year:04}-{month:02}-{day:02}T{time}" + ("." + digits if digits else "") + "Z"
+
+
+# By hand, because `datetime` takes longer to load than anything else that a message needs. Years begin in March here:
+# then a leap day is their last one.
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Of a date, since 1970-01-01."""
+    year -= month <= 2
+    in_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return 365 * year + year // 4 - year // 100 + year // 400 + in_year - _MARCH_OF_YEAR_0
+
+
+def _date(days: int) -> tuple[int, int, int]:
+    """Year, month and day; the inverse of :func:`_days`."""
+    era, in_era = divmod(days + _MARCH_OF_YEAR_0, 146_097)
+    year = (in_era - in_era // 1_460 + in_era // 36_524 - in_era // 146_096) // 365
+    in_year = in_era - (365 * year + year // 4 - year // 100)
+    month = (5 * in_year + 2) // 153
+    day = in_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    return era * 400 + year + (month <= 2), month, day
 
 
 def _required(items: dict[str, Any], key: str) -> Any:
@@ -184,12 +210,12 @@ def _address(items: dict[str, Any], key: str) -> Address:
     if not isinstance(text, str):
         raise MessageError(f"{key} must be a string with the base64 of 20 bytes")
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        raw = a2b_base64(text, strict_mode=True)
+    except (Error, ValueError) as error:
         raise MessageError(f"{key} is not base64: {error}") from error
     if len(raw) != Address.SIZE:
         raise MessageError(f"{key} has {len(raw)} bytes instead of {Address.SIZE}")
-    if base64.b64encode(raw).decode("ascii") != text:
+    if b2a_base64(raw, newline=False).decode("ascii") != text:
         raise MessageError(f"{key} is not canonical base64")
     return Address(raw)
 
@@ -197,7 +223,12 @@ def _address(items: dict[str, Any], key: str) -> Address:
 def _chain_id(items: dict[str, Any]) -> int:
     text = _required(items, "chain_id")
     # The length bound keeps the conversion short; 2**256 has 78 digits.
-    if not isinstance(text, str) or not _DECIMAL.fullmatch(text) or len(text) > 78 or int(text) > _CHAIN_ID_MAX:
+    if (
+        not isinstance(text, str)
+        or not (text.isascii() and text.isdigit())
+        or len(text) > 78
+        or int(text) > _CHAIN_ID_MAX
+    ):
         raise MessageError("chain_id must be a string with a decimal number below 2^256")
     return int(text)
 

@@ -9,10 +9,17 @@ the main thread.
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from functools import partial
-from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+# What is behind the modules of these names: those take longer to load than to use.
+if TYPE_CHECKING:
+    import signal
+    from queue import Empty, SimpleQueue
+else:
+    import _signal as signal
+    from _queue import Empty, SimpleQueue
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

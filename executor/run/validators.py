@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pygenvm.executor import limits
 from pygenvm.executor.machine import start_thread
@@ -13,6 +12,12 @@ from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Retur
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.turns import Turns
 from pygenvm.executor.stream import validated_block
+
+# What is behind `queue`, which takes longer to load.
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+else:
+    from _queue import SimpleQueue
 
 #: Calldata `true`, and nothing else, is agreement.
 _AGREES = Return(b"\x10")

@@ -40,7 +40,8 @@ DerivedFiles: TypeAlias = Mapping[str, bytes]
 #: Everything but StartWasm, which ends the processing.
 _Step: TypeAlias = MapFile | MapDerived | AddEnv | SetArgs | Depends | With | LinkWasm | When | WhenMentions | Seq
 
-_VARIABLE = re.compile(r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}")
+# Compiled by those who have one.
+_VARIABLE = r"\$\{(ENV\[[A-Za-z0-9_]*\]|[A-Za-z0-9_]*)\}"
 _PROCESS_VARIABLE = "ENV["
 _PYTHON_SUFFIX = ".py"
 
@@ -271,10 +272,12 @@ class _Run:
 
     def _expand(self, template: str) -> str:
         """Replace each ``${x}`` once; replaced text is not looked at again."""
+        if "${" not in template:
+            return template
         parts: list[str] = []
         length = 0
         end = 0
-        for match in _VARIABLE.finditer(template):
+        for match in re.finditer(_VARIABLE, template):
             name = match[1]
             value = self._env.get(name)
             if value is None:

@@ -138,7 +138,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 
 
 #: How the engine ends its account of a refusal of the operating system.
-_OS_ERROR = re.compile(r"(?:\(os error \d+\)|out of memory \(failed to allocate \d+ bytes\))\s*\Z")
+_OS_ERROR = r"(?:\(os error \d+\)|out of memory \(failed to allocate \d+ bytes\))\s*\Z"
 #: Any pointer of the engine's own, and any structure of the caller's.
 _P, _S = c_void_p, c_void_p
 
@@ -222,7 +222,7 @@ class WasmtimeError(Exception):
     @property
     def is_of_the_machine(self) -> bool:
         """Whether the operating system refused, for want of memory or mappings: that says nothing of the module."""
-        return _OS_ERROR.search(str(self)) is not None
+        return re.search(_OS_ERROR, str(self)) is not None
 
 
 class Trap(Exception):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pygenvm.executor import message as message_module
 from pygenvm.executor.limits import MESSAGE_JSON_CHARS_MAX
 from pygenvm.executor.message import (
     DEFAULT_DATETIME,
@@ -255,6 +257,32 @@ def test_datetimes(text: str, seconds: int, nanoseconds: int, rendered: str) -> 
 def test_wrong_datetimes(text: str) -> None:
     with pytest.raises(ValueError, match=r"RFC 3339|impossible offset|does not exist"):
         parse_datetime(text)
+
+
+_DIGITS = st.integers(0, 99)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32), st.integers(0, 25), _DIGITS, _DIGITS)
+def test_times_are_those_of_the_library(year: int, month: int, day: int, hour: int, minute: int, second: int) -> None:
+    text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        with pytest.raises(ValueError, match="does not exist"):
+            parse_datetime(text)
+    else:
+        seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+        assert parse_datetime(text) == (seconds, 0)
+        assert datetime_text(seconds, 0) == text
+
+
+def test_every_day_is_that_of_the_library() -> None:
+    for number in range(1, date.max.toordinal() + 1):
+        day = date.fromordinal(number)
+        days = number - date(1970, 1, 1).toordinal()
+        assert message_module._days(day.year, day.month, day.day) == days
+        assert message_module._date(days) == (day.year, day.month, day.day)
 
 
 @settings(max_examples=200, deadline=None)

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.genlayer_sdk.guest import Guest
 
 MAX_IMAGES = 2
-_DURATION = re.compile(r"(\d{1,18})(s|ms)", re.ASCII)
+_DURATION = r"(?a)(\d{1,18})(s|ms)"
 
 
 def _milliseconds(value: Encoded | None) -> str:
     """``<n>s`` or ``<n>ms`` as ``<n>ms``."""
-    match = _DURATION.fullmatch(text(value))
+    match = re.fullmatch(_DURATION, text(value))
     if match is None:
         raise invalid()
     count = int(match[1]) * (1000 if match[2] == "s" else 1)

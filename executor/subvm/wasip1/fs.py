@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 from weakref import WeakKeyDictionary
 
 from pygenvm.executor import limits
@@ -22,8 +22,6 @@ from pygenvm.executor.subvm.wasip1.abi import BADF, FILETYPE_DIRECTORY, FILETYPE
 
 if TYPE_CHECKING:
     from pygenvm.executor.runner.archive import Folder
-
-_SLASHES: Final = re.compile("//+")
 
 
 @final
@@ -109,8 +107,7 @@ class FileSystem:
         :raises InvalidContract: the name is taken or empty or not encodable, a file stands where a
             directory is needed, or there are too many directories.
         """
-        if "//" in path:
-            path = _SLASHES.sub("/", path)
+        path = _with_single_slashes(path)
         parent, _, name = path.removeprefix("/").rpartition("/")
         directory = self._parents.get(parent)
         if directory is None:
@@ -125,7 +122,7 @@ class FileSystem:
 
     def is_free(self, path: str) -> bool:
         """Whether :meth:`map_file` finds nothing in its way at ``path``."""
-        *parents, name = _SLASHES.sub("/", path).removeprefix("/").split("/")
+        *parents, name = _with_single_slashes(path).removeprefix("/").split("/")
         directory = self.root
         for component in parents:
             child = directory.children.get(component)
@@ -146,7 +143,7 @@ class FileSystem:
         tree = _tree(folder)
         if tree is None:
             return False
-        path = _SLASHES.sub("/", to).removeprefix("/").removesuffix("/")
+        path = _with_single_slashes(to).removeprefix("/").removesuffix("/")
         directory = self._parents.get(path)
         if directory is None:
             directory = self._parents[path] = self._make_directories(path)
@@ -231,6 +228,10 @@ def _added(directory: Directory, tree: Directory) -> int | None:
         else:
             return None
     return added
+
+
+def _with_single_slashes(path: str) -> str:
+    return re.sub("//+", "/", path) if "//" in path else path
 
 
 def _encoded(name: str) -> bytes:
