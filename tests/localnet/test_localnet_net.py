@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -19,12 +20,14 @@ from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain import state as chain_state
 from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema
+from pygenvm.runners.numeric import pins
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
 
@@ -710,3 +713,9 @@ def test_receipts_survive_the_database(net: LocalNet) -> None:
     assert net.log(2) == [execution.receipt, *execution.delivered]
     assert isinstance(execution.receipt.outcome, Return)
     assert execution.receipt.messages[0].salt == 3
+
+
+def test_reading_storage_asks_for_no_larger_interpreter() -> None:
+    """Whoever mentions NumPy, in a comment too, runs with it; what is put behind a contract must not do that for it."""
+    put_behind = Path(chain_state.__file__).with_name("dump_state.py").read_text("utf-8")
+    assert [name for name in pins.NAMES if re.search(rf"\b{name}\b", put_behind)] == []
