@@ -77,9 +77,9 @@ class Workbench:
         self._count = 0
         self._schemas: dict[bytes, dict[str, Any] | None] = {}
 
-    def build_for(self, code: Callable[[], bytes]) -> None:
-        """Builds what this contract needs, if it is not there."""
-        on_demand.build_for(code, self._config, progress=False)
+    def build_for(self, code: bytes) -> Callable[[], None] | None:
+        """What builds the runners that this contract needs; None if they are there."""
+        return on_demand.build_for(code, self._config, progress=False)
 
     def bench(self, mocks: Mocks, clock: Clock) -> Bench:
         """A new local network."""

@@ -553,20 +553,45 @@ def test_writes_of_one_transaction_are_limited(net: LocalNet, monkeypatch: pytes
 
 
 def test_whoever_prepares_a_run_is_asked_with_the_code(tmp_path: Path) -> None:
-    """In the thread of the caller, who may be interrupted while runners are built."""
-    seen: list[tuple[bytes, int]] = []
-    net = LocalNet(
-        tmp_path / "local.db",
-        executor=FakeExecutor(CONTRACTS),
-        before_run=lambda code: seen.append((code(), threading.get_ident())),
-    )
+    asked: list[bytes] = []
+    net = LocalNet(tmp_path / "local.db", executor=FakeExecutor(CONTRACTS), before_run=asked.append)
     contract = net.deploy(b"schema").receipt.transaction.contract
     net.call(contract, "echo")
     net.view(contract, "echo")
     net.schema(contract)
     net.schema_of_code(b"schema")
     net.balance(contract)
-    assert seen == [(b"schema", threading.get_ident())] * 5
+    assert asked == [b"schema"] * 5
+
+
+def test_what_comes_before_a_run_is_done_once_in_the_thread_of_the_caller(tmp_path: Path) -> None:
+    """Who may be interrupted while runners are built."""
+    done: list[tuple[bytes, int]] = []
+    net = LocalNet(
+        tmp_path / "local.db",
+        executor=FakeExecutor(CONTRACTS),
+        before_run=lambda code: lambda: done.append((code, threading.get_ident())),
+    )
+    contract = net.deploy(b"schema").receipt.transaction.contract
+    assert net.call(contract, "echo").receipt.ok
+    assert net.view(contract, "echo").ok
+    assert done == [(b"schema", threading.get_ident())] * 3
+    assert len(net.log()) == 2
+
+
+def test_nothing_is_run_before_what_comes_first(tmp_path: Path) -> None:
+    class Unbuilt(Exception):
+        pass
+
+    def fail() -> None:
+        raise Unbuilt
+
+    path = tmp_path / "local.db"
+    net = LocalNet(path, executor=FakeExecutor(CONTRACTS), before_run=lambda code: fail)
+    with pytest.raises(Unbuilt) as caught:
+        net.deploy(b"schema")
+    assert caught.value.__context__ is None
+    assert not path.exists()
 
 
 def test_hex_strings_follow_the_schema(net: LocalNet) -> None:
