@@ -270,7 +270,11 @@ class LocalNet:
 
     def snapshot(self) -> bytes:
         """The whole state, for :meth:`restore` and :meth:`validate`."""
-        return background.run(self._chain.snapshot())
+        return background.run(self.snapshot_here())
+
+    async def snapshot_here(self) -> bytes:
+        """:meth:`snapshot` for what runs in the event loop of the network, such as the host of a run."""
+        return await self._chain.snapshot()
 
     def balance(self, account: str | Address) -> int:
         """Balance of an account, a contract, or any other address."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -41,15 +40,13 @@ class Clock:
 
 
 class Bench:
-    """What one test has of the workbench: a local network with its clock, its mocks, its executor and a folder."""
+    """What one test has of the workbench: a local network with its clock, its mocks, its executor and a file."""
 
     def __init__(self, workbench: Workbench, number: int, mocks: Mocks, clock: Clock) -> None:
         self.number = number
-        folder = workbench.folder / str(number)
-        folder.mkdir()
-        self.path = folder / "local.db"
+        self.path = workbench.folder / f"{number}.db"
         self.path.write_bytes(workbench.new_network)
-        self.executor = Watched(workbench.executor)
+        self.executor = Watched(workbench.executor, lambda: self.net.snapshot_here())
         self.mocks = mocks
         self.net = LocalNet(
             self.path,
@@ -91,7 +88,8 @@ class Workbench:
         """Nobody needs it any more."""
         del self._benches[str(bench.number)]
         bench.net.close()
-        shutil.rmtree(bench.path.parent)
+        for file in (bench.path, bench.path.with_name(f"{bench.path.name}.lock")):
+            file.unlink(missing_ok=True)
 
     def schema(self, net: LocalNet, code: bytes) -> dict[str, Any] | None:
         """A contract's schema (spec sdk/03 §4); None if it has none."""
