@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +17,7 @@ from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import series_of_runs
+from pygenvm.localnet.executors.series import ReusedExecutors
 from pygenvm.localnet.module_server import Call, Reply, serving_module
 from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.localnet.net import LocalNet
@@ -23,7 +27,7 @@ from pygenvm.pytest_plugin.addresses import OWNER, create_address, create_test_a
 from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
 from pygenvm.runners.numeric import on_demand
-from pygenvm.runners.registry import ensure_built
+from pygenvm.runners.registry import are_built, ensure_built
 
 #: Accounts that have a balance from the start, besides those of every local network.
 FUNDED: Final = frozenset((*map(create_address, (OWNER, "alice", "bob", "charlie")), *create_test_addresses()))
@@ -114,13 +118,17 @@ def open_workbench() -> Iterator[Workbench]:
     """Serves modules while the context lasts. Runners that are not there are built first, which takes minutes."""
     ensure_built(progress=False)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-tests-")))
+        # One that removes itself would do that at the end of a fork too.
+        folder = Path(tempfile.mkdtemp(prefix="genvm-tests-"))
+        stack.callback(shutil.rmtree, folder)
         config_file = folder / "genvm.yaml"
         executor = stack.enter_context(series_of_runs([f"--config={config_file}"]))
         config = load_config()
-        workbench = Workbench(executor, folder, config)
-        server = stack.enter_context(serving_module(workbench.answer))
+        server = stack.enter_context(serving_module(lambda call: workbench.answer(call)))
         config_file.write_text(executor_config(config, {"llm": server.address, "web": server.address}))
+        if isinstance(executor, ReusedExecutors):
+            executor.start()
+        workbench = Workbench(executor, folder, config)
         yield workbench
 
 
@@ -128,17 +136,34 @@ class _Shared:
     """The one of this process, opened when it is needed first."""
 
     def __init__(self) -> None:
+        os.register_at_fork(after_in_child=self._begin)
+        #: What forks of a process have of its resources, and leave to it: it goes on using them.
+        self._others: list[contextlib.ExitStack] = []
+        self._resources = contextlib.ExitStack()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._others.append(self._resources)
         self._resources = contextlib.ExitStack()
         self._workbench: Workbench | None = None
+        self._opening = threading.Lock()
+
+    def prepare(self) -> None:
+        """Opens it, unless something has to be built for it. Whatever prevents that, :meth:`get` tells."""
+        with contextlib.suppress(Exception):
+            if are_built():
+                self.get()
 
     def get(self) -> Workbench:
-        if self._workbench is None:
-            self._workbench = self._resources.enter_context(open_workbench())
-        return self._workbench
+        with self._opening:
+            if self._workbench is None:
+                self._workbench = self._resources.enter_context(open_workbench())
+            return self._workbench
 
     def close(self) -> None:
-        self._workbench = None
-        self._resources.close()
+        with self._opening:
+            self._workbench = None
+            self._resources.close()
 
 
 shared: Final = _Shared()
