@@ -82,6 +82,8 @@ GUEST_COPY_BYTES = 1 << 20
 
 # --- host protocol --------------------------------------------------------------------------------
 
+#: So many lengths of zeros at the beginning of memories have the state of their hash kept, 2 KB each.
+HASHES_OF_ZEROS = 16
 #: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
 HOST_REPLY_SLICE_BYTES = 256 << 20
 #: Characters of an internal error that are sent.

@@ -28,7 +28,9 @@ from io import BufferedReader
 from pathlib import Path
 
 from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root, packaged_runners
+from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import REGISTRY_SETTLED_NS
 from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import licences, recipes
 from pygenvm.runners.errors import BuildError
@@ -37,8 +39,6 @@ from pygenvm.runners.workshop import Step, Workshop
 LIST_BYTES_MAX = 1 << 20
 _LIST_DEPTH_MAX = 8
 ARCHIVE_BYTES_MAX = 1 << 30
-#: A file that was changed so long ago shows by its time whether it is changed again.
-_OLD_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -436,27 +436,27 @@ def problems(title: str, path: Path, name: str) -> list[str]:
     """A line if the archive at `path`, which `title` stands for, cannot be read or has not the hash `name`."""
     try:
         with path.open("rb") as file:
-            state = os.fstat(file.fileno())
-            if state.st_size > ARCHIVE_BYTES_MAX:
+            status = os.fstat(file.fileno())
+            if status.st_size > ARCHIVE_BYTES_MAX:
                 return [f"{title} has more than {ARCHIVE_BYTES_MAX} bytes ({path})"]
-            found = _hash_of(file, state)
+            found = _hash_of(file, status)
     except OSError as error:
         return [f"{title} cannot be read: {error.strerror or error} ({path})"]
     return [] if found == name else [f"{title} has the hash {found} ({path})"]
 
 
-#: Of files that this process has read, by what changes with them.
-_hashes: dict[tuple[int, ...], str] = {}
+#: Of files that this process has read, by their state.
+_hashes: dict[str, str] = {}
 
 
-def _hash_of(file: BufferedReader, state: os.stat_result) -> str:
+def _hash_of(file: BufferedReader, status: os.stat_result) -> str:
     """The hash of a file, which is read once by each process."""
-    version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    known = _hashes.get(version)
+    state = file_state(status)
+    known = _hashes.get(state)
     if known is not None:
         return known
     found = nix_base32(hashlib.file_digest(file, "sha256").digest())
-    # Clocks of file systems are coarse: one that is written again at once may keep its time.
-    if time.time() - state.st_ctime > _OLD_SECONDS:
-        _hashes[version] = found
+    # Two changes shortly one after the other may have the same time.
+    if time.time_ns() - status.st_ctime_ns > REGISTRY_SETTLED_NS:
+        _hashes[state] = found
     return found

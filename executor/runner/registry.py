@@ -15,7 +15,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,9 @@ class InstalledRunners:
         # Where packages bring all that is needed, these lists need not be there.
         all_json, latest_json = registry_dir / "all.json", registry_dir / "latest.json"
         self._hashes = {} if packaged and not all_json.exists() else dict(_read_lists(all_json))
-        self._latest = ({} if packaged and not latest_json.exists() else _read_latest(latest_json)) if debug else None
+        self._latest = (
+            ({} if packaged and not latest_json.exists() else dict(_read_latest(latest_json))) if debug else None
+        )
         for folder in packaged:
             self._add(folder)
         self._archives: dict[str, Archive] = {}
@@ -205,34 +207,40 @@ def published_runners() -> Mapping[str, Mapping[str, str]]:
 
 
 #: What lists held when their file had this state: forks of a process that has read them need not do it again.
-_lists: dict[Path, tuple[str, Mapping[str, list[str]]]] = {}
+_lists: dict[Path, tuple[str, Mapping[str, Any]]] = {}
 
 
 def _read_lists(path: Path) -> Mapping[str, list[str]]:
     """``{"<id>": ["<hash>", …], …}``, the oldest hash first."""
+    return _read_checked(path, _check_hashes)
+
+
+def _check_hashes(path: Path, name: str, hashes: Any) -> None:
+    if not isinstance(hashes, list):
+        raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
+    for text in hashes:
+        _check_entry(path, name, text)
+
+
+def _read_latest(path: Path) -> Mapping[str, str]:
+    """``{"<id>": "<hash>", …}``"""
+    return _read_checked(path, _check_entry)
+
+
+def _read_checked(path: Path, check: Callable[[Path, str, Any], None]) -> Mapping[str, Any]:
+    """An object whose members are as ``check`` wants them; read again only when the file has changed."""
     state, known = _lists.get(path, ("", None))
     with contextlib.suppress(OSError):
         if known is not None and file_state(os.stat(path)) == state:
             return known
     data, status = _read(path)
     lists = _parse_object(path, data)
-    for name, hashes in lists.items():
-        if not isinstance(hashes, list):
-            raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
-        for text in hashes:
-            _check_entry(path, name, text)
+    for name, value in lists.items():
+        check(path, name, value)
     # Two changes shortly one after the other may have the same time.
     if time.time_ns() - status.st_mtime_ns > REGISTRY_SETTLED_NS:
         _lists[path] = file_state(status), lists
     return lists
-
-
-def _read_latest(path: Path) -> dict[str, str]:
-    """``{"<id>": "<hash>", …}``"""
-    latest = _parse_object(path, _read(path)[0])
-    for name, text in latest.items():
-        _check_entry(path, name, text)
-    return latest
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
