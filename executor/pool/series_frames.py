@@ -21,8 +21,8 @@ ready    executor                 none
 What is lent is :class:`executor.host_protocol.lent.Lent`; pages are arrays of slot, number and content. Both sides are
 of one version: the executor was forked from the client's own pool.
 
-An executor that is ready is given a run, which is answered with everything else, and in the end with ended. A request waits for a reply if the host protocol has
-one and it is not consume_result; storage and pages wait for their namesakes.
+An executor that is ready is given a run, which is answered with everything else, and in the end with ended. A request
+waits for a reply if the host protocol has one and it is not consume_result; storage and pages wait for their namesakes.
 """
 
 from __future__ import annotations
