@@ -113,10 +113,13 @@ class Workbench:
         return bench.mocks.answer(call.request, bench.executor.running.get(run["tx_id"]))
 
 
+class _Unbuilt(Exception):
+    """Runners have to be built first."""
+
+
 @contextlib.contextmanager
-def open_workbench() -> Iterator[Workbench]:
+def open_workbench(*, may_build: bool = True) -> Iterator[Workbench]:
     """Serves modules while the context lasts. Runners that are not there are built first, which takes minutes."""
-    ensure_built(progress=False)
     with contextlib.ExitStack() as stack:
         # One that removes itself would do that at the end of a fork too.
         folder = Path(tempfile.mkdtemp(prefix="genvm-tests-"))
@@ -127,7 +130,12 @@ def open_workbench() -> Iterator[Workbench]:
         server = stack.enter_context(serving_module(lambda call: workbench.answer(call)))
         config_file.write_text(executor_config(config, {"llm": server.address, "web": server.address}))
         if isinstance(executor, ReusedExecutors):
+            # Meanwhile the hashes of the runners are checked. What is built now the executor finds all the same.
             executor.start()
+        if may_build:
+            ensure_built(progress=False)
+        elif not are_built():
+            raise _Unbuilt
         workbench = Workbench(executor, folder, config)
         yield workbench
 
@@ -151,13 +159,15 @@ class _Shared:
     def prepare(self) -> None:
         """Opens it, unless something has to be built for it. Whatever prevents that, :meth:`get` tells."""
         with contextlib.suppress(Exception):
-            if are_built():
-                self.get()
+            self._get(may_build=False)
 
     def get(self) -> Workbench:
+        return self._get(may_build=True)
+
+    def _get(self, *, may_build: bool) -> Workbench:
         with self._opening:
             if self._workbench is None:
-                self._workbench = self._resources.enter_context(open_workbench())
+                self._workbench = self._resources.enter_context(open_workbench(may_build=may_build))
             return self._workbench
 
     def close(self) -> None:
