@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+OURS = "-ppygenvm.pytest_plugin.plugin"
+
 
 def run_pytest(project: Path, *arguments: str, path: Path | None = None) -> str:
     """What pytest says in a project; ``path`` is one more place where packages are installed."""

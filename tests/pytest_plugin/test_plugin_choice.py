@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.pytest_plugin.contracts import ASKING, CALLER, ECHO
-from tests.pytest_plugin.running import run_pytest
+from tests.pytest_plugin.running import OURS, run_pytest
 
 pytestmark = pytest.mark.usefixtures("built_runners")
-
-OURS = "-ppygenvm.pytest_plugin.plugin"
 
 
 @pytest.fixture
