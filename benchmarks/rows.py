@@ -28,6 +28,7 @@ from benchmarks.settlement import settlement
 from benchmarks.support import (
     BenchmarkError,
     InProcess,
+    Node,
     call,
     contract_address,
     node,
@@ -128,6 +129,32 @@ def pooled(rounds: int) -> list[Row]:
             yardstick_is='python3 -c "import json"',
             ratio_at_most=0.4,
             note="without the HTTP request of a manager",
+        )
+    ]
+
+
+def pooled_image(rounds: int) -> list[Row]:
+    """A write of a contract with eight dataclasses by a pre-started executor, with and without its image."""
+    code, write = contracts.dataclasses(), call("method_0", 7, "another text")
+    with node(code, write) as ours, node(contracts.without_image(code), write) as imported, pool() as executors:
+
+        def seconds(host: Node) -> Callable[[], float]:
+            def run() -> float:
+                done = executors.call(host)
+                return done.result_at - done.begun
+
+            return run
+
+        samples = interleaved({"ours": seconds(ours), "imported": seconds(imported)}, rounds, _WARM_UP)
+    return [
+        Row(
+            name="pooled-image",
+            title="contract with eight dataclasses, a write by a pre-started executor, hand-over to result",
+            unit="ms",
+            ours=scaled(samples["ours"], MS),
+            yardstick=scaled(samples["imported"], MS),
+            yardstick_is="the same contract without an image, by the same kind of executor",
+            ratio_at_most=0.45,
         )
     ]
 
@@ -500,6 +527,7 @@ ROWS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "in-process": (in_process, 40),
     "images": (images, 20),
     "pooled": (pooled, 60),
+    "pooled-image": (pooled_image, 40),
     "throughput": (throughput, 7),
     "cold": (cold, 40),
     "storage-read": (storage_read, 15),

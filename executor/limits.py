@@ -87,6 +87,8 @@ GUEST_COPY_BYTES = 1 << 20
 
 # --- host protocol --------------------------------------------------------------------------------
 
+#: So many lengths of zeros at the beginning of memories have the state of their hash kept, 2 KB each.
+HASHES_OF_ZEROS = 16
 #: Largest slice that a host may send (calldata, leader result, eth_call result). The format allows 2**32 - 1.
 HOST_REPLY_SLICE_BYTES = 256 << 20
 #: Characters of an internal error that are sent.
@@ -310,6 +312,10 @@ POOL_IDLE_SECONDS_MIN = 1.0
 
 #: A frame between such an executor and its client: a request to the host at most.
 SERIES_FRAME_BYTES = HOST_REQUEST_BYTES + (1 << 20)
+#: Of the end of a run, so much is kept until the result is sent.
+SERIES_LATE_BYTES = 64 << 10
+#: Seconds until an executor is ready for a run, from its start or the end of the run before.
+SERIES_READY_SECONDS = 20.0
 #: Pages of a contract's storage that are lent to an executor together with the run.
 SERIES_PAGES_LENT = 512
 #: Pages of one contract that an executor remembers beside those, in a run.

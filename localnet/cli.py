@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import re
@@ -586,6 +587,7 @@ def _client(options: argparse.Namespace) -> Client | None:
 
 def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
     from pygenvm.localnet import limits
+    from pygenvm.localnet.building import build_for
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.rpc.remote import RemoteNet
 
@@ -601,7 +603,7 @@ def _remote_net(options: argparse.Namespace, client: Client) -> LocalNet:
         executor=options.executor,
         timeout=getattr(options, "timeout", limits.RUN_SECONDS),
         # The server finds them too, where it is on this machine.
-        before_run=lambda code: _build_for(options, code),
+        before_run=functools.partial(build_for, options.config),
     )
 
 
@@ -614,6 +616,7 @@ _OF_THE_SERVER = (
 
 def _net(options: argparse.Namespace) -> LocalNet:
     from pygenvm.localnet import limits
+    from pygenvm.localnet.building import build_for
     from pygenvm.localnet.chain.database import PathError, check_path
     from pygenvm.localnet.errors import BadRequest
     from pygenvm.localnet.net import LocalNet
@@ -647,21 +650,8 @@ def _net(options: argparse.Namespace) -> LocalNet:
         strict_views=strict_views,
         validators=getattr(options, "validators", 1) - 1,
         settling=_settling(options, path),
-        before_run=lambda code: _build_for(options, code),
+        before_run=functools.partial(build_for, options.config),
     )
-
-
-def _build_for(options: argparse.Namespace, code: Callable[[], bytes]) -> None:
-    """Builds the runners that a contract with NumPy needs, which are not built with the others."""
-    from pygenvm.executor.config import load_config
-    from pygenvm.localnet.errors import ExecutorError
-    from pygenvm.runners.errors import BuildError
-    from pygenvm.runners.numeric import on_demand
-
-    try:
-        on_demand.build_for(code, load_config(options.config), progress=True)
-    except BuildError as error:
-        raise ExecutorError(str(error)) from error
 
 
 def _settling(options: argparse.Namespace, path: Path) -> Settling | None:

@@ -116,6 +116,8 @@ NAME_CHARACTERS = 64
 #: Seconds that a command waits for another one that uses the same database.
 LOCK_SECONDS = 120.0
 LOCK_POLL_SECONDS = 0.1
+#: Addresses in text whose checksums are remembered: one is a hash, in Python.
+ADDRESSES_READ = 1024
 #: More than so many bytes of storage are moved in a thread; it takes about a millisecond.
 INLINE_BYTES = 1 << 20
 #: Time of one statement, and after how many steps of SQLite's machine that is looked at. A damaged file can be endless.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import background, limits, values
 from pygenvm.localnet.arguments import check_arguments, explain_arguments, surely_fits
+from pygenvm.localnet.building import BeforeRun, needs_nothing
 from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call, consensus
 from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
 from pygenvm.localnet.chain.hints import Explanation
@@ -36,6 +37,13 @@ Arguments = Sequence[values.Value] | str
 KeywordArguments = Mapping[str, values.Value] | str
 
 T = TypeVar("T")
+
+
+class _First(Exception):
+    """Something has to be done before a contract can be run."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
 
 
 class LocalNet:
@@ -61,7 +69,7 @@ class LocalNet:
         strict_views: bool = False,
         validators: int = 0,
         settling: Settling | None = None,
-        before_run: Callable[[Callable[[], bytes]], None] | None = None,
+        before_run: BeforeRun = needs_nothing,
     ) -> None:
         """
         :param executor: what runs contracts; by default a ``genvm run`` process per run.
@@ -76,7 +84,8 @@ class LocalNet:
             do both in the name of the caller.
         :param validators: how many judge each transaction besides the leader (:mod:`localnet.chain.consensus`).
         :param settling: operators with stake decide instead (:mod:`localnet.chain.settling`).
-        :param before_run: called before a contract is run, in the thread of the caller, with what gives its code.
+        :param before_run: asked before a contract is run. What it says is done in the thread of the caller, who may be
+            interrupted meanwhile.
         """
         chain = Chain(
             db_path,
@@ -95,19 +104,32 @@ class LocalNet:
         )
         self._begin(chain, Path(db_path).absolute().parent, before_run)
 
-    def _begin(
-        self, chain: Chain, folder: Path, before_run: Callable[[Callable[[], bytes]], None] | None = None
-    ) -> None:
+    def _begin(self, chain: Chain, folder: Path, before_run: BeforeRun = needs_nothing) -> None:
         """Everything that the other methods use, for those with another chain too.
 
         :param folder: where the paths of the authors' files in the database begin.
         """
         self._chain, self._folder = chain, folder
-        self._before_run = before_run or (lambda code: None)
+        self._before_run = before_run
 
     def close(self) -> None:
         """Waits until all commands are done, and refuses new ones. Only needed by an ``only_user``."""
         background.run(self._chain.close())
+
+    def _run(self, work: Callable[[BeforeRun], Coroutine[Any, Any, T]]) -> T:
+        """The result of ``work``, which gives the code of the contract that it is about to run to its parameter."""
+
+        def ask(code: bytes) -> None:
+            action = self._before_run(code)
+            if action is not None:
+                raise _First(action)
+
+        try:
+            return background.run(work(ask))
+        except _First as first:
+            action = first.action
+        action()
+        return background.run(work(needs_nothing))
 
     # --- commands that write ----------------------------------------------------------------------
 
@@ -135,14 +157,14 @@ class LocalNet:
             check_contract_name(name)
         account, started_by = _parties(sender, origin)
         source = Source(code, path, name)
-        self._before_run(lambda: code)
 
         async def constructor() -> Mapping[str, Any]:
             found: Mapping[str, Any] = (await schema_of_code(self._chain, code)).get("ctor", {})
             return found
 
-        async def deploy() -> Execution:
+        async def deploy(ask: BeforeRun) -> Execution:
             await self._chain.check_sender(account, origin=started_by, value=value)
+            ask(code)
             data = await self._calldata(None, args, kwargs, source, constructor, called=CONSTRUCTOR)
             execution = await self._chain.deploy(
                 code,
@@ -156,7 +178,7 @@ class LocalNet:
             )
             return await self._explained(execution, source)
 
-        return background.run(deploy())
+        return self._run(deploy)
 
     def call(
         self,
@@ -176,17 +198,17 @@ class LocalNet:
         :raises BadRequest: impossible arguments, value, sender or contract.
         """
         account, started_by = _parties(sender, origin)
-        background.run(self._chain.check_sender(account, origin=started_by, value=value))
-        self._before_run(lambda: self.code(contract))
 
-        async def call() -> Execution:
+        async def call(ask: BeforeRun) -> Execution:
+            await self._chain.check_sender(account, origin=started_by, value=value)
             info = await self._find(contract)
+            ask(await self._chain.code(info.address))
             source = await self._source(info) if _is_text(args, kwargs) else None
             data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             execution = await self._chain.call(info.address, data, value=value, sender=account, origin=started_by)
             return await self._explained(execution, source)
 
-        return background.run(call())
+        return self._run(call)
 
     def restore(self, snapshot: bytes) -> None:
         """Goes back, or forward, to the state of a :meth:`snapshot`.
@@ -223,16 +245,16 @@ class LocalNet:
         :raises BadRequest: impossible arguments, sender or contract.
         """
         account, started_by = _parties(sender, origin)
-        self._before_run(lambda: self.code(contract))
 
-        async def view() -> Receipt:
+        async def view(ask: BeforeRun) -> Receipt:
             info = await self._find(contract)
+            ask(await self._chain.code(info.address))
             source = await self._source(info) if _is_text(args, kwargs) else None
             data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             receipt = await self._chain.view(info.address, data, sender=account, origin=started_by)
             return await self._with_cause(receipt, source)
 
-        return background.run(view())
+        return self._run(view)
 
     def validate(
         self, receipt: Receipt, before: bytes, *, code: bytes = b"", leader_results: Sequence[bytes] | None = None
@@ -248,7 +270,11 @@ class LocalNet:
 
     def snapshot(self) -> bytes:
         """The whole state, for :meth:`restore` and :meth:`validate`."""
-        return background.run(self._chain.snapshot())
+        return background.run(self.snapshot_here())
+
+    async def snapshot_here(self) -> bytes:
+        """:meth:`snapshot` for what runs in the event loop of the network, such as the host of a run."""
+        return await self._chain.snapshot()
 
     def balance(self, account: str | Address) -> int:
         """Balance of an account, a contract, or any other address."""
@@ -263,16 +289,16 @@ class LocalNet:
 
         :raises NoSchema: the contract has none.
         """
-        self._before_run(lambda: self.code(contract))
 
-        async def schema() -> SchemaDocument:
+        async def schema(ask: BeforeRun) -> SchemaDocument:
             info = await self._find(contract)
+            ask(await self._chain.code(info.address))
             try:
                 return await schema_of_contract(self._chain, info.address)
             except NoSchema as error:
                 raise error.of(await self._source(info)) from None
 
-        return background.run(schema())
+        return self._run(schema)
 
     def schema_of_code(self, code: bytes, *, path: Path | None = None) -> SchemaDocument:
         """The schema of a contract that is not deployed; the database is not used.
@@ -280,15 +306,15 @@ class LocalNet:
         :param path: the file or folder that the code is from, which failures are told with.
         :raises NoSchema: the contract has none.
         """
-        self._before_run(lambda: code)
 
-        async def schema() -> SchemaDocument:
+        async def schema(ask: BeforeRun) -> SchemaDocument:
+            ask(code)
             try:
                 return await schema_of_code(self._chain, code)
             except NoSchema as error:
                 raise error.of(Source(code, path)) from None
 
-        return background.run(schema())
+        return self._run(schema)
 
     def code(self, contract: str | Address | None) -> bytes:
         """The code of a contract."""

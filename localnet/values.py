@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from pygenvm.executor.json_text import TooManyValues, check_depth
@@ -52,6 +53,7 @@ _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[^\s",:\[\]{}]+', re.DOTALL)
 _NO_FRACTIONS = "Use an integer in a smaller unit, or a string."
 
 
+@lru_cache(limits.ADDRESSES_READ)
 def address_from_text(text: str) -> Address:
     """``0x`` and 40 hex digits. Letters of both cases are a checksum (EIP-55); of one case they are none.
 

@@ -8,6 +8,7 @@ the first time, and finds no leader's result for those after it, which ends it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -43,10 +44,14 @@ class Judgement:
 class Blocks:
     """The blocks of one run, as they come."""
 
+    snapshot: Callable[[], Awaitable[bytes]]
+    """Gives the state, in which nothing changes while the run lasts."""
     judged: Judgement | None = None
     finished: list[Block] = field(default_factory=list)
     reached: bool = False
     """The judged block began."""
+    before: bytes = b""
+    """The state in which the run began, if it had blocks as their leader."""
     _running: int | None = None
     """The block that this run executes as leader; nothing else of the run goes on meanwhile."""
     _exchanges: Exchanges = field(default_factory=list)
@@ -81,6 +86,7 @@ class Blocks:
                 return await host.get_leader_nondet_result(number)
             except HostErrorReply as reply:
                 if reply.code is HostErrorCode.I_AM_LEADER:
+                    self.before = self.before or await self.snapshot()
                     self._begin(number)
                 raise
         if number < judged.number:
@@ -104,8 +110,10 @@ class Blocks:
 class Watched:
     """An executor whose runs tell of their nondet blocks."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, snapshot: Callable[[], Awaitable[bytes]]) -> None:
+        """:param snapshot: gives the state of the network."""
         self._executor = executor
+        self._snapshot = snapshot
         #: For the next runs.
         self.judged: Judgement | None = None
         #: Those that run now, by the id of their transaction.
@@ -114,7 +122,7 @@ class Watched:
         self._done: dict[str, Blocks] = {}
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
-        blocks = self.running[request.tx_id] = Blocks(self.judged)
+        blocks = self.running[request.tx_id] = Blocks(self._snapshot, self.judged)
         try:
             return await self._executor(cast(Host, _WatchedHost(host, blocks)), request)
         finally:
@@ -124,10 +132,10 @@ class Watched:
             if blocks.finished or blocks.reached:
                 self._done[request.tx_id] = blocks
 
-    def take(self, tx_id: bytes) -> Blocks:
-        """The blocks of a transaction that has been executed; those of all others are forgotten."""
+    def take(self, tx_id: bytes) -> Blocks | None:
+        """The blocks of a transaction that has been executed, if it had any; those of all others are forgotten."""
         done, self._done = self._done, {}
-        return done.get("0x" + tx_id.hex(), Blocks())
+        return done.get("0x" + tx_id.hex())
 
 
 class _WatchedHost:

@@ -225,7 +225,7 @@ class DirectVM:
         schema = shared.get().schema(self.net, code) if holds_account((args, kwargs)) else None
         arguments = prepare(args, kwargs, (schema or {}).get("ctor", {}))
         with _Refusals():
-            before = self._prepare()
+            self._prepare()
             execution = self.net.deploy(
                 code,
                 *arguments,
@@ -235,7 +235,7 @@ class DirectVM:
                 name=name,
                 path=path,
             )
-        self._transaction(execution, before, code)
+        self._transaction(execution, code)
         return self._known(execution.receipt.transaction.contract, code, name)
 
     def call(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
@@ -247,7 +247,7 @@ class DirectVM:
         """
         arguments = prepare(args, kwargs, _signature(contract, method))
         with _Refusals():
-            before = self._prepare()
+            self._prepare()
             execution = self.net.call(
                 plain(_address(contract)),
                 method,
@@ -256,7 +256,7 @@ class DirectVM:
                 sender=plain(self.sender),
                 origin=self._origin_of_call(),
             )
-        return self._transaction(execution, before)
+        return self._transaction(execution)
 
     def view(self, contract: Account, method: str | None, /, *args: Any, **kwargs: Any) -> Any:
         """A call that can neither write nor send.
@@ -268,7 +268,7 @@ class DirectVM:
             receipt = self.net.view(
                 plain(_address(contract)), method, *arguments, sender=plain(self.sender), origin=self._origin_of_call()
             )
-        self._capture(receipt, self.net.snapshot, b"")
+        self._capture(receipt, b"")
         self._check(receipt)
         return with_records(receipt.value)
 
@@ -458,10 +458,10 @@ class DirectVM:
         self._bench.executor.judged = Judgement(captured.number, claimed, captured.blocks)
         try:
             verdict = self._validated(captured, None)
-            reached = self._bench.executor.take(captured.receipt.tx_id).reached
+            blocks = self._bench.executor.take(captured.receipt.tx_id)
         finally:
             self._bench.executor.judged = None
-        if not reached:
+        if blocks is None or not blocks.reached:
             raise RuntimeError("the contract does not come to this block again: what it does before is not the same")
         return verdict.disagreement != captured.number
 
@@ -529,12 +529,11 @@ class DirectVM:
             dumps[address] = read_state(self.net, address)
         return dumps[address]
 
-    def _prepare(self) -> bytes:
-        """Before a transaction: gives the state, in which a sender of value has a balance."""
+    def _prepare(self) -> None:
+        """Before a transaction: a sender of value has a balance."""
         sender = self.sender
         if self.value and sender not in self._own_cheats.funded and not self._is_contract(sender):
             self.deal(sender, self.balance(sender) + accounts.START_BALANCE)
-        return self.net.snapshot()
 
     def _is_contract(self, address: Address) -> bool:
         return any(contract.address == address for contract in self._own_contracts)
@@ -552,17 +551,17 @@ class DirectVM:
         self._own_contracts.append(contract)
         return contract
 
-    def _transaction(self, execution: Execution, before: bytes, code: bytes = b"") -> Any:
+    def _transaction(self, execution: Execution, code: bytes = b"") -> Any:
         self._own_last = execution
-        self._capture(execution.receipt, lambda: before, code)
+        self._capture(execution.receipt, code)
         self._check(execution.receipt, *execution.delivered)
         return with_records(execution.receipt.value)
 
-    def _capture(self, receipt: Receipt, before: Any, code: bytes) -> None:
-        blocks = tuple(self._bench.executor.take(receipt.tx_id).finished)
-        if blocks:
-            state = before()
-            captured = (_Captured(receipt, state, code, blocks, block.number) for block in blocks)
+    def _capture(self, receipt: Receipt, code: bytes) -> None:
+        blocks = self._bench.executor.take(receipt.tx_id)
+        if blocks is not None and blocks.finished:
+            finished = tuple(blocks.finished)
+            captured = (_Captured(receipt, blocks.before, code, finished, block.number) for block in finished)
             self._own_cheats.captured += tuple(captured)
 
     def _captured(self, index: int) -> _Captured:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from pygenvm.pytest_plugin import output, served, times, views
 
 _NAME = "pygenvm.pytest_plugin.plugin"
 _FIXTURES = "pygenvm.pytest_plugin.fixtures"
+_WORKBENCH = "pygenvm.pytest_plugin.workbench"
 #: What asks for us on the command line.
 _ASKING = frozenset({_NAME, "genvm"})
 #: The plugin of genlayer-test with the fixtures of the same names, as its distribution calls it.
@@ -26,6 +28,7 @@ _OTHERS_MODULE = "gltest.direct.pytest_plugin"
 _OURS_TAKE = pytest.StashKey[bool]()
 #: Runs of pytest in this process that use us; one may be inside another.
 _runs: list[pytest.Config] = []
+_preparation: threading.Thread | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,6 +67,18 @@ def pytest_report_header(config: pytest.Config) -> Sequence[str]:
     return [f"genvm: the direct_* fixtures are those of genlayer-test; for ours add -p {_NAME} or genvm_direct = true"]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    wants = "direct_vm" in getattr(item, "fixturenames", ()) and not item.config.option.collectonly
+    if wants and item.config.stash[_OURS_TAKE] and _preparation is None:
+        _begin_preparation()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """No test runs beside the preparation: one that forks would have its locks, and nobody who releases them."""
+    _end_preparation()
+
+
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if {"direct_vm", "direct_deploy"} & set(getattr(item, "fixturenames", ())):
@@ -83,7 +98,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _runs.remove(config)
         if not _runs:
             served.uninstall()
-            workbench = sys.modules.get("pygenvm.pytest_plugin.workbench")
+            _end_preparation()
+            workbench = sys.modules.get(_WORKBENCH)
             if workbench:
                 workbench.shared.close()
 
@@ -100,3 +116,25 @@ def _settle(config: pytest.Config) -> bool:
             _runs.append(config)
             served.install()
     return config.stash[_OURS_TAKE]
+
+
+# --- the first executor -------------------------------------------------------------------------------
+
+
+def _begin_preparation() -> None:
+    """Starts it while tests are still collected: with the imports that it takes, that is as long as dozens of calls."""
+    global _preparation
+    _preparation = threading.Thread(target=_prepare, name="first executor of tests", daemon=True)
+    _preparation.start()
+
+
+def _prepare() -> None:
+    importlib.import_module(_WORKBENCH).shared.prepare()
+
+
+def _end_preparation() -> None:
+    """Waits for it; the executor itself may still be on its way."""
+    global _preparation
+    if _preparation is not None:
+        _preparation.join()
+        _preparation = None

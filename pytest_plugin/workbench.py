@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from pygenvm.executor.module_protocol.codec import FatalError, decode_hello
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import series_of_runs
+from pygenvm.localnet.executors.series import ReusedExecutors
 from pygenvm.localnet.module_server import Call, Reply, serving_module
 from pygenvm.localnet.modules.opened import executor_config
 from pygenvm.localnet.net import LocalNet
@@ -24,7 +27,7 @@ from pygenvm.pytest_plugin.addresses import OWNER, create_address, create_test_a
 from pygenvm.pytest_plugin.blocks import Watched
 from pygenvm.pytest_plugin.mocks import Mocks
 from pygenvm.runners.numeric import on_demand
-from pygenvm.runners.registry import ensure_built
+from pygenvm.runners.registry import are_built, ensure_built
 
 #: Accounts that have a balance from the start, besides those of every local network.
 FUNDED: Final = frozenset((*map(create_address, (OWNER, "alice", "bob", "charlie")), *create_test_addresses()))
@@ -41,15 +44,13 @@ class Clock:
 
 
 class Bench:
-    """What one test has of the workbench: a local network with its clock, its mocks, its executor and a folder."""
+    """What one test has of the workbench: a local network with its clock, its mocks, its executor and a file."""
 
     def __init__(self, workbench: Workbench, number: int, mocks: Mocks, clock: Clock) -> None:
         self.number = number
-        folder = workbench.folder / str(number)
-        folder.mkdir()
-        self.path = folder / "local.db"
+        self.path = workbench.folder / f"{number}.db"
         self.path.write_bytes(workbench.new_network)
-        self.executor = Watched(workbench.executor)
+        self.executor = Watched(workbench.executor, lambda: self.net.snapshot_here())
         self.mocks = mocks
         self.net = LocalNet(
             self.path,
@@ -77,9 +78,9 @@ class Workbench:
         self._count = 0
         self._schemas: dict[bytes, dict[str, Any] | None] = {}
 
-    def build_for(self, code: Callable[[], bytes]) -> None:
-        """Builds what this contract needs, if it is not there."""
-        on_demand.build_for(code, self._config, progress=False)
+    def build_for(self, code: bytes) -> Callable[[], None] | None:
+        """What builds the runners that this contract needs; None if they are there."""
+        return on_demand.build_for(code, self._config, progress=False)
 
     def bench(self, mocks: Mocks, clock: Clock) -> Bench:
         """A new local network."""
@@ -91,7 +92,8 @@ class Workbench:
         """Nobody needs it any more."""
         del self._benches[str(bench.number)]
         bench.net.close()
-        shutil.rmtree(bench.path.parent)
+        for file in (bench.path, bench.path.with_name(f"{bench.path.name}.lock")):
+            file.unlink(missing_ok=True)
 
     def schema(self, net: LocalNet, code: bytes) -> dict[str, Any] | None:
         """A contract's schema (spec sdk/03 §4); None if it has none."""
@@ -111,18 +113,30 @@ class Workbench:
         return bench.mocks.answer(call.request, bench.executor.running.get(run["tx_id"]))
 
 
+class _Unbuilt(Exception):
+    """Runners have to be built first."""
+
+
 @contextlib.contextmanager
-def open_workbench() -> Iterator[Workbench]:
+def open_workbench(*, may_build: bool = True) -> Iterator[Workbench]:
     """Serves modules while the context lasts. Runners that are not there are built first, which takes minutes."""
-    ensure_built(progress=False)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvm-tests-")))
+        # One that removes itself would do that at the end of a fork too.
+        folder = Path(tempfile.mkdtemp(prefix="genvm-tests-"))
+        stack.callback(shutil.rmtree, folder)
         config_file = folder / "genvm.yaml"
         executor = stack.enter_context(series_of_runs([f"--config={config_file}"]))
         config = load_config()
-        workbench = Workbench(executor, folder, config)
-        server = stack.enter_context(serving_module(workbench.answer))
+        server = stack.enter_context(serving_module(lambda call: workbench.answer(call)))
         config_file.write_text(executor_config(config, {"llm": server.address, "web": server.address}))
+        if isinstance(executor, ReusedExecutors):
+            # Meanwhile the hashes of the runners are checked. What is built now the executor finds all the same.
+            executor.start()
+        if may_build:
+            ensure_built(progress=False)
+        elif not are_built():
+            raise _Unbuilt
+        workbench = Workbench(executor, folder, config)
         yield workbench
 
 
@@ -130,17 +144,36 @@ class _Shared:
     """The one of this process, opened when it is needed first."""
 
     def __init__(self) -> None:
+        os.register_at_fork(after_in_child=self._begin)
+        #: What forks of a process have of its resources, and leave to it: it goes on using them.
+        self._others: list[contextlib.ExitStack] = []
+        self._resources = contextlib.ExitStack()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._others.append(self._resources)
         self._resources = contextlib.ExitStack()
         self._workbench: Workbench | None = None
+        self._opening = threading.Lock()
+
+    def prepare(self) -> None:
+        """Opens it, unless something has to be built for it. Whatever prevents that, :meth:`get` tells."""
+        with contextlib.suppress(Exception):
+            self._get(may_build=False)
 
     def get(self) -> Workbench:
-        if self._workbench is None:
-            self._workbench = self._resources.enter_context(open_workbench())
-        return self._workbench
+        return self._get(may_build=True)
+
+    def _get(self, *, may_build: bool) -> Workbench:
+        with self._opening:
+            if self._workbench is None:
+                self._workbench = self._resources.enter_context(open_workbench(may_build=may_build))
+            return self._workbench
 
     def close(self) -> None:
-        self._workbench = None
-        self._resources.close()
+        with self._opening:
+            self._workbench = None
+            self._resources.close()
 
 
 shared: Final = _Shared()

@@ -19,15 +19,19 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import BufferedReader
 from pathlib import Path
 
 from pygenvm.executor import config
 from pygenvm.executor.config import PACKAGES_OF_RUNNERS, cache_root
+from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
+from pygenvm.executor.limits import REGISTRY_SETTLED_NS
 from pygenvm.executor.runner.hashing import nix_base32
 from pygenvm.runners import licences, recipes
 from pygenvm.runners.errors import BuildError
@@ -122,6 +126,19 @@ def ensure_built(progress: bool = True) -> BuiltRunners:
     return build(jobs=default_jobs(), progress=progress, plain=True)
 
 
+def are_built() -> bool:
+    """Whether :func:`ensure_built` has nothing to build.
+
+    :raises BuildError: a package has runners of another version.
+    """
+    packaged, steps = _packaged_runners(), recipes.archive_steps()
+    brought = _of_packages(packaged, steps)
+    if is_packaged(packaged):
+        return True
+    wanted = {runner: steps[runner] for runner in recipes.runner_ids(plain=True) if runner not in brought}
+    return _listed(BuiltRunners(cache_root(), {}, packaged), wanted) is not None
+
+
 def is_packaged(packaged: Iterable[Path]) -> bool:
     """Whether the package with what every contract needs is one of these: then nothing is built on the way."""
     return PACKAGES_OF_RUNNERS[0] in (folder.name for folder in packaged)
@@ -162,9 +179,9 @@ def build_below(
     brought = _of_packages(packaged, wanted)
     wanted = {runner: step for runner, step in wanted.items() if runner not in brought}
     # Needs no lock: nothing is written, and the cache may be read-only.
-    latest = {} if force else _installed(registry, wanted)
-    if latest.keys() == wanted.keys() and read_latest(registry.registry_dir).items() >= latest.items():
-        return BuiltRunners(root, brought | latest, packaged)
+    listed = None if force else _listed(registry, wanted)
+    if listed is not None:
+        return BuiltRunners(root, brought | listed, packaged)
     workshop = Workshop(root, sources, jobs)
     try:
         with workshop.locked(progress):
@@ -235,6 +252,13 @@ def _of_packages(packaged: Iterable[Path], steps: Mapping[str, Step]) -> dict[st
             )
         found |= brought
     return found
+
+
+def _listed(registry: BuiltRunners, wanted: Mapping[str, Step]) -> dict[str, str] | None:
+    """The hashes of these runners, if all are installed and listed as the current ones."""
+    found = _installed(registry, wanted)
+    is_complete = found.keys() == wanted.keys() and read_latest(registry.registry_dir).items() >= found.items()
+    return found if is_complete else None
 
 
 def _installed(registry: BuiltRunners, steps: Mapping[str, Step]) -> dict[str, str]:
@@ -417,9 +441,27 @@ def problems(title: str, path: Path, name: str) -> list[str]:
     """A line if the archive at `path`, which `title` stands for, cannot be read or has not the hash `name`."""
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > ARCHIVE_BYTES_MAX:
+            status = os.fstat(file.fileno())
+            if status.st_size > ARCHIVE_BYTES_MAX:
                 return [f"{title} has more than {ARCHIVE_BYTES_MAX} bytes ({path})"]
-            found = nix_base32(hashlib.file_digest(file, "sha256").digest())
+            found = _hash_of(file, status)
     except OSError as error:
         return [f"{title} cannot be read: {error.strerror or error} ({path})"]
     return [] if found == name else [f"{title} has the hash {found} ({path})"]
+
+
+#: Of files that this process has read, by their state.
+_hashes: dict[str, str] = {}
+
+
+def _hash_of(file: BufferedReader, status: os.stat_result) -> str:
+    """The hash of a file, which is read once by each process."""
+    state = file_state(status)
+    known = _hashes.get(state)
+    if known is not None:
+        return known
+    found = nix_base32(hashlib.file_digest(file, "sha256").digest())
+    # Two changes shortly one after the other may have the same time.
+    if time.time_ns() - status.st_ctime_ns > REGISTRY_SETTLED_NS:
+        _hashes[state] = found
+    return found

@@ -3,8 +3,10 @@
 Each run has a new store, a new thread and new objects for everything that a run has; what stays is what idle executors
 have anyway, and what follows from its name (:mod:`executor.run.made`). So that no run can leave anything to the next
 one, an executor takes another run only after one that has ended as contracts do by themselves: with a result, an error
-of the contract, or an exit code, in every VM of the run. After anything else, and if there is more or less of anything
-than before (threads, descriptors, processes, memory), it says so and leaves; the client has another one.
+of the contract, or an exit code, in every VM of the run. After anything else it says so and leaves; the client has
+another one. It looks for more or less of anything than before (threads, descriptors, processes, memory) when the client
+has heard of the end and goes on. It says that it is ready if there is nothing, and leaves otherwise; only who is ready
+is given a run.
 
 The client may lend the storage of the contract together with the run (:class:`executor.host_protocol.lent.Lent`). Then
 storage and calldata are answered here, and what was written goes to the client in front of the result. Every other
@@ -58,7 +60,7 @@ def serve(connection: socket.socket, setup: Setup) -> int:
     channel = _Channel(connection)
     series = _Series(channel, setup)
     status = None
-    while (frame := channel.next_run(status)) is not None:
+    while (frame := channel.next_run(status, series.is_unchanged)) is not None:
         kind, *fields = frame
         if kind != "run":
             raise FrameError(f"a {kind} without a run")
@@ -76,13 +78,23 @@ class _Channel:
         self._socket = connection
         self._sending = threading.Lock()
         self._decoder = SeriesDecoder()
+        self._late = bytearray()
         self.settimeout = connection.settimeout
+        #: What may be late goes with what comes behind it: the contract has ended, and its result follows at once.
+        self.at_the_end = False
 
-    def send(self, kind: str, *fields: Any) -> None:
-        """:raises OSError: the client is gone."""
+    def send(self, kind: str, *fields: Any, late: bool = False) -> None:
+        """:param late: the client need not have it before the next frame.
+
+        :raises OSError: the client is gone.
+        """
         data = encode(kind, *fields)
         with self._sending:
-            self._socket.sendall(data)
+            if late and self.at_the_end and len(self._late) + len(data) <= limits.SERIES_LATE_BYTES:
+                self._late += data
+                return
+            late_data, self._late = self._late, bytearray()
+            self._socket.sendall(late_data + data)
 
     def receive(self) -> list[Any] | None:
         """The next frame; None if the client is gone.
@@ -96,11 +108,17 @@ class _Channel:
             self._decoder.feed(data)
         return frame
 
-    def next_run(self, status: int | None) -> list[Any] | None:
-        """As :meth:`receive`, between two runs; ``status`` is that of the one before, whose client hears of it now."""
+    def next_run(self, status: int | None, is_unchanged: Callable[[], bool]) -> list[Any] | None:
+        """As :meth:`receive`, between two runs; None also if there may not be another one.
+
+        :param status: of the run before, whose client hears of it now.
+        """
         with termination.without_run(self._socket.fileno()) as wait:
             if status is not None:
                 self.send("ended", status, True)
+                if not is_unchanged():
+                    return None
+            self.send("ready")
             wait()
         return self.receive()
 
@@ -137,7 +155,8 @@ class _Series:
     def carry_out(self, log_level: str | None, arguments: Any, lent: Any) -> tuple[int, bool]:
         """One run; its exit code, and whether there may be another one."""
         outside = _ToClient(self._channel, None if lent is None else Lent.unpacked(lent))
-        prepared, watch = self._setup.prepared, _Watch()
+        prepared, watch = self._setup.prepared, _Watch(self._channel)
+        self._channel.at_the_end = False
         made = MadeOnce.made
         if prepared is not None:
             prepared.artefacts.count_anew()
@@ -152,9 +171,10 @@ class _Series:
         self._runs += 1
         # Whoever makes an image or bytecode runs the contract too, in a VM that nobody tells of.
         usual = watch.usual and not status and MadeOnce.made == made and not termination.requested()
-        return status, usual and self._runs < limits.SERIES_RUNS and self._is_unchanged()
+        return status, usual and self._runs < limits.SERIES_RUNS
 
-    def _is_unchanged(self) -> bool:
+    def is_unchanged(self) -> bool:
+        """Whether the last run has left nothing behind."""
         deadline = time.monotonic() + limits.SERIES_SETTLE_SECONDS
         while (now := self._belongings()) != self._before:
             if time.monotonic() > deadline:
@@ -207,8 +227,13 @@ class _Watch(Observer):
 
     usual = True
 
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+
     def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
         self._look_at(outcome)
+        if not depth:
+            self._channel.at_the_end = True
 
     def result_known(self, outcome: Outcome, disagreement: int | None) -> None:
         self._look_at(outcome)
@@ -230,7 +255,7 @@ class _SeriesLogger(Logger):
 
     def _put(self, line: bytes) -> None:
         try:
-            self.channel.send("print", self._fd, line)
+            self.channel.send("print", self._fd, line, late=True)
         except OSError:
             return
 
@@ -248,7 +273,7 @@ class _ToClient(Outside):
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
         piece = bytes(data[: limits.OUTPUT_CHUNK_BYTES])
-        self._channel.send("print", fd, piece)
+        self._channel.send("print", fd, piece, late=True)
         return len(piece)
 
     def print_aside(self, write: Callable[[], None]) -> Printing:
@@ -326,7 +351,7 @@ class _LentHost(_Host):
         else:
             if request.method is HostMethod.CONSUME_RESULT:
                 pages = {key[1:]: data for key, data in self._storage.written_pages().items()}
-                self._channel.send("written", listed(pages), self._storage.bytes_written)
+                self._channel.send("written", listed(pages), self._storage.bytes_written, late=True)
             super()._carry_out(request, whole)
 
     def _answer(self, method: HostMethod, question: Callable[[], bytes]) -> None:

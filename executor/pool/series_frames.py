@@ -14,14 +14,15 @@ storage  executor                 address
 pages    executor                 address, slot, first and last page
 written  executor                 pages that the run has written, how many bytes
 print    executor                 1 for stdout, 2 for stderr, 3 for the log; bytes
-ended    executor                 exit code, whether the executor takes another run
+ended    executor                 exit code, whether the executor may take another run
+ready    executor                 none
 =======  =======================  ================================================================================
 
 What is lent is :class:`executor.host_protocol.lent.Lent`; pages are arrays of slot, number and content. Both sides are
 of one version: the executor was forked from the client's own pool.
 
-A run is answered with everything else, and in the end with ended. A request waits for a reply if the host protocol has
-one and it is not consume_result; storage and pages wait for their namesakes.
+An executor that is ready is given a run, which is answered with everything else, and in the end with ended. A request
+waits for a reply if the host protocol has one and it is not consume_result; storage and pages wait for their namesakes.
 """
 
 from __future__ import annotations

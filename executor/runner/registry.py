@@ -15,7 +15,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -74,7 +74,7 @@ class InstalledRunners:
         self._hashes = {} if packaged and not os.path.exists(all_json) else dict(_read_lists(all_json))
         self._latest = None
         if debug:
-            self._latest = {} if packaged and not os.path.exists(latest_json) else _read_latest(latest_json)
+            self._latest = {} if packaged and not os.path.exists(latest_json) else dict(_read_latest(latest_json))
         for folder in packaged:
             self._add(folder)
         self._archives: dict[str, Archive] = {}
@@ -202,34 +202,40 @@ def published_runners() -> Mapping[str, Mapping[str, str]]:
 
 
 #: What lists held when their file had this state: forks of a process that has read them need not do it again.
-_lists: dict[str, tuple[str, Mapping[str, list[str]]]] = {}
+_lists: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
 
 def _read_lists(path: str) -> Mapping[str, list[str]]:
     """``{"<id>": ["<hash>", …], …}``, the oldest hash first."""
+    return _read_checked(path, _check_hashes)
+
+
+def _check_hashes(path: str, name: str, hashes: Any) -> None:
+    if not isinstance(hashes, list):
+        raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
+    for text in hashes:
+        _check_entry(path, name, text)
+
+
+def _read_latest(path: str) -> Mapping[str, str]:
+    """``{"<id>": "<hash>", …}``"""
+    return _read_checked(path, _check_entry)
+
+
+def _read_checked(path: str, check: Callable[[str, str, Any], None]) -> Mapping[str, Any]:
+    """An object whose members are as ``check`` wants them; read again only when the file has changed."""
     state, known = _lists.get(path, ("", None))
     with contextlib.suppress(OSError):
         if known is not None and file_state(os.stat(path)) == state:
             return known
     data, status = _read(path)
     lists = _parse_object(path, data)
-    for name, hashes in lists.items():
-        if not isinstance(hashes, list):
-            raise RegistryError(f"{path}: {name!r:.80} is not an array of hashes")
-        for text in hashes:
-            _check_entry(path, name, text)
+    for name, value in lists.items():
+        check(path, name, value)
     # Two changes shortly one after the other may have the same time.
     if time.time_ns() - status.st_mtime_ns > REGISTRY_SETTLED_NS:
         _lists[path] = file_state(status), lists
     return lists
-
-
-def _read_latest(path: str) -> dict[str, str]:
-    """``{"<id>": "<hash>", …}``"""
-    latest = _parse_object(path, _read(path)[0])
-    for name, text in latest.items():
-        _check_entry(path, name, text)
-    return latest
 
 
 def _read(path: str) -> tuple[bytes, os.stat_result]:

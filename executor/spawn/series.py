@@ -55,7 +55,7 @@ class SeriesExecutor:
         self._socket = connection
         self._stderr = stderr
         self._decoder = SeriesDecoder()
-        #: It can be given a run.
+        #: It can be given a run, unless the one before has left something behind: then it is gone.
         self.usable = True
 
     @classmethod
@@ -101,6 +101,7 @@ class SeriesExecutor:
         try:
             lent = None if conversation.lender is None else (await conversation.lender.lend()).packed()
             first = encode("run", None, pack_arguments(arguments), lent)
+            await self._until_ready()
             # Told to end before it has the run it would not take it.
             timers.append(loop.call_later(timeout, self._ask_to_end, conversation))
             timers.append(loop.call_later(timeout + grace, self._run.kill))
@@ -121,6 +122,23 @@ class SeriesExecutor:
                 self.end()
         return conversation.report()
 
+    async def _until_ready(self) -> None:
+        """:raises Gone: it does not become ready."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(limits.SERIES_READY_SECONDS, self._run.kill)
+        try:
+            while (frame := self._decoder.next_frame()) is None:
+                data = await loop.sock_recv(self._socket, limits.HOST_READ_BYTES)
+                if not data:
+                    raise Gone("the executor is gone")
+                self._decoder.feed(data)
+        except (OSError, FrameError) as error:
+            raise Gone(f"the executor is gone: {error}") from error
+        finally:
+            timer.cancel()
+        if frame != ["ready"]:
+            raise Gone("the executor does not wait for a run")
+
     def _ask_to_end(self, conversation: _Conversation) -> None:
         conversation.result.timed_out = True
         self._run.signal(signal.SIGTERM)
@@ -130,15 +148,18 @@ class SeriesExecutor:
         loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(self._socket, first)
-            while data := await loop.sock_recv(self._socket, limits.HOST_READ_BYTES):
-                conversation.begun = True
-                self._decoder.feed(data)
+            while True:
                 while (frame := self._decoder.next_frame()) is not None:
                     reply = await conversation.handle(*frame)
                     if reply:
                         await loop.sock_sendall(self._socket, reply)
                     if conversation.again is not None:
                         return conversation.again
+                data = await loop.sock_recv(self._socket, limits.HOST_READ_BYTES)
+                if not data:
+                    break
+                conversation.begun = True
+                self._decoder.feed(data)
         except OSError as error:
             if not conversation.begun:
                 raise Gone(f"the executor is gone: {error}") from error

@@ -22,13 +22,14 @@ _WORD_BYTES = 32
 class GuestMemory:
     """Bounds-checked view of one linear memory. Dead as soon as its store is closed."""
 
-    __slots__ = ("_address", "_memory", "_size", "_view", "size")
+    __slots__ = ("_memory", "_size", "_view", "address", "size")
 
     def __init__(self, memory: Memory) -> None:
         #: Current length in bytes.
         self.size = memory.size
         self._memory = memory
-        self._address = memory.address()
+        #: Of its first byte.
+        self.address = memory.address()
         self._size = 0
         self._view = memoryview(b"")
 
@@ -39,7 +40,7 @@ class GuestMemory:
         """
         self._size = self.size()
         if self._size:
-            self._view = memoryview((ctypes.c_char * self._size).from_address(self._address)).cast("B")
+            self._view = memoryview((ctypes.c_char * self._size).from_address(self.address)).cast("B")
         if ptr + size > self._size:
             raise GuestFault(f"guest pointer out of bounds: {size} bytes at {ptr:#x}, memory has {self._size} bytes")
 
@@ -56,7 +57,7 @@ class GuestMemory:
             return bytes(self._view[ptr : ptr + size])
         # New and not yet known to anybody, so it may be filled; other threads of the executor go on meanwhile.
         copy = bytes(size)
-        ctypes.memmove(copy, self._address + ptr, size)  # type: ignore[arg-type]
+        ctypes.memmove(copy, self.address + ptr, size)  # type: ignore[arg-type]
         return copy
 
     def slice(self, ptr: int, size: int) -> Buffer:
@@ -89,11 +90,6 @@ class GuestMemory:
     def write_u256(self, ptr: int, value: U256) -> None:
         """32 bytes, little-endian."""
         self.write(ptr, value.to_bytes(_WORD_BYTES, "little"))
-
-    @property
-    def address(self) -> int:
-        """Where it begins in this process."""
-        return self._address
 
     def whole(self) -> memoryview:
         """The entire current content."""

@@ -306,7 +306,10 @@ class Chain:
     @_command
     async def code(self, contract: Address) -> bytes:
         """The code of a contract; empty where there is none."""
-        return await self._ask_long(lambda store: Overlay(store).code(contract))
+        async with self._database.reading() as session:
+            size = await session.ask(lambda store: Overlay(store).code_size(contract))
+            ask = session.ask if size <= limits.INLINE_BYTES else session.ask_long
+            return await ask(lambda store: Overlay(store).code(contract))
 
     @_command
     async def kept_at(self, contract: Address) -> str:

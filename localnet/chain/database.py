@@ -10,9 +10,9 @@ are done, and whoever comes later waits behind it.
 commit first puts aside, for the views that are open, what it is about to overwrite; so a transaction waits for no view
 and no view for a transaction.
 
-*Threads.* A commit has to wait for the disk, and what moves many bytes takes its time, so they are done in a thread.
-One lock per session (:attr:`StateView.reading`) keeps everybody else off the connection meanwhile, without blocking the
-event loop. What else is asked of SQLite are single short statements.
+*Threads.* A commit that is to be durable has to wait for the disk, and what moves many bytes takes its time, so they
+are done in a thread. One lock per session (:attr:`StateView.reading`) keeps everybody else off the connection
+meanwhile, without blocking the event loop. What else is asked of SQLite are short statements.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.model import ContractInfo, Receipt
@@ -148,10 +149,12 @@ class Session:
         resources: contextlib.ExitStack,
         *,
         alone: bool,
+        durable: bool,
         on_commit: Callable[[Receipt], None] | None,
     ) -> None:
         self.alone = alone
         """No other process reads or writes."""
+        self._durable = durable
         self.users = 0
         self.over = asyncio.Event()
         self._store = store
@@ -206,11 +209,16 @@ class Session:
                         loop.call_soon_threadsafe(self._on_commit, receipt)
                 return receipts
 
-            return await in_thread(write)
+            return await self._written(write, sum(len(change.pages) for change in changes) * PAGE_BYTES)
 
     async def record_failure(self, receipt: Receipt) -> None:
         """Keeps a command that changes nothing for the log (:meth:`Store.record_failure`)."""
-        await self.ask_long(lambda store: store.record_failure(receipt))
+        async with self._reading:
+            await self._written(lambda: self._store.record_failure(receipt))
+
+    async def _written(self, write: Callable[[], T], size: int = 0) -> T:
+        """:param size: so many bytes of storage are written."""
+        return await in_thread(write) if self._durable or size > limits.INLINE_BYTES else write()
 
     async def replace(self, action: Callable[[Store], None]) -> None:
         """Changes the state as no transaction could."""
@@ -317,7 +325,7 @@ class Database:
             if alone or exists:
                 resources.enter_context(await self._lock(alone, deadline))
             store = resources.enter_context(contextlib.closing(self._store(self._path, durable=self._durable)))
-            return Session(store, resources.pop_all(), alone=alone, on_commit=self._on_commit)
+            return Session(store, resources.pop_all(), alone=alone, durable=self._durable, on_commit=self._on_commit)
 
     async def _lock(self, alone: bool, deadline: float) -> IO[bytes]:
         """The lock file, locked until it is closed."""

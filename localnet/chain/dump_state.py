@@ -2,7 +2,8 @@
 """Runs inside the sandbox, after the contract's own module: adds a view that shows all storage as JSON text.
 
 :mod:`localnet.chain.state` serves this source together with the contract's. It is no module of the local network; it
-sees the SDK of the contract and needs nothing of it but the storage interface (spec sdk/02 §9).
+sees the SDK of the contract and needs nothing of it but the storage interface (spec sdk/02 §9). It must not name the
+libraries for which contracts get a larger interpreter: whoever mentions them, in a comment too, runs with that.
 
 Notation: that of ``pygenvm.localnet.values``, and ``{"$float": "0.5"}``, ``{"$datetime": "…"}``,
 ``{"$map": [[key, value], …]}`` for maps whose keys are no strings, ``{"$truncated": "…"}`` where a limit was reached,
@@ -54,7 +55,7 @@ class Dump:
         if isinstance(value, Address):
             return {"$addr": value.as_hex}
         if isinstance(value, float):
-            # numpy.float64 is a float whose own repr is `np.float64(0.5)`.
+            # One of an array's floats is a float too, with another repr.
             return {"$float": float.__repr__(value)}
         if isinstance(value, datetime.datetime):
             return {"$datetime": value.isoformat()}

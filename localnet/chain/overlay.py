@@ -39,8 +39,11 @@ class Overlay(PagedStorage):
 
     def code(self, address: Address) -> bytes:
         """The code of a contract; empty where there is none."""
-        length = int.from_bytes(self.read(address, CODE_SLOT, 0, 4), "little")
-        return self.read(address, CODE_SLOT, 4, min(length, CONTRACT_FILE_BYTES))
+        return self.read(address, CODE_SLOT, 4, self.code_size(address))
+
+    def code_size(self, address: Address) -> int:
+        """Bytes of :meth:`code`."""
+        return min(int.from_bytes(self.read(address, CODE_SLOT, 0, 4), "little"), CONTRACT_FILE_BYTES)
 
     def write_code(self, address: Address, code: bytes) -> None:
         """The two writes that a node makes before a deployment (spec modules/04 §8)."""

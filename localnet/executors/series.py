@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
 
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.pool.client import ExecutorPool
+from pygenvm.executor.pool.client import ExecutorPool, PoolError
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.process import own_command
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
@@ -53,6 +54,12 @@ class ReusedExecutors:
         for executor in waiting:
             executor.end()
         self._pool.close()
+
+    def start(self) -> None:
+        """Starts the pool, so that the first run waits less. Whatever prevents that, the run tells."""
+        self._after_fork()
+        with contextlib.suppress(PoolError):
+            self._pool.start()
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
         self._after_fork()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pygenvm.localnet import limits
+from pygenvm.localnet.building import BeforeRun, needs_nothing
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import Submission
 from pygenvm.localnet.page.feed import Feed
@@ -32,7 +33,7 @@ class Node:
     """Tells this server from any other."""
     runs_at_once: int = field(default_factory=lambda: max(4, 2 * (os.cpu_count() or 1)))
     """Of contracts, for questions: reads, simulations, schemas."""
-    before_run: Callable[[bytes], None] = lambda code: None
+    before_run: BeforeRun = needs_nothing
     """Makes what the code of a new contract needs, in a thread; raises a :class:`LocalNetError` if it cannot."""
     database: str = ""
     """What the page calls the network's file."""
@@ -89,7 +90,9 @@ class Node:
     async def ready_for(self, code: bytes) -> None:
         """Waits until a contract with this code can run here; a contract that is there is ready."""
         if code:
-            await asyncio.to_thread(self.before_run, code)
+            first = await asyncio.to_thread(self.before_run, code)
+            if first is not None:
+                await asyncio.to_thread(first)
 
     async def submit(self, submission: Submission) -> bytes:
         """As of the network, for a contract that may need more than others."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
+from pygenvm.localnet.building import BeforeRun, needs_nothing
 from pygenvm.localnet.chain import Chain, Execution
 from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Receipt, Status
 from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS
@@ -47,7 +48,7 @@ class RemoteNet(LocalNet):
         *,
         executor: Executor,
         timeout: float = limits.RUN_SECONDS,
-        before_run: Callable[[Callable[[], bytes]], None] | None = None,
+        before_run: BeforeRun = needs_nothing,
     ) -> None:
         """
         :param executor: runs contracts that are not deployed, for their schemas.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -17,11 +18,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from pygenvm.executor.config import load_config
 from pygenvm.localnet import limits
+from pygenvm.localnet.building import BeforeRun, build_for, needs_nothing
 from pygenvm.localnet.chain.network.network import Network
 from pygenvm.localnet.chain.network.types import NetworkOptions
-from pygenvm.localnet.errors import BadRequest, DatabaseError, ExecutorError
+from pygenvm.localnet.errors import BadRequest, DatabaseError
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.pooled import many_runs
 from pygenvm.localnet.lint_settings import installed_runners
@@ -35,8 +36,6 @@ from pygenvm.localnet.rpc.remote import read_file
 from pygenvm.localnet.rpc.running import Running, announced, server_of
 from pygenvm.modules.listening import Address, ListenError, listen
 from pygenvm.modules.process import allow_descriptors
-from pygenvm.runners.errors import BuildError
-from pygenvm.runners.numeric import on_demand
 
 _LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 
@@ -110,16 +109,8 @@ def run(options: argparse.Namespace, database: Path, ready: Callable[[Ready], No
     if not installed_runners():
         _complain("no runners are built yet, so no contract can run: `genvm runners build` (a few minutes, once)")
     with modules as words, many_runs(words, idle=max(1, options.validators)) as executor:
-        asyncio.run(serve(serving, executor, models, ready, lambda code: _build_for(options.config, code)))
+        asyncio.run(serve(serving, executor, models, ready, functools.partial(build_for, options.config)))
     return 0
-
-
-def _build_for(config: str | None, code: bytes) -> None:
-    """Builds the runners that a contract with NumPy needs, which are not built with the others."""
-    try:
-        on_demand.build_for(lambda: code, load_config(config), progress=True)
-    except BuildError as error:
-        raise ExecutorError(str(error)) from error
 
 
 def _starting(name: str) -> None:
@@ -152,7 +143,7 @@ async def serve(
     executor: Executor,
     models: ValidatorModels,
     ready: Callable[[Ready], None],
-    before_run: Callable[[bytes], None] = lambda code: None,
+    before_run: BeforeRun = needs_nothing,
 ) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP.
 

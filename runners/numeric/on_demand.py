@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -25,21 +25,24 @@ _NEEDS: Final = {
 }
 
 
-def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> None:
-    """Builds those that this contract needs. Takes minutes then, and less than a millisecond once they are there.
+def build_for(code: bytes, config: Config, *, progress: bool) -> Callable[[], None] | None:
+    """What builds those that this contract needs, which takes minutes; None if they are there or it needs none.
 
-    Folders that the configuration names and that are not below the cache are somebody else's affair.
-
-    :raises BuildError: see :func:`runners.registry.ensure_built`.
+    What is returned raises :class:`BuildError` as :func:`runners.registry.ensure_built` does. Folders that the
+    configuration names and that are not below the cache are somebody else's affair.
     """
+    needed = [runner for runner, mentioned in _NEEDS.items() if mentioned.search(code)]
+    if not needed:
+        return None
     root = cache_root()
     if (Path(config.runners_dir), Path(config.registry_dir)) != (root / "runners", root / "registry"):
-        return
-    text, packaged = code(), tuple(map(Path, config.packaged_runners))
-    needed = [runner for runner, mentioned in _NEEDS.items() if mentioned.search(text)]
+        return None
+    packaged = tuple(map(Path, config.packaged_runners))
     missing = [runner for runner in needed if not any(_has(one, runner) for one in (root, *packaged))]
-    if not missing:
-        return
+    return (lambda: _build(missing, packaged, progress)) if missing else None
+
+
+def _build(missing: Sequence[str], packaged: Sequence[Path], progress: bool) -> None:
     from pygenvm.runners import registry
 
     if registry.is_packaged(packaged):

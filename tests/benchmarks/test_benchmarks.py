@@ -44,13 +44,14 @@ class TestCommand:
     def written(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp("benchmarks")
         files = ["--json", str(folder / "results.json"), "--svg", str(folder / "picture.svg")]
-        assert main(["in-process", "pooled", "cold", "--rounds", "1", *files]) == 0
+        assert main(["in-process", "pooled", "pooled-image", "cold", "--rounds", "1", *files]) == 0
         return folder
 
     def test_json_has_every_row_with_its_fields(self, written: Path) -> None:
         found = json.loads((written / "results.json").read_text())
         assert {"processor", "cores", "system", "Python", "wasmtime", "date"} <= found["machine"].keys()
-        assert [row["name"] for row in found["rows"]] == ["in-process", "in-process", "pooled", "cold", "cold"]
+        names = ["in-process", "in-process", "pooled", "pooled-image", "cold", "cold"]
+        assert [row["name"] for row in found["rows"]] == names
         for row in found["rows"]:
             assert {"title", "unit", "yardstick_is", "ratio", "target", "met"} <= row.keys()
             for side in ("ours", "yardstick"):

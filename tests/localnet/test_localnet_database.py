@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
@@ -286,6 +288,27 @@ async def test_what_moves_many_bytes_does_not_block_the_loop(tmp_path: Path) -> 
     async with database(tmp_path / "local.db").reading() as session, session.view() as state:
         asyncio.get_running_loop().call_soon(gone_round.set)
         assert await state.ask(read, limits.INLINE_BYTES + 1) == "read"
+
+
+@pytest.mark.parametrize(
+    ("durable", "pages", "in_a_thread"),
+    [(True, 1, True), (False, 1, False), (False, limits.INLINE_BYTES // PAGE_BYTES + 1, True)],
+)
+async def test_a_commit_that_takes_no_time_is_done_at_once(
+    tmp_path: Path, durable: bool, pages: int, in_a_thread: bool
+) -> None:
+    committed: list[int] = []
+
+    class Watched(Store):
+        def commit(self, changes: Sequence[Changes]) -> list[Receipt]:
+            committed.append(threading.get_ident())
+            return super().commit(changes)
+
+    written = {(CONTRACT.as_bytes, SLOT, page): b"x" for page in range(pages)}
+    async with database(tmp_path / "local.db", durable=durable, store=Watched).writing() as session:
+        await session.commit([change(pages=written)])
+        assert await session.ask(lambda store: store.slot_count(CONTRACT)) == 1
+    assert [thread != threading.get_ident() for thread in committed] == [in_a_thread]
 
 
 async def test_work_in_a_thread_is_carried_to_its_end() -> None:

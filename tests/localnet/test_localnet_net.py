@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -19,12 +20,14 @@ from pygenvm.executor.primitives.abi import StorageType
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
+from pygenvm.localnet.chain import state as chain_state
 from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
 from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema
+from pygenvm.runners.numeric import pins
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
 
@@ -550,20 +553,45 @@ def test_writes_of_one_transaction_are_limited(net: LocalNet, monkeypatch: pytes
 
 
 def test_whoever_prepares_a_run_is_asked_with_the_code(tmp_path: Path) -> None:
-    """In the thread of the caller, who may be interrupted while runners are built."""
-    seen: list[tuple[bytes, int]] = []
-    net = LocalNet(
-        tmp_path / "local.db",
-        executor=FakeExecutor(CONTRACTS),
-        before_run=lambda code: seen.append((code(), threading.get_ident())),
-    )
+    asked: list[bytes] = []
+    net = LocalNet(tmp_path / "local.db", executor=FakeExecutor(CONTRACTS), before_run=asked.append)
     contract = net.deploy(b"schema").receipt.transaction.contract
     net.call(contract, "echo")
     net.view(contract, "echo")
     net.schema(contract)
     net.schema_of_code(b"schema")
     net.balance(contract)
-    assert seen == [(b"schema", threading.get_ident())] * 5
+    assert asked == [b"schema"] * 5
+
+
+def test_what_comes_before_a_run_is_done_once_in_the_thread_of_the_caller(tmp_path: Path) -> None:
+    """Who may be interrupted while runners are built."""
+    done: list[tuple[bytes, int]] = []
+    net = LocalNet(
+        tmp_path / "local.db",
+        executor=FakeExecutor(CONTRACTS),
+        before_run=lambda code: lambda: done.append((code, threading.get_ident())),
+    )
+    contract = net.deploy(b"schema").receipt.transaction.contract
+    assert net.call(contract, "echo").receipt.ok
+    assert net.view(contract, "echo").ok
+    assert done == [(b"schema", threading.get_ident())] * 3
+    assert len(net.log()) == 2
+
+
+def test_nothing_is_run_before_what_comes_first(tmp_path: Path) -> None:
+    class Unbuilt(Exception):
+        pass
+
+    def fail() -> None:
+        raise Unbuilt
+
+    path = tmp_path / "local.db"
+    net = LocalNet(path, executor=FakeExecutor(CONTRACTS), before_run=lambda code: fail)
+    with pytest.raises(Unbuilt) as caught:
+        net.deploy(b"schema")
+    assert caught.value.__context__ is None
+    assert not path.exists()
 
 
 def test_hex_strings_follow_the_schema(net: LocalNet) -> None:
@@ -710,3 +738,9 @@ def test_receipts_survive_the_database(net: LocalNet) -> None:
     assert net.log(2) == [execution.receipt, *execution.delivered]
     assert isinstance(execution.receipt.outcome, Return)
     assert execution.receipt.messages[0].salt == 3
+
+
+def test_reading_storage_asks_for_no_larger_interpreter() -> None:
+    """Whoever mentions NumPy, in a comment too, runs with it; what is put behind a contract must not do that for it."""
+    put_behind = Path(chain_state.__file__).with_name("dump_state.py").read_text("utf-8")
+    assert [name for name in pins.NAMES if re.search(rf"\b{name}\b", put_behind)] == []

@@ -23,7 +23,7 @@ from pygenvm.executor.pool.client import PooledRun
 from pygenvm.executor.pool.series_frames import encode
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
-from pygenvm.executor.spawn.series import SeriesExecutor, SeriesRun
+from pygenvm.executor.spawn.series import Gone, SeriesExecutor, SeriesRun
 from pygenvm.localnet import LocalNet
 from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.overlay import Overlay
@@ -214,8 +214,9 @@ def test_much_memory_replaces_it(reused: ReusedExecutors) -> None:
     before = process_of(reused)
     host = host_of("eat")
     run(reused, host)
-    assert (host.outcome, reused.waiting) == (Return(calldata.encode(600 << 20)), [])
-    assert gone(before)
+    assert host.outcome == Return(calldata.encode(600 << 20))
+    until(lambda: gone(before), "its end")
+    assert process_of(reused) != before
 
 
 def test_whoever_makes_an_image_is_replaced(reused: ReusedExecutors) -> None:
@@ -324,6 +325,26 @@ def test_whatever_an_executor_sends(frame: bytes) -> None:
     assert (seen.failure or "").startswith("executor violates the protocol: ")
 
 
+@pytest.mark.parametrize("said", [b"", encode("print", 2, b"late"), encode("ready", 1), b"\xff\xff\xff\xff"])
+def test_one_that_is_not_ready_is_given_no_run(said: bytes) -> None:
+    """Whatever it says is of a run before, and must not be taken for this one's."""
+
+    async def give() -> bytes:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        with theirs:
+            executor = SeriesExecutor(cast(PooledRun, NoProcess()), ours, io.BytesIO())
+            theirs.sendall(said)
+            theirs.shutdown(socket.SHUT_WR)
+            arguments = RunArguments(message=message_json(), host="")
+            with pytest.raises(Gone):
+                await executor.carry_out(LendingHost(), arguments, timeout=5.0, grace=1.0)
+            assert not executor.usable
+            return theirs.recv(1)
+
+    assert asyncio.run(give()) == b""
+
+
 def test_a_host_that_fails() -> None:
     class Failing(LendingHost):
         async def storage_of(self, address: Address) -> tuple[Pages, bool]:
@@ -341,7 +362,7 @@ async def converse(host: Host, frame: bytes) -> SeriesRun:
     ours.setblocking(False)
     with theirs:
         executor = SeriesExecutor(cast(PooledRun, NoProcess()), ours, io.BytesIO())
-        theirs.sendall(frame)
+        theirs.sendall(encode("ready") + frame)
         arguments = RunArguments(message=message_json(), host="")
         run = await executor.carry_out(host, arguments, timeout=5.0, grace=1.0)
     assert not executor.usable

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.pytest_plugin.contracts import ASKING, CALLER, ECHO
+from tests.pytest_plugin.running import OURS, run_pytest
 
 pytestmark = pytest.mark.usefixtures("built_runners")
-
-OURS = "-ppygenvm.pytest_plugin.plugin"
-
-
-def run_pytest(project: Path, *arguments: str, path: Path | None = None) -> str:
-    """What pytest says in a project; ``path`` is one more place where packages are installed."""
-    environment = {**os.environ, "PYTHONPATH": str(path or ""), "PY_COLORS": "0"}
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:faulthandler", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    return done.stdout + done.stderr
 
 
 @pytest.fixture

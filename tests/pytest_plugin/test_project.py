@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pytest_plugin.test_plugin_choice import OURS, run_pytest
+from tests.pytest_plugin.running import OURS, run_pytest
 
 PROJECT = Path(__file__).with_name("project")
 #: What 200 registrations of the name service may take, on two cores with nothing else to do.

@@ -247,6 +247,12 @@ def test_pinned_hashes_are_compared_and_written(
     assert pins.pinned() == {"tool": one}
 
 
+def build_for(code: bytes, config: Config) -> None:
+    build = on_demand.build_for(code, config, progress=False)
+    if build is not None:
+        build()
+
+
 @pytest.mark.parametrize(
     ("code", "builds"), [(b"import numpy as np", True), (b"PIL", True), (b"numpyro", False), (b"", False)]
 )
@@ -268,7 +274,7 @@ def test_a_contract_that_mentions_numpy_has_it_built(
     monkeypatch.setattr(registry, "build", build)
     config = load_config()
     for _ in range(2):
-        on_demand.build_for(lambda: code, config, progress=False)
+        build_for(code, config)
     assert built == ["cpython-genlayer-numeric"] * builds
 
 
@@ -296,17 +302,17 @@ def test_a_contract_that_embeds_has_the_library_built(cache: Path, monkeypatch: 
     monkeypatch.setattr(pins, "pinned", lambda: {"cpython-genlayer-numeric": "p" * 52})
     header = b'# { "Depends": "py-lib-genlayer-embeddings:0bmb" }'
     for code in (b"import numpy", header, header):
-        on_demand.build_for(lambda code=code: code, load_config(), progress=False)  # type: ignore[misc]
+        build_for(code, load_config())
     assert built == list(on_demand.EMBEDDINGS)
     (first, step), *_ = steps.items()
     steps[first] = Step(first, first, ("changed",), (), step.make)
-    on_demand.build_for(lambda: header, load_config(), progress=False)
+    build_for(header, load_config())
     assert built == [*on_demand.EMBEDDINGS, first]
 
 
 def test_runners_in_folders_of_somebody_else_are_not_built(cache: Path) -> None:
     config = Config(str(cache / "a"), str(cache / "b"), str(cache / "c"))
-    on_demand.build_for(lambda: b"import numpy", config, progress=False)
+    build_for(b"import numpy", config)
     assert not (cache / "build").exists()
 
 

@@ -105,7 +105,8 @@ def test_lists_are_read_again_when_they_have_changed(
     first = installation.add("lib", tar(a=b"1"))
     installation.open()
     old = time.time() - 3600
-    os.utime(installation.lists / "all.json", (old, old))
+    for name in ("all.json", "latest.json"):
+        os.utime(installation.lists / name, (old, old))
     parsed = 0
 
     def counted(*arguments: Any, **others: Any) -> Any:
@@ -115,14 +116,17 @@ def test_lists_are_read_again_when_they_have_changed(
 
     monkeypatch.setattr(registry_module, "parse_json", counted)
     for _ in range(3):
-        registry = InstalledRunners(installation.runners, installation.lists, False)
+        registry = InstalledRunners(installation.runners, installation.lists, True)
         assert [str(runner) for runner in registry.runners()] == [first]
-    assert parsed == 1
+        assert registry.resolve("lib:test") == first
+    assert parsed == 2
     second = installation.add("lib", tar(a=b"2"))
     # Just changed: it may change again, and nobody could tell.
     for _ in range(2):
-        assert [str(runner) for runner in installation.open().runners()] == [first, second]
-    assert parsed == 3
+        registry = installation.open(debug=True)
+        assert [str(runner) for runner in registry.runners()] == [first, second]
+        assert registry.resolve("lib:test") == second
+    assert parsed == 6
 
 
 def test_path_of_an_archive(installation: Installation) -> None:
