@@ -44,6 +44,7 @@ from pygenvm.executor.run import termination
 from pygenvm.executor.run.made import MadeOnce
 from pygenvm.executor.run.outside import Outside, Printing
 from pygenvm.executor.run.process import StartError, run_process
+from pygenvm.executor.subvm.image import files_to_map
 
 if TYPE_CHECKING:
     from pygenvm.executor.pool.worker import Setup
@@ -191,8 +192,10 @@ class _Series:
         return [*self._open_files()], len(os.listdir("/proc/self/task")), _has_children()
 
     def _open_files(self) -> Iterator[str]:
-        """But for those that stay mapped: runners, compiled modules, and what is made once."""
+        """But for those that stay mapped: runners, compiled modules, images, and what is made once."""
         for descriptor in os.listdir("/proc/self/fd"):
+            if int(descriptor) in files_to_map:
+                continue
             with contextlib.suppress(FileNotFoundError):  # the one by which the folder is read
                 file = os.readlink(f"/proc/self/fd/{descriptor}")
                 if not file.startswith(self._ours):

@@ -133,13 +133,13 @@ class Overlay:
 
     def _join(self, whole: memoryview) -> int | None:
         """``whole`` is a memory over which the image was laid, and nothing has happened to it since."""
-        if sys.platform != "linux" or not _descriptors.acquire(blocking=False):
+        if sys.platform != "linux" or len(files_to_map) >= limits.IMAGES_JOINED_MAX:
             return None
         try:
             joined = os.memfd_create("image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError:
-            _descriptors.release()
             return None
+        files_to_map.add(joined)
         closed = weakref.finalize(self, _close, joined)
         try:
             for start, end in self._pieces:
@@ -152,13 +152,13 @@ class Overlay:
         return joined
 
 
-#: Of this process, for what is mapped.
-_descriptors = threading.Semaphore(limits.IMAGES_JOINED_MAX)
+#: Descriptors of what this process maps. Threads that add one at the same time may exceed the limit by as many.
+files_to_map: set[int] = set()
 
 
 def _close(joined: int) -> None:
+    files_to_map.discard(joined)
     os.close(joined)
-    _descriptors.release()
 
 
 def beginning_of_page(at: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pygenvm.executor import machine
+from pygenvm.executor import limits, machine
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.outcome import Return, UserError, VMError
 from pygenvm.executor.pool.client import ExecutorPool
@@ -366,7 +366,7 @@ def test_what_cannot_be_mapped_is_copied(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_not_all_descriptors_are_for_what_is_mapped(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """And those that images had which are forgotten can be had again."""
-    monkeypatch.setattr(subvm_image, "_descriptors", threading.Semaphore(2))
+    monkeypatch.setattr(limits, "IMAGES_JOINED_MAX", len(subvm_image.files_to_map) + 2)
     codes = [fresh(f"X = {number}") for number in range(4)]
     images.made_in.cache_clear()
 
@@ -590,6 +590,8 @@ def test_generated_contracts(part: int, asked: Asked, executors: ExecutorPool) -
     with_image = 0
     for number in range(20):
         code = generated(chance)
+        # Those of others may be forgotten.
+        asked.images.clear()
         # Who comes first makes the image.
         ways: list[Callable[[bytes], Execution]] = [_in_this_process, _in_memory, _by_mapping(asked), _in_this_process]
         if number % 4 == 0:
