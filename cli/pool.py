@@ -58,15 +58,17 @@ def _receive(options: argparse.Namespace) -> int:
     import os
     import sys
 
-    # Those of ours are what every run of a command line needs besides.
-    from pygenvm.cli import main, run, streams  # noqa: F401
+    # What every run of a command line needs besides.
+    from pygenvm.cli import handed_over, run, streams  # noqa: F401
     from pygenvm.executor.pool.reception import CannotListen, Reception
+    from pygenvm.executor.pool.worker import Commands
 
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     try:
-        pool = Reception(options.config, options.log_level, options.idle, main.carry_out)
+        commands = Commands(handed_over.run, handed_over.load_local, handed_over.local)
+        pool = Reception(options.config, options.log_level, options.idle, commands)
     except CannotListen as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 if TYPE_CHECKING:
     from pygenvm.localnet.chain.model import Execution, Receipt, Service, Settling
     from pygenvm.localnet.documents import Document
+    from pygenvm.localnet.executors.base import Executor
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
     from pygenvm.localnet.rpc.client import Client
@@ -266,13 +267,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
-    from pygenvm.localnet.executors.pooled import few_runs
-
     try:
         _check_config(options)
         if options.action == "serve":
             return _serve(options)
-        with _modules(options) as global_options, few_runs(global_options) as options.executor:
+        with _modules(options) as global_options, _few_runs(options, global_options) as options.executor:
             return _ACTIONS[options.action](options)
     except KeyboardInterrupt:
         failure = _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
@@ -550,6 +549,14 @@ def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[l
 
     choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
     return modules_of_author(config, choices, on_start=on_start, on_warning=on_warning)
+
+
+def _few_runs(
+    options: argparse.Namespace, global_options: Sequence[str]
+) -> contextlib.AbstractContextManager[Executor]:
+    from pygenvm.localnet.executors.pooled import few_runs
+
+    return few_runs(global_options, getattr(options, "lent", None))
 
 
 def _check_config(options: argparse.Namespace) -> None:

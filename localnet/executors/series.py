@@ -6,14 +6,24 @@ import os
 import time
 from collections.abc import Sequence
 
+from pygenvm.executor.config import Config
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.pool.client import ExecutorPool
+from pygenvm.executor.pool.client import ExecutorPool, LentPool
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.process import own_command
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import RunReport, RunRequest, arguments_of
+
+
+@frozen
+class Lent:
+    """Executors of a pool that is there already, and the configuration that it has."""
+
+    pool: LentPool
+    config: Config
 
 
 class ReusedExecutors:
@@ -32,8 +42,15 @@ class ReusedExecutors:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._pool = ExecutorPool(own_command(self._options), idle=1)
+        self._pool = self._new_pool()
         self._waiting: list[SeriesExecutor] = []
+
+    def _new_pool(self) -> ExecutorPool:
+        return ExecutorPool(own_command(self._options), idle=1)
+
+    async def _start(self) -> SeriesExecutor:
+        """:raises SpawnError: there is none."""
+        return await SeriesExecutor.start(self._pool)
 
     def _after_fork(self) -> None:
         """In a fork of the process all connections are those of the other one, which goes on talking through them."""
@@ -61,7 +78,7 @@ class ReusedExecutors:
         try:
             while True:
                 is_new = not self._waiting
-                executor = await SeriesExecutor.start(self._pool) if is_new else self._waiting.pop()
+                executor = await self._start() if is_new else self._waiting.pop()
                 try:
                     run = await executor.carry_out(host, arguments, request.timeout, self._grace)
                 except Gone:
@@ -79,3 +96,19 @@ class ReusedExecutors:
                 executor.end()
         seconds = time.monotonic() - started
         return RunReport(run.status, run.failure, run.timed_out, run.stdout, run.stderr, run.log, seconds)
+
+
+class LentExecutors(ReusedExecutors):
+    """The same with executors that are :class:`Lent`."""
+
+    def __init__(self, lent: Lent, config: str | None) -> None:
+        """:param config: path of the configuration of the runs, if theirs has other modules."""
+        self._lent, self._config = lent, config
+        super().__init__()
+
+    def _new_pool(self) -> ExecutorPool:
+        return self._lent.pool
+
+    async def _start(self) -> SeriesExecutor:
+        # The level of the pool's own log is none of a command's.
+        return await SeriesExecutor.start(self._pool, self._config, self._lent.config.log_level)

@@ -1,0 +1,57 @@
+"""Commands that other processes have handed over (:mod:`executor.pool.reception`), in an executor of the pool.
+
+As :func:`cli.main.main` carries them out in a process of their own, but everything is loaded, and signals are taken
+over already (:mod:`executor.run.termination`).
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+
+from pygenvm.cli import main, streams
+from pygenvm.cli import run as run_command
+from pygenvm.executor.config import Config
+from pygenvm.executor.run import termination
+from pygenvm.executor.run.prepared import Prepared
+
+
+def run(words: list[str], log_fd: int, prepared: Prepared | None, configure: Callable[[], Config]) -> int:
+    """The exit code of ``genvm run``."""
+    streams.take_over()
+    try:
+        options = run_command.plain(words[1:]) or main.parser_of("run").parse_args(words[1:])
+        return run_command.carry_out(options, log_fd, configure, prepared)
+    except SystemExit as end:
+        return streams.settled(int(end.code or 0))
+    except Exception as error:
+        return main.told(error, "run")
+
+
+def load_local() -> None:
+    """Everything that most commands of ``genvm local`` import."""
+    from pygenvm.localnet import ahead  # noqa: F401
+
+
+def local(words: list[str], connection: socket.socket, config: Config) -> int:
+    """The exit code of ``genvm local``; its contracts run in executors that come through ``connection``."""
+    from pygenvm.cli import signals
+    from pygenvm.executor.pool.client import LentPool
+    from pygenvm.localnet.executors.series import Lent
+
+    streams.take_over()
+    # From here on they mean what they mean to a command. One that has come is remembered.
+    numbers = (signal.SIGINT, *signals.ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in signals.ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
+    def begin() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        if termination.requested():
+            raise KeyboardInterrupt
+
+    lent = Lent(LentPool(connection), config)
+    return main.settled(lambda: main.carry_out("local", words[1:], begin, lent=lent))
