@@ -30,8 +30,19 @@ def run(words: list[str], log_fd: int, prepared: Prepared | None, configure: Cal
 
 
 def load_local() -> None:
-    """Everything that most commands of ``genvm local`` import."""
-    from pygenvm.localnet import ahead  # noqa: F401
+    """Everything that most commands of ``genvm local`` import or make once."""
+    from pygenvm.localnet import ahead
+
+    ahead.load()
+    # What is looked up in the standard library by the way.
+    main.parser_of("local").parse_args(["local", "view", "method"])
+
+
+def prepare_local() -> None:
+    """What an executor can do before it has a command."""
+    from pygenvm.localnet import ahead, background
+
+    background.run(ahead.begin())
 
 
 def local(words: list[str], connection: socket.socket, config: Config) -> int:

@@ -125,16 +125,16 @@ class ExecutorPool:
         template = await self._ready_template()
         return await template.hand_over(lambda number: frames.Job(number, log_level, arguments), (stdout, stderr, log))
 
-    async def run_series(self, connection: int, stderr: int, config: str | None = None) -> PooledRun:
+    async def run_series(self, connection: int, stderr: int, modules: Mapping[str, str] = {}) -> PooledRun:
         """Give a series of runs to an executor (:mod:`executor.pool.series`); returns when that has it.
 
         :param connection: a socket of which it gets a copy.
         :param stderr: where it writes when it breaks.
-        :param config: path of the configuration of the runs, if it has other modules than that of the template.
+        :param modules: address of ``llm`` or ``web`` where it is not that of the configuration.
         :raises PoolError: it cannot be started, and has not been.
         """
         template = await self._ready_template()
-        return await template.hand_over(lambda number: frames.Series(number, config), (connection, stderr))
+        return await template.hand_over(lambda number: frames.Series(number, dict(modules)), (connection, stderr))
 
     def close(self) -> None:
         """End the template and all its executors, also those with jobs. The pool cannot be used any more."""

@@ -7,12 +7,12 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
-series     client, template       number of the job, path of the configuration of its runs or nil for the template's;
-           template, executor     with the descriptors of a socket, over which runs come
+series     client, template       number of the job, map of the addresses of modules by name where they are not those
+           template, executor     of the configuration; with the descriptors of a socket, over which runs come
                                   (:mod:`executor.pool.series`), and for stderr
 visit      template, executor     a request of ``genvm run`` (:mod:`executor.pool.handover`), with its descriptors
-command    template, executor     the same of another command, with one more descriptor: there the template takes what it
-                                  takes from clients, for the runs that the command starts
+command    template, executor     the same of another command, with one more descriptor: there the template takes what
+                                  it takes from clients, for the runs that the command starts
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -41,6 +41,8 @@ from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
 VERSION = 4
 
+MODULES = ("llm", "web")
+
 _LENGTH = struct.Struct("<I")
 #: Texts of a command line may hold what is no Unicode.
 _SURROGATES = "surrogatepass"
@@ -62,15 +64,11 @@ class Job:
 
 @frozen
 class Series:
-    """Runs that come one after the other, for one executor.
-
-    Another configuration than the template's may differ from it in the addresses of modules, and in nothing that the
-    template has prepared.
-    """
+    """Runs that come one after the other, for one executor."""
 
     descriptors: ClassVar = 2
     number: int
-    config: str | None
+    modules: dict[str, str]
 
 
 @frozen
@@ -213,8 +211,12 @@ def _decode(data: bytes) -> Frame:
                 return Job(_typed(number, int), level, unpack_arguments(arguments))
             case kind, [request] if kind in (Visit, Command):
                 return kind(_typed(request, bytes))
-            case kind, [number, config] if kind is Series:
-                return Series(_typed(number, int), _typed(config, str | None))
+            case kind, [number, modules] if kind is Series:
+                for name, address in _typed(modules, dict).items():
+                    if name not in MODULES:
+                        raise ValueError(f"no module: {name!r}")
+                    _typed(address, str)
+                return Series(_typed(number, int), modules)
             case kind, [version] if kind is Ready:
                 return Ready(_typed(version, int))
             case kind, [number, why] if kind is Refused:

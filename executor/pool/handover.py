@@ -72,7 +72,7 @@ def is_private(descriptor: int) -> bool:
 
 
 def global_options(words: list[str]) -> tuple[str, str | None, int, str | None, list[str]] | None:
-    """``run`` or ``local`` of a command line, ``--config``, ``--log-fd`` and ``--log-level``, and the words behind that.
+    """``run`` or ``local``, ``--config``, ``--log-fd`` and ``--log-level`` of a command line, and the words behind.
 
     None for everything that is not as plain as that.
     """

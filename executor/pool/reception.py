@@ -125,6 +125,7 @@ class Reception(Template):
         gc.freeze()
         # They lack it.
         idle, self._idle = self._idle, []
+        self._wanted[True] = limits.POOL_IDLE_COMMANDS
         for executor in idle:
             assert executor.channel is not None
             executor.channel.close()
@@ -132,8 +133,8 @@ class Reception(Template):
             self._working.add(executor)
             executor.kill()
 
-    def _fork(self) -> _Executor:
-        executor = super()._fork()
+    def _fork(self, for_command: bool) -> _Executor:
+        executor = super()._fork(for_command)
         # While nobody waits. As its child has it from this process, which somebody may have changed meanwhile.
         with contextlib.suppress(OSError):
             executor.circumstances = circumstances.of(executor.pid)
@@ -213,10 +214,12 @@ class Reception(Template):
         if not is_run and not self._has_local:
             self._local_due = self._refill_due = True
             raise _Refused("the local network is not loaded yet")
-        if not self._idle:
-            self._idle.append(self._fork())
+        waiting = self._waiting(not is_run)
+        if not waiting:
+            waiting = [self._fork(not is_run)]
+            self._idle += waiting
         pid, _ = handover.peer(visit.connection)
-        if circumstances.of(pid) != self._idle[0].circumstances:
+        if circumstances.of(pid) != waiting[0].circumstances:
             raise _Refused("its rights, limits or surroundings differ")
         ended = partial(self._ended, visit)
         visit.executor = executor = (

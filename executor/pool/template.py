@@ -37,11 +37,15 @@ from pygenvm.executor.run.process import leave
 
 
 class _Executor:
-    """A child. ``channel`` is where it waits for its job, None once it has one."""
+    """A child. ``channel`` is where it waits for its job, None once it has one.
 
-    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+    One that is ``for_command`` carries out no run, but a command that has some.
+    """
+
+    def __init__(self, pid: int, pidfd: int, channel: Channel, for_command: bool) -> None:
         self.pid = pid
         self.pidfd = pidfd
+        self.for_command = for_command
         self.channel: Channel | None = channel
         #: Told its exit code, or minus the number of the signal that has ended it, once it has a job.
         self.ended: Callable[[int], None] | None = None
@@ -88,7 +92,8 @@ class Template:
         self._prepare_from = prepare
         self._config_path = config_path
         self._log_level = log_level
-        self._wanted = idle
+        #: How many shall be idle, by what they are for.
+        self._wanted = {False: idle}
         self._idle: list[_Executor] = []
         self._working: set[_Executor] = set()
         #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a
@@ -215,15 +220,18 @@ class Template:
         """
         if len(self._working) >= limits.POOL_JOBS_MAX:
             raise OSError(f"{limits.POOL_JOBS_MAX} are running")
+        for_command = isinstance(job, frames.Command)
         while True:
-            is_new = not self._idle
-            executor = self._fork() if is_new else self._idle.pop(0)
+            waiting = self._waiting(for_command)
+            executor = waiting[0] if waiting else self._fork(for_command)
+            if waiting:
+                self._idle.remove(executor)
             assert executor.channel is not None
             try:
                 executor.channel.send(job, self._job_descriptors)
             except OSError:
                 # It is dead, and will be reaped. One that never lived is a sign of something worse.
-                if is_new:
+                if not waiting:
                     raise
                 continue
             finally:
@@ -232,6 +240,10 @@ class Template:
             executor.ended = ended
             self._working.add(executor)
             return executor
+
+    def _waiting(self, for_command: bool) -> list[_Executor]:
+        """Those that are idle, the oldest first."""
+        return [executor for executor in self._idle if executor.for_command == for_command]
 
     def _signal(self, client: _Client, number: int, signal_number: int) -> None:
         executor = client.working.get(number)
@@ -253,10 +265,11 @@ class Template:
         self._refill_due = False
         # Without enough memory there are fewer, or none: then a job says so.
         with contextlib.suppress(OSError):
-            while len(self._idle) < self._wanted:
-                self._idle.append(self._fork())
+            for for_command, wanted in self._wanted.items():
+                while len(self._waiting(for_command)) < wanted:
+                    self._idle.append(self._fork(for_command))
 
-    def _fork(self) -> _Executor:
+    def _fork(self, for_command: bool) -> _Executor:
         """:raises OSError: the system has no room for it."""
         _check_single_thread()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -266,7 +279,7 @@ class Template:
             with termination.held_back():
                 pid = os.fork()
                 if pid == 0:
-                    self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template)
+                    self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template, for_command)
             channel = Channel(socket.socket(fileno=ours.detach()))
         try:
             pidfd = os.pidfd_open(pid)
@@ -275,11 +288,11 @@ class Template:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        executor = _Executor(pid, pidfd, channel)
+        executor = _Executor(pid, pidfd, channel, for_command)
         self._selector.register(pidfd, selectors.EVENT_READ, partial(self._reap, executor))
         return executor
 
-    def _become_executor(self, channel: Channel, ours: socket.socket, template: int) -> NoReturn:
+    def _become_executor(self, channel: Channel, ours: socket.socket, template: int, for_command: bool) -> NoReturn:
         """In the child: let go of everything that belongs to the template, and wait for a job."""
         try:
             ours.close()
@@ -295,7 +308,7 @@ class Template:
         setup = worker.Setup(
             self._configure, self._log_level, self._prepared, self._rehearsal, self._observers, self._commands
         )
-        worker.work(channel, template, setup)
+        worker.work(channel, template, setup, for_command)
 
     def _reap(self, executor: _Executor) -> None:
         """An executor is dead: take its exit code, and with it goes what it had started."""

@@ -13,17 +13,18 @@ import socket
 import sys
 import traceback
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 from pygenvm.executor.config import Config, ConfigError, load_config
 from pygenvm.executor.frozen import frozen, replaced
 from pygenvm.executor.log import Logger
 from pygenvm.executor.observer import Observer
-from pygenvm.executor.pool import handover
+from pygenvm.executor.pool import handover, pages
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Command, Job, Series, Visit
-from pygenvm.executor.pool.rehearsal import Rehearsal, rehearse_until_wanted
+from pygenvm.executor.pool.rehearsal import Rehearsal, prepare_until_wanted, rehearse_until_wanted
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
@@ -51,6 +52,8 @@ class Commands:
     run: RunCommand
     load_local: Callable[[], None]
     """Loads what commands of ``genvm local`` need."""
+    prepare_local: Callable[[], None]
+    """Gets an executor ready for one of them."""
     local: Callable[[list[str], socket.socket, Config], int]
     """From such a command line, where there are executors for its runs, and their configuration to its exit code."""
 
@@ -67,7 +70,7 @@ class Setup:
     commands: Commands | None = None
 
 
-def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
+def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> NoReturn:
     """Wait at ``channel`` for the job, carry it out as ``genvm run`` would, and leave the process.
 
     ``template`` is the process id of the template; this process ends with it, and in any case when ``channel`` closes.
@@ -82,7 +85,9 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
             termination.install()
             with termination.without_run(channel.fileno()) as wait:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
-                if setup.rehearsal is not None:
+                if for_command:
+                    prepare_until_wanted(channel, partial(_prepare_command, setup))
+                elif setup.rehearsal is not None:
                     rehearse_until_wanted(setup.rehearsal, channel)
                 wait()
             status = _carry_out(channel, setup)
@@ -91,6 +96,12 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
     finally:
         # The interpreter is not shut down: its memory is shared with the template, and touching it would copy it.
         leave(status)
+
+
+def _prepare_command(setup: Setup) -> None:
+    assert setup.commands is not None
+    pages.own_all()
+    setup.commands.prepare_local()
 
 
 def _carry_out(channel: Channel, setup: Setup) -> int:
@@ -111,9 +122,9 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
                 prepared=setup.prepared,
                 observers=setup.observers,
             )
-        case Series(config=path):
+        case Series(modules=modules):
             connection, stderr = received.descriptors
-            return _carry_out_series(connection, stderr, setup if path is None else _configured(setup, path))
+            return _carry_out_series(connection, stderr, _with_modules(setup, modules))
         case Visit(request=request) | Command(request=request):
             return _receive(request, received.descriptors, setup)
     raise AssertionError(received.frame)
@@ -125,9 +136,10 @@ def _take_streams(stdout: int, stderr: int) -> None:
         os.close(descriptor)
 
 
-def _configured(setup: Setup, path: str) -> Setup:
-    """With a configuration for some runs, which say nothing of the level of their log."""
-    return replaced(setup, configure=lambda: load_config(path), log_level=None)
+def _with_modules(setup: Setup, modules: Mapping[str, str]) -> Setup:
+    """Whose configuration has these at other addresses."""
+    addresses = {f"{name}_address": address for name, address in modules.items()}
+    return replaced(setup, configure=lambda: replaced(setup.configure(), **addresses)) if addresses else setup
 
 
 def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -50,7 +51,9 @@ class Gone(SpawnError):
 class SeriesExecutor:
     """One executor, for one run at a time. May be used from several event loops, one after the other."""
 
-    def __init__(self, run: PooledRun, connection: socket.socket, stderr: IO[bytes], log_level: str | None) -> None:
+    def __init__(
+        self, run: PooledRun, connection: socket.socket, stderr: IO[bytes], log_level: str | None = None
+    ) -> None:
         self._run = run
         self._socket = connection
         self._stderr = stderr
@@ -61,9 +64,9 @@ class SeriesExecutor:
 
     @classmethod
     async def start(
-        cls, pool: ExecutorPool, config: str | None = None, log_level: str | None = None
+        cls, pool: ExecutorPool, modules: Mapping[str, str] = {}, log_level: str | None = None
     ) -> SeriesExecutor:
-        """``config`` is that of :meth:`ExecutorPool.run_series`, ``log_level`` overrides that of the pool.
+        """``modules`` are those of :meth:`ExecutorPool.run_series`, ``log_level`` overrides that of the pool.
 
         :raises SpawnError: there is none.
         """
@@ -74,7 +77,7 @@ class SeriesExecutor:
                 with theirs:
                     ours.setblocking(False)
                     stderr = made.enter_context(tempfile.TemporaryFile())
-                    run = await pool.run_series(theirs.fileno(), stderr.fileno(), config)
+                    run = await pool.run_series(theirs.fileno(), stderr.fileno(), modules)
             except (PoolError, OSError) as error:
                 raise SpawnError(str(error)) from error
             made.pop_all()

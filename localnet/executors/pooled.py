@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.config import Config, load_config
-from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
 from pygenvm.executor.spawn import StartedExecutor
 from pygenvm.executor.spawn.pooled import start_pooled
 from pygenvm.executor.spawn.process import own_command
-from pygenvm.localnet import limits
+from pygenvm.localnet import background, limits
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.executors.series import Lent, LentExecutors, ReusedExecutors
@@ -68,20 +66,12 @@ def series_of_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
 
 
 @contextlib.contextmanager
-def few_runs(options: Sequence[str] = (), lent: Lent | None = None) -> Iterator[Executor]:
+def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
     """The executor for one run and perhaps some more: the first is a process of its own, the others share some.
 
-    A pool takes longer to start than one process, so it only pays from there on; but not one that is there already.
-
-    :param options: global ones: none, or ``--config=PATH``.
-    :param lent: executors that may be used, if what they have prepared is what the options ask for.
+    A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
     """
     with contextlib.ExitStack() as stack:
-        if lent is not None:
-            config = options[0].removeprefix("--config=") if options else None
-            if config is None or _differ_only_in_modules(load_config(config), lent.config):
-                yield stack.enter_context(contextlib.closing(LentExecutors(lent, config)))
-                return
         executors = _first_alone(ExecutorProcess(options=options), options, stack)
 
         async def run(host: Host, request: RunRequest) -> RunReport:
@@ -90,9 +80,17 @@ def few_runs(options: Sequence[str] = (), lent: Lent | None = None) -> Iterator[
         yield run
 
 
-def _differ_only_in_modules(one: Config, other: Config) -> bool:
-    same = {name: getattr(other, name) for name in ("llm_address", "web_address", "modules_named")}
-    return replaced(one, **same) == other
+@contextlib.contextmanager
+def lent_runs(lent: Lent, modules: Mapping[str, str], *, soon: bool) -> Iterator[Executor]:
+    """The executor for a command that another pool has.
+
+    :param modules: addresses of modules that are not those of its configuration.
+    :param soon: there is a run in a moment, surely.
+    """
+    with contextlib.closing(LentExecutors(lent, modules)) as executor:
+        if soon:
+            background.run(executor.order())
+        yield executor
 
 
 def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:

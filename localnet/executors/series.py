@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pygenvm.executor.config import Config
 from pygenvm.executor.frozen import frozen
@@ -101,14 +102,23 @@ class ReusedExecutors:
 class LentExecutors(ReusedExecutors):
     """The same with executors that are :class:`Lent`."""
 
-    def __init__(self, lent: Lent, config: str | None) -> None:
-        """:param config: path of the configuration of the runs, if theirs has other modules."""
-        self._lent, self._config = lent, config
+    def __init__(self, lent: Lent, modules: Mapping[str, str]) -> None:
+        """:param modules: addresses of modules that are not those of the configuration."""
+        self._lent, self._modules = lent, modules
+        self._ordered: asyncio.Task[SeriesExecutor] | None = None
         super().__init__()
+
+    async def order(self) -> None:
+        """Begin to get the one for the first run."""
+        self._ordered = asyncio.get_running_loop().create_task(self._get())
 
     def _new_pool(self) -> ExecutorPool:
         return self._lent.pool
 
     async def _start(self) -> SeriesExecutor:
+        ordered, self._ordered = self._ordered, None
+        return await (ordered or self._get())
+
+    async def _get(self) -> SeriesExecutor:
         # The level of the pool's own log is none of a command's.
-        return await SeriesExecutor.start(self._pool, self._config, self._lent.config.log_level)
+        return await SeriesExecutor.start(self._pool, self._modules, self._lent.config.log_level)

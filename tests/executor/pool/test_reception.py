@@ -389,8 +389,8 @@ def test_a_pool_that_dies_under_a_run() -> None:
         run.host.reached(HostMethod.STORAGE_WRITE)
         executor = executor_of(pool, run)
         pool.stop()
-        assert run.ended() == handover.EXIT_LOST
-        assert run.stderr.endswith(b"Error: the pool of executors has ended, and this run with it\n")
+        assert run.ended() == handover.EXIT_LOST["run"]
+        assert run.stderr.endswith(b"Error: the pool of executors has ended, and this command with it\n")
         assert gone(executor)
         assert run.host.methods.count(HostMethod.STORAGE_WRITE) == 1
         # Its socket is still there, and leads nowhere.
@@ -414,7 +414,7 @@ def test_a_pool_that_dies_where_nobody_reads() -> None:
             process = subprocess.Popen(pool.words(node.address), env=pool.environment, stdout=writing, stderr=writing)
             host.reached(HostMethod.STORAGE_WRITE)
             pool.stop()
-            assert process.wait(PATIENCE_SECONDS) == handover.EXIT_LOST
+            assert process.wait(PATIENCE_SECONDS) == handover.EXIT_LOST["run"]
         os.close(writing)
         assert host.methods.count(HostMethod.STORAGE_WRITE) == 1
 
@@ -428,7 +428,7 @@ def test_a_pool_that_dies_at_any_time() -> None:
                 os.kill(pool.pid, signal.SIGKILL)
                 status = run.ended()
                 writes = run.host.methods.count(HostMethod.STORAGE_WRITE)
-                assert (status, writes) == (0, 1) or (status == handover.EXIT_LOST and writes <= 1)
+                assert (status, writes) == (0, 1) or (status == handover.EXIT_LOST["run"] and writes <= 1)
             pool.stop()
             pool.start()
 
