@@ -107,9 +107,12 @@ def main(argv: list[str] | None = None) -> int:
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
     if argv is None and sys.platform == "linux" and ("run" in sys.argv or "local" in sys.argv):
-        from pygenvm.executor.pool import handover
+        try:
+            from pygenvm.executor.pool import handover
 
-        handover.attempt(sys.argv)
+            handover.attempt(sys.argv)
+        except KeyboardInterrupt:
+            return _INTERRUPTED
     from pygenvm.executor.descriptors import take_closed
 
     closed = take_closed((0, 1, 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import signal
 import socket
 import threading
 from collections.abc import Coroutine
@@ -12,6 +13,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -75,7 +78,12 @@ def _the_loop() -> _Loop:
     global _loop
     with _lock:
         if _loop is None:
-            _loop = _Loop()
+            # Half a loop complains when it is collected. And the thread never gets them, so they wake the main thread.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+            try:
+                _loop = _Loop()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return _loop
 
 
