@@ -6,7 +6,6 @@ over already (:mod:`executor.run.termination`).
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Callable
 
@@ -52,17 +51,11 @@ def local(words: list[str], connection: socket.socket, config: Config) -> int:
     from pygenvm.localnet.executors.series import Lent
 
     streams.take_over()
-    # From here on they mean what they mean to a command. One that has come is remembered.
-    numbers = (signal.SIGINT, *signals.ENDING)
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in signals.ENDING:
-        signal.signal(number, signal.SIG_DFL)
 
     def begin() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        # They mean what they mean to a command now. One that came before was remembered.
         if termination.requested():
             raise KeyboardInterrupt
 
     lent = Lent(LentPool(connection), config)
-    return main.settled(lambda: main.carry_out("local", words[1:], begin, lent=lent))
+    return main.settled(lambda: main.carry_out("local", words[1:], begin, signals.USUAL, lent=lent))

@@ -8,8 +8,10 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from pygenvm.cli.signals import Handler
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -154,11 +156,16 @@ def _main(arguments: list[str]) -> tuple[int, bool]:
 
 
 def carry_out(
-    command: str | None, arguments: list[str], begin: Callable[[], None] = lambda: None, **given: object
+    command: str | None,
+    arguments: list[str],
+    begin: Callable[[], None] = lambda: None,
+    afterwards: Mapping[int, Handler] | None = None,
+    **given: object,
 ) -> tuple[int, bool]:
     """As :func:`_main`, for a command that signals interrupt.
 
     :param begin: called when they do.
+    :param afterwards: as for :func:`cli.signals.interrupting`.
     :param given: options that are no words.
     """
     from pygenvm.cli import signals
@@ -166,7 +173,7 @@ def carry_out(
 
     shortage.keep_back()
     try:
-        with signals.interrupting() as interrupted:
+        with signals.interrupting(afterwards) as interrupted:
             begin()
             return _run(command, arguments, interrupted=interrupted, **given)
     except Exception as error:

@@ -11,26 +11,33 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 #: Besides Ctrl-C.
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+#: What they do in a process that has not taken them over.
+USUAL: dict[int, Handler] = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ENDING, signal.SIG_DFL)}
 #: Until an interrupt that got lost is raised again: long enough to be out of what has lost it.
 _AGAIN_SECONDS = 0.002
 
 
 @contextlib.contextmanager
-def interrupting() -> Iterator[Callable[[], bool]]:
+def interrupting(afterwards: Mapping[int, Handler] | None = None) -> Iterator[Callable[[], bool]]:
     """The first signal raises ``KeyboardInterrupt`` inside; later ones do not disturb the end. Main thread only.
 
     Ctrl-C raises it as often as it is pressed. The value tells whether anything did; what arrives here afterwards is
     ``KeyboardInterrupt``, whatever became of it.
+
+    :param afterwards: what the signals do at the end, if that is not what they do now.
     """
     before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
     # What the caller has told us to ignore, as `nohup` does, stays so.
-    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    taken: dict[int, Handler] = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    taken |= afterwards or {}
     interrupted = False
 
     def interrupt(_number: int, _frame: object) -> NoReturn:

@@ -41,7 +41,13 @@ class _Loop:
         # What it takes: without that its own constructor leaves half a loop, which complains when it is collected.
         for taken in (*socket.socketpair(), selectors.DefaultSelector()):
             taken.close()
-        self._loop = asyncio.new_event_loop()
+        # Half of one complains too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+        try:
+            self._loop = asyncio.new_event_loop()
+        finally:
+            # Not held back from the thread: what that starts would never get them.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # A daemon: it is idle when the program ends, and must not keep it from ending.
         self._thread = threading.Thread(target=self._loop.run_forever, name="local network", daemon=True)
         self._thread.start()
@@ -78,12 +84,7 @@ def _the_loop() -> _Loop:
     global _loop
     with _lock:
         if _loop is None:
-            # Half a loop complains when it is collected. And the thread never gets them, so they wake the main thread.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
-            try:
-                _loop = _Loop()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _loop = _Loop()
         return _loop
 
 

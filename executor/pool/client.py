@@ -155,7 +155,9 @@ class ExecutorPool:
     async def _ready_template(self) -> _Template:
         template = self._living_template()
         try:
-            await asyncio.wait_for(_result(template.ready), limits.POOL_READY_SECONDS)
+            # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with the end.
+            async with asyncio.timeout(limits.POOL_READY_SECONDS):
+                await _result(template.ready)
         except TimeoutError:
             await asyncio.to_thread(template.end)
             raise PoolError(f"the pool of executors was not ready after {limits.POOL_READY_SECONDS:g} s") from None
