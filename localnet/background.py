@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import selectors
 import signal
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: How often whoever waits looks for signals.
+_LOOK_SECONDS = 0.1
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -67,6 +70,10 @@ class _Loop:
 
         self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(carry_out())))
         try:
+            # A signal that comes just before a wait begins, or to another thread, does not end the wait.
+            while not outcome.done():
+                with contextlib.suppress(TimeoutError):
+                    outcome.exception(_LOOK_SECONDS)
             return outcome.result()
         except BaseException:
             if not outcome.done():

@@ -42,6 +42,9 @@ REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 4
 #: that has ended so has its executor.
 FORWARDED = {"run": (_signal.SIGTERM, _signal.SIGINT), "local": (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)}
 
+#: How often a process that waits looks for signals.
+_LOOK_SECONDS = 0.1
+
 WILLING, BEGIN, ENDED = b"W", b"G", b"E"
 
 #: Exit code when the pool dies under a command: like a crash of an executor (spec executor/10), and as where the
@@ -263,8 +266,8 @@ class _Client:
         """Leave as the executor does. Never returns."""
         try:
             for connection in (line, self._connection):
-                connection.settimeout(None)
-                packet = connection.recv(32)
+                connection.settimeout(_LOOK_SECONDS)
+                packet = _received(connection)
                 if packet[:1] == ENDED:
                     _leave(int(packet[1:]))
         finally:
@@ -291,6 +294,14 @@ class _Client:
             self._connection.send(bytes((number,)))
         except OSError:
             pass  # Nobody needs it any more.
+
+
+def _received(connection: "_socket.socket") -> bytes:
+    while True:
+        try:
+            return connection.recv(32)
+        except TimeoutError:
+            pass  # A signal that comes just before a wait begins does not end it, and is seen now.
 
 
 def _leave(status: int) -> None:

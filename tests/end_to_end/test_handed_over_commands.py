@@ -94,9 +94,14 @@ class Place:
     def words(self, *words: str) -> list[str]:
         return [*PROGRAM, f"--config={self.pool.config}", "local", *words]
 
-    def start(self, *words: str, **others: Any) -> subprocess.Popen[bytes]:
+    @contextlib.contextmanager
+    def start(self, *words: str, **others: Any) -> Iterator[subprocess.Popen[bytes]]:
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **others}
-        return subprocess.Popen(self.words(*words), cwd=self.folder, env=self.environment, **given)
+        with subprocess.Popen(self.words(*words), cwd=self.folder, env=self.environment, **given) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *words: str, **others: Any) -> tuple[int, str, str]:
         """Exit code and what was printed."""
@@ -228,15 +233,12 @@ def test_these_are_no_commands_for_a_pool(place: Place, words: tuple[str, ...]) 
 
 def test_a_server_is_none_either(place: Place) -> None:
     with place.start("serve", "--port", "0") as server:
-        try:
-            assert server.stdout is not None
-            server.stdout.readline()
-            assert not place.is_taken_over(server)
-            # Commands go to it, by way of the pool.
-            assert place.run("deploy", "counter.py", "--args", "[4]")[0] == 0
-            assert place.run("view", "get") == (0, "4\n", "")
-        finally:
-            server.terminate()
+        assert server.stdout is not None
+        server.stdout.readline()
+        assert not place.is_taken_over(server)
+        # Commands go to it, by way of the pool.
+        assert place.run("deploy", "counter.py", "--args", "[4]")[0] == 0
+        assert place.run("view", "get") == (0, "4\n", "")
 
 
 @pytest.mark.parametrize("words", [("call", "add", "--args", "[1]"), ("view", "get")])
@@ -270,26 +272,22 @@ def test_a_database_that_cannot_be_written(tmp_path: Path, pool: Pool) -> None:
 
 def test_no_contract_runs_where_the_database_is_open(place: Place) -> None:
     with place.start(*LOOP) as process:
-        try:
-            command = place.executor_of(process)
+        command = place.executor_of(process)
 
-            def holders() -> set[int]:
-                found = set()
-                for pid in children(place.pool.pid):
-                    with contextlib.suppress(OSError):
-                        files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
-                        if any(file.startswith(str(place.database)) for file in files):
-                            found.add(pid)
-                return found
+        def holders() -> set[int]:
+            found = set()
+            for pid in children(place.pool.pid):
+                with contextlib.suppress(OSError):
+                    files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+                    if any(file.startswith(str(place.database)) for file in files):
+                        found.add(pid)
+            return found
 
-            def busy() -> list[int]:
-                return [pid for pid in children(place.pool.pid) if pid != command and _seconds(pid) > 0.5]
+        def busy() -> list[int]:
+            return [pid for pid in children(place.pool.pid) if pid != command and _seconds(pid) > 0.5]
 
-            running = until(busy, "nobody runs it")
-            assert holders() == {command}
-            assert running[0] != command
-        finally:
-            process.kill()
+        running = until(busy, "nobody runs it")
+        assert holders() == {command}
     # Both go with the process.
     assert gone(command)
     assert gone(running[0])
@@ -356,7 +354,6 @@ def test_interrupted_at_any_moment(place: Place, number: signal.Signals) -> None
     with place.start(*LOOP) as process:
         place.executor_of(process)
         until_taken_over = time.monotonic() - begun
-        process.kill()
     taken_over = 0
     for milliseconds in range(0, 60, 2):
         with place.start(*LOOP) as process:
@@ -390,8 +387,7 @@ def test_signals_that_are_ignored(place: Place) -> None:
 
 
 def test_stopped_and_continued(place: Place) -> None:
-    process = place.start(*LOOP)
-    try:
+    with place.start(*LOOP) as process:
         executor = place.executor_of(process)
         time.sleep(0.2)
         process.send_signal(signal.SIGTSTP)
@@ -401,6 +397,3 @@ def test_stopped_and_continued(place: Place) -> None:
         process.send_signal(signal.SIGCONT)
         until(lambda: state.read_text().rsplit(")", 1)[1].split()[0] != "T", "it does not go on")
         assert alive(process.pid)
-    finally:
-        process.kill()
-        process.communicate()
