@@ -52,7 +52,11 @@ class CannotListen(Exception):
 
 
 class _Refused(Exception):
-    """A visitor has to carry out his run by himself."""
+    """A visitor has to carry out his command by himself."""
+
+
+class _NotYet(_Refused):
+    """He comes too early."""
 
 
 @dataclass(eq=False)
@@ -182,7 +186,8 @@ class Reception(Template):
                 try:
                     self._take(visit, data, flags)
                 except (_Refused, OSError) as error:
-                    self._log.info("not taken over", why=str(error))
+                    log = self._log.debug if isinstance(error, _NotYet) else self._log.info
+                    log("not taken over", why=str(error))
                     self._part_with(visit)
             else:
                 self._pass_on(visit.executor, data[0])
@@ -213,7 +218,7 @@ class Reception(Template):
         is_run = options[0] == "run"
         if not is_run and not self._has_local:
             self._local_due = self._refill_due = True
-            raise _Refused("the local network is not loaded yet")
+            raise _NotYet("the local network is not loaded yet")
         waiting = self._waiting(not is_run)
         if not waiting:
             waiting = [self._fork(not is_run)]
