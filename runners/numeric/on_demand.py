@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +42,10 @@ def build_for(code: Callable[[], bytes], config: Config, *, progress: bool) -> N
     from pygenvm.runners import registry
 
     if registry.is_packaged(config.packaged_runners):
-        version = metadata.version("pygenvm")
+        # Here, for it takes as long to load as all of this module.
+        from importlib.metadata import version as version_of
+
+        version = version_of("pygenvm")
         raise BuildError(
             "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "
             f"install its wheel, pygenvm_runners_numeric-{version}, which `make dist` makes beside the others. Or"
