@@ -8,11 +8,10 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-    from pygenvm.executor.config import Config
-    from pygenvm.executor.run.prepared import Prepared
+    from pygenvm.cli.signals import Handler
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,7 +63,7 @@ def program_version() -> str:
         return "unknown"
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
+def parser_of(command: str | None) -> argparse.ArgumentParser:
     import argparse
 
     class ShowVersion(argparse.Action):
@@ -109,10 +108,13 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
-    if argv is None and "run" in sys.argv and sys.platform == "linux":
-        from pygenvm.executor.pool import handover
+    if argv is None and sys.platform == "linux" and ("run" in sys.argv or "local" in sys.argv):
+        try:
+            from pygenvm.executor.pool import handover
 
-        handover.attempt(sys.argv)
+            handover.attempt(sys.argv)
+        except KeyboardInterrupt:
+            return _INTERRUPTED
     from pygenvm.executor.descriptors import take_closed
 
     closed = take_closed((0, 1, 2))
@@ -121,9 +123,19 @@ def main(argv: list[str] | None = None) -> int:
     from pygenvm.cli import streams
 
     streams.take_over(closed)
+    return settled(lambda: _main(sys.argv[1:]))
+
+
+def settled(command: Callable[[], tuple[int, bool]]) -> int:
+    """The exit code of a command; all that can be printed is.
+
+    :param command: carries it out; its exit code, and whether it is one that changes something.
+    """
+    from pygenvm.cli import streams
+
     changes = False
     try:
-        status, changes = _main(sys.argv[1:])
+        status, changes = command()
     except SystemExit as end:
         # How argparse ends: with a number.
         status = int(end.code or 0)
@@ -132,40 +144,43 @@ def main(argv: list[str] | None = None) -> int:
     return streams.settled(status, changes=changes)
 
 
-def carry_out(words: list[str], log_fd: int, prepared: Prepared | None, configure: Callable[[], Config]) -> int:
-    """The exit code of a run that another process has handed over (:mod:`executor.pool.reception`).
-
-    As :func:`main`, in a process that has loaded everything and in which signals are taken over already.
-    """
-    from pygenvm.cli import run, streams
-
-    streams.take_over()
-    try:
-        options = run.plain(words[1:]) or _parser("run").parse_args(words[1:])
-        return run.carry_out(options, log_fd, configure, prepared)
-    except SystemExit as end:
-        return streams.settled(int(end.code or 0))
-    except Exception as error:
-        return _told(error, "run")
-
-
 def _main(arguments: list[str]) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
+    if command not in _OWN_SIGNALS:
+        return carry_out(command, arguments)
     try:
-        if command in _OWN_SIGNALS:
-            return _run(command, arguments)
-        from pygenvm.cli import signals
-        from pygenvm.executor import shortage
-
-        shortage.keep_back()
-        with signals.interrupting() as interrupted:
-            return _run(command, arguments, interrupted)
+        return _run(command, arguments)
     except Exception as error:
-        return _told(error, command), False
+        return told(error, command), False
 
 
-def _told(error: Exception, command: str | None) -> int:
+def carry_out(
+    command: str | None,
+    arguments: list[str],
+    begin: Callable[[], None] = lambda: None,
+    afterwards: Mapping[int, Handler] | None = None,
+    **given: object,
+) -> tuple[int, bool]:
+    """As :func:`_main`, for a command that signals interrupt.
+
+    :param begin: called when they do.
+    :param afterwards: as for :func:`cli.signals.interrupting`.
+    :param given: options that are no words.
+    """
+    from pygenvm.cli import signals
+    from pygenvm.executor import shortage
+
+    shortage.keep_back()
+    try:
+        with signals.interrupting(afterwards) as interrupted:
+            begin()
+            return _run(command, arguments, interrupted=interrupted, **given)
+    except Exception as error:
+        return told(error, command), False
+
+
+def told(error: Exception, command: str | None) -> int:
     """The exit code, if it is something of the machine that has run out; else the error is raised again."""
     from pygenvm.executor import shortage
 
@@ -175,9 +190,7 @@ def _told(error: Exception, command: str | None) -> int:
     return _FAILED.get(command or "", 1)
 
 
-def _run(
-    command: str | None, arguments: list[str], interrupted: Callable[[], bool] = lambda: False
-) -> tuple[int, bool]:
+def _run(command: str | None, arguments: list[str], **given: object) -> tuple[int, bool]:
     if command == "run":
         # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
         # turns collections on again (executor.run.process).
@@ -197,8 +210,8 @@ def _run(
         if plain is not None:
             take_closed((plain.log_fd,))
             run.run(plain)
-    options = _parser(command).parse_args(arguments)
-    options.interrupted = interrupted
+    options = parser_of(command).parse_args(arguments)
+    vars(options).update(given)
     take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
     return int(module.run(options)), getattr(options, "changes", False)

@@ -13,11 +13,12 @@ def add_parser(commands: Any) -> None:
 
     parser = commands.add_parser(
         "pool",
-        help="keep executors ready, for every `genvm run` of this user",
+        help="keep executors ready, for commands of this user",
         description="Load once what every run needs, and keep executors ready. As long as this goes on, each\n"
-        "`genvm run` of the same user hands itself over and takes less than half the time. Nothing else\n"
-        "changes: where version, configuration, limits or anything else differ from those of the\n"
-        "pool, it goes its own way. Managers and test runners keep pools of their own (--fd).",
+        "`genvm run` of the same user hands itself over and takes less than half the time, and so do the\n"
+        "commands of `genvm local` that are no server. Nothing else changes: where version,\n"
+        "configuration, limits or anything else differ from those of the pool, they go their own way.\n"
+        "Managers and test runners keep pools of their own (--fd).",
         epilog="exit codes: 0 the client of --fd is gone; 1 there is such a pool already, it cannot listen, or that\n"
         "client does not keep to the protocol; 2 bad command line",
         formatter_class=formatter,
@@ -58,15 +59,17 @@ def _receive(options: argparse.Namespace) -> int:
     import os
     import sys
 
-    # Those of ours are what every run of a command line needs besides.
-    from pygenvm.cli import main, run, streams  # noqa: F401
+    # What every run of a command line needs besides.
+    from pygenvm.cli import handed_over, run, streams  # noqa: F401
     from pygenvm.executor.pool.reception import CannotListen, Reception
+    from pygenvm.executor.pool.worker import Commands
 
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     try:
-        pool = Reception(options.config, options.log_level, options.idle, main.carry_out)
+        commands = Commands(handed_over.run, handed_over.load_local, handed_over.prepare_local, handed_over.local)
+        pool = Reception(options.config, options.log_level, options.idle, commands)
     except CannotListen as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -93,7 +93,7 @@ def plain(words: list[str]) -> SimpleNamespace | None:
     found = global_options(["", *words])
     if found is None:
         return None
-    config, log_fd, log_level, rest = found
+    _, config, log_fd, log_level, rest = found
     if log_level not in (None, *LOG_LEVELS):
         return None
     values: dict[str, Any] = {}

@@ -77,7 +77,8 @@ def _stream(number: int, old: TextIO | None, *, closed: bool) -> TextIO:
         # Of a descriptor that nobody opened Python makes no stream.
         encoding=old.encoding if old is not None else "utf-8",
         errors="backslashreplace",
-        line_buffering=getattr(old, "line_buffering", False),
+        # As Python's own. What there was before may have been another process's, who has handed this command over.
+        line_buffering=number == 2 or os.isatty(number),
         write_through=getattr(old, "write_through", False),
     )
 

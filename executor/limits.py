@@ -271,6 +271,8 @@ STDERR_KEPT_BYTES = 1 << 20
 #: Executors that wait for jobs, unless the client wants another number, and the most that it may want.
 POOL_IDLE = 2
 POOL_IDLE_MAX = 64
+#: Those besides that wait for commands which have runs themselves, once there has been one. Nobody types faster.
+POOL_IDLE_COMMANDS = 2
 #: Calls that a template plays before it forks. Python makes code quick that has run eight times, and some of it is run
 #: only once in a call.
 POOL_REHEARSALS = 12

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import selectors
+import signal
 import socket
 import threading
 from collections.abc import Coroutine
@@ -12,6 +14,10 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+#: How often whoever waits looks for signals.
+_LOOK_SECONDS = 0.1
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -38,7 +44,13 @@ class _Loop:
         # What it takes: without that its own constructor leaves half a loop, which complains when it is collected.
         for taken in (*socket.socketpair(), selectors.DefaultSelector()):
             taken.close()
-        self._loop = asyncio.new_event_loop()
+        # Half of one complains too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+        try:
+            self._loop = asyncio.new_event_loop()
+        finally:
+            # Not held back from the thread: what that starts would never get them.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         # A daemon: it is idle when the program ends, and must not keep it from ending.
         self._thread = threading.Thread(target=self._loop.run_forever, name="local network", daemon=True)
         self._thread.start()
@@ -58,6 +70,10 @@ class _Loop:
 
         self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(carry_out())))
         try:
+            # A signal that comes just before a wait begins, or to another thread, does not end the wait.
+            while not outcome.done():
+                with contextlib.suppress(TimeoutError):
+                    outcome.exception(_LOOK_SECONDS)
             return outcome.result()
         except BaseException:
             if not outcome.done():

@@ -10,13 +10,19 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
+    from pygenvm.executor.config import Config
+    from pygenvm.executor.module_protocol.client import ModuleName
     from pygenvm.localnet.chain.model import Execution, Receipt, Service, Settling
     from pygenvm.localnet.documents import Document
+    from pygenvm.localnet.executors.base import Executor
+    from pygenvm.localnet.executors.series import Lent
+    from pygenvm.localnet.modules import Choices
     from pygenvm.localnet.net import LocalNet
     from pygenvm.localnet.render import Printer
     from pygenvm.localnet.rpc.client import Client
@@ -180,9 +186,35 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--db", type=Path, metavar="FILE", help="the database (default: .pygenvm/local.db)")
     parser.add_argument("--rpc", metavar="URL", help="the server of the network (default: the one that runs here)")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND", parser_class=_Parser)
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="COMMAND", action=_Subcommands, parser_class=_Parser
+    )
+    for name, (text, example, add_options) in _COMMANDS.items():
+        actions.add_later(name, text, partial(_command, actions, name, text, example, add_options))
 
-    deploy = _command(actions, "deploy", "deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10")
+
+class _Subcommands(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """Makes the parser of a command when that is the one; all together take longer than most commands."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._later: dict[str, Callable[[], None]] = {}
+
+    def add_later(self, name: str, text: str, add: Callable[[], None]) -> None:
+        """:param add: calls :meth:`add_parser` for ``name``, without ``help``, which is ``text``."""
+        self._choices_actions.append(self._ChoicesPseudoAction(name, (), text))
+        self._name_parser_map[name] = None
+        self._later[name] = add
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        add = self._later.pop(values[0], None)
+        if add is not None:
+            del self._name_parser_map[values[0]]
+            add()
+        super().__call__(parser, namespace, values, option_string)
+
+
+def _deploy_options(deploy: argparse.ArgumentParser) -> None:
     deploy.add_argument(
         "file", type=Path, metavar="FILE", help="the contract: Python text, a zip, a folder for one, or WebAssembly"
     )
@@ -193,47 +225,46 @@ def add_parser(commands: Any) -> None:
         "--salt", type=_amount, default=0, metavar="N", help="make the address depend on the sender and N alone"
     )
 
-    call = _command(actions, "call", "call a method in a transaction", "call token transfer --args '[…]' --from bob")
+
+def _transaction_options(call: argparse.ArgumentParser) -> None:
     call.set_defaults(changes=True)
     _contract_and_method(call)
     _call_options(call, value=True)
 
-    view = _command(actions, "view", "call a method without changing anything", "view token total_supply")
+
+def _view_options(view: argparse.ArgumentParser) -> None:
     _contract_and_method(view)
     _call_options(view, value=False)
 
-    schema = _command(actions, "schema", "list the methods of a contract", "schema storage.py")
+
+def _schema_options(schema: argparse.ArgumentParser) -> None:
     schema.add_argument("target", nargs="?", metavar="FILE|CONTRACT", help="a file, or a deployed contract")
     _timeout_option(schema)
     _traceback_option(schema)
 
-    state = _command(actions, "state", "show the decoded storage of a contract", "state token --json")
+
+def _state_options(state: argparse.ArgumentParser) -> None:
     state.add_argument("contract", nargs="?", metavar="CONTRACT", help="address or name")
     state.add_argument("--raw", action="store_true", help="show the slots as they are")
     _timeout_option(state)
 
-    _command(actions, "accounts", "list accounts and contracts with their balances", "accounts --json")
 
-    check = _command(actions, "lint", "look for mistakes in contracts without running them", "lint storage.py")
-    check.add_argument(
-        "paths",
-        nargs="*",
-        type=Path,
-        metavar="PATH",
-        help="a Python file, or a folder",
-    )
+def _lint_options(check: argparse.ArgumentParser) -> None:
+    check.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a Python file, or a folder")
     check.add_argument("--rules", action="store_true", help="list what is looked for")
 
-    log = _command(actions, "log", "list transactions with results, events and messages", "log --last 5")
+
+def _log_options(log: argparse.ArgumentParser) -> None:
     log.add_argument("--last", type=_count, default=20, metavar="N", help="how many (default: 20)")
 
-    export = _command(actions, "export", "write the network of a server to a file", "export state.network")
+
+def _export_options(export: argparse.ArgumentParser) -> None:
     export.add_argument("file", type=Path, metavar="FILE", help="for `genvm local import`, and `serve --fork`")
-    load = _command(actions, "import", "go on with the network of a file", "import state.network")
+
+
+def _import_options(load: argparse.ArgumentParser) -> None:
     load.add_argument("file", type=Path, metavar="FILE", help="what `genvm local export` has written")
     load.set_defaults(changes=True)
-
-    _serve_options(_command(actions, "serve", "run a network that clients connect to", "serve --validators 5"))
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
@@ -267,13 +298,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carries out one command; returns the exit code."""
-    from pygenvm.localnet.executors.pooled import few_runs
-
     try:
         _check_config(options)
         if options.action == "serve":
             return _serve(options)
-        with _modules(options) as global_options, few_runs(global_options) as options.executor:
+        with _executor(options) as options.executor:
             return _ACTIONS[options.action](options)
     except KeyboardInterrupt:
         failure = _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
@@ -536,21 +565,58 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 # --- parts ------------------------------------------------------------------------------------------
 
 
-def _modules(options: argparse.Namespace) -> contextlib.AbstractContextManager[list[str]]:
-    """The global options for executors, whose contracts find LLM and web services while the context lasts."""
-    config = getattr(options, "config", None)
-    if not getattr(options, "asks_modules", False) or _client(options) is not None:
-        return contextlib.nullcontext([f"--config={config}"] if config else [])
-    from pygenvm.localnet.modules import Choices, modules_of_author
+#: Those that surely run a contract.
+_RUNNING = ("deploy", "call", "view", "schema", "state")
 
-    def on_start(name: str) -> None:
-        print(f"starting the {name} module", file=sys.stderr, flush=True)
 
-    def on_warning(text: str) -> None:
-        print(f"genvm local: warning: {text}", file=sys.stderr, flush=True)
+@contextlib.contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Executor]:
+    """Runs contracts, which find LLM and web services while the context lasts."""
+    from pygenvm.localnet.executors import pooled
 
-    choices = Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
-    return modules_of_author(config, choices, on_start=on_start, on_warning=on_warning)
+    lent: Lent | None = getattr(options, "lent", None)
+    with contextlib.ExitStack() as stack:
+        asks_modules = getattr(options, "asks_modules", False) and _client(options) is None
+        if lent is not None:
+            modules: Mapping[Any, str] = stack.enter_context(_services(options, lent.config)) if asks_modules else {}
+            soon = options.action in _RUNNING and _client(options) is None
+            yield stack.enter_context(pooled.lent_runs(lent, modules, soon=soon))
+            return
+        config = getattr(options, "config", None)
+        global_options = [f"--config={config}"] if config else []
+        if asks_modules:
+            global_options = stack.enter_context(_modules(options, config))
+        yield stack.enter_context(pooled.few_runs(global_options))
+
+
+def _modules(options: argparse.Namespace, config: str | None) -> contextlib.AbstractContextManager[list[str]]:
+    """The global options for executors with the services."""
+    from pygenvm.localnet.modules import modules_of_author
+
+    return modules_of_author(config, _choices(options), on_start=_on_start, on_warning=_on_warning)
+
+
+def _services(
+    options: argparse.Namespace, config: Config
+) -> contextlib.AbstractContextManager[Mapping[ModuleName, str]]:
+    """The addresses of the services."""
+    from pygenvm.localnet.modules import services_of_author
+
+    return services_of_author(config, _choices(options), on_start=_on_start, on_warning=_on_warning)
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    from pygenvm.localnet.modules import Choices
+
+    return Choices(options.mocks, {"llm": options.llm_config, "web": options.web_config})
+
+
+def _on_start(name: str) -> None:
+    print(f"starting the {name} module", file=sys.stderr, flush=True)
+
+
+def _on_warning(text: str) -> None:
+    print(f"genvm local: warning: {text}", file=sys.stderr, flush=True)
 
 
 def _check_config(options: argparse.Namespace) -> None:
@@ -805,10 +871,11 @@ def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2))
 
 
-def _command(actions: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
+def _command(
+    actions: Any, name: str, text: str, example: str, add_options: Callable[[argparse.ArgumentParser], None]
+) -> None:
     parser: argparse.ArgumentParser = actions.add_parser(
         name,
-        help=text,
         description=f"{text[0].upper()}{text[1:]}.",
         epilog=f"example: genvm local {example}\n\n`genvm local --help` explains contracts, values and exit codes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -818,7 +885,11 @@ def _command(actions: Any, name: str, text: str, example: str) -> argparse.Argum
     parser.add_argument("--db", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the database")
     parser.add_argument("--rpc", default=argparse.SUPPRESS, metavar="URL", help="the server of the network")
     parser.add_argument("--json", action="store_true", help="print one JSON document, also for errors")
-    return parser
+    add_options(parser)
+
+
+def _no_options(_parser: argparse.ArgumentParser) -> None:
+    """Those of all commands are enough."""
 
 
 def _contract_and_method(parser: argparse.ArgumentParser) -> None:
@@ -1000,3 +1071,19 @@ def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or not float(text):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a number of seconds above 0")
     return float(text)
+
+
+#: Name to its line in the help, an example, and what adds its options.
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "deploy": ("deploy a contract", "deploy storage.py --args '[\"hello\"]' --value 10", _deploy_options),
+    "call": ("call a method in a transaction", "call token transfer --args '[…]' --from bob", _transaction_options),
+    "view": ("call a method without changing anything", "view token total_supply", _view_options),
+    "schema": ("list the methods of a contract", "schema storage.py", _schema_options),
+    "state": ("show the decoded storage of a contract", "state token --json", _state_options),
+    "accounts": ("list accounts and contracts with their balances", "accounts --json", _no_options),
+    "lint": ("look for mistakes in contracts without running them", "lint storage.py", _lint_options),
+    "log": ("list transactions with results, events and messages", "log --last 5", _log_options),
+    "export": ("write the network of a server to a file", "export state.network", _export_options),
+    "import": ("go on with the network of a file", "import state.network", _import_options),
+    "serve": ("run a network that clients connect to", "serve --validators 5", _serve_options),
+}

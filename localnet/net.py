@@ -200,11 +200,12 @@ class LocalNet:
         account, started_by = _parties(sender, origin)
 
         async def call(ask: BeforeRun) -> Execution:
-            await self._chain.check_sender(account, origin=started_by, value=value)
-            info = await self._find(contract)
-            ask(await self._chain.code(info.address))
-            source = await self._source(info) if _is_text(args, kwargs) else None
-            data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
+            async with self._chain.reading_once():
+                await self._chain.check_sender(account, origin=started_by, value=value)
+                info = await self._find(contract)
+                ask(await self._chain.code(info.address))
+                source = await self._source(info) if _is_text(args, kwargs) else None
+                data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
             execution = await self._chain.call(info.address, data, value=value, sender=account, origin=started_by)
             return await self._explained(execution, source)
 
@@ -247,12 +248,13 @@ class LocalNet:
         account, started_by = _parties(sender, origin)
 
         async def view(ask: BeforeRun) -> Receipt:
-            info = await self._find(contract)
-            ask(await self._chain.code(info.address))
-            source = await self._source(info) if _is_text(args, kwargs) else None
-            data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
-            receipt = await self._chain.view(info.address, data, sender=account, origin=started_by)
-            return await self._with_cause(receipt, source)
+            async with self._chain.reading_once():
+                info = await self._find(contract)
+                ask(await self._chain.code(info.address))
+                source = await self._source(info) if _is_text(args, kwargs) else None
+                data = await self._calldata(method, args, kwargs, source, lambda: self._signature(info, method))
+                receipt = await self._chain.view(info.address, data, sender=account, origin=started_by)
+                return await self._with_cause(receipt, source)
 
         return self._run(view)
 
@@ -291,12 +293,13 @@ class LocalNet:
         """
 
         async def schema(ask: BeforeRun) -> SchemaDocument:
-            info = await self._find(contract)
-            ask(await self._chain.code(info.address))
-            try:
-                return await schema_of_contract(self._chain, info.address)
-            except NoSchema as error:
-                raise error.of(await self._source(info)) from None
+            async with self._chain.reading_once():
+                info = await self._find(contract)
+                ask(await self._chain.code(info.address))
+                try:
+                    return await schema_of_contract(self._chain, info.address)
+                except NoSchema as error:
+                    raise error.of(await self._source(info)) from None
 
         return self._run(schema)
 
@@ -320,7 +323,8 @@ class LocalNet:
         """The code of a contract."""
 
         async def code() -> bytes:
-            return await self._chain.code((await self._find(contract)).address)
+            async with self._chain.reading_once():
+                return await self._chain.code((await self._find(contract)).address)
 
         return background.run(code())
 
@@ -425,16 +429,17 @@ class LocalNet:
         """
         if receipt.outcome is None or isinstance(receipt.outcome, Return | InternalError):
             return receipt
-        contracts = await self._chain.contracts()
-        info = next((info for info in contracts if info.address == receipt.transaction.contract), None)
-        source = source or (await self._source(info) if info else None)
-        if source is None:
-            return receipt
-        receipt = dataclasses.replace(receipt, source=source)
-        stderr = receipt.stderr.text()
-        if not fits(source, stderr):
-            return dataclasses.replace(receipt, source=await self._source_of(contracts, stderr))
-        return dataclasses.replace(receipt, cause=await self._cause(receipt, source, info))
+        async with self._chain.reading_once():
+            contracts = await self._chain.contracts()
+            info = next((info for info in contracts if info.address == receipt.transaction.contract), None)
+            source = source or (await self._source(info) if info else None)
+            if source is None:
+                return receipt
+            receipt = dataclasses.replace(receipt, source=source)
+            stderr = receipt.stderr.text()
+            if not fits(source, stderr):
+                return dataclasses.replace(receipt, source=await self._source_of(contracts, stderr))
+            return dataclasses.replace(receipt, cause=await self._cause(receipt, source, info))
 
     async def _source_of(self, contracts: Sequence[ContractInfo], stderr: str) -> Source | None:
         """The code of the contract whose traceback ends ``stderr``: one that was called by the one that was called."""
@@ -472,7 +477,8 @@ def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
     """
 
     async def state() -> StateDump:
-        return await net._chain.state((await net._find(word)).address)
+        async with net._chain.reading_once():
+            return await net._chain.state((await net._find(word)).address)
 
     return background.run(state())
 

@@ -125,15 +125,16 @@ class ExecutorPool:
         template = await self._ready_template()
         return await template.hand_over(lambda number: frames.Job(number, log_level, arguments), (stdout, stderr, log))
 
-    async def run_series(self, connection: int, stderr: int) -> PooledRun:
+    async def run_series(self, connection: int, stderr: int, modules: Mapping[str, str] = {}) -> PooledRun:
         """Give a series of runs to an executor (:mod:`executor.pool.series`); returns when that has it.
 
         :param connection: a socket of which it gets a copy.
         :param stderr: where it writes when it breaks.
+        :param modules: address of ``llm`` or ``web`` where it is not that of the configuration.
         :raises PoolError: it cannot be started, and has not been.
         """
         template = await self._ready_template()
-        return await template.hand_over(frames.Series, (connection, stderr))
+        return await template.hand_over(lambda number: frames.Series(number, dict(modules)), (connection, stderr))
 
     def close(self) -> None:
         """End the template and all its executors, also those with jobs. The pool cannot be used any more."""
@@ -154,7 +155,9 @@ class ExecutorPool:
     async def _ready_template(self) -> _Template:
         template = self._living_template()
         try:
-            await asyncio.wait_for(_result(template.ready), limits.POOL_READY_SECONDS)
+            # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with the end.
+            async with asyncio.timeout(limits.POOL_READY_SECONDS):
+                await _result(template.ready)
         except TimeoutError:
             await asyncio.to_thread(template.end)
             raise PoolError(f"the pool of executors was not ready after {limits.POOL_READY_SECONDS:g} s") from None
@@ -165,8 +168,30 @@ class ExecutorPool:
             if self._closed:
                 raise PoolError("the pool of executors is closed")
             if self._template is None or self._template.dead:
-                self._template = _Template(self._command, self._environment)
+                self._template = self._new_template()
             return self._template
+
+    def _new_template(self) -> _Template:
+        """:raises PoolError: there is none."""
+        return _TemplateProcess(self._command, self._environment)
+
+
+class LentPool(ExecutorPool):
+    """The executors of another pool's template, for a command that has been handed over to it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """:param connection: over which that template takes jobs."""
+        super().__init__(())
+        self._connection = connection
+
+    def _new_template(self) -> _Template:
+        if self._connection.fileno() < 0:
+            raise PoolError("the pool of executors is gone")
+        # Its number is not wanted by anybody, and it cannot be started again.
+        connection = socket.socket(fileno=self._connection.detach())
+        template = _Template(Channel(connection), os.getppid())
+        template.ready.set_result(None)
+        return template
 
 
 class _Job:
@@ -183,36 +208,17 @@ class _Job:
 
 
 class _Template:
-    """One template process, and the thread that listens to it."""
+    """A template, and the thread that listens to it."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
-        """:raises PoolError: it cannot be started."""
+    def __init__(self, channel: Channel, pid: int) -> None:
         self.ready: Future[None] = Future()
         #: Nothing can be given to it any more.
         self.dead = False
+        self.pid = pid
+        self._channel = channel
         self._sending = threading.Lock()
         self._jobs: dict[int, _Job] = {}
         self._numbers = itertools.count(1)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._channel = Channel(ours)
-        #: A file: a pipe would have to be read.
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [*command, f"--fd={theirs.fileno()}"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=self._stderr,
-                    pass_fds=(theirs.fileno(),),
-                    env=environment,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            self._channel.close()
-            self._stderr.close()
-            raise PoolError(f"cannot start a pool of executors: {error}") from error
-        self.pid = self._process.pid
         # It does not keep a program from ending: the template ends when the channel does.
         self._listener = threading.Thread(target=self._listen, name="executor pool", daemon=True)
         self._listener.start()
@@ -245,10 +251,7 @@ class _Template:
                 self._channel.send(frames.Signal(number, signal_number))
 
     def end(self) -> None:
-        """End the process and everything that it has forked."""
-        if not self.ready.done():
-            # It does not listen yet; a compiler that it has started ends with it.
-            self._process.kill()
+        """End everything that it has forked for us."""
         self._channel.shut_down()
         self._listener.join()
 
@@ -287,22 +290,71 @@ class _Template:
 
     def _reap(self, why: str) -> None:
         self._channel.shut_down()
-        try:
-            status = self._process.wait(limits.POOL_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            status = self._process.wait()
+        how = self._await_end()
         with self._sending:
             self.dead = True
             self._channel.close()
-        with self._stderr:
-            why = why or _last_line(self._stderr)
-        text = f"the pool of executors has ended with status {status}{': ' if why else ''}{why}"
+        last_words = self._last_words()
+        why = why or last_words
+        text = f"the pool of executors has ended{how}{': ' if why else ''}{why}"
         if not self.ready.done():
             self.ready.set_exception(PoolError(text))
         for job in self._jobs.values():
             job.fail(text)
         self._jobs.clear()
+
+    def _await_end(self) -> str:
+        """What there is to say of how it has ended."""
+        return ""
+
+    def _last_words(self) -> str:
+        """Why, as it has said itself."""
+        return ""
+
+
+class _TemplateProcess(_Template):
+    """A template that is a process of ours."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+        """:raises PoolError: it cannot be started."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        #: A file: a pipe would have to be read.
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*command, f"--fd={theirs.fileno()}"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                    pass_fds=(theirs.fileno(),),
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            self._stderr.close()
+            raise PoolError(f"cannot start a pool of executors: {error}") from error
+        super().__init__(Channel(ours), self._process.pid)
+
+    def end(self) -> None:
+        """End the process and everything that it has forked."""
+        if not self.ready.done():
+            # It does not listen yet; a compiler that it has started ends with it.
+            self._process.kill()
+        super().end()
+
+    def _await_end(self) -> str:
+        try:
+            status = self._process.wait(limits.POOL_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return f" with status {status}"
+
+    def _last_words(self) -> str:
+        with self._stderr:
+            return _last_line(self._stderr)
 
 
 def _last_line(file: IO[bytes]) -> str:

@@ -7,9 +7,12 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
-series     client, template       number of the job; with the descriptors of a socket, over which runs come
-           template, executor     (:mod:`executor.pool.series`), and for stderr
-visit      template, executor     a request (:mod:`executor.pool.handover`), with its descriptors
+series     client, template       number of the job, map of the addresses of modules by name where they are not those
+           template, executor     of the configuration; with the descriptors of a socket, over which runs come
+                                  (:mod:`executor.pool.series`), and for stderr
+visit      template, executor     a request of ``genvm run`` (:mod:`executor.pool.handover`), with its descriptors
+command    template, executor     the same of another command, with one more descriptor: there the template takes what
+                                  it takes from clients, for the runs that the command starts
 signal     client, template       number of the job, number of the signal
 ready      template, client       version of this protocol
 started    template, client       number of the job, process id
@@ -36,7 +39,9 @@ from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
-VERSION = 3
+VERSION = 4
+
+MODULES = ("llm", "web")
 
 _LENGTH = struct.Struct("<I")
 #: Texts of a command line may hold what is no Unicode.
@@ -63,6 +68,7 @@ class Series:
 
     descriptors: ClassVar = 2
     number: int
+    modules: dict[str, str]
 
 
 @frozen
@@ -70,6 +76,14 @@ class Visit:
     """One run of a process that has connected by itself."""
 
     descriptors: ClassVar = 2
+    request: bytes
+
+
+@frozen
+class Command:
+    """Another command of a process that has connected by itself, whose runs are jobs of their own."""
+
+    descriptors: ClassVar = 3
     request: bytes
 
 
@@ -117,12 +131,13 @@ class Refused:
     why: str
 
 
-Frame: TypeAlias = Job | Series | Visit | Signal | Ready | Started | Ended | Refused
+Frame: TypeAlias = Job | Series | Visit | Command | Signal | Ready | Started | Ended | Refused
 
 _KINDS: dict[str, type[Frame]] = {
     "job": Job,
     "series": Series,
     "visit": Visit,
+    "command": Command,
     "signal": Signal,
     "ready": Ready,
     "started": Started,
@@ -194,10 +209,16 @@ def _decode(data: bytes) -> Frame:
                 if level is not None and level not in LOG_LEVELS:
                     raise ValueError(f"no log level: {level!r}")
                 return Job(_typed(number, int), level, unpack_arguments(arguments))
-            case kind, [request] if kind is Visit:
-                return Visit(_typed(request, bytes))
-            case kind, [value] if kind in (Ready, Series):
-                return kind(_typed(value, int))
+            case kind, [request] if kind in (Visit, Command):
+                return kind(_typed(request, bytes))
+            case kind, [number, modules] if kind is Series:
+                for name, address in _typed(modules, dict).items():
+                    if name not in MODULES:
+                        raise ValueError(f"no module: {name!r}")
+                    _typed(address, str)
+                return Series(_typed(number, int), modules)
+            case kind, [version] if kind is Ready:
+                return Ready(_typed(version, int))
             case kind, [number, why] if kind is Refused:
                 return Refused(_typed(number, int), _typed(why, str))
             case kind, [number, value] if kind in (Signal, Started, Ended):

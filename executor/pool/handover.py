@@ -1,4 +1,6 @@
-"""``genvm run`` hands itself over to a pool of the same user, if there is one (:mod:`executor.pool.reception`).
+"""Commands hand themselves over to a pool of the same user, if there is one (:mod:`executor.pool.reception`).
+
+They are ``genvm run``, and those of ``genvm local`` that are no server.
 
 Both sides' wire is here, and the client's side. The client imports next to nothing: a process that has loaded what a
 run needs could as well carry it out.
@@ -11,7 +13,8 @@ from, to                  content      meaning
 client, pool              request      :func:`encode_request`; with one end of a line of its own, for the
                                        executor, and a descriptor of the working directory
 executor, client (line)   ``W``        it would do it
-client, executor (line)   ``G``        it shall do it, and nobody else; with descriptors for stdout, stderr, log
+client, executor (line)   ``G``        it shall do it, and nobody else; with descriptors for stdout, stderr, log,
+                                       and for commands of ``genvm local`` stdin
 client, pool              a byte       the number of a signal for the executor
 executor, client (line),  ``E`` and a  the exit code, or minus the number of the signal that ended it
 or pool, client           number
@@ -32,17 +35,23 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-VERSION = 1
+VERSION = 2
 #: Descriptors that come with a request, and with the word to begin.
-REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 3
+REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 4
 #: What the executor of a client is told of. Everything else does to the client what it does to any process, and when
 #: that has ended so has its executor.
-FORWARDED = (_signal.SIGTERM, _signal.SIGINT)
+FORWARDED = {"run": (_signal.SIGTERM, _signal.SIGINT), "local": (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)}
+
+#: How often a process that waits looks for signals.
+_LOOK_SECONDS = 0.1
 
 WILLING, BEGIN, ENDED = b"W", b"G", b"E"
 
-#: Exit code when the pool dies under a run, like a crash of an executor (spec executor/10).
-EXIT_LOST = 101
+#: Exit code when the pool dies under a command: like a crash of an executor (spec executor/10), and as where the
+#: executor of a command fails.
+EXIT_LOST = {"run": 101, "local": 3}
+#: Commands of ``genvm local`` that are handed over.
+LOCAL = ("deploy", "call", "view", "schema", "state", "accounts", "log")
 
 #: Beginnings of variables that have had their effect when our first line is executed: by interpreter, loader, C library
 #: and engine. The others reach the executor.
@@ -65,16 +74,17 @@ def is_private(descriptor: int) -> bool:
     return state.st_uid == os.geteuid() and not state.st_mode & 0o077
 
 
-def global_options(words: list[str]) -> tuple[str | None, int, str | None, list[str]] | None:
-    """``--config``, ``--log-fd`` and ``--log-level`` of a command line of ``run``, and the words behind that.
+def global_options(words: list[str]) -> tuple[str, str | None, int, str | None, list[str]] | None:
+    """``run`` or ``local``, ``--config``, ``--log-fd`` and ``--log-level`` of a command line, and the words behind.
 
     None for everything that is not as plain as that.
     """
     config, log_fd, log_level = None, 2, None
     rest = iter(words[1:])
     for word in rest:
-        if word == "run":
-            return config, log_fd, log_level, list(rest)
+        if word in FORWARDED:
+            left = list(rest)
+            return (word, config, log_fd, log_level, left) if word == "run" or _is_plain_local(left) else None
         name, equals, value = word.partition("=")
         if not equals:
             value = next(rest, "-")
@@ -89,6 +99,20 @@ def global_options(words: list[str]) -> tuple[str | None, int, str | None, list[
         else:
             return None
     return None
+
+
+def _is_plain_local(words: list[str]) -> bool:
+    """Whether these words behind ``local`` are a command that is handed over."""
+    rest = iter(words)
+    for word in rest:
+        if word in LOCAL:
+            # Whoever asks for help waits for what makes its text.
+            return not any(word in ("-h", "--help") for word in rest)
+        if word in ("--db", "--rpc"):
+            next(rest, None)
+        elif not word.startswith(("--db=", "--rpc=")):
+            return False
+    return False
 
 
 def identity() -> bytes:
@@ -142,10 +166,11 @@ def attempt(words: list[str]) -> None:
     # Whose paths lead through the process that opens them must open them.
     if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
         return
-    config, log_fd, _, _ = options
+    command, config, log_fd, _, _ = options
     try:
         # Where one is closed our own sockets would get its number, and what the contract writes.
-        for stream in (1, 2, log_fd):
+        streams = (1, 2, log_fd) if command == "run" else (1, 2, log_fd, 0)
+        for stream in streams:
             os.fstat(stream)
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -154,7 +179,7 @@ def attempt(words: list[str]) -> None:
         if is_private(way):
             own = identity()
             # Not by its path, so that nobody can put another folder there meanwhile.
-            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), log_fd)
+            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), command, streams)
     finally:
         os.close(way)
 
@@ -167,7 +192,7 @@ def peer(connection: "_socket.socket") -> tuple[int, int]:
     return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
 
 
-def _attempt(address: str, request: bytes, log_fd: int) -> None:
+def _attempt(address: str, request: bytes, command: str, streams: tuple[int, ...]) -> None:
     from pygenvm.executor import limits
 
     if len(request) > limits.HANDOVER_REQUEST_BYTES:
@@ -180,7 +205,7 @@ def _attempt(address: str, request: bytes, log_fd: int) -> None:
     try:
         connection.connect(address)
         if peer(connection)[1] == os.geteuid():
-            _Client(connection).carry_out(request, log_fd, limits.HANDOVER_SECONDS)
+            _Client(connection, command).carry_out(request, streams, limits.HANDOVER_SECONDS)
     except OSError:
         pass  # Nobody listens.
     finally:
@@ -196,18 +221,22 @@ def _rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
 class _Client:
     """One hand-over."""
 
-    def __init__(self, connection: "_socket.socket") -> None:
+    def __init__(self, connection: "_socket.socket", command: str) -> None:
         self._connection = connection
+        self._command = command
         #: Signals that were sent on.
         self._signals: list[int] = []
 
-    def carry_out(self, request: bytes, log_fd: int, seconds: float) -> None:
+    def carry_out(self, request: bytes, streams: tuple[int, ...], seconds: float) -> None:
         """Returns if no executor has been told to begin."""
         import _socket
 
         line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         line.settimeout(seconds)
-        handlers = dict.fromkeys(FORWARDED, self._forward)
+        handlers = dict.fromkeys(FORWARDED[self._command], self._forward)
+        if self._command == "local":
+            # What was ignored when we were started stays so; a run takes over all of its signals.
+            handlers = {number: to for number, to in handlers.items() if _signal.getsignal(number) != _signal.SIG_IGN}
         if _signal.getsignal(_signal.SIGTSTP) == _signal.SIG_DFL:
             handlers[_signal.SIGTSTP] = self._stop
         # What comes now waits until the request is on its way.
@@ -222,7 +251,7 @@ class _Client:
             theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:
-                line.sendmsg([BEGIN], _rights((1, 2, log_fd)))
+                line.sendmsg([BEGIN], _rights(streams))
                 self._wait(line)
         except OSError:
             pass  # It takes too long, or does not want to.
@@ -237,16 +266,16 @@ class _Client:
         """Leave as the executor does. Never returns."""
         try:
             for connection in (line, self._connection):
-                connection.settimeout(None)
-                packet = connection.recv(32)
+                connection.settimeout(_LOOK_SECONDS)
+                packet = _received(connection)
                 if packet[:1] == ENDED:
                     _leave(int(packet[1:]))
         finally:
             # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
             try:
-                os.write(2, b"Error: the pool of executors has ended, and this run with it\n")
+                os.write(2, b"Error: the pool of executors has ended, and this command with it\n")
             finally:
-                os._exit(EXIT_LOST)
+                os._exit(EXIT_LOST[self._command])
 
     def _forward(self, number: int, _frame: object) -> None:
         self._signals.append(number)
@@ -265,6 +294,14 @@ class _Client:
             self._connection.send(bytes((number,)))
         except OSError:
             pass  # Nobody needs it any more.
+
+
+def _received(connection: "_socket.socket") -> bytes:
+    while True:
+        try:
+            return connection.recv(32)
+        except TimeoutError:
+            pass  # A signal that comes just before a wait begins does not end it, and is seen now.
 
 
 def _leave(status: int) -> None:

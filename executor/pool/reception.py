@@ -1,4 +1,4 @@
-"""A pool for every ``genvm run`` of the same user (:mod:`executor.pool.handover` has what they tell each other).
+"""A pool for commands of the same user (:mod:`executor.pool.handover` has what they tell each other).
 
 It carries out what a process of its own would have carried out in the same way, and refuses the rest: another program,
 other rights, limits or surroundings, another configuration. Who is refused carries it out by himself.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import itertools
 import os
 import selectors
@@ -19,19 +20,28 @@ from array import array
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.config import ConfigError
 from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import circumstances, frames, handover
-from pygenvm.executor.pool.template import Template, _Executor
-from pygenvm.executor.pool.worker import CommandLine
+from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.frames import FrameError
+from pygenvm.executor.pool.template import Template, _Client, _ClientGone, _Executor
+from pygenvm.executor.pool.worker import Commands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pygenvm.executor.pool.frames import Frame
 
 LOG_TARGET = "executor::pool"
 
 #: What a client may send to its executor; stopping it, also to what it has started.
-_SIGNALS = (*handover.FORWARDED, signal.SIGSTOP, signal.SIGCONT)
+_TO_EXECUTOR = {number for numbers in handover.FORWARDED.values() for number in numbers}
+_SIGNALS = (*_TO_EXECUTOR, signal.SIGSTOP, signal.SIGCONT)
 #: Below this folder, and not in site-packages, are the files of Python.
 _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
@@ -42,23 +52,31 @@ class CannotListen(Exception):
 
 
 class _Refused(Exception):
-    """A visitor has to carry out his run by himself."""
+    """A visitor has to carry out his command by himself."""
+
+
+class _NotYet(_Refused):
+    """He comes too early."""
 
 
 @dataclass(eq=False)
 class _Visit:
-    """A process that has connected. ``executor`` is None until it has one."""
+    """A process that has connected. ``executor`` is None until it has one.
+
+    ``orders`` is where its executor takes others for the runs of its command.
+    """
 
     number: int
     connection: socket.socket
     executor: _Executor | None = None
+    orders: _Client | None = None
     is_over: bool = False
 
 
 class Reception(Template):
     """Listens at a place of this user, and hands what comes there to executors."""
 
-    def __init__(self, config_path: str | None, log_level: str | None, idle: int, carry_out: CommandLine) -> None:
+    def __init__(self, config_path: str | None, log_level: str | None, idle: int, commands: Commands) -> None:
         """:raises CannotListen: there is no place, or another pool is there."""
         self._program = _Program()
         self._identity = handover.identity()
@@ -66,7 +84,8 @@ class Reception(Template):
         self._path = _place() / handover.socket_name(self._identity, config_path)
         self._listening, self._lock = _bound(self._path)
         super().__init__(self._listening, config_path, log_level, idle)
-        self._carry_out = carry_out
+        self._commands = commands
+        self._has_local = self._local_due = False
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
         self._log = Logger(fd=2, level=log_level or "info")
@@ -80,21 +99,46 @@ class Reception(Template):
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         print(f"takes over runs at {self._path}", flush=True)
 
-    def _close_client(self) -> None:
+    def _close_clients(self) -> None:
         self._listening.close()
         os.close(self._lock)
         for visit in self._visits.values():
             visit.connection.close()
+            if visit.orders is not None:
+                visit.orders.channel.close()
 
-    def _ended(self, number: int, status: int) -> None:
-        visit = self._visits.get(number)
-        if visit is not None:
+    def _ended(self, visit: _Visit, status: int) -> None:
+        visit.executor = None
+        if not visit.is_over:
             with contextlib.suppress(OSError):
                 visit.connection.send(handover.ENDED + b"%d" % status)
             self._part_with(visit)
 
-    def _fork(self) -> _Executor:
-        executor = super()._fork()
+    def _refill(self) -> None:
+        if self._local_due:
+            self._load_local()
+        super()._refill()
+
+    def _load_local(self) -> None:
+        """While nobody waits; those who only need runs never pay for it."""
+        assert self._commands is not None
+        self._local_due, self._has_local = False, True
+        self._commands.load_local()
+        self._program.note()
+        gc.collect()
+        gc.freeze()
+        # They lack it.
+        idle, self._idle = self._idle, []
+        self._wanted[True] = limits.POOL_IDLE_COMMANDS
+        for executor in idle:
+            assert executor.channel is not None
+            executor.channel.close()
+            executor.channel, executor.ended = None, lambda _status: None
+            self._working.add(executor)
+            executor.kill()
+
+    def _fork(self, for_command: bool) -> _Executor:
+        executor = super()._fork(for_command)
         # While nobody waits. As its child has it from this process, which somebody may have changed meanwhile.
         with contextlib.suppress(OSError):
             executor.circumstances = circumstances.of(executor.pid)
@@ -142,7 +186,8 @@ class Reception(Template):
                 try:
                     self._take(visit, data, flags)
                 except (_Refused, OSError) as error:
-                    self._log.info("not taken over", why=str(error))
+                    log = self._log.debug if isinstance(error, _NotYet) else self._log.info
+                    log("not taken over", why=str(error))
                     self._part_with(visit)
             else:
                 self._pass_on(visit.executor, data[0])
@@ -158,7 +203,7 @@ class Reception(Template):
         if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(self._job_descriptors) != handover.REQUEST_DESCRIPTORS:
             raise _Refused("its request did not arrive as a whole")
         try:
-            own, _, variables = handover.decode_request(request)
+            own, words, variables = handover.decode_request(request)
         except ValueError as error:
             raise _Refused(f"its request cannot be read: {error}") from error
         if own != self._identity:
@@ -167,24 +212,63 @@ class Reception(Template):
             raise _Refused("its environment differs")
         if not self._program.is_unchanged():
             raise _Refused("the program has changed since this pool was started")
-        if not self._idle:
-            self._idle.append(self._fork())
+        options = handover.global_options(words)
+        if options is None:
+            raise _Refused("its command line is not plain")
+        is_run = options[0] == "run"
+        if not is_run and not self._has_local:
+            self._local_due = self._refill_due = True
+            raise _NotYet("the local network is not loaded yet")
+        waiting = self._waiting(not is_run)
+        if not waiting:
+            waiting = [self._fork(not is_run)]
+            self._idle += waiting
         pid, _ = handover.peer(visit.connection)
-        if circumstances.of(pid) != self._idle[0].circumstances:
+        if circumstances.of(pid) != waiting[0].circumstances:
             raise _Refused("its rights, limits or surroundings differ")
-        executor = self._hand_over(frames.Visit(request))
-        executor.job = visit.number
-        self._working[visit.number] = executor
-        visit.executor = executor
+        ended = partial(self._ended, visit)
+        visit.executor = executor = (
+            self._hand_over(frames.Visit(request), ended) if is_run else self._hand_over_command(visit, request, ended)
+        )
         self._log.debug("taken over", client=pid, executor=executor.pid)
         self._close_job_descriptors()
         self._refill_due = True
+
+    def _hand_over_command(self, visit: _Visit, request: bytes, ended: Callable[[int], None]) -> _Executor:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ours, theirs:
+            # It goes to the executor with the others, and is closed with them.
+            self._job_descriptors += (theirs.detach(),)
+            executor = self._hand_over(frames.Command(request), ended)
+            orders = _Client(Channel(socket.socket(fileno=ours.detach())))
+        visit.orders = orders
+        self._selector.register(orders.channel, selectors.EVENT_READ, partial(self._read_orders, orders))
+        return executor
+
+    def _read_orders(self, orders: _Client) -> None:
+        """What the executor of a command asks for. It has no contract: those run in the executors that it gets."""
+        try:
+            self._read_from(orders)
+        except (_ClientGone, FrameError):
+            self._forget_orders(orders)
+
+    def _send(self, client: _Client, frame: Frame) -> None:
+        # Who is gone is noticed by reading, and there are others.
+        with contextlib.suppress(_ClientGone):
+            super()._send(client, frame)
+
+    def _forget_orders(self, orders: _Client) -> None:
+        for executor in orders.working.values():
+            executor.kill()
+        if orders.channel.fileno() >= 0:
+            self._selector.unregister(orders.channel)
+            orders.channel.close()
 
     def _pass_on(self, executor: _Executor, number: int) -> None:
         if number not in _SIGNALS:
             return
         with contextlib.suppress(ProcessLookupError):
-            if number in handover.FORWARDED:
+            if number in _TO_EXECUTOR:
                 signal.pidfd_send_signal(executor.pidfd, number)
             else:
                 os.killpg(executor.pid, number)
@@ -195,8 +279,10 @@ class Reception(Template):
         del self._visits[visit.number]
         self._selector.unregister(visit.connection)
         visit.connection.close()
-        if visit.number in self._working:
-            self._working[visit.number].kill()
+        if visit.executor is not None:
+            visit.executor.kill()
+        if visit.orders is not None:
+            self._forget_orders(visit.orders)
 
 
 class _Program:

@@ -185,14 +185,21 @@ def rehearsed(config: Config, prepared: Prepared) -> Rehearsal | None:
 def rehearse_until_wanted(rehearsal: Rehearsal, channel: Channel) -> None:
     """In an executor, before its job comes through ``channel``: play one call if that takes a while to come.
 
-    Then what a call writes to is no longer shared with the template. Where all processors are in use that would only
-    take time from others; there it looks again later.
+    Then what a call writes to is no longer shared with the template.
+    """
+    prepare_until_wanted(channel, lambda: _on_vm_thread(lambda: rehearsal.play(lambda: _arrives(channel, 0))))
+
+
+def prepare_until_wanted(channel: Channel, work: Callable[[], None]) -> None:
+    """In an executor, before its job comes through ``channel``: do ``work`` if that takes a while to come.
+
+    Where all processors are in use that would only take time from others; there it looks again later.
     """
     wait = limits.POOL_REHEARSE_SECONDS
     while not _arrives(channel, wait):
         if not is_saturated():
             with contextlib.suppress(Exception):
-                _on_vm_thread(lambda: rehearsal.play(lambda: _arrives(channel, 0)))
+                work()
             return
         wait = min(2 * wait, limits.POOL_REHEARSE_SECONDS_MAX)
 

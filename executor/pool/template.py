@@ -37,13 +37,18 @@ from pygenvm.executor.run.process import leave
 
 
 class _Executor:
-    """A child. ``channel`` is where it waits for its job, None once it has one."""
+    """A child. ``channel`` is where it waits for its job, None once it has one.
 
-    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+    One that is ``for_command`` carries out no run, but a command that has some.
+    """
+
+    def __init__(self, pid: int, pidfd: int, channel: Channel, for_command: bool) -> None:
         self.pid = pid
         self.pidfd = pidfd
+        self.for_command = for_command
         self.channel: Channel | None = channel
-        self.job: int | None = None
+        #: Told its exit code, or minus the number of the signal that has ended it, once it has a job.
+        self.ended: Callable[[int], None] | None = None
         #: Of the process when it was forked (:mod:`executor.pool.circumstances`), where somebody asks.
         self.circumstances = b""
         self.forked_at = time.monotonic()
@@ -54,6 +59,14 @@ class _Executor:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+class _Client:
+    """Who gives jobs, and the executors that have them, by number."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.working: dict[int, _Executor] = {}
 
 
 class _ClientGone(Exception):
@@ -74,22 +87,23 @@ class Template:
         prepare: Callable[[Config], Prepared] = prepare,
     ) -> None:
         """``observers`` watch the run of every executor; they are copied into each with all that they hold."""
-        self._control = Channel(control)
+        self._client = _Client(Channel(control))
         self._observers = observers
         self._prepare_from = prepare
         self._config_path = config_path
         self._log_level = log_level
-        self._wanted = idle
+        #: How many shall be idle, by what they are for.
+        self._wanted = {False: idle}
         self._idle: list[_Executor] = []
-        self._working: dict[int, _Executor] = {}
+        self._working: set[_Executor] = set()
         #: There are fewer idle ones than there should be. They are forked when there is nothing else to do for a
         #: moment: that would take time from the executor that has just got its job.
         self._refill_due = False
         #: Descriptors of the job that is being handed over.
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
-        #: For visits: the command line of a run, in an executor.
-        self._carry_out: worker.CommandLine | None = None
+        #: What executors do with command lines that processes have handed over.
+        self._commands: worker.Commands | None = None
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
         self._rehearsal: Rehearsal | None = None
@@ -106,7 +120,7 @@ class Template:
         except BaseException:
             traceback.print_exc()
         finally:
-            for executor in (*self._idle, *self._working.values()):
+            for executor in (*self._idle, *self._working):
                 executor.kill()
             # Nothing needs a shut down interpreter, and somebody may be waiting for the end.
             leave(status)
@@ -141,84 +155,98 @@ class Template:
 
     def _open(self) -> None:
         """Everything is ready: jobs may come."""
-        self._selector.register(self._control, selectors.EVENT_READ, self._read_control)
-        self._send(frames.Ready(frames.VERSION))
+        self._selector.register(self._client.channel, selectors.EVENT_READ, partial(self._read_from, self._client))
+        self._send(self._client, frames.Ready(frames.VERSION))
 
-    def _close_client(self) -> None:
-        """In an executor: let go of what leads to the client."""
-        self._control.close()
+    def _close_clients(self) -> None:
+        """In an executor: let go of what leads to clients."""
+        self._client.channel.close()
 
-    def _ended(self, number: int, status: int) -> None:
-        """The executor of a job is gone."""
-        self._send(frames.Ended(number, status))
-
-    def _send(self, frame: Frame) -> None:
+    def _send(self, client: _Client, frame: Frame) -> None:
+        """:raises _ClientGone: there is nobody to go on for."""
         try:
-            self._control.send(frame)
+            client.channel.send(frame)
         except OSError as error:
             raise _ClientGone from error
 
-    def _read_control(self) -> None:
+    def _read_from(self, client: _Client) -> None:
+        """:raises _ClientGone, FrameError: there is nobody to go on for."""
         try:
-            if not self._control.fill():
+            if not client.channel.fill():
                 raise _ClientGone
         except OSError as error:
             raise _ClientGone from error
-        while (received := self._control.next()) is not None:
+        while (received := client.channel.next()) is not None:
             match received.frame:
                 case frames.Job() | frames.Series() as job:
                     self._job_descriptors = received.descriptors
-                    self._start(job)
+                    self._start(client, job)
                     self._refill_due = True
                 case frames.Signal(number, signal_number):
-                    self._signal(number, signal_number)
+                    self._signal(client, number, signal_number)
                 case frame:
                     raise FrameError(f"a template takes no {type(frame).__name__}")
 
-    def _start(self, job: frames.Job | frames.Series) -> None:
-        if job.number in self._working:
+    def _start(self, client: _Client, job: frames.Job | frames.Series) -> None:
+        if job.number in client.working:
             raise FrameError(f"job {job.number} is running")
         try:
-            executor = self._hand_over(job)
+            executor = self._hand_over(job, partial(self._tell_end, client, job.number))
         except OSError as error:
-            self._send(frames.Refused(job.number, f"cannot start an executor: {error}"))
+            self._send(client, frames.Refused(job.number, f"cannot start an executor: {error}"))
             return
         finally:
             self._close_job_descriptors()
-        executor.job = job.number
-        self._working[job.number] = executor
-        self._send(frames.Started(job.number, executor.pid))
+        client.working[job.number] = executor
+        self._send(client, frames.Started(job.number, executor.pid))
+
+    def _tell_end(self, client: _Client, number: int, status: int) -> None:
+        """The executor of a job is gone."""
+        del client.working[number]
+        self._send(client, frames.Ended(number, status))
 
     def _close_job_descriptors(self) -> None:
         for descriptor in self._job_descriptors:
             os.close(descriptor)
         self._job_descriptors = ()
 
-    def _hand_over(self, job: frames.Job | frames.Series | frames.Visit) -> _Executor:
+    def _hand_over(
+        self, job: frames.Job | frames.Series | frames.Visit | frames.Command, ended: Callable[[int], None]
+    ) -> _Executor:
         """Give a job to an executor, a new one if none is idle.
 
+        :param ended: told its exit code, or minus the number of the signal that has ended it.
         :raises OSError: there cannot be one more.
         """
         if len(self._working) >= limits.POOL_JOBS_MAX:
             raise OSError(f"{limits.POOL_JOBS_MAX} are running")
+        for_command = isinstance(job, frames.Command)
         while True:
-            is_new = not self._idle
-            executor = self._fork() if is_new else self._idle.pop(0)
+            waiting = self._waiting(for_command)
+            executor = waiting[0] if waiting else self._fork(for_command)
+            if waiting:
+                self._idle.remove(executor)
             assert executor.channel is not None
             try:
                 executor.channel.send(job, self._job_descriptors)
             except OSError:
                 # It is dead, and will be reaped. One that never lived is a sign of something worse.
-                if is_new:
+                if not waiting:
                     raise
                 continue
             finally:
                 executor.channel.close()
                 executor.channel = None
+            executor.ended = ended
+            self._working.add(executor)
             return executor
 
-    def _signal(self, number: int, signal_number: int) -> None:
-        executor = self._working.get(number)
+    def _waiting(self, for_command: bool) -> list[_Executor]:
+        """Those that are idle, the oldest first."""
+        return [executor for executor in self._idle if executor.for_command == for_command]
+
+    def _signal(self, client: _Client, number: int, signal_number: int) -> None:
+        executor = client.working.get(number)
         if executor is None:
             return  # It has ended; the client will hear of it.
         if signal_number == signal.SIGKILL:
@@ -237,10 +265,11 @@ class Template:
         self._refill_due = False
         # Without enough memory there are fewer, or none: then a job says so.
         with contextlib.suppress(OSError):
-            while len(self._idle) < self._wanted:
-                self._idle.append(self._fork())
+            for for_command, wanted in self._wanted.items():
+                while len(self._waiting(for_command)) < wanted:
+                    self._idle.append(self._fork(for_command))
 
-    def _fork(self) -> _Executor:
+    def _fork(self, for_command: bool) -> _Executor:
         """:raises OSError: the system has no room for it."""
         _check_single_thread()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -250,7 +279,7 @@ class Template:
             with termination.held_back():
                 pid = os.fork()
                 if pid == 0:
-                    self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template)
+                    self._become_executor(Channel(socket.socket(fileno=theirs.detach())), ours, template, for_command)
             channel = Channel(socket.socket(fileno=ours.detach()))
         try:
             pidfd = os.pidfd_open(pid)
@@ -259,27 +288,27 @@ class Template:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        executor = _Executor(pid, pidfd, channel)
+        executor = _Executor(pid, pidfd, channel, for_command)
         self._selector.register(pidfd, selectors.EVENT_READ, partial(self._reap, executor))
         return executor
 
-    def _become_executor(self, channel: Channel, ours: socket.socket, template: int) -> NoReturn:
+    def _become_executor(self, channel: Channel, ours: socket.socket, template: int, for_command: bool) -> NoReturn:
         """In the child: let go of everything that belongs to the template, and wait for a job."""
         try:
             ours.close()
             self._close_job_descriptors()
-            self._close_client()
+            self._close_clients()
             self._selector.close()
-            for other in (*self._idle, *self._working.values()):
+            for other in (*self._idle, *self._working):
                 os.close(other.pidfd)
                 if other.channel is not None:
                     other.channel.close()
         except BaseException:
             os._exit(1)
         setup = worker.Setup(
-            self._configure, self._log_level, self._prepared, self._rehearsal, self._observers, self._carry_out
+            self._configure, self._log_level, self._prepared, self._rehearsal, self._observers, self._commands
         )
-        worker.work(channel, template, setup)
+        worker.work(channel, template, setup, for_command)
 
     def _reap(self, executor: _Executor) -> None:
         """An executor is dead: take its exit code, and with it goes what it had started."""
@@ -291,9 +320,9 @@ class Template:
         os.close(executor.pidfd)
         if executor.channel is not None:
             executor.channel.close()
-        if executor.job is not None:
-            del self._working[executor.job]
-            self._ended(executor.job, os.waitstatus_to_exitcode(wait_status))
+        if executor.ended is not None:
+            self._working.remove(executor)
+            executor.ended(os.waitstatus_to_exitcode(wait_status))
         elif executor in self._idle:
             self._idle.remove(executor)
             if time.monotonic() - executor.forked_at >= limits.POOL_IDLE_SECONDS_MIN:

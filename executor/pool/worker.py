@@ -13,17 +13,18 @@ import socket
 import sys
 import traceback
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 from pygenvm.executor.config import Config, ConfigError, load_config
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import frozen, replaced
 from pygenvm.executor.log import Logger
 from pygenvm.executor.observer import Observer
-from pygenvm.executor.pool import handover
+from pygenvm.executor.pool import handover, pages
 from pygenvm.executor.pool.channel import Channel
-from pygenvm.executor.pool.frames import Job, Series, Visit
-from pygenvm.executor.pool.rehearsal import Rehearsal, rehearse_until_wanted
+from pygenvm.executor.pool.frames import Command, Job, Series, Visit
+from pygenvm.executor.pool.rehearsal import Rehearsal, prepare_until_wanted, rehearse_until_wanted
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
@@ -41,22 +42,35 @@ _FAILED = 1
 
 #: From a command line of ``genvm run``, the descriptor for its log, what is ready for it and its configuration to its
 #: exit code.
-CommandLine: TypeAlias = Callable[[list[str], int, Prepared | None, Callable[[], Config]], int]
+RunCommand: TypeAlias = Callable[[list[str], int, Prepared | None, Callable[[], Config]], int]
+
+
+@frozen
+class Commands:
+    """What the command lines of processes that have connected by themselves mean."""
+
+    run: RunCommand
+    load_local: Callable[[], None]
+    """Loads what commands of ``genvm local`` need."""
+    prepare_local: Callable[[], None]
+    """Gets an executor ready for one of them."""
+    local: Callable[[list[str], socket.socket, Config], int]
+    """From such a command line, where there are executors for its runs, and their configuration to its exit code."""
 
 
 @frozen
 class Setup:
-    """What executors get from their template. ``log_level`` is for jobs that name none, ``carry_out`` for visits."""
+    """What executors get from their template. ``log_level`` is for jobs that name none, ``commands`` for visits."""
 
     configure: Callable[[], Config]
     log_level: str | None
     prepared: Prepared | None
     rehearsal: Rehearsal | None
     observers: Sequence[Observer] = ()
-    carry_out: CommandLine | None = None
+    commands: Commands | None = None
 
 
-def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
+def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> NoReturn:
     """Wait at ``channel`` for the job, carry it out as ``genvm run`` would, and leave the process.
 
     ``template`` is the process id of the template; this process ends with it, and in any case when ``channel`` closes.
@@ -71,7 +85,9 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
             termination.install()
             with termination.without_run(channel.fileno()) as wait:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
-                if setup.rehearsal is not None:
+                if for_command:
+                    prepare_until_wanted(channel, partial(_prepare_command, setup))
+                elif setup.rehearsal is not None:
                     rehearse_until_wanted(setup.rehearsal, channel)
                 wait()
             status = _carry_out(channel, setup)
@@ -80,6 +96,12 @@ def work(channel: Channel, template: int, setup: Setup) -> NoReturn:
     finally:
         # The interpreter is not shut down: its memory is shared with the template, and touching it would copy it.
         leave(status)
+
+
+def _prepare_command(setup: Setup) -> None:
+    assert setup.commands is not None
+    pages.own_all()
+    setup.commands.prepare_local()
 
 
 def _carry_out(channel: Channel, setup: Setup) -> int:
@@ -100,11 +122,11 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
                 prepared=setup.prepared,
                 observers=setup.observers,
             )
-        case Series():
+        case Series(modules=modules):
             connection, stderr = received.descriptors
-            return _carry_out_series(connection, stderr, setup)
-        case Visit() as visit:
-            return _receive(visit, received.descriptors, setup)
+            return _carry_out_series(connection, stderr, _with_modules(setup, modules))
+        case Visit(request=request) | Command(request=request):
+            return _receive(request, received.descriptors, setup)
     raise AssertionError(received.frame)
 
 
@@ -112,6 +134,12 @@ def _take_streams(stdout: int, stderr: int) -> None:
     for descriptor, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
+
+
+def _with_modules(setup: Setup, modules: Mapping[str, str]) -> Setup:
+    """Whose configuration has these at other addresses."""
+    addresses = {f"{name}_address": address for name, address in modules.items()}
+    return replaced(setup, configure=lambda: replaced(setup.configure(), **addresses)) if addresses else setup
 
 
 def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:
@@ -124,23 +152,23 @@ def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:
     return series.serve(socket.socket(fileno=connection), setup)
 
 
-def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
-    """Become the process that has connected, as far as a run can tell, and tell it how that ends.
+def _receive(request: bytes, descriptors: Sequence[int], setup: Setup) -> int:
+    """Become the process that has connected, as far as its command can tell, and tell it how that ends.
 
-    Not a word to it if the configuration is not the same: then it carries out its run by itself.
+    Not a word to it if the configuration is not the same: then it carries out its command by itself.
     """
-    number, folder = descriptors
+    number, folder, *orders = descriptors
     line = socket.socket(fileno=number)
-    _, words, variables = handover.decode_request(visit.request)
+    _, words, variables = handover.decode_request(request)
     options = handover.global_options(words)
-    if options is None or setup.carry_out is None:
+    if options is None or setup.commands is None:
         return 0
     os.fchdir(folder)
     os.close(folder)
     _take_environment(variables)
     sys.argv[:] = words
     try:
-        is_same = load_config(options[0]) == setup.configure()
+        is_same = load_config(options[1]) == setup.configure()
     except ConfigError:
         is_same = False
     if not is_same:
@@ -153,9 +181,15 @@ def _receive(visit: Visit, descriptors: Sequence[int], setup: Setup) -> int:
         return 0  # It does not wait any more.
     if word != handover.BEGIN:
         return 0
-    stdout, stderr, log = array("i", ancillary[0][2])
+    stdout, stderr, log, *stdin = array("i", ancillary[0][2])
     _take_streams(stdout, stderr)
-    status = setup.carry_out(words, log, setup.prepared, setup.configure)
+    if orders:
+        os.dup2(stdin[0], 0)
+        for descriptor in (log, *stdin):
+            os.close(descriptor)
+        status = setup.commands.local(words, socket.socket(fileno=orders[0]), setup.configure())
+    else:
+        status = setup.commands.run(words, log, setup.prepared, setup.configure)
     _tell(line, status)
     return status
 

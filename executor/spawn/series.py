@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -50,17 +51,25 @@ class Gone(SpawnError):
 class SeriesExecutor:
     """One executor, for one run at a time. May be used from several event loops, one after the other."""
 
-    def __init__(self, run: PooledRun, connection: socket.socket, stderr: IO[bytes]) -> None:
+    def __init__(
+        self, run: PooledRun, connection: socket.socket, stderr: IO[bytes], log_level: str | None = None
+    ) -> None:
         self._run = run
         self._socket = connection
         self._stderr = stderr
+        self._log_level = log_level
         self._decoder = SeriesDecoder()
         #: It can be given a run, unless the one before has left something behind: then it is gone.
         self.usable = True
 
     @classmethod
-    async def start(cls, pool: ExecutorPool) -> SeriesExecutor:
-        """:raises SpawnError: there is none."""
+    async def start(
+        cls, pool: ExecutorPool, modules: Mapping[str, str] = {}, log_level: str | None = None
+    ) -> SeriesExecutor:
+        """``modules`` are those of :meth:`ExecutorPool.run_series`, ``log_level`` overrides that of the pool.
+
+        :raises SpawnError: there is none.
+        """
         with contextlib.ExitStack() as made:
             try:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -68,11 +77,11 @@ class SeriesExecutor:
                 with theirs:
                     ours.setblocking(False)
                     stderr = made.enter_context(tempfile.TemporaryFile())
-                    run = await pool.run_series(theirs.fileno(), stderr.fileno())
+                    run = await pool.run_series(theirs.fileno(), stderr.fileno(), modules)
             except (PoolError, OSError) as error:
                 raise SpawnError(str(error)) from error
             made.pop_all()
-        return cls(run, ours, stderr)
+        return cls(run, ours, stderr, log_level)
 
     @property
     def pid(self) -> int:
@@ -100,7 +109,7 @@ class SeriesExecutor:
         timers: list[asyncio.TimerHandle] = []
         try:
             lent = None if conversation.lender is None else (await conversation.lender.lend()).packed()
-            first = encode("run", None, pack_arguments(arguments), lent)
+            first = encode("run", self._log_level, pack_arguments(arguments), lent)
             await self._until_ready()
             # Told to end before it has the run it would not take it.
             timers.append(loop.call_later(timeout, self._ask_to_end, conversation))

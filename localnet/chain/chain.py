@@ -227,6 +227,10 @@ class Chain:
 
     # --- commands that read -----------------------------------------------------------------------
 
+    def reading_once(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Commands inside may only read, and open the file once for all of them."""
+        return self._database.reading_once()
+
     @_command
     async def view(
         self,

@@ -25,6 +25,7 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -283,6 +284,16 @@ class Database:
             yield session
 
     @contextlib.asynccontextmanager
+    async def reading_once(self) -> AsyncIterator[None]:
+        """One session for all :meth:`reading` inside, each of which would open the file; nothing is written inside."""
+        async with self._enter(alone=False) as session:
+            token = _shared.set((self, session))
+            try:
+                yield
+            finally:
+                _shared.reset(token)
+
+    @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """A session in which nobody else writes.
 
@@ -293,6 +304,12 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _enter(self, *, alone: bool) -> AsyncIterator[Session]:
+        database, shared = _shared.get() or (None, None)
+        if database is self and shared is not None:
+            # Not through the entrance, where somebody may stand who waits for the end of this very session.
+            assert not alone, "nothing is written in a session for reading"
+            yield shared
+            return
         deadline = time.monotonic() + self._lock_seconds  # from here: they stand in line
         async with self._entrance:
             if alone and self._session and not self._session.alone:
@@ -349,6 +366,10 @@ class Database:
                 await asyncio.sleep(limits.LOCK_POLL_SECONDS)
             opened.pop_all()
             return lock
+
+
+#: Of whoever is in :meth:`Database.reading_once`.
+_shared: ContextVar[tuple[Database, Session] | None] = ContextVar("_shared", default=None)
 
 
 async def in_thread(work: Callable[[], T]) -> T:

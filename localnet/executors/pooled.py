@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.host import Host
@@ -11,10 +11,10 @@ from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
 from pygenvm.executor.spawn import StartedExecutor
 from pygenvm.executor.spawn.pooled import start_pooled
 from pygenvm.executor.spawn.process import own_command
-from pygenvm.localnet import limits
+from pygenvm.localnet import background, limits
 from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
 from pygenvm.localnet.executors.process import ExecutorProcess
-from pygenvm.localnet.executors.series import ReusedExecutors
+from pygenvm.localnet.executors.series import Lent, LentExecutors, ReusedExecutors
 
 
 class PooledExecutor(StartingExecutor):
@@ -78,6 +78,19 @@ def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
             return await next(executors)(host, request)
 
         yield run
+
+
+@contextlib.contextmanager
+def lent_runs(lent: Lent, modules: Mapping[str, str], *, soon: bool) -> Iterator[Executor]:
+    """The executor for a command that another pool has.
+
+    :param modules: addresses of modules that are not those of its configuration.
+    :param soon: there is a run in a moment, surely.
+    """
+    with contextlib.closing(LentExecutors(lent, modules)) as executor:
+        if soon:
+            background.run(executor.order())
+        yield executor
 
 
 def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:

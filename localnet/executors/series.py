@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pygenvm.executor.config import Config
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.pool.client import ExecutorPool, PoolError
+from pygenvm.executor.pool.client import ExecutorPool, LentPool, PoolError
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.process import own_command
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import RunReport, RunRequest, arguments_of
+
+
+@frozen
+class Lent:
+    """Executors of a pool that is there already, and the configuration that it has."""
+
+    pool: LentPool
+    config: Config
 
 
 class ReusedExecutors:
@@ -33,8 +44,15 @@ class ReusedExecutors:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._pool = ExecutorPool(own_command(self._options), idle=1)
+        self._pool = self._new_pool()
         self._waiting: list[SeriesExecutor] = []
+
+    def _new_pool(self) -> ExecutorPool:
+        return ExecutorPool(own_command(self._options), idle=1)
+
+    async def _start(self) -> SeriesExecutor:
+        """:raises SpawnError: there is none."""
+        return await SeriesExecutor.start(self._pool)
 
     def _after_fork(self) -> None:
         """In a fork of the process all connections are those of the other one, which goes on talking through them."""
@@ -68,7 +86,7 @@ class ReusedExecutors:
         try:
             while True:
                 is_new = not self._waiting
-                executor = await SeriesExecutor.start(self._pool) if is_new else self._waiting.pop()
+                executor = await self._start() if is_new else self._waiting.pop()
                 try:
                     run = await executor.carry_out(host, arguments, request.timeout, self._grace)
                 except Gone:
@@ -86,3 +104,28 @@ class ReusedExecutors:
                 executor.end()
         seconds = time.monotonic() - started
         return RunReport(run.status, run.failure, run.timed_out, run.stdout, run.stderr, run.log, seconds)
+
+
+class LentExecutors(ReusedExecutors):
+    """The same with executors that are :class:`Lent`."""
+
+    def __init__(self, lent: Lent, modules: Mapping[str, str]) -> None:
+        """:param modules: addresses of modules that are not those of the configuration."""
+        self._lent, self._modules = lent, modules
+        self._ordered: asyncio.Task[SeriesExecutor] | None = None
+        super().__init__()
+
+    async def order(self) -> None:
+        """Begin to get the one for the first run."""
+        self._ordered = asyncio.get_running_loop().create_task(self._get())
+
+    def _new_pool(self) -> ExecutorPool:
+        return self._lent.pool
+
+    async def _start(self) -> SeriesExecutor:
+        ordered, self._ordered = self._ordered, None
+        return await (ordered or self._get())
+
+    async def _get(self) -> SeriesExecutor:
+        # The level of the pool's own log is none of a command's.
+        return await SeriesExecutor.start(self._pool, self._modules, self._lent.config.log_level)

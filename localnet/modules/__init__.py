@@ -9,6 +9,6 @@ with stands in :mod:`localnet.modules.settings`.
 
 from __future__ import annotations
 
-from pygenvm.localnet.modules.opened import Choices, modules_of_author
+from pygenvm.localnet.modules.opened import Choices, modules_of_author, services_of_author
 
-__all__ = ["Choices", "modules_of_author"]
+__all__ = ["Choices", "modules_of_author", "services_of_author"]

@@ -59,24 +59,43 @@ def modules_of_author(
         # The executor says it.
         yield options
         return
-    sources = _sources(config, choices, on_start, on_warning)
-    if validators is not None:
-        sources = _chosen(validators, config, choices, sources, on_start)
-    if not sources:
-        yield options
-        return
-    from pygenvm.modules.webdriver.folder import PrivateFolder
-
     with contextlib.ExitStack() as stack:
-        broker = Broker(sources)
-        stack.callback(lambda: background.run(broker.close()))
-        background.run(broker.start())
+        services = services_of_author(config, choices, validators=validators, on_start=on_start, on_warning=on_warning)
+        addresses = stack.enter_context(services)
+        if not addresses:
+            yield options
+            return
+        from pygenvm.modules.webdriver.folder import PrivateFolder
+
         # Of a command that is killed it goes with the next one.
         folder = PrivateFolder("genvm-modules-")
         stack.callback(folder.close)
         file = folder.path / "genvm.yaml"
-        file.write_text(executor_config(config, broker.addresses))
+        file.write_text(executor_config(config, addresses))
         yield [f"--config={file}"]
+
+
+@contextlib.contextmanager
+def services_of_author(
+    config: Config,
+    choices: Choices,
+    *,
+    validators: ValidatorModels | None = None,
+    on_start: Callable[[ModuleName], None] = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
+) -> Iterator[Mapping[ModuleName, str]]:
+    """The addresses of those of :func:`modules_of_author`, for executors that have ``config`` otherwise."""
+    sources = _sources(config, choices, on_start, on_warning)
+    if validators is not None:
+        sources = _chosen(validators, config, choices, sources, on_start)
+    if not sources:
+        yield {}
+        return
+    broker = Broker(sources)
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: background.run(broker.close()))
+        background.run(broker.start())
+        yield broker.addresses
 
 
 def _sources(

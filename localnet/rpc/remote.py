@@ -77,6 +77,9 @@ class RemoteChain(Chain):
                 raise LocalNetError(str(error)) from error
             raise BadRequest(str(error)) from error
 
+    def reading_once(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
     # --- commands that write ---
 
     async def deploy(

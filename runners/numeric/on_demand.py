@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +45,10 @@ def _build(missing: Sequence[str], packaged: Sequence[Path], progress: bool) -> 
     from pygenvm.runners import registry
 
     if registry.is_packaged(packaged):
-        version = metadata.version("pygenvm")
+        # Here, for it takes as long to load as all of this module.
+        from importlib.metadata import version as version_of
+
+        version = version_of("pygenvm")
         raise BuildError(
             "This contract mentions NumPy, Pillow or the embeddings, whose runners are in a package of their own: "
             f"install its wheel, pygenvm_runners_numeric-{version}, which `make dist` makes beside the others. Or"

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from pygenvm.cli import run
-from pygenvm.cli.main import _parser
+from pygenvm.cli.main import parser_of
 
 GIVEN = ["--message", "{}", "--host", "unix://x", "--host-data={}"]
 
@@ -17,7 +17,7 @@ GIVEN = ["--message", "{}", "--host", "unix://x", "--host-data={}"]
 def by_argparse(words: list[str]) -> dict[str, object] | None:
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         try:
-            found = vars(_parser("run").parse_args(words))
+            found = vars(parser_of("run").parse_args(words))
         except SystemExit:
             return None
     # Nobody asks for it: who names it has ended.

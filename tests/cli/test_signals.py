@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -58,3 +59,57 @@ def test_a_build_whose_compiler_has_died_of_it(
     monkeypatch.setattr(runners_cli, "_build", lambda _: interrupt(number, BuildError("the compiler ended")))
     assert main(["runners", "build"]) == 130
     assert capsys.readouterr().err.startswith("Interrupted. Finished steps are kept")
+
+
+class Finalized:
+    """Interrupts the process when it is collected, where Python drops what is raised."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.001)
+
+
+def test_an_interrupt_in_a_finalizer_is_none_less(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    hook = sys.unraisablehook
+    reached = []
+
+    def run() -> None:
+        with signals.interrupting():
+            Finalized()
+            reached.append("behind it")
+            time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert reached
+    assert capsys.readouterr().err == ""
+    assert (signal.getsignal(signal.SIGALRM), sys.unraisablehook) == (before, hook)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_one_that_is_dropped_again_and_again() -> None:
+    def run() -> None:
+        with signals.interrupting():
+            for _ in range(3):
+                Finalized()
+            time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+
+def test_what_else_is_dropped_is_told() -> None:
+    told: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, lambda what: told.append(what.exc_value)
+
+    class Fails:
+        def __del__(self) -> None:
+            raise RuntimeError("oops")
+
+    try:
+        with signals.interrupting():
+            Fails()
+    finally:
+        sys.unraisablehook = hook
+    assert [str(error) for error in told] == ["oops"]

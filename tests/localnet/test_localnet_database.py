@@ -7,6 +7,7 @@ import dataclasses
 import threading
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,27 @@ async def test_a_program_that_ends_during_a_commit(tmp_path: Path) -> None:
         await asyncio.to_thread(asyncio.run, program())
     with closing(Store(path)) as store:
         assert store.balance(BOB) == accounts.START_BALANCE + 5
+
+
+async def test_a_session_for_several_questions(tmp_path: Path) -> None:
+    """Who waits for its end is not in the way of those inside, and those outside come behind him."""
+    path = tmp_path / "local.db"
+    shared = database(path)
+    async with shared.writing() as session:
+        await session.commit([transfer(5)])
+    order: list[str] = []
+
+    async def write() -> None:
+        async with shared.writing() as session:
+            order.append("written")
+            await session.commit([transfer(1, 5)])
+
+    outside = copy_context()
+    async with shared.reading_once():
+        writer = asyncio.create_task(write(), context=outside)
+        await settle()
+        async with asyncio.timeout(30), shared.reading() as one, shared.reading() as other:
+            assert one is other
+            order.append("read")
+    await writer
+    assert order == ["read", "written"]

@@ -16,6 +16,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import (
+    Command,
     Ended,
     Frame,
     FrameDecoder,
@@ -23,8 +24,10 @@ from pygenvm.executor.pool.frames import (
     Job,
     Ready,
     Refused,
+    Series,
     Signal,
     Started,
+    Visit,
     encode_frame,
 )
 
@@ -44,6 +47,10 @@ JOB = Job(7, "debug", ARGUMENTS)
 FRAMES: list[Frame] = [
     JOB,
     Job(2**63, None, RunArguments(message="", host="", cookie="")),
+    Series(2, {}),
+    Series(2, {"llm": "ws://127.0.0.1:1/x"}),
+    Visit(b"\0\xff"),
+    Command(b"\0\xff"),
     Signal(1, 15),
     Ready(1),
     Started(3, 4242),
@@ -125,6 +132,10 @@ def packed(**changes: Any) -> dict[str, Any]:
         pytest.param(framed("ready"), id="no array"),
         pytest.param(framed([]), id="empty"),
         pytest.param(framed(["started", 1]), id="started without a process"),
+        pytest.param(framed(["series", 1]), id="series without modules"),
+        pytest.param(framed(["series", 1, {"llms": "ws://x"}]), id="unknown module"),
+        pytest.param(framed(["series", 1, {"llm": 1}]), id="address is no text"),
+        pytest.param(framed(["command", "text"]), id="request is no bytes"),
         pytest.param(framed(["refused", 1, 2]), id="no reason"),
         pytest.param(framed(["job", 1, "loud", packed()]), id="log level"),
         pytest.param(framed(["job", "1", None, packed()]), id="number of a job"),

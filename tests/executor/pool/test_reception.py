@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -25,7 +24,8 @@ from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.pool import handover
 from pygenvm.executor.primitives.abi import HostMethod
 from tests.executor.pool.pool_support import alive, children, gone
-from tests.support.execution import HOST_DATA, config_file, message_json
+from tests.executor.pool.user_pool import PROGRAM, Pool, started
+from tests.support.execution import config_file
 from tests.support.hosts import PATIENCE_SECONDS, InMemoryHost, serving
 from tests.support.machine import Script, machine
 from tests.support.paths import ROOT as REPOSITORY
@@ -37,68 +37,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pools need Linu
 TIMEOUT = VMError("timeout")
 #: A program that begins with a storage write, by which a test knows that it runs, and never ends.
 ENDLESS = Script().storage_write(ROOT, 0, b"x").loop()
-PROGRAM = (sys.executable, "-P", "-m", "pygenvm.cli.main")
-
-
-class Pool:
-    """Made by :func:`pool`."""
-
-    def __init__(self, folder: Path, sources: Path) -> None:
-        self.folder = folder
-        self._sources = sources
-        self.config = config_file(folder)
-        self.cache = folder / "cache"
-        self._log = folder / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of whoever finds this pool and no other."""
-        return {**os.environ, "PYTHONPATH": str(self._sources), "PYGENVM_CACHE": str(self.cache)}
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self, *options: str) -> None:
-        with open(self._log, "wb") as log:
-            words = [*PROGRAM, f"--config={self.config}", "--log-level=debug", "pool", *options]
-            self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, env=self.environment)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline().startswith(b"takes over runs at "), self._log.read_bytes()
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def records(self, message: str) -> list[dict[str, Any]]:
-        """What it has logged under ``message``."""
-        lines = map(json.loads, self._log.read_bytes().splitlines())
-        return [line for line in lines if line["message"] == message]
-
-    def has_taken_over(self, count: int) -> None:
-        """Wait until it has taken over as many runs: it may come to its record of one after that has ended."""
-        until(lambda: len(self.records("taken over")) == count, f"{count} runs were not taken over")
-
-    def words(self, address: str, *arguments: str, global_options: tuple[str, ...] = (), **message: Any) -> list[str]:
-        """A command line that it takes over."""
-        text = message_json(**message)
-        given = ("run", "--message", text, "--host", address, "--host-data", json.dumps(HOST_DATA), "--cookie=c")
-        return [*PROGRAM, f"--config={self.config}", *global_options, *given, *arguments]
-
-
-@contextlib.contextmanager
-def started(*options: str, sources: Path = REPOSITORY) -> Iterator[Pool]:
-    with tempfile.TemporaryDirectory(prefix="reception-") as folder:
-        made = Pool(Path(folder), sources)
-        try:
-            made.start(*options)
-            yield made
-        finally:
-            made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -389,8 +327,8 @@ def test_a_pool_that_dies_under_a_run() -> None:
         run.host.reached(HostMethod.STORAGE_WRITE)
         executor = executor_of(pool, run)
         pool.stop()
-        assert run.ended() == handover.EXIT_LOST
-        assert run.stderr.endswith(b"Error: the pool of executors has ended, and this run with it\n")
+        assert run.ended() == handover.EXIT_LOST["run"]
+        assert run.stderr.endswith(b"Error: the pool of executors has ended, and this command with it\n")
         assert gone(executor)
         assert run.host.methods.count(HostMethod.STORAGE_WRITE) == 1
         # Its socket is still there, and leads nowhere.
@@ -414,7 +352,7 @@ def test_a_pool_that_dies_where_nobody_reads() -> None:
             process = subprocess.Popen(pool.words(node.address), env=pool.environment, stdout=writing, stderr=writing)
             host.reached(HostMethod.STORAGE_WRITE)
             pool.stop()
-            assert process.wait(PATIENCE_SECONDS) == handover.EXIT_LOST
+            assert process.wait(PATIENCE_SECONDS) == handover.EXIT_LOST["run"]
         os.close(writing)
         assert host.methods.count(HostMethod.STORAGE_WRITE) == 1
 
@@ -428,7 +366,7 @@ def test_a_pool_that_dies_at_any_time() -> None:
                 os.kill(pool.pid, signal.SIGKILL)
                 status = run.ended()
                 writes = run.host.methods.count(HostMethod.STORAGE_WRITE)
-                assert (status, writes) == (0, 1) or (status == handover.EXIT_LOST and writes <= 1)
+                assert (status, writes) == (0, 1) or (status == handover.EXIT_LOST["run"] and writes <= 1)
             pool.stop()
             pool.start()
 
