@@ -33,8 +33,10 @@ def load_local() -> None:
     from pygenvm.localnet import ahead
 
     ahead.load()
-    # What is looked up in the standard library by the way.
-    main.parser_of("local").parse_args(["local", "view", "method"])
+    parser = main.kept_parsers["local"] = main.parser_of("local")
+    # That of each command is made when somebody asks for it; and what is looked up in the standard library by the way.
+    for words in ("deploy file", "call method", "view method", "schema", "state", "accounts", "log"):
+        parser.parse_args(["local", *words.split()])
 
 
 def prepare_local() -> None:

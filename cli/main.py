@@ -63,7 +63,14 @@ def program_version() -> str:
         return "unknown"
 
 
+#: Made ahead by processes from which others are forked, by command.
+kept_parsers: dict[str, argparse.ArgumentParser] = {}
+
+
 def parser_of(command: str | None) -> argparse.ArgumentParser:
+    kept = kept_parsers.get(command or "")
+    if kept is not None:
+        return kept
     import argparse
 
     class ShowVersion(argparse.Action):
