@@ -27,6 +27,7 @@ from pygenvm.pytest_plugin.workbench import shared
 _MS = 1e3
 _WARM_UP = 3
 _LOADING_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
 #: Without those that check types or use a model of 90 MB.
 _SUITE = ("tests/examples", *(f"--ignore=tests/examples/test_example_{name}.py" for name in ("types", "node", "faq")))
 
@@ -71,18 +72,23 @@ def command_view(rounds: int) -> list[Row]:
         if not net.deploy(contracts.hello()).receipt.ok:
             raise BenchmarkError("the contract cannot be deployed")
         words = [*genvm_command(), "local", "--db", database, "view", "hello"]
-        alone = _command_view(title, words, 12.0, rounds)
+        alone = _command_view(title, words, rounds)
         with pool_of_user():
             # For the first one it only loads what commands need.
             process_seconds(words)
             time.sleep(_LOADING_SECONDS)
-            handed_over = _command_view(f"{title}, with a pool running", words, 3.0, rounds)
+            handed_over = _command_view(f"{title}, with a pool running", words, rounds)
     return [alone, handed_over]
 
 
-def _command_view(title: str, words: Sequence[str], at_most: float, rounds: int) -> Row:
+def _command_view(title: str, words: Sequence[str], rounds: int) -> Row:
+    def ours() -> float:
+        # Nobody types the next one sooner, and a pool gets ready for it meanwhile.
+        time.sleep(_PAUSE_SECONDS)
+        return process_seconds(words)
+
     ways: dict[str, Callable[[], float]] = {
-        "ours": lambda: process_seconds(words),
+        "ours": ours,
         "python": lambda: python_seconds("pass"),
     }
     samples = interleaved(ways, rounds, _WARM_UP)
@@ -93,7 +99,7 @@ def _command_view(title: str, words: Sequence[str], at_most: float, rounds: int)
         ours=scaled(samples["ours"], _MS),
         yardstick=scaled(samples["python"], _MS),
         yardstick_is="python3 -c pass",
-        ratio_at_most=at_most,
+        ratio_at_most=3.0,
     )
 
 
