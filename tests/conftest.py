@@ -22,7 +22,7 @@ __all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
-#: Files with minutes of work. With several processes they come first: one that begins last keeps the others waiting.
+#: The files that take longest. With several processes they come first: one that begins last keeps the others waiting.
 LONG_FILES = (
     "tests/localnet/clients/test_clients.py",
     "tests/end_to_end/test_localnet_end_to_end.py",
