@@ -35,7 +35,7 @@ test: $(VENV)/.installed-dev ## everything that must pass: checks, all tests, co
 	@$(BIN)/genvm runners build
 	@$(BIN)/python -m tests.run
 
-quick: $(VENV)/.installed-dev ## the tests that need no built runners
+quick: $(VENV)/.installed-dev ## the checks, and the fast tests that need no built runners
 	@$(BIN)/python -m tests.run --quick
 
 check: $(VENV)/.installed-dev ## style, types, generated files, imports between parts; no tests

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,30 @@ __all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
+#: The files that take longest. With several processes they come first: one that begins last keeps the others waiting.
+LONG_FILES = (
+    "tests/localnet/clients/test_clients.py",
+    "tests/end_to_end/test_localnet_end_to_end.py",
+    "tests/localnet/rpc/test_serve.py",
+    "tests/runners/softfloat/test_softfloat_kernels.py",
+    "tests/pytest_plugin/test_plugin_choice.py",
+    "tests/runners/python/test_contract_bytecode.py",
+    "tests/executor/subvm/test_artefacts.py",
+    "tests/runners/python/test_contract_images.py",
+    "tests/cli/test_shortage.py",
+    "tests/packaging/test_runner_wheels.py",
+    "tests/localnet/test_author_mistakes.py",
+    "tests/end_to_end/test_record_examples.py",
+    "tests/packaging/test_projects.py",
+    "tests/hostile/test_hostile_shortage.py",
+    "tests/end_to_end/test_settlement_service.py",
+    "tests/settlement/test_operators.py",
+    "tests/runners/embeddings/test_embedding_cases.py",
+    "tests/sdk/test_sdk_native.py",
+    "tests/manager/test_api_document.py",
+    "tests/localnet/test_reused_executors.py",
+    "tests/benchmarks/test_benchmarks.py",
+)
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 # pytest runs of a test's own look the same on every machine: in CI pytest would show the whole text of a failure twice.
@@ -79,6 +104,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and not NEEDS_RUNNERS.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.runners)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        first = {name: number for number, name in enumerate(LONG_FILES)}
+        items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests and their modules stay to the end: the garbage collector shall not look through them again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 # --- what was left out ---

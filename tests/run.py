@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
-from benchmarks.support import compile_own_packages
 from tests.browser import ensure_browser
 
 #: Code whose tests must reach this many per cent of the lines, and where it is.
@@ -23,8 +23,9 @@ COVERED = {
     "wasip1": "executor/subvm/wasip1/*",
     "archives": "executor/runner/*",
 }
-#: Two tests at a time, those of a file in one process: what is slow to set up there is set up once.
-PARALLEL = ("-n", "2", "--dist", "loadfile")
+#: Three tests at a time, as many of them wait, those of a file in one process: what is slow to set up there is set up
+#: once. In the order of tests/conftest.py, which has the longest files first; pytest-xdist's own has most tests first.
+PARALLEL = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def _run(title: str, *command: str) -> bool:
@@ -49,8 +50,8 @@ def _checks() -> bool:
 def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         return 0 if _checks() else 1
-    # Where the environment forbids Python to write bytecode, each of thousands of processes would compile it anew.
-    compile_own_packages()
+    # Else each of thousands of processes, and pytest itself, would compile what they import anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     quick = arguments == ["--quick"]
     if arguments and not quick:
         return 0 if _run("tests", "pytest", *arguments) else 1

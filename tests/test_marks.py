@@ -1,10 +1,11 @@
-"""What `make quick` leaves out: tests that need the built runners, wherever they get them from."""
+"""What `make quick` leaves out: tests that need the built runners, wherever they get them from. What begins first."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+from tests.conftest import LONG_FILES
 from tests.support.paths import ROOT
 
 #: Of each file, the runners come from another fixture: `built_runners`, the plugin's, one of a single runner.
@@ -32,5 +33,10 @@ def test_users_of_fixtures_with_runners_are_left_out() -> None:
 
 
 def test_what_is_left_out_is_said_by_workers_too() -> None:
-    said = without_runners("-n", "2", FILES[0])
-    assert "left out: tests, 1 that need the built runners; `make test` runs all\n" in said
+    said = without_runners("-n", "2", FILES[2])
+    assert "left out: tests, 3 that need the built runners; `make test` runs all\n" in said
+
+
+def test_long_files_are_there() -> None:
+    """One that is renamed would begin late again, and nobody would see why all takes longer."""
+    assert [name for name in LONG_FILES if not (ROOT / name).is_file()] == []

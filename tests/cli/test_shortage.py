@@ -63,6 +63,7 @@ def genvm(folder: Path, *arguments: str, files: int | None = None) -> subprocess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_few_files(folder: Path, name: str) -> None:
     words, failed = COMMANDS[name]

@@ -20,12 +20,12 @@ from pygenvm.localnet import cli as localnet_cli
 from pygenvm.localnet.net import LocalNet
 from tests.support.paths import ROOT
 
-#: ``genvm`` with contracts that are functions of :mod:`tests.localnet.test_localnet_cli`.
+#: ``genvm`` with the contract of :mod:`tests.localnet.printing_fakes`.
 FAKED = """
 import contextlib, sys
 from pygenvm.cli.main import main
 from pygenvm.localnet.executors import pooled
-from tests.localnet.test_localnet_cli import Executor, contract
+from tests.localnet.printing_fakes import Executor, contract
 
 pooled.few_runs = lambda *_: contextlib.nullcontext(Executor({b"# thing": contract}))
 sys.exit(main())
@@ -193,7 +193,7 @@ def test_an_interrupt_while_it_is_told(folder: Path, number: signal.Signals) -> 
 def test_a_bug_in_telling_is_no_verdict(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.localnet.test_localnet_cli import Executor, contract
+    from tests.localnet.printing_fakes import Executor, contract
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("oops")

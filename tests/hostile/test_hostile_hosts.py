@@ -113,6 +113,7 @@ def test_a_host_that_speaks_and_never_listens(first: bytes) -> None:
     assert run.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_host_that_never_answers_ends_with_the_signal() -> None:
     """There is nobody to deliver to: a result cannot be sent behind half a request."""
     asked, over = threading.Event(), threading.Event()

@@ -73,6 +73,7 @@ def _uleb(number: int) -> bytes:
     return bytes([*groups, number])
 
 
+@pytest.mark.slow
 def test_a_chain_of_calls_holds_each_request_twice() -> None:
     """In the memory of the caller, which is charged, and in the message of the callee."""
     levels = 8

@@ -124,6 +124,7 @@ OPENING = wat(
 )
 
 
+@pytest.mark.slow
 def test_host_functions_that_find_no_memory_end_the_run() -> None:
     """Whatever it was that did not fit any more."""
     assert hostile_run(OPENING).outcome == Return(b"\x00")
@@ -157,6 +158,7 @@ def test_a_validator_without_a_thread_has_no_verdict() -> None:
     assert ends_well_or_not_at_all(run, elsewhere) == "as elsewhere"
 
 
+@pytest.mark.slow
 def test_a_validator_that_finds_no_memory_on_its_thread_has_no_verdict() -> None:
     """The engine takes some for each thread that runs a guest, and aborts where there is none."""
     elsewhere = hostile_run(machine(), host=validating()).outcome

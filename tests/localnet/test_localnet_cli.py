@@ -15,48 +15,14 @@ import pytest
 from pygenvm.cli.main import main
 from pygenvm.executor.outcome import InternalError, VMError
 from pygenvm.executor.primitives import calldata
-from pygenvm.executor.spawn.output import Captured
 from pygenvm.localnet import errors, limits
 from pygenvm.localnet.chain import accounts, explain
 from pygenvm.localnet.cli import default_database
-from pygenvm.localnet.executors.base import RunReport, RunRequest
-from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
+from tests.localnet.printing_fakes import ALICE, BOB, Executor, contract
 from tests.support.networks import state_of
 
-ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 #: The last letter has the other case.
 WRONG_BOB = re.sub(r"[a-zA-Z](?=[0-9]*$)", lambda letter: letter[0].swapcase(), BOB.as_hex)
-
-
-async def contract(run: Run) -> Any:
-    match run.method:
-        case "echo":
-            return run.args
-        case "text":
-            return "plain \x1b[31m text"
-        case "fail":
-            raise Rollback("bad \x1b[31m luck")
-        case "trap":
-            raise Trap(run.args[0])
-        case "pay":
-            await run.post(BOB, None, value=3)
-            await run.post(run.address, "fail", value=2)
-            await run.host.post_event([b"\x01" * 32], calldata.encode({"who": BOB}))
-            await run.write(0, b"x")
-            return {"big": 2**70}
-        case "#get-schema":
-            params = {"params": [["a", {"$or": ["address", "null"]}]], "kwparams": {"k": [{"$rep": "int"}]}}
-            method = {**params, "readonly": False, "ret": {"$dict": "any"}, "payable": True}
-            return json.dumps({"ctor": params, "methods": {"[b]pay": method}})
-    return None
-
-
-class Executor(FakeExecutor):
-    """Also prints."""
-
-    async def __call__(self, host: Any, request: RunRequest) -> RunReport:
-        await super().__call__(host, request)
-        return RunReport(0, None, False, Captured(b"printed \x1b[31m\n"), Captured(b"warned\n"), Captured(), 0.25)
 
 
 @pytest.fixture

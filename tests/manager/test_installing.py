@@ -70,6 +70,7 @@ def test_paths_are_not_cut(root: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "…" not in shown
 
 
+@pytest.mark.slow
 def test_what_a_killed_install_has_left_is_removed(root: Path, tmp_path: Path) -> None:
     """The next one, which fails here, still removes it; one that is under way keeps its folder."""
     folder = root / "executor"

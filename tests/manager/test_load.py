@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.manager.load import carry_out
 from tests.manager.process import manager_process
 from tests.support.execution import config_file
@@ -11,6 +13,7 @@ from tests.support.machine import Script, machine
 from tests.support.running import ROOT
 
 
+@pytest.mark.slow
 def test_many_runs_of_many_clients(tmp_path: Path) -> None:
     with manager_process(tmp_path, config={"executor_config": str(config_file(tmp_path))}) as manager:
         data = Script().storage_write(ROOT, 0, b"abcd").code

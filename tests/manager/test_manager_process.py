@@ -285,6 +285,7 @@ def pipe_is_full(reading: int) -> bool:
 # --- shortage -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_too_many_open_files(tmp_path: Path) -> None:
     """Requests get a clear answer or wait; as soon as files are free again, everything works."""
     with manager_process(tmp_path, config=settings(tmp_path, permits=100), nofile=40) as manager:

@@ -157,7 +157,7 @@ def test_bounds_fit_each_other() -> None:
 
 def test_a_terminal_that_is_stopped_stops_nobody() -> None:
     ours, theirs = os.openpty()
-    with open(ours, "rb", buffering=0), open(theirs, "wb", buffering=0):
+    with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb", buffering=0):
         log = Logger(fd=theirs)
 
         def write() -> None:
@@ -168,3 +168,6 @@ def test_a_terminal_that_is_stopped_stops_nobody() -> None:
         done.start()
         done.join(10.0)
         assert not done.is_alive()
+        # What waits is lost now, and not written to whoever has the number of the descriptor next.
+        terminal.close()
+        log.flush(10)

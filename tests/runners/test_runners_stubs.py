@@ -21,6 +21,7 @@ def test_stubs_are_up_to_date() -> None:
     assert committed == stubs.stub_files()
 
 
+@pytest.mark.slow
 def test_helpers_that_contracts_import_are_known(tmp_path: Path) -> None:
     contract = tmp_path / "contract.py"
     contract.write_text(

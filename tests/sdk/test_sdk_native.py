@@ -43,7 +43,7 @@ def interpreters() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sdk")
+    folder = tmp_path_factory.mktemp("native") / "sdk"
     for name, data in sdk_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -51,8 +51,13 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(version: str, sdk: Path, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(sdk), str(SANDBOXED)])}
-    command = [interpreters()[version], "-B", *arguments]
+    # Cases import the SDK anew, each of them: its bytecode is kept, but not in the clone.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(sdk), str(SANDBOXED)]),
+        "PYTHONPYCACHEPREFIX": str(sdk.parent / "bytecode"),
+    }
+    command = [interpreters()[version], *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pygenvm.settlement.codec.keccak import keccak256
 from pygenvm.settlement.operator.client import Client
 from pygenvm.settlement.types.constants import SLASH_PER_OPERATOR
@@ -14,6 +16,8 @@ from pygenvm.settlement.verifier.checks import Finding, Verdict
 from tests.settlement.chains import ETHER, OPERATOR_KEYS, REQUESTER
 from tests.settlement.engines import SPEC
 from tests.settlement.network import PROMPT, Network, Process, network
+
+pytestmark = pytest.mark.slow
 
 #: Gives the prompt back.
 AGREED = ("cat",)

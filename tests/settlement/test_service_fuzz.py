@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pygenvm.settlement.blocks.transactions import Register, sign
 from tests.settlement.chains import ETHER, OPERATOR_KEYS
 from tests.settlement.engines import A_CHAIN, SPEC
@@ -61,6 +63,7 @@ def path(chance: random.Random, pattern: str) -> str:
     return pattern.replace("{chain}", "0x" + A_CHAIN.hex()) + query
 
 
+@pytest.mark.slow
 async def test_no_internal_errors(tmp_path: Path) -> None:
     chance = random.Random(14)
     routes = [

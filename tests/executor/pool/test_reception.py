@@ -257,6 +257,7 @@ def test_the_time_is_over(pool: Pool, number: signal.Signals) -> None:
         assert b"sigterm received" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_signal_right_after_the_start(pool: Pool) -> None:
     """It ends the process, or the run with a result; never is there a result of a run that has gone on."""
     for milliseconds in range(0, 60, 3):
@@ -357,6 +358,7 @@ def test_a_pool_that_dies_where_nobody_reads() -> None:
         assert host.methods.count(HostMethod.STORAGE_WRITE) == 1
 
 
+@pytest.mark.slow
 def test_a_pool_that_dies_at_any_time() -> None:
     """The run takes place once, or is lost, and then its exit code says so."""
     with started() as pool:

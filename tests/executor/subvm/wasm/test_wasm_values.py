@@ -148,6 +148,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / len
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "bytes_per_byte"),
     [
