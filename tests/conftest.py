@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -47,6 +48,10 @@ LONG_FILES = (
     "tests/benchmarks/test_benchmarks.py",
 )
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+# In the background of a shell Ctrl-C is ignored, and it would be by all programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # pytest runs of a test's own look the same on every machine: in CI pytest would show the whole text of a failure twice.
 for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
