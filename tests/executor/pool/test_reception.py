@@ -470,10 +470,15 @@ def test_another_configuration(pool: Pool, tmp_path: Path) -> None:
     assert (len(pool.records("taken over")), len(pool.records("not taken over"))) == before
 
 
+def copy_of_sources(folder: Path) -> None:
+    """What a pool needs for runs alone."""
+    for name in ("cli", "executor", "pygenvm", "schemas"):
+        shutil.copytree(REPOSITORY / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def test_a_program_that_has_changed(tmp_path: Path) -> None:
     """Whoever has the new files does not get the old program."""
-    for name in ("cli", "executor", "pygenvm", "schemas"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_of_sources(tmp_path)
     with started(sources=tmp_path) as pool:
         for is_taken in (True, False):
             with running(pool) as run:
@@ -481,6 +486,24 @@ def test_a_program_that_has_changed(tmp_path: Path) -> None:
                 assert is_handed_over(run) is is_taken
             with open(tmp_path / "executor" / "run" / "printing.py", "a") as source:
                 source.write("# changed")
+
+
+def test_a_local_network_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """Half of an upgrade: whoever asks for it goes his own way, and runs that are under way or come later go on."""
+    copy_of_sources(tmp_path)
+    with started(sources=tmp_path) as pool, running(pool) as run:
+        run.host.reached(HostMethod.STORAGE_WRITE)
+        assert is_handed_over(run)
+        asked = [*PROGRAM, f"--config={pool.config}", "local", "accounts"]
+        for why in ("the local network is not loaded yet", "the local network could not be loaded"):
+            own = subprocess.run(asked, cwd=tmp_path, env=pool.environment, capture_output=True)
+            assert b"No module named 'pygenvm.localnet'" in own.stderr
+            until(lambda: pool.records("cannot load the local network"), "it has not tried")
+            assert pool.records("not taken over")[-1]["why"] == why
+        assert run.process.poll() is None
+        with running(pool) as later:
+            later.host.reached(HostMethod.STORAGE_WRITE)
+            assert is_handed_over(later)
 
 
 # --- other users ----------------------------------------------------------------------------------
