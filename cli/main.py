@@ -128,7 +128,9 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return _main(argv)[0]
     from pygenvm.cli import streams
+    from pygenvm.executor.children import expect_exit_codes
 
+    expect_exit_codes()
     streams.take_over(closed)
     return settled(lambda: _main(sys.argv[1:]))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -113,3 +115,19 @@ def test_what_else_is_dropped_is_told() -> None:
     finally:
         sys.unraisablehook = hook
     assert [str(error) for error in told] == ["oops"]
+
+
+@pytest.mark.parametrize("program", ["main", "genvm_modules"])
+def test_programs_get_the_exit_codes_of_their_children(program: str) -> None:
+    """Also where whoever starts them ignores those of his own."""
+    script = f"""
+import signal
+from pygenvm.cli.{program} import main
+try:
+    main()
+finally:
+    print(signal.getsignal(signal.SIGCHLD).name)
+"""
+    ignoring = partial(signal.signal, signal.SIGCHLD, signal.SIG_IGN)
+    words = [sys.executable, "-c", script, "--version"]
+    assert subprocess.run(words, preexec_fn=ignoring, capture_output=True, text=True).stdout.endswith("SIG_DFL\n")

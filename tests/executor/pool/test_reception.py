@@ -395,6 +395,25 @@ def test_more_runs_than_idle_executors(pool: Pool) -> None:
         assert [run.ended() for run in runs] == [0] * 6
 
 
+def test_a_pool_of_a_program_that_ignores_the_end_of_its_children(tmp_path: Path) -> None:
+    """Which the pool inherits; it needs their exit codes."""
+    pool = Pool(tmp_path, REPOSITORY, None)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        pool.start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    try:
+        for _ in range(2):
+            with running(pool) as run:
+                run.host.reached(HostMethod.STORAGE_WRITE)
+                assert is_handed_over(run)
+                run.signal()
+                assert run.ended() == 0
+    finally:
+        pool.stop()
+
+
 def test_nothing_is_left() -> None:
     """Neither descriptors nor processes of runs that are over, and none of the pool in an executor."""
     with started("--idle=1") as pool:
