@@ -237,7 +237,8 @@ def test_what_is_handed_over_loads_next_to_nothing(pool: Pool) -> None:
     ours = {name for name in before if name.startswith("pygenvm")}
     assert ours <= {
         *("pygenvm", "pygenvm.cli", "pygenvm.cli.main", "pygenvm.executor", "pygenvm.executor.cache_root"),
-        *("pygenvm.executor.limits", "pygenvm.executor.pool", "pygenvm.executor.pool.handover"),
+        *("pygenvm.executor.inherited", "pygenvm.executor.limits"),
+        *("pygenvm.executor.pool", "pygenvm.executor.pool.handover"),
     }
     assert {"argparse", "contextlib", "socket", "typing"}.isdisjoint(before[loaded.index("pygenvm") :])
 
@@ -393,6 +394,18 @@ def test_more_runs_than_idle_executors(pool: Pool) -> None:
         for run in runs:
             run.signal(signal.SIGTERM)
         assert [run.ended() for run in runs] == [0] * 6
+
+
+def test_who_holds_signals_back_can_send_them(pool: Pool) -> None:
+    """As a process has it that is started by one that waits for them. The executor would not be told to end."""
+    held = partial(signal.pthread_sigmask, signal.SIG_BLOCK, [signal.SIGTERM])
+    for environment, is_taken in ((pool.environment, True), ({**pool.environment, "GENVM_TEST": "own"}, False)):
+        with running(pool, env=environment, preexec_fn=held) as run:
+            run.host.reached(HostMethod.STORAGE_WRITE)
+            assert is_handed_over(run) is is_taken
+            run.signal()
+            assert run.ended() == 0
+        assert run.host.outcome == TIMEOUT
 
 
 def test_a_pool_of_a_program_that_ignores_the_end_of_its_children(tmp_path: Path) -> None:
