@@ -115,6 +115,10 @@ def main(argv: list[str] | None = None) -> int:
 
     Without ``argv`` this is the process's own command line, and its output streams are taken over too.
     """
+    if argv is None:
+        from pygenvm.executor import inherited
+
+        inherited.hear_signals()
     if argv is None and sys.platform == "linux" and ("run" in sys.argv or "local" in sys.argv):
         try:
             from pygenvm.executor.pool import handover

@@ -85,7 +85,7 @@ class Reception(Template):
         self._listening, self._lock = _bound(self._path)
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
-        self._has_local = self._local_due = False
+        self._has_local = self._local_due = self._local_failed = False
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
         self._log = Logger(fd=2, level=log_level or "info")
@@ -122,9 +122,17 @@ class Reception(Template):
     def _load_local(self) -> None:
         """While nobody waits; those who only need runs never pay for it."""
         assert self._commands is not None
-        self._local_due, self._has_local = False, True
-        self._commands.load_local()
-        self._program.note()
+        self._local_due = False
+        try:
+            self._commands.load_local()
+        except Exception as error:
+            # An upgrade that is half done, say. Runs need nothing of it, and go on.
+            self._local_failed = True
+            self._log.error("cannot load the local network", why=f"{type(error).__name__}: {error}")
+            return
+        finally:
+            self._program.note()
+        self._has_local = True
         gc.collect()
         gc.freeze()
         # They lack it.
@@ -217,6 +225,8 @@ class Reception(Template):
             raise _Refused("its command line is not plain")
         is_run = options[0] == "run"
         if not is_run and not self._has_local:
+            if self._local_failed:
+                raise _Refused("the local network could not be loaded")
             self._local_due = self._refill_due = True
             raise _NotYet("the local network is not loaded yet")
         waiting = self._waiting(not is_run)

@@ -33,8 +33,11 @@ _INTERRUPTED = 130
 def main(argv: list[str] | None = None, more: Mapping[str, tuple[str, str]] | None = None) -> int:
     """Entry point; returns the exit code. ``more`` are commands of parts that stand above the services."""
     from pygenvm.executor.descriptors import take_closed
+    from pygenvm.executor.inherited import hear_signals
 
     take_closed((0, 1, 2))
+    if argv is None:
+        hear_signals()
     arguments = sys.argv[1:] if argv is None else argv
     command = next((word for word in arguments if not word.startswith("-")), None)
     commands = {**COMMANDS, **(more or {})}

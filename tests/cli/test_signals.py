@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -113,3 +114,24 @@ def test_what_else_is_dropped_is_told() -> None:
     finally:
         sys.unraisablehook = hook
     assert [str(error) for error in told] == ["oops"]
+
+
+def without_signals() -> None:
+    """As some programs start others: they ignore the end of their children, and wait for signals."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [*SIGNALS, signal.SIGCHLD, signal.SIGALRM])
+
+
+@pytest.mark.parametrize("program", ["main", "genvm_modules"])
+def test_programs_hear_signals(program: str) -> None:
+    script = f"""
+import signal
+from pygenvm.cli.{program} import main
+try:
+    main()
+finally:
+    print(signal.getsignal(signal.SIGCHLD).name, signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    words = [sys.executable, "-c", script, "--version"]
+    done = subprocess.run(words, preexec_fn=without_signals, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "SIG_DFL set()"

@@ -237,7 +237,8 @@ def test_what_is_handed_over_loads_next_to_nothing(pool: Pool) -> None:
     ours = {name for name in before if name.startswith("pygenvm")}
     assert ours <= {
         *("pygenvm", "pygenvm.cli", "pygenvm.cli.main", "pygenvm.executor", "pygenvm.executor.cache_root"),
-        *("pygenvm.executor.limits", "pygenvm.executor.pool", "pygenvm.executor.pool.handover"),
+        *("pygenvm.executor.inherited", "pygenvm.executor.limits"),
+        *("pygenvm.executor.pool", "pygenvm.executor.pool.handover"),
     }
     assert {"argparse", "contextlib", "socket", "typing"}.isdisjoint(before[loaded.index("pygenvm") :])
 
@@ -397,6 +398,37 @@ def test_more_runs_than_idle_executors(pool: Pool) -> None:
         assert [run.ended() for run in runs] == [0] * 6
 
 
+def test_who_holds_signals_back_can_send_them(pool: Pool) -> None:
+    """As a process has it that is started by one that waits for them. The executor would not be told to end."""
+    held = partial(signal.pthread_sigmask, signal.SIG_BLOCK, [signal.SIGTERM])
+    for environment, is_taken in ((pool.environment, True), ({**pool.environment, "GENVM_TEST": "own"}, False)):
+        with running(pool, env=environment, preexec_fn=held) as run:
+            run.host.reached(HostMethod.STORAGE_WRITE)
+            assert is_handed_over(run) is is_taken
+            run.signal()
+            assert run.ended() == 0
+        assert run.host.outcome == TIMEOUT
+
+
+def test_a_pool_of_a_program_that_ignores_the_end_of_its_children(tmp_path: Path) -> None:
+    """Which the pool inherits; it needs their exit codes."""
+    pool = Pool(tmp_path, REPOSITORY, None)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        pool.start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    try:
+        for _ in range(2):
+            with running(pool) as run:
+                run.host.reached(HostMethod.STORAGE_WRITE)
+                assert is_handed_over(run)
+                run.signal()
+                assert run.ended() == 0
+    finally:
+        pool.stop()
+
+
 def test_nothing_is_left() -> None:
     """Neither descriptors nor processes of runs that are over, and none of the pool in an executor."""
     with started("--idle=1") as pool:
@@ -472,10 +504,15 @@ def test_another_configuration(pool: Pool, tmp_path: Path) -> None:
     assert (len(pool.records("taken over")), len(pool.records("not taken over"))) == before
 
 
+def copy_of_sources(folder: Path) -> None:
+    """What a pool needs for runs alone."""
+    for name in ("cli", "executor", "pygenvm", "schemas"):
+        shutil.copytree(REPOSITORY / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def test_a_program_that_has_changed(tmp_path: Path) -> None:
     """Whoever has the new files does not get the old program."""
-    for name in ("cli", "executor", "pygenvm", "schemas"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_of_sources(tmp_path)
     with started(sources=tmp_path) as pool:
         for is_taken in (True, False):
             with running(pool) as run:
@@ -483,6 +520,24 @@ def test_a_program_that_has_changed(tmp_path: Path) -> None:
                 assert is_handed_over(run) is is_taken
             with open(tmp_path / "executor" / "run" / "printing.py", "a") as source:
                 source.write("# changed")
+
+
+def test_a_local_network_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """Half of an upgrade: whoever asks for it goes his own way, and runs that are under way or come later go on."""
+    copy_of_sources(tmp_path)
+    with started(sources=tmp_path) as pool, running(pool) as run:
+        run.host.reached(HostMethod.STORAGE_WRITE)
+        assert is_handed_over(run)
+        asked = [*PROGRAM, f"--config={pool.config}", "local", "accounts"]
+        for why in ("the local network is not loaded yet", "the local network could not be loaded"):
+            own = subprocess.run(asked, cwd=tmp_path, env=pool.environment, capture_output=True)
+            assert b"No module named 'pygenvm.localnet'" in own.stderr
+            until(lambda: pool.records("cannot load the local network"), "it has not tried")
+            assert pool.records("not taken over")[-1]["why"] == why
+        assert run.process.poll() is None
+        with running(pool) as later:
+            later.host.reached(HostMethod.STORAGE_WRITE)
+            assert is_handed_over(later)
 
 
 # --- other users ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from blake3 import blake3
 
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import CacheFolder
-from pygenvm.executor.outcome import InternalError, InternalErrorRaised, InvalidContract, Return
+from pygenvm.executor.outcome import InternalError, InternalErrorRaised, InvalidContract, Return, VMError
 from pygenvm.executor.subvm import artefacts, compiler, engine
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.wasmtime_c import Module
@@ -450,6 +451,16 @@ def test_a_compiler_that_dies_is_an_internal_error(tmp_path: Path, end: Callable
     outcome = run_.host.outcome
     assert isinstance(outcome, InternalError)
     assert outcome.message.startswith("the compiler died with status")
+    assert list((tmp_path / "cache" / "artefacts" / "contracts").iterdir()) == []
+
+
+def test_a_node_that_ignores_the_end_of_its_children(tmp_path: Path) -> None:
+    """Its executor inherits that, and would not learn what the compiler said."""
+    config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
+    ignoring = partial(signal.signal, signal.SIGCHLD, signal.SIG_IGN)
+    with running(code=module([b"\x6a"]), config=config, preexec_fn=ignoring) as run_:
+        assert run_.ended() == 0
+    assert run_.host.outcome == VMError("invalid_contract")
     assert list((tmp_path / "cache" / "artefacts" / "contracts").iterdir()) == []
 
 
