@@ -160,7 +160,7 @@ def parse_datetime(text: str) -> tuple[int, int]:
         offset = (int(offset_hours) * 3600 + int(offset_minutes) * 60) * (-1 if sign == "-" else 1)
     days = _days(year, month, day)
     seconds = days * _DAY_SECONDS + hour * 3600 + minute * 60 + second - offset
-    exists = _date(days) == (year, month, day) and hour < 24 and minute < 60 and second < 60
+    exists = year and _date(days) == (year, month, day) and hour < 24 and minute < 60 and second < 60
     if not exists or not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         raise ValueError(f"{text!r} does not exist, or is outside the years 1 to 9999 in UTC")
     return seconds, int((fraction or "")[:9].ljust(9, "0"))
