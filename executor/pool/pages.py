@@ -6,6 +6,7 @@ microseconds of whoever waits, most of them for the fault.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 from array import array
@@ -24,6 +25,11 @@ def own_all() -> None:
 
     Takes some milliseconds, and as much memory as the pages have.
     """
+    with contextlib.suppress(OSError):
+        _own_all()
+
+
+def _own_all() -> None:
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
         for start, end in list(_writable()):
             pagemap.seek(start // mmap.PAGESIZE * _ENTRY_BYTES)
