@@ -22,12 +22,12 @@ OUTPUT = Path(__file__).parents[1] / "build" / "benchmarks"
 _BREAKDOWN, _INSTRUCTIONS = "breakdown", "instructions"
 _BREAKDOWN_ROUNDS = 60
 
-_NAMES = "\n".join(f"  {name:14}{(measure.__doc__ or '').splitlines()[0]}" for name, (measure, _) in ROWS.items())
+_NAMES = "\n".join(f"  {name:20}{(measure.__doc__ or '').splitlines()[0]}" for name, (measure, _) in ROWS.items())
 _EPILOG = f"""\
 benchmarks:
 {_NAMES}
-  {_BREAKDOWN:14}Where the time of one call goes, stage by stage.
-  {_INSTRUCTIONS:14}Instructions inside the sandbox, counted exactly (compiles an interpreter at first).
+  {_BREAKDOWN:20}Where the time of one call goes, stage by stage.
+  {_INSTRUCTIONS:20}Instructions inside the sandbox, counted exactly (compiles an interpreter at first).
 
 Each benchmark runs ours and its yardstick in turns, round by round; the table has medians, quartiles and the ratio of
 the medians. Numbers from a busy machine are worth little: look at `load before` in the last line.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pygenvm.cli.run", "execute one message for a host (what nodes call)"),
-    "pool": ("pygenvm.cli.pool", "keep executors ready for another process of ours"),
+    "pool": ("pygenvm.cli.pool", "make `genvm run` and `genvm local` faster, as long as it runs"),
     "precompile": ("pygenvm.cli.precompile", "compile the installed runners ahead of the first run"),
     "parse-version-pattern": ("pygenvm.cli.parse_version", "print the version that contract code on stdin declares"),
     "runners": ("pygenvm.runners.cli", "build, list and verify the built-in runners (Python and its libraries)"),

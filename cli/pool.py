@@ -13,12 +13,15 @@ def add_parser(commands: Any) -> None:
 
     parser = commands.add_parser(
         "pool",
-        help="keep executors ready, for commands of this user",
+        help="make `genvm run` and `genvm local` faster, as long as it runs",
         description="Load once what every run needs, and keep executors ready. As long as this goes on, each\n"
-        "`genvm run` of the same user hands itself over and takes less than half the time, and so do the\n"
-        "commands of `genvm local` that are no server. Nothing else changes: where version,\n"
-        "configuration, limits or anything else differ from those of the pool, they go their own way.\n"
-        "Managers and test runners keep pools of their own (--fd).",
+        "`genvm run` of the same user hands itself over and takes less than half the time, and so do\n"
+        "`genvm local deploy`, `call`, `view`, `schema`, `state`, `accounts` and `log`, after the first of\n"
+        "them. Nothing else changes: where version, configuration, variables, limits or anything else differ\n"
+        "from those of the pool, they go their own way, and a line of its log says why.\n"
+        "Managers and test runners keep pools of their own (--fd).\n\n"
+        "It says `takes over runs at ...` when it is ready. Ctrl-C or SIGTERM ends it; commands that it has\n"
+        "then end too, unfinished (exit code 101 of `run`, 3 of `local`). After an upgrade start it again.",
         epilog="exit codes: 0 the client of --fd is gone; 1 there is such a pool already, it cannot listen, or that\n"
         "client does not keep to the protocol; 2 bad command line",
         formatter_class=formatter,
