@@ -50,6 +50,18 @@ WILLING, BEGIN, ENDED = b"W", b"G", b"E"
 #: Exit code when the pool dies under a command: like a crash of an executor (spec executor/10), and as where the
 #: executor of a command fails.
 EXIT_LOST = {"run": 101, "local": 3}
+_LOST = b"the pool of executors has ended, and this command with it"
+#: What commands with `--json` print of their errors.
+_LOST_DOCUMENT = b"""\
+{
+  "ok": false,
+  "error": {
+    "kind": "executor",
+    "message": "%s",
+    "advice": "`genvm local log` tells whether its transaction was stored"
+  }
+}
+"""
 #: Commands of ``genvm local`` that are handed over.
 LOCAL = ("deploy", "call", "view", "schema", "state", "accounts", "log")
 
@@ -166,7 +178,7 @@ def attempt(words: list[str]) -> None:
     # Whose paths lead through the process that opens them must open them.
     if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
         return
-    command, config, log_fd, _, _ = options
+    command, config, log_fd, _, rest = options
     try:
         # Where one is closed our own sockets would get its number, and what the contract writes.
         streams = (1, 2, log_fd) if command == "run" else (1, 2, log_fd, 0)
@@ -179,7 +191,8 @@ def attempt(words: list[str]) -> None:
         if is_private(way):
             own = identity()
             # Not by its path, so that nobody can put another folder there meanwhile.
-            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), command, streams)
+            client = _Client(command, streams, gives_document=command == "local" and "--json" in rest)
+            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), client)
     finally:
         os.close(way)
 
@@ -192,7 +205,7 @@ def peer(connection: "_socket.socket") -> tuple[int, int]:
     return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
 
 
-def _attempt(address: str, request: bytes, command: str, streams: tuple[int, ...]) -> None:
+def _attempt(address: str, request: bytes, client: "_Client") -> None:
     from pygenvm.executor import limits
 
     if len(request) > limits.HANDOVER_REQUEST_BYTES:
@@ -205,7 +218,7 @@ def _attempt(address: str, request: bytes, command: str, streams: tuple[int, ...
     try:
         connection.connect(address)
         if peer(connection)[1] == os.geteuid():
-            _Client(connection, command).carry_out(request, streams, limits.HANDOVER_SECONDS)
+            client.carry_out(connection, request, limits.HANDOVER_SECONDS)
     except OSError:
         pass  # Nobody listens.
     finally:
@@ -219,18 +232,20 @@ def _rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
 
 
 class _Client:
-    """One hand-over."""
+    """One hand-over of a ``command``, whose executor gets ``streams``."""
 
-    def __init__(self, connection: "_socket.socket", command: str) -> None:
-        self._connection = connection
+    def __init__(self, command: str, streams: tuple[int, ...], *, gives_document: bool) -> None:
         self._command = command
+        self._streams = streams
+        self._gives_document = gives_document
         #: Signals that were sent on.
         self._signals: list[int] = []
 
-    def carry_out(self, request: bytes, streams: tuple[int, ...], seconds: float) -> None:
+    def carry_out(self, connection: "_socket.socket", request: bytes, seconds: float) -> None:
         """Returns if no executor has been told to begin."""
         import _socket
 
+        self._connection = connection
         line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         line.settimeout(seconds)
         handlers = dict.fromkeys(FORWARDED[self._command], self._forward)
@@ -251,7 +266,7 @@ class _Client:
             theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:
-                line.sendmsg([BEGIN], _rights(streams))
+                line.sendmsg([BEGIN], _rights(self._streams))
                 self._wait(line)
         except OSError:
             pass  # It takes too long, or does not want to.
@@ -273,7 +288,9 @@ class _Client:
         finally:
             # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
             try:
-                os.write(2, b"Error: the pool of executors has ended, and this command with it\n")
+                if self._gives_document:
+                    os.write(1, _LOST_DOCUMENT % _LOST)
+                os.write(2, b"Error: %s\n" % _LOST)
             finally:
                 os._exit(EXIT_LOST[self._command])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -305,15 +306,22 @@ def _seconds(pid: int) -> float:
     return 0.0
 
 
-def test_a_pool_that_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_pool_that_dies(tmp_path: Path, is_json: bool) -> None:
     with ready_pool(tmp_path) as pool:
         place = Place(tmp_path / "project", pool)
         place.run("deploy", "counter.py", "--args", "[1]")
-        with place.start(*LOOP) as process:
+        with place.start(*LOOP, *(["--json"] if is_json else [])) as process:
             command = place.executor_of(process)
             pool.stop()
             out, err = process.communicate(timeout=PATIENCE_SECONDS)
-        assert (process.returncode, out) == (3, b"")
+        assert process.returncode == 3
+        if is_json:
+            document = json.loads(out)
+            assert (document["ok"], document["error"]["kind"]) == (False, "executor")
+            assert out == json.dumps(document, indent=2).encode() + b"\n"
+        else:
+            assert out == b""
         assert err == b"Error: the pool of executors has ended, and this command with it\n"
         assert gone(command)
         # Its socket is still there, and leads nowhere.
