@@ -49,9 +49,10 @@ LONG_FILES = (
 )
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
-# In the background of a shell Ctrl-C is ignored, and it would be by all programs that tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What a terminal sends is ignored in the background of a shell, and would be by all programs that tests start.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 # pytest runs of a test's own look the same on every machine: in CI pytest would show the whole text of a failure twice.
 for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
