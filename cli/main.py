@@ -126,6 +126,16 @@ def main(argv: list[str] | None = None) -> int:
             handover.attempt(sys.argv)
         except KeyboardInterrupt:
             return _INTERRUPTED
+    if argv is None:
+        from pygenvm.cli import own_modules
+
+        own_modules.install()
+    if _command_of(sys.argv[1:] if argv is None else argv) == "run":
+        # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
+        # turns collections on again (executor.run.process).
+        import gc
+
+        gc.disable()
     from pygenvm.executor.descriptors import take_closed
 
     closed = take_closed((0, 1, 2))
@@ -203,11 +213,6 @@ def told(error: Exception, command: str | None) -> int:
 
 def _run(command: str | None, arguments: list[str], **given: object) -> tuple[int, bool]:
     if command == "run":
-        # What is loaded from here on stays: looking through it for garbage takes a fifteenth of a run. The run itself
-        # turns collections on again (executor.run.process).
-        import gc
-
-        gc.disable()
         # Before anything that takes time: a run that is told to end still has a result to deliver.
         from pygenvm.executor.run import termination
 
