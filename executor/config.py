@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from functools import lru_cache
-from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor import cache_root as cache_root_of_user
@@ -16,7 +15,10 @@ from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_N
 
 # Paths are texts in what a run needs: pathlib takes as long to load as a quarter of Python's own start.
 if TYPE_CHECKING:
+    from importlib.machinery import PathFinder
     from pathlib import Path
+else:
+    from _frozen_importlib_external import PathFinder
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error")
 

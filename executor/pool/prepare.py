@@ -10,6 +10,7 @@ import pygenvm.executor.record.recorder
 import pygenvm.executor.record.wrappers
 import pygenvm.executor.run.console
 import pygenvm.executor.run.parts
+import pygenvm.executor.run.printing
 import pygenvm.executor.run.tracing
 import pygenvm.executor.run.world
 import pygenvm.executor.subvm.closed

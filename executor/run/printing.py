@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 
 if TYPE_CHECKING:
+    from pygenvm.executor.run.result import RunResult
     from pygenvm.executor.subvm.fingerprint import Fingerprint
 
 Text = TypeVar("Text", str, bytes)
@@ -37,6 +38,23 @@ class _RustEscapes(dict[int, str]):
 _RUST_ESCAPES = _RustEscapes(
     {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0: "\\0"}
 )
+
+
+def printed_text(wanted: Collection[str], result: RunResult, stderr: bytes) -> str:
+    """What ``--print`` asks for, some of ``stderr-full``, ``result`` and ``fingerprint``, in this order; with newlines.
+
+    :param stderr: what contracts wrote there, as far as it is kept.
+    """
+    lines: list[str] = []
+    if "stderr-full" in wanted:
+        lines.append(stderr_text(stderr))
+    if "result" in wanted:
+        lines.append(result_line(result.outcome))
+        if result.disagreement is not None:
+            lines.append(f"nondet disagreement: {result.disagreement}")
+    if "fingerprint" in wanted:
+        lines.append(fingerprint_text(result.fingerprint))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def result_line(outcome: Outcome) -> str:

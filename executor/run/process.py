@@ -28,7 +28,6 @@ from pygenvm.executor.outcome import InternalError, InternalErrorRaised, VMError
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.ending import Ending, State
 from pygenvm.executor.run.outside import PROCESS, Outside, Printing
-from pygenvm.executor.run.printing import fingerprint_text, result_line, stderr_text
 from pygenvm.executor.run.result import RunResult
 
 if TYPE_CHECKING:
@@ -102,6 +101,9 @@ def run_process(
         from pygenvm.executor.run.tracing import Tracing
 
         watching.append(Tracing(log))
+    if arguments.printed:
+        # Whoever is told to end early must not have to load it.
+        import pygenvm.executor.run.printing  # noqa: F401
     observer = combined(watching)
     observer.started(arguments)
     return _Run(arguments, message, config, log, recorder, prepared, observer, outside).execute()
@@ -331,18 +333,11 @@ class _Run:
 
     def _print(self, result: RunResult) -> None:
         printed = self._arguments.printed
-        text: list[str] = []
-        if "stderr-full" in printed:
+        if printed:
+            from pygenvm.executor.run.printing import printed_text
+
             kept = self._console.kept_stderr if self._console is not None else None
-            text.append(stderr_text(bytes(kept or b"")))
-        if "result" in printed:
-            text.append(result_line(result.outcome))
-            if result.disagreement is not None:
-                text.append(f"nondet disagreement: {result.disagreement}")
-        if "fingerprint" in printed:
-            text.append(fingerprint_text(result.fingerprint))
-        if text:
-            self._write(1, "\n".join(text) + "\n")
+            self._write(1, printed_text(printed, result, bytes(kept or b"")))
         match result.outcome:
             case VMError(cause=cause) if cause and "result" in printed:
                 self._write(2, f"cause: {cause}\n")

@@ -356,7 +356,7 @@ def _seen(artefact: int) -> str | None:
 @cache
 def _boot() -> str | None:
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()
     except (OSError, ValueError):
         return None

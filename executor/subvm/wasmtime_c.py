@@ -17,8 +17,13 @@ import sys
 from collections.abc import Mapping
 from ctypes import byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
-from importlib.machinery import PathFinder
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+# What is behind the module, which takes longer to load than to use.
+if TYPE_CHECKING:
+    from importlib.machinery import PathFinder
+else:
+    from _frozen_importlib_external import PathFinder
 
 # --- layouts ----------------------------------------------------------------------------------------
 

@@ -39,9 +39,10 @@ def run(program: Script, *arguments: str, host: InMemoryHost | None = None, **ot
 
 #: What only some runs need, or none.
 NOT_LOADED = {
-    *("argparse", "asyncio", "dataclasses", "inspect", "logging", "OpenSSL", "random", "shutil", "socket", "ssl"),
-    *("subprocess", "traceback", "wasmtime", "websockets"),
-    *(f"pygenvm.executor.{name}" for name in ("forward", "record", "replay", "run.tracing", "terminal_text")),
+    *("argparse", "asyncio", "dataclasses", "encodings.ascii", "inspect", "logging", "OpenSSL", "random"),
+    *("shutil", "socket", "ssl", "subprocess", "traceback", "wasmtime", "websockets"),
+    *(f"pygenvm.executor.{name}" for name in ("forward", "record", "replay", "run.printing", "run.tracing")),
+    *("pygenvm.executor.terminal_text",),
     *(f"pygenvm.executor.pool.{name}" for name in ("channel", "circumstances", "client", "frames", "template")),
     *(f"pygenvm.executor.subvm.{name}" for name in ("compiler", "wasm.binary", "wasm.instructions")),
 }
@@ -61,15 +62,15 @@ def test_a_plain_run_loads_only_what_it_uses(monkeypatch: pytest.MonkeyPatch) ->
     assert loaded & NOT_LOADED == set()
 
 
-def test_garbage_is_collected_from_the_execution_on() -> None:
-    """And never looked for in what was loaded before."""
-    program = """
+def at_the_end_of_a_run(expression: str) -> str:
+    """Text of what it is worth in the process of a run, when that is about to leave."""
+    program = f"""
 import gc, os, sys
 from pygenvm.cli import main
 from pygenvm.executor.run import process
 
 def leave(status):
-    os.write(1, f"{gc.isenabled()} {gc.get_freeze_count() > 10_000}".encode())
+    os.write(1, str({expression}).encode())
     os._exit(status)
 
 process.leave = leave
@@ -80,7 +81,21 @@ main.main()
     with serving(host) as node:
         words = [sys.executable, "-c", program, *command(node.address)[3:]]
         done = subprocess.run(words, capture_output=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (0, b"True True")
+    assert done.returncode == 0
+    return done.stdout.decode()
+
+
+def test_garbage_is_collected_from_the_execution_on() -> None:
+    """And never looked for in what was loaded before."""
+    assert at_the_end_of_a_run("(gc.isenabled(), gc.get_freeze_count() > 10_000)") == "(True, True)"
+
+
+def test_a_run_loads_its_modules_in_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package that Python has for that."""
+    for name in [name for name in os.environ if name.startswith("COV_")]:
+        monkeypatch.delenv(name)
+    loader = "type(sys.modules['pygenvm.executor.run.supervisor'].__loader__).__module__"
+    assert at_the_end_of_a_run(f"({loader}, 'importlib' in sys.modules)") == "('pygenvm.cli.own_modules', False)"
 
 
 # --- results and printing ----

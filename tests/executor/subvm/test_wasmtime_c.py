@@ -76,7 +76,7 @@ def test_trap_codes() -> None:
     names = {
         name: value
         for name, value in vars(wasmtime_c).items()
-        if name[0].isupper() and name.isupper() and isinstance(value, int)
+        if name[0].isupper() and name.isupper() and type(value) is int
     }
     theirs = {
         member.name.removeprefix("WASMTIME_TRAP_CODE_").replace("UNREACHABLE_CODE_REACHED", "UNREACHABLE"): member.value
