@@ -185,13 +185,18 @@ def check_trusted(path: str | os.PathLike[str]) -> None:
     :raises UntrustedFolder: somebody else than this user and root could have changed one of them.
     :raises OSError: one is not there, or cannot be looked at.
     """
-    for place in _on_the_way(path):
-        _check(os.lstat(place), place)
+    if _check_way(path):
+        _check_way(os.path.realpath(path))
 
 
-def _on_the_way(path: str | os.PathLike[str]) -> list[str]:
-    """``path`` and all folders above it, as it is written and as links lead to it."""
-    return list(dict.fromkeys((*_way_to(path), *_way_to(os.path.realpath(path)))))
+def _check_way(path: str | os.PathLike[str]) -> bool:
+    """Looks at ``path`` and all folders above it, as it is written; whether one is a link, which may lead elsewhere."""
+    linked = False
+    for place in _way_to(path):
+        state = os.lstat(place)
+        _check(state, place)
+        linked |= stat.S_ISLNK(state.st_mode)
+    return linked
 
 
 def _way_to(path: str | os.PathLike[str]) -> list[str]:

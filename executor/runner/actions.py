@@ -230,11 +230,11 @@ class _Run:
 
     def _mentions(self, action: WhenMentions) -> bool:
         """Looks at the bytes alone, so that everybody sees the same; a word in a comment is one too."""
-        word = re.compile(rb"\b(?:%s)\b" % b"|".join(re.escape(name.encode()) for name in action.names))
+        names = [name.encode() for name in action.names]
         if not action.file.endswith("/"):
-            return word.search(self._contract.file(action.file)) is not None
+            return _has_word(self._contract.file(action.file), names)
         folder = self._contract.folder("" if action.file == "/" else action.file)
-        return any(word.search(content) for name, content in folder.entries if name.endswith(_PYTHON_SUFFIX))
+        return any(_has_word(content, names) for name, content in folder.entries if name.endswith(_PYTHON_SUFFIX))
 
     def _map_derived(self, current: Archive, action: MapDerived) -> None:
         """What is made is charged like an archive and its files; names that are taken keep what they have."""
@@ -302,6 +302,13 @@ def _named_by(current: Archive) -> Iterator[None]:
         if current.state is None:
             raise
         raise InstallationFault(f"{current.id}: {error.error.cause}; `genvm runners build` makes it") from None
+
+
+def _has_word(content: FileContent, words: list[bytes]) -> bool:
+    # Most contracts have none anywhere, and to make a pattern takes longer than to see that.
+    if isinstance(content, bytes) and not any(word in content for word in words):
+        return False
+    return re.search(rb"\b(?:%s)\b" % b"|".join(map(re.escape, words)), content) is not None
 
 
 def _env_size(name: str, value: str) -> int:

@@ -32,10 +32,14 @@ class Folder:
             # Zip archives may list directories; those are no files.
             if name.startswith(prefix) and len(name) > start and not name.endswith("/")
         )
-        lengths = [len(name.encode("utf-8", "surrogatepass")) for name, _ in self.entries]
+        names = [name for name, _ in self.entries]
+        joined = "".join(names)
+        lengths = list(
+            map(len, names if joined.isascii() else [name.encode("utf-8", "surrogatepass") for name in names])
+        )
         self.bytes = sum(lengths)
         self.longest = max(lengths, default=0)
-        self.components = sum(name.count("/") + 1 for name, _ in self.entries)
+        self.components = joined.count("/") + len(names)
 
 
 class Archive:

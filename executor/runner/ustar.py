@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NoReturn
 
 from pygenvm.executor.limits import ARCHIVE_BYTES_MAX, ARCHIVE_FILES_MAX
@@ -11,10 +12,9 @@ _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 _MAGIC = b"ustar\0" + b"00"
 _TYPES = b"0\x005"
-# The last byte of a field never counts, whatever it is.
-_NAME = slice(0, 99)
-_PREFIX = slice(345, 499)
-_SIZE = slice(124, 135)
+#: Name at 0, size at 124, type at 156, magic at 257, prefix at 345. The last byte of a field never counts, whatever it
+#: is; all but the magic end at their first trailing NUL.
+_HEADER = Struct("99s 25x 11s 21x B 100x 8s 80x 154s")
 
 
 def read_tar(data: memoryview) -> dict[str, memoryview]:
@@ -29,20 +29,21 @@ def read_tar(data: memoryview) -> dict[str, memoryview]:
     if length % _BLOCK or length < len(_END) or length > ARCHIVE_BYTES_MAX:
         raise InvalidContract(f"tar: the length {length} is not a multiple of {_BLOCK} from {len(_END)} up")
     files: dict[str, memoryview] = {}
+    fields = _HEADER.unpack_from
     offset = 0
     while length - offset >= len(_END):
-        header = data[offset : offset + _BLOCK].tobytes()
-        if header[257:265] != _MAGIC:
+        name_field, size_field, kind, magic, prefix_field = fields(data, offset)
+        if magic != _MAGIC:
             if data[offset : offset + len(_END)] == _END:
                 break
             _fail(offset, "no ustar magic")
-        if header[156] not in _TYPES:
-            _fail(offset, f"entry type {header[156]} is not supported")
+        if kind not in _TYPES:
+            _fail(offset, f"entry type {kind} is not supported")
         try:
-            name = (header[_PREFIX].rstrip(b"\0") + header[_NAME].rstrip(b"\0")).decode()
+            name = (prefix_field.rstrip(b"\0") + name_field.rstrip(b"\0")).decode()
         except UnicodeDecodeError:
             _fail(offset, "the name is not UTF-8")
-        digits = header[_SIZE].rstrip(b"\0")
+        digits = size_field.rstrip(b"\0")
         try:
             # int() would take blanks, signs and underscores.
             size = int(digits if digits.isdigit() else b"", 8)
