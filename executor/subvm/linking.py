@@ -62,9 +62,9 @@ EXIT_ESCAPED = 70
 _ENTRY_FRAME_WORDS = 8192
 #: A raw wasm value occupies 16 bytes.
 _SLOT = {"i": "I12x", "I": "Q8x"}
+_RESULT = struct.Struct("<I")
 
-
-#: Callbacks and types that linkers point to; they live as long as the process.
+#: Callbacks that linkers point to; they live as long as the process.
 _keep: list[object] = []
 _RAISED_ON_PURPOSE = (VMErrorRaised, InternalErrorRaised, ContractReturn, ContractRollback, wasip1.ProcExit)
 
@@ -125,10 +125,8 @@ def bind(
     handler: HostFunction,
 ) -> None:
     """Define ``handler(vm, *args)`` in the linker; ``params`` holds ``i`` for i32 and ``I`` for i64."""
-    layout = struct.Struct("<" + "".join(_SLOT[kind] for kind in params))
-    window = ctypes.c_char * max(16, layout.size)
-    unpack = layout.unpack_from
-    pack = struct.Struct("<I").pack_into
+    unpack, window, signature = _call_of(params, returns)
+    pack = _RESULT.pack_into
     views: dict[int, memoryview] = {}
     state, reserve = running, _reserve()
 
@@ -156,11 +154,20 @@ def bind(
             vm.trap = 0  # type: ignore[union-attr]
             return trap or os._exit(EXIT_ESCAPED)
 
+    pointer = Callback(callback)
+    _keep.append(pointer)
+    linker.define_function(module, name, signature, pointer)
+
+
+@cache
+def _call_of(
+    params: str, returns: bool
+) -> tuple[Callable[[memoryview], tuple[int, ...]], type[ctypes.Array[ctypes.c_char]], FunctionType]:
+    """How a call of such a function is read: from its slots, and where those are; and its type. Most are of a few."""
+    layout = struct.Struct("<" + "".join(_SLOT[kind] for kind in params))
     types = {"i": I32, "I": I64}
     signature = FunctionType([types[kind] for kind in params], [I32] if returns else [])
-    pointer = Callback(callback)
-    _keep.extend((pointer, signature))
-    linker.define_function(module, name, signature, pointer)
+    return layout.unpack_from, ctypes.c_char * max(16, layout.size), signature
 
 
 @cache
