@@ -369,7 +369,7 @@ def _changes() -> bytes:
     for folder in changes.__path__:
         for name in sorted(os.listdir(folder)):
             if name.endswith(".py"):
-                with open(os.path.join(folder, name), "rb") as file:
+                with open(os.path.join(folder, name), "rb", buffering=0) as file:
                     digest.update(file.read())
     digest.update(repr(sorted(item for item in vars(limits).items() if item[0].startswith("WASM_"))).encode())
     return digest.digest()
