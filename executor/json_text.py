@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, NoReturn
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 # Compiled by those who count values.
 _STRING_OR_BRACKET_OR_COMMA = r'(?s)"(?:[^"\\]|\\.?)*+"?|[\[{]|[\]}]|,'
+# `math` is a library to load.
+_INFINITY = float("inf")
 
 
 class TooManyValues(ValueError):
@@ -71,7 +72,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _float(text: str) -> float:
     number = float(text)
-    if math.isinf(number):
+    if abs(number) == _INFINITY:
         raise ValueError(f"{text:.80} is too large for a number of JSON")
     return number
 

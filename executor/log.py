@@ -7,7 +7,6 @@ run has once, its metrics and its failure, are no part of any ration, so that no
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import threading
@@ -185,7 +184,8 @@ def _plain(value: object, levels: int) -> Any:
             # Python refuses to write longer numbers in decimal.
             return int(value) if value.bit_length() <= 4096 else f"{hex(value)[:64]}…"
         case float():
-            return value if math.isfinite(value) else str(value)
+            # As `math.isfinite`, which is a library to load.
+            return value if abs(value) < float("inf") else str(value)
         case str():
             text = str(value)
             if len(text) > LOG_TEXT_CHARS_MAX:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from pygenvm.executor.config import Config
-    from pygenvm.executor.module_protocol.client import ModuleName
+    from pygenvm.executor.module_protocol.modules import ModuleName
     from pygenvm.localnet.chain.model import Execution, Receipt, Service, Settling
     from pygenvm.localnet.documents import Document
     from pygenvm.localnet.executors.base import Executor

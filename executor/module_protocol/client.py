@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 from pygenvm.executor import limits
 from pygenvm.executor.log import Remarks
@@ -27,75 +27,11 @@ from pygenvm.executor.module_protocol.codec import (
     decode_answer,
     encode_hello,
     encode_request,
-    read_llm_answer,
-    read_web_answer,
 )
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, ModuleFault
 
 _log = Remarks("executor.module_client")
-
-
-class Service(Protocol):
-    """One service as a run uses it: over a connection (:class:`ModuleClient`), or out of a record."""
-
-    calls: int
-    time_ns: int
-
-    def ask(self, request: Request, read: AnswerReader) -> Ok | UserError: ...
-    def statistics(self) -> Any: ...
-    def close(self) -> None: ...
-
-
-ModuleName: TypeAlias = Literal["web", "llm"]
-
-
-class Fuel(Protocol):
-    """The part of the host that knows what prompts may cost."""
-
-    def remaining_fuel_as_gen(self) -> int: ...
-    def consume_fuel(self, amount: int) -> None: ...
-
-
-class Modules:
-    """Both services of one run. Methods may be called from several threads; none is for the main thread."""
-
-    def __init__(self, web: Service, llm: Service, fuel: Fuel) -> None:
-        self.web = web
-        self.llm = llm
-        self._fuel = fuel
-
-    def ask(self, module: ModuleName, name: str, payload: Any) -> dict[str, Any]:
-        """Answer to the request ``name`` as the contract sees it: ``{"ok": answer}`` or ``{"error": value}``.
-
-        A language model is told the remaining fuel, and what an Ok costs is reported to the host.
-
-        :raises VMErrorRaised: the host refuses to tell the remaining fuel.
-        :raises ModuleFault: FatalError, no or a malformed answer.
-        :raises GuestFault: the request is too long.
-        :raises HostFault: the host is gone.
-        """
-        return self._ask_web(name, payload) if module == "web" else self._ask_llm(name, payload)
-
-    def _ask_web(self, name: str, payload: Any) -> dict[str, Any]:
-        answer = self.web.ask(Request(name, payload), read_web_answer)
-        return {"error": answer.value} if isinstance(answer, UserError) else {"ok": answer.value}
-
-    def _ask_llm(self, name: str, payload: Any) -> dict[str, Any]:
-        request = Request(name, {"payload": payload, "remaining_fuel_as_gen": self._fuel.remaining_fuel_as_gen()})
-        answer = self.llm.ask(request, read_llm_answer)
-        if isinstance(answer, UserError):
-            return {"error": answer.value}
-        self._fuel.consume_fuel(answer.value.consumed_gen)
-        data = answer.value.data
-        if type(data) not in (str, bool, dict):
-            raise ModuleFault(f"llm module: {name}: data is a {type(data).__name__}")
-        return {"ok": data}
-
-    def close(self) -> None:
-        """Part with both services; requests that still wait, and later ones, fail."""
-        self.web.close()
-        self.llm.close()
 
 
 class ModuleClient:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 # Everything that a run imports sooner or later, so that its executor has it already.
+import pygenvm.executor.module_protocol.client
 import pygenvm.executor.record.recorder
 import pygenvm.executor.record.wrappers
 import pygenvm.executor.run.console

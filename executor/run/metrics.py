@@ -8,7 +8,7 @@ from pygenvm.executor.outcome import InternalError, Outcome
 
 if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
-    from pygenvm.executor.module_protocol.client import Modules, Service
+    from pygenvm.executor.module_protocol.modules import Modules, Service
     from pygenvm.executor.subvm.artefacts import ArtefactStore
 
 

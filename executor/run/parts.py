@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor import limits
 from pygenvm.executor.json_text import parse_json
-from pygenvm.executor.module_protocol.client import ModuleClient
-from pygenvm.executor.module_protocol.codec import Hello
+from pygenvm.executor.module_protocol.modules import OnDemand
 from pygenvm.executor.run.process import StartError, artefacts_dir
 from pygenvm.executor.run.supervisor import RunOptions
 from pygenvm.executor.run.world import Parts
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.arguments import RunArguments
     from pygenvm.executor.config import Config
     from pygenvm.executor.host_protocol.client import HostClient
+    from pygenvm.executor.module_protocol.modules import ModuleName, Service
     from pygenvm.executor.observer import Observer
     from pygenvm.executor.run.ending import Ending
     from pygenvm.executor.run.prepared import Prepared
@@ -67,14 +67,21 @@ def process_parts(
 
     :raises StartError: the host data are none.
     """
-    hello = Hello(arguments.cookie, parse_host_data(arguments.host_data))
+    host_data = parse_host_data(arguments.host_data)
+
+    def service(name: ModuleName, address: str) -> Service:
+        from pygenvm.executor.module_protocol.client import ModuleClient
+        from pygenvm.executor.module_protocol.codec import Hello
+
+        return ModuleClient(name, address, Hello(arguments.cookie, host_data), observer)
+
     known = prepared.archives if prepared else None
     folders = config.runners_dir, config.registry_dir
     return Parts(
         host=host,
         ending=ending,
-        web=ModuleClient("web", config.web_address, hello, observer),
-        llm=ModuleClient("llm", config.llm_address, hello, observer),
+        web=OnDemand(lambda: service("web", config.web_address)),
+        llm=OnDemand(lambda: service("llm", config.llm_address)),
         artefacts=prepared.artefacts
         if prepared
         else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),

@@ -18,7 +18,7 @@ from pygenvm.executor.frozen import frozen, replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
-from pygenvm.executor.module_protocol.client import ModuleName, Modules
+from pygenvm.executor.module_protocol.modules import ModuleName, Modules
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import (
     ContractOutcome,

@@ -11,7 +11,6 @@ from pygenvm.executor.machine import start_thread
 from pygenvm.executor.outcome import ContractOutcome, InternalErrorRaised, Return, VMErrorRaised, blame_of
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.turns import Turns
-from pygenvm.executor.stream import validated_block
 
 # What is behind `queue`, which takes longer to load.
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class ValidatorTasks:
                 task.unfinished.release()
 
     def _judge(self, task: _Task, run: Callable[[], ContractOutcome]) -> None:
+        from pygenvm.executor.stream import validated_block
+
         validated_block.set(task.call_no)
         try:
             with self.turns.taken():

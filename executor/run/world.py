@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pygenvm.executor.frozen import frozen
-from pygenvm.executor.module_protocol.client import Modules
+from pygenvm.executor.module_protocol.modules import Modules
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions, Supervisor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.host_protocol.client import HostClient
     from pygenvm.executor.log import Logger
     from pygenvm.executor.message import Message
-    from pygenvm.executor.module_protocol.client import Service
+    from pygenvm.executor.module_protocol.modules import Service
     from pygenvm.executor.runner.actions import RunnerSource
     from pygenvm.executor.subvm.artefacts import ArtefactStore
     from pygenvm.executor.subvm.services import Console, Entropy

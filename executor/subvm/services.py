@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pygenvm.executor.module_protocol.client import ModuleName
+from pygenvm.executor.module_protocol.modules import ModuleName
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import ContractOutcome
 from pygenvm.executor.primitives.abi import StorageType

@@ -20,7 +20,7 @@ from pygenvm.executor.module_protocol.codec import GET_STATS, FatalError, Ok, Re
 from pygenvm.localnet import limits
 
 if TYPE_CHECKING:
-    from pygenvm.executor.module_protocol.client import ModuleName
+    from pygenvm.executor.module_protocol.modules import ModuleName
 
 _STATISTICS = encode_request(Request(GET_STATS))
 _NO_STATISTICS = encode_answer(Ok({"scripting": {"requests_count": 0, "requests_time": 0}}))

@@ -15,7 +15,7 @@ from pygenvm.localnet import background
 from pygenvm.localnet.modules.broker import Broker, Source
 
 if TYPE_CHECKING:
-    from pygenvm.executor.module_protocol.client import ModuleName
+    from pygenvm.executor.module_protocol.modules import ModuleName
     from pygenvm.localnet.modules.settings import Settings
     from pygenvm.localnet.modules.validators import ValidatorModels
 

@@ -23,7 +23,7 @@ from pygenvm.executor import interpreter
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.limits import MODULE_MESSAGE_BYTES
-from pygenvm.executor.module_protocol.client import ModuleName
+from pygenvm.executor.module_protocol.modules import ModuleName
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import BadRequest
 from pygenvm.localnet.modules.broker import Answering, Unavailable

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pygenvm.executor.module_protocol.client import ModuleName
+from pygenvm.executor.module_protocol.modules import ModuleName
 from pygenvm.localnet.errors import BadRequest
 from pygenvm.localnet.modules.broker import Unavailable
 

@@ -36,7 +36,7 @@ from pygenvm.localnet.modules.settings import NO_MODEL, Settings
 from pygenvm.modules.mocks import Mock, MockAnswers, MockFileError, parse_mocks
 
 if TYPE_CHECKING:
-    from pygenvm.executor.module_protocol.client import ModuleName
+    from pygenvm.executor.module_protocol.modules import ModuleName
 
 T = TypeVar("T")
 

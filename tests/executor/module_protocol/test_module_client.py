@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pygenvm.executor import limits
-from pygenvm.executor.module_protocol.client import ModuleClient, Modules
+from pygenvm.executor.module_protocol.client import ModuleClient
 from pygenvm.executor.module_protocol.codec import (
     GET_STATS,
     FatalError,
@@ -29,6 +29,7 @@ from pygenvm.executor.module_protocol.codec import (
     encode_request,
     read_web_answer,
 )
+from pygenvm.executor.module_protocol.modules import Modules, OnDemand
 from pygenvm.executor.observer import Observer
 from pygenvm.executor.outcome import InternalErrorRaised, VMErrorRaised
 from tests.support.module_server import (
@@ -459,6 +460,36 @@ def _shake_hands(connection: socket.socket) -> None:
             for data in protocol.data_to_send():
                 connection.sendall(data)
             return
+
+
+def test_what_nobody_asks_is_not_made() -> None:
+    made: list[ModuleClient] = []
+
+    with serving_module(answering(PAGE)) as server:
+
+        def make() -> ModuleClient:
+            made.append(ModuleClient("web", server.address, HELLO))
+            return made[-1]
+
+        service = OnDemand(make)
+        assert (service.statistics(), service.calls, service.time_ns, made) == (None, 0, 0, [])
+        with ThreadPoolExecutor(4) as threads:
+            asked = [threads.submit(service.ask, RENDER, read_web_answer) for _ in range(4)]
+            assert [answer.result() for answer in asked] == [PAGE] * 4
+        assert (len(made), service.calls) == (1, 4)
+        assert service.time_ns == made[0].time_ns > 0
+        assert service.statistics() is not None
+        service.close()
+        with pytest.raises(InternalErrorRaised, match="Render: the run is ending"):
+            service.ask(RENDER, read_web_answer)
+
+
+def test_what_was_closed_before_it_was_made_is_closed() -> None:
+    service = OnDemand(lambda: ModuleClient("web", "ws://127.0.0.1:9", HELLO))
+    service.close()
+    with pytest.raises(InternalErrorRaised, match="Render: the run is ending"):
+        service.ask(RENDER, read_web_answer)
+    assert service.calls == 1
 
 
 def test_statistics_of_a_module_that_was_not_asked() -> None:

@@ -39,21 +39,27 @@ def run(program: Script, *arguments: str, host: InMemoryHost | None = None, **ot
 
 #: What only some runs need, or none.
 NOT_LOADED = {
-    *("argparse", "asyncio", "dataclasses", "encodings.ascii", "inspect", "logging", "OpenSSL", "random"),
-    *("shutil", "socket", "ssl", "subprocess", "traceback", "wasmtime", "websockets"),
-    *(f"pygenvm.executor.{name}" for name in ("forward", "record", "replay", "run.printing", "run.tracing")),
-    *("pygenvm.executor.terminal_text",),
+    *("argparse", "asyncio", "contextvars", "dataclasses", "encodings.ascii", "inspect", "logging", "OpenSSL"),
+    *("random", "shutil", "socket", "ssl", "subprocess", "traceback", "wasmtime", "websockets"),
+    *(f"pygenvm.executor.{name}" for name in ("forward", "record", "replay", "stream", "terminal_text")),
+    *(f"pygenvm.executor.module_protocol.{name}" for name in ("client", "codec")),
+    *(f"pygenvm.executor.run.{name}" for name in ("printing", "tracing")),
     *(f"pygenvm.executor.pool.{name}" for name in ("channel", "circumstances", "client", "frames", "template")),
     *(f"pygenvm.executor.subvm.{name}" for name in ("compiler", "wasm.binary", "wasm.instructions")),
 }
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What measures how much of the code is tested loads much."""
+    for name in [name for name in os.environ if name.startswith("COV_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("unmeasured")
 def test_a_plain_run_loads_only_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     code = machine()
     assert execute_process(code).exit_code == 0  # Compiled now.
-    for name in [name for name in os.environ if name.startswith("COV_")]:
-        # What measures how much of the code is tested loads much.
-        monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     done = execute_process(code)
     assert (done.exit_code, type(done.outcome)) == (0, Return)
@@ -90,10 +96,18 @@ def test_garbage_is_collected_from_the_execution_on() -> None:
     assert at_the_end_of_a_run("(gc.isenabled(), gc.get_freeze_count() > 10_000)") == "(True, True)"
 
 
-def test_a_run_loads_its_modules_in_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("unmeasured")
+def test_what_runs_import_brings_nothing_that_a_configuration_may_bring() -> None:
+    """Libraries that YAML needs too."""
+    code = (
+        "import sys, pygenvm.executor.run.console, pygenvm.executor.run.parts; print({'math', 'yaml'} & {*sys.modules})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_run_loads_its_modules_in_the_quick_way() -> None:
     """Without the package that Python has for that."""
-    for name in [name for name in os.environ if name.startswith("COV_")]:
-        monkeypatch.delenv(name)
     loader = "type(sys.modules['pygenvm.executor.run.supervisor'].__loader__).__module__"
     assert at_the_end_of_a_run(f"({loader}, 'importlib' in sys.modules)") == "('pygenvm.cli.own_modules', False)"
 
