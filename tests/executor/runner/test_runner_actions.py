@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.outcome import InstallationFault, InternalErrorRaised, InvalidContract, OutOfMemory, VMErrorRaised
 from pygenvm.executor.runner import actions
 from pygenvm.executor.runner.actions import DerivedFiles, PathAndContent, Source, run_actions
-from pygenvm.executor.runner.archive import Archive, Folder
+from pygenvm.executor.runner.archive import Archive, FileContent, Folder
 from pygenvm.executor.runner.ids import RunnerId
 
 Event = tuple[Any, ...]
@@ -82,7 +82,7 @@ class Shelf:
         return self.runners[resolved]
 
 
-def archive(name: str, action: Any, size: int = 0, files: dict[str, bytes] | None = None) -> Archive:
+def archive(name: str, action: Any, size: int = 0, files: Mapping[str, FileContent] | None = None) -> Archive:
     return Archive(name, {"runner.json": json.dumps(action).encode(), "m": b"wasm", **(files or {})}, size)
 
 
@@ -169,7 +169,7 @@ def test_derived_files_give_way_to_mapped_ones() -> None:
 # --- WhenMentions -------------------------------------------------------------------------------------
 
 
-def mentioned(file: str, names: list[str], files: dict[str, bytes]) -> bool:
+def mentioned(file: str, names: list[str], files: Mapping[str, FileContent]) -> bool:
     """Whether an installed runner's action is run, that asks for the names in a contract's files."""
     asks = {"WhenMentions": {"file": file, "names": names, "action": {"SetArgs": ["mentioned"]}}}
     runner = Archive("r", {"runner.json": json.dumps(seq(asks, START)).encode(), "m": b""}, 0, "state")
@@ -204,6 +204,8 @@ def test_mentions_are_words_of_the_bytes(text: bytes, expected: bool) -> None:
     assert mentioned("file", ["numpy", "PIL"], {"file": text}) is expected
     folder = {"contract/a/b.py": text, "contract/notes.txt": b"numpy", "other.py": b"numpy", "runner.json.py": b"PIL"}
     assert mentioned("contract/", ["numpy", "PIL"], folder) is expected
+    # As zip archives have them.
+    assert mentioned("file", ["numpy", "PIL"], {"file": memoryview(text)}) is expected
 
 
 def test_names_are_no_patterns() -> None:

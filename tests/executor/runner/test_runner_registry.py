@@ -177,7 +177,7 @@ def test_unreadable_archive_is_not_the_contracts_fault(installation: Installatio
 # --- latest and test --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["archive", "folder", "owner"])
+@pytest.mark.parametrize("where", ["archive", "folder", "owner", "behind a link"])
 def test_what_others_may_write_to_is_compared_with_its_hash(
     installation: Installation, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
@@ -190,6 +190,11 @@ def test_what_others_may_write_to_is_compared_with_its_hash(
             installation.runners.chmod(0o777)
         case "owner":
             os.chown(path.parent, 54_321, -1)
+        case "behind a link":
+            elsewhere = installation.runners.parent / "elsewhere"
+            elsewhere.mkdir()
+            installation.runners.symlink_to(installation.runners.rename(elsewhere / "runners"))
+            elsewhere.chmod(0o777)
     with caplog.at_level(logging.WARNING, "executor.runner.registry"):
         assert bytes(installation.open().load(reference).file("a")) == b"ours"
     assert "compared with their hashes" in caplog.text
