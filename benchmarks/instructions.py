@@ -20,6 +20,7 @@ from benchmarks.support import InProcess, call, node, on_vm_thread, own_environm
 from pygenvm.executor.config import cache_root
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.engine import SETTINGS
+from pygenvm.executor.subvm.linear import CREATOR
 from pygenvm.executor.subvm.linking import HostFunction, new_host_linker
 from pygenvm.executor.subvm.wasmtime_c import Engine, Store, library_path
 
@@ -45,7 +46,7 @@ class _CountingEngine(Engine):
     """The executor's engine, but that it counts fuel, and its stores begin with a full tank."""
 
     def __init__(self) -> None:
-        super().__init__({**SETTINGS, "consume_fuel": True})
+        super().__init__({**SETTINGS, "consume_fuel": True}, CREATOR)
 
     def store(self) -> Store:
         store = super().store()

@@ -100,6 +100,9 @@ class Stages(Observer):
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         self._span(INSTANTIATE, begun, ended, ACTIONS)
 
+    def image_found(self, begun: int, ended: int) -> None:
+        self._span(LAY_OVER, begun, ended, ACTIONS)
+
     def laid_over(self, begun: int, ended: int) -> None:
         self._span(LAY_OVER, begun, ended, ACTIONS)
 

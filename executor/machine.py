@@ -14,6 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from typing import NoReturn
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InstallationFault
@@ -26,11 +27,15 @@ _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 #: The same number on all systems; Python knows no name for it.
 _FIXED = 0x10
 _library = ctypes.CDLL(None, use_errno=True)
-_mmap, _munmap = _library.mmap, _library.munmap
+_mmap, _munmap, _mprotect = _library.mmap, _library.munmap, _library.mprotect
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _FAILED = ctypes.c_void_p(-1).value
+#: Python knows no name for it before 3.13.
+_NO_ACCESS = 0
+_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 #: Of any size: there would be a type for each, and ctypes keeps them all.
 _Content = ctypes.c_char * (1 << 40)
 #: What is mapped, by its address.
@@ -68,25 +73,71 @@ def mapped_file(descriptor: int) -> memoryview:
     size = os.fstat(descriptor).st_size
     if not size:
         return memoryview(b"")
-    first = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED | _POPULATE, descriptor, 0)
-    if first == _FAILED:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+    first = _mapped_at(None, size, mmap.PROT_READ, mmap.MAP_SHARED | _POPULATE, descriptor, 0)
     content = _Content.from_address(first)
     _mapped[first] = weakref.ref(content, lambda _: _unmap(first, size))
     return memoryview(content).cast("B").toreadonly()[:size]
+
+
+def reserve_addresses(size: int) -> int:
+    """The first of ``size`` addresses that nobody may use before :func:`allow`. They take no memory.
+
+    :raises OSError: the machine refuses.
+    """
+    return _mapped_at(None, size, _NO_ACCESS, _ANONYMOUS, -1, 0)
+
+
+def allow(address: int, size: int) -> None:
+    """Let memory be read and written that was reserved. So far it is zeros.
+
+    :raises OSError: the machine refuses.
+    """
+    if _mprotect(address, size, mmap.PROT_READ | mmap.PROT_WRITE):
+        _refused()
+
+
+def take_back(address: int, size: int) -> None:
+    """Let go of the content of memory that was reserved; nobody may use it any more.
+
+    :raises OSError: the machine refuses.
+    """
+    _mapped_at(address, size, _NO_ACCESS, _ANONYMOUS | _FIXED, -1, 0)
+
+
+def clear(address: int, size: int) -> None:
+    """Write zeros."""
+    ctypes.memset(address, 0, size)
+
+
+def give_addresses_back(address: int, size: int) -> None:
+    """What :func:`reserve_addresses` has given is free for others."""
+    _munmap(address, size)
 
 
 def map_over(address: int, size: int, descriptor: int, offset: int) -> None:
     """Put content of a file that nobody changes in place of memory that begins at ``address``. Writes to it are not
     seen in the file. All numbers are multiples of the size of a page.
 
-    :raises InstallationFault: the machine refuses; then nobody may look at that memory any more.
+    :raises OSError: the machine refuses; then nobody may look at that memory any more.
     """
-    protection = mmap.PROT_READ | mmap.PROT_WRITE
-    if _mmap(address, size, protection, mmap.MAP_PRIVATE | _FIXED, descriptor, offset) == _FAILED:
-        error = ctypes.get_errno()
-        raise InstallationFault(f"the machine maps no {size} bytes: {os.strerror(error)}")
+    _mapped_at(address, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _FIXED, descriptor, offset)
+
+
+def memory_at(address: int, size: int) -> memoryview:
+    """To be read and written as long as there is memory at these addresses."""
+    return memoryview(_Content.from_address(address)).cast("B")[:size]
+
+
+def _mapped_at(address: int | None, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:
+    first: int = _mmap(address, size, protection, flags, descriptor, offset)
+    if first == _FAILED:
+        _refused()
+    return first
+
+
+def _refused() -> NoReturn:
+    error = ctypes.get_errno()
+    raise OSError(error, os.strerror(error))
 
 
 def _unmap(first: int, size: int) -> None:

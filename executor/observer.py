@@ -5,7 +5,7 @@ event                                         is told by
 ============================================  ======================================================================
 started, result_known, ended                  :mod:`executor.run.process`
 vm_began, vm_ended                            :mod:`executor.run.supervisor`
-instantiated, laid_over                       :mod:`executor.subvm.vm`
+instantiated, image_found, laid_over          :mod:`executor.subvm.vm`
 host_requested, host_replied                  :mod:`executor.host_protocol.client`
 module_answered                               :mod:`executor.module_protocol.client`
 ============================================  ======================================================================
@@ -75,8 +75,12 @@ class Observer:
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         """The VM of this thread has one more instance; ``module`` is its module's own name, if it has one."""
 
+    def image_found(self, begun: int, ended: int) -> None:
+        """The VM of this thread knows what image its contract has, found or made, or that it has none
+        (:mod:`executor.run.images`)."""
+
     def laid_over(self, begun: int, ended: int) -> None:
-        """The VM of this thread begins with the image of its contract (:mod:`executor.run.images`), found or made."""
+        """The VM of this thread begins with the image of its contract."""
 
     def vm_ended(self, outcome: Outcome | None, depth: int, begun: int, ended: int) -> None:
         """The innermost VM of this thread is gone. ``outcome`` is None if the run cannot go on, for a fault of ours."""
@@ -140,6 +144,10 @@ class _Several(Observer):
     def instantiated(self, module: str, begun: int, ended: int) -> None:
         for observer in self._observers:
             observer.instantiated(module, begun, ended)
+
+    def image_found(self, begun: int, ended: int) -> None:
+        for observer in self._observers:
+            observer.image_found(begun, ended)
 
     def laid_over(self, begun: int, ended: int) -> None:
         for observer in self._observers:

@@ -39,6 +39,7 @@ from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import start_vm_thread
 from pygenvm.executor.run.world import assemble
 from pygenvm.executor.runner.version import version_limit
+from pygenvm.executor.subvm import linear
 
 _log = Remarks("executor.pool.rehearsal")
 
@@ -113,6 +114,8 @@ class Rehearsal:
                 raise ExecutorFault(f"a rehearsal ends with {result.outcome}")
             ending.vm_delivers()
             host.consume_result(result.payload())
+        # That of the contract here is of no use to others.
+        linear.forget_overlays()
 
 
 class _Node:

@@ -44,6 +44,7 @@ from pygenvm.executor.run import termination
 from pygenvm.executor.run.made import MadeOnce
 from pygenvm.executor.run.outside import Outside, Printing
 from pygenvm.executor.run.process import StartError, run_process
+from pygenvm.executor.subvm import linear
 from pygenvm.executor.subvm.image import files_to_map
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ class _Series:
         return status, usual and self._runs < limits.SERIES_RUNS
 
     def is_unchanged(self) -> bool:
-        """Whether the last run has left nothing behind."""
+        """Whether the last run has left nothing behind but memories, which are ready for the next one then."""
+        linear.restore()
         deadline = time.monotonic() + limits.SERIES_SETTLE_SECONDS
         while (now := self._belongings()) != self._before:
             if time.monotonic() > deadline:

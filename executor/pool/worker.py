@@ -99,7 +99,11 @@ def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> No
 
 
 def _prepare_command(setup: Setup) -> None:
+    # Contracts of commands run elsewhere.
+    from pygenvm.executor.subvm import linear
+
     assert setup.commands is not None
+    linear.forget()
     pages.own_all()
     setup.commands.prepare_local()
 

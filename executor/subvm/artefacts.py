@@ -55,10 +55,11 @@ from pygenvm.executor.file_state import file_state
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.log import Remarks
-from pygenvm.executor.outcome import InvalidContract
+from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.subvm import engine as engines
 from pygenvm.executor.subvm import wasm as changes
 from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.linear import PAGE_BYTES, Content
 from pygenvm.executor.subvm.wasmtime_c import Engine, Module, WasmtimeError
 
 _log = Remarks("executor.subvm.artefacts")
@@ -71,6 +72,8 @@ class LoadedModule:
 
     module: Module
     facts: ModuleFacts
+    content: Content | None
+    """That of ``facts``, where it is."""
 
 
 @frozen
@@ -216,7 +219,7 @@ class ArtefactStore:
             with self._opened_anywhere(mark["blake3"]) as artefact:
                 if mark["seen"] != _seen(artefact):
                     return None
-                loaded = LoadedModule(self._mapped(artefact), ModuleFacts.from_json(mark["facts"]))
+                loaded = self._mapped(artefact, ModuleFacts.from_json(mark["facts"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
@@ -233,7 +236,7 @@ class ArtefactStore:
                 seen = _seen(artefact)
                 if _digest(artefact) != note["blake3"]:
                     raise ValueError("the artefact is damaged")
-                loaded = LoadedModule(self._mapped(artefact), facts)
+                loaded = self._mapped(artefact, facts)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, WasmtimeError) as error:
@@ -285,8 +288,8 @@ class ArtefactStore:
             _log.warning("compiled module %s is not kept: %d bytes, from %d of wasm", key, len(code), len(wasm))
         elif self._keep(folder, key, code, digest, facts):
             with contextlib.suppress(OSError), _opened(folder, digest) as artefact:
-                return LoadedModule(self._mapped(artefact), facts)
-        return LoadedModule(Module.deserialize(self.engine, code), facts)
+                return self._mapped(artefact, facts)
+        return self._in_memory(code, facts)
 
     def _keep(self, folder: CacheFolder, key: str, code: bytes, digest: str, facts: ModuleFacts) -> bool:
         """Put an artefact into the store; False if that cannot be written."""
@@ -301,9 +304,26 @@ class ArtefactStore:
             return False
         return True
 
-    def _mapped(self, artefact: int) -> Module:
+    def _mapped(self, artefact: int, facts: ModuleFacts) -> LoadedModule:
         # The file that was looked at, whatever has its name by now.
-        return Module.deserialize_file(self.engine, f"/dev/fd/{artefact}")
+        module = Module.deserialize_file(self.engine, f"/dev/fd/{artefact}")
+        if facts.content is None:
+            return LoadedModule(module, facts, None)
+        return LoadedModule(module, facts, _content(artefact, facts.content))
+
+    def _in_memory(self, code: bytes, facts: ModuleFacts) -> LoadedModule:
+        module = Module.deserialize(self.engine, code)
+        if facts.content is None:
+            return LoadedModule(module, facts, None)
+        import tempfile
+
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(code[-facts.content[1] :])
+                file.flush()
+                return LoadedModule(module, facts, _content(file.fileno(), facts.content))
+        except OSError as error:
+            raise InstallationFault(f"no place for the memory of a module: {error}") from None
 
     def _digest_of(self, content: bytes | memoryview, mode: _Mode, kind: str, portable: bool = False) -> str:
         """Digest of ``content``, which is of some ``kind``, and of everything else that an artefact is made from."""
@@ -378,6 +398,18 @@ def _changes() -> bytes:
 def _digest(artefact: int) -> str:
     with contextlib.closing(mmap.mmap(artefact, 0, access=mmap.ACCESS_READ)) as content:
         return blake3(content).hexdigest()
+
+
+def _content(artefact: int, of: tuple[int, int]) -> Content:
+    """What is at the end of a file.
+
+    :raises OSError, ValueError: the file is too short, or the machine refuses.
+    """
+    begin, size = of
+    offset = os.fstat(artefact).st_size - size
+    if offset < 0 or offset % PAGE_BYTES:
+        raise ValueError("the artefact does not end with what its memory begins with")
+    return Content(begin, size, os.dup(artefact), offset)
 
 
 def _remove(path: str) -> None:

@@ -13,6 +13,7 @@ from pygenvm.executor import interpreter, limits
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.subvm import compile_child
 from pygenvm.executor.subvm.facts import ModuleFacts
+from pygenvm.executor.subvm.linear import PAGE_BYTES
 from pygenvm.executor.subvm.wasm.prepare import prepare
 
 #: Of an engine (:data:`executor.subvm.engine.SETTINGS`), in the order in which they are set.
@@ -22,11 +23,16 @@ Settings: TypeAlias = Mapping[str, bool | int | str]
 def compile_module(wasm: bytes, *, deterministic: bool, trusted: bool, settings: Settings) -> tuple[bytes, ModuleFacts]:
     """The artefact of ``wasm`` for an engine of ``settings``, prepared as the flags say, and what is known of it.
 
+    Behind what the engine reads of it, from a whole page on, is the content of ``facts.content``.
+
     :raises InvalidContract: malformed wasm, or a feature that is not allowed (spec executor/07).
     :raises InstallationFault: the compiler ran out of its limits, or there is no space for its files.
     """
     prepared = prepare(wasm, deterministic=deterministic, trusted=trusted)
-    return compile_in_child(wasm, prepared.code, settings), prepared.facts
+    code = compile_in_child(wasm, prepared.code, settings)
+    if prepared.content:
+        code += bytes(-len(code) % PAGE_BYTES) + prepared.content
+    return code, prepared.facts
 
 
 def compile_in_child(original: bytes, prepared: bytes, settings: Settings) -> bytes:

@@ -13,6 +13,7 @@ from functools import cache
 from blake3 import blake3
 
 from pygenvm.executor import limits
+from pygenvm.executor.subvm.linear import CREATOR
 from pygenvm.executor.subvm.wasmtime_c import Engine, library_path
 
 #: Feature switches of spec executor/07 "Wasm features", by the name of Wasmtime's setting, in an order that keeps each
@@ -44,6 +45,8 @@ SETTINGS: dict[str, bool | int] = {
     "async_stack_size": limits.WASM_STACK_BYTES + (1 << 20),
     "max_wasm_stack": limits.WASM_STACK_BYTES,
     "cranelift_nan_canonicalization": True,
+    # It would only do that for memories of its own.
+    "memory_init_cow": False,
 }
 
 _CPU_INFO_BYTES = 16 << 10
@@ -62,7 +65,7 @@ _SYSTEMS = {"Linux": "unknown-linux-gnu", "Darwin": "apple-darwin"}
 @cache
 def engine() -> Engine:
     """The engine; built at first use, never with another configuration."""
-    return Engine(SETTINGS)
+    return Engine(SETTINGS, CREATOR)
 
 
 def _cpu_features() -> str:
@@ -95,7 +98,7 @@ def fingerprint(engine: Engine, portable: bool = False) -> bytes:
     That of ``portable`` artefacts (:func:`portable_settings`) is the same on all machines of a platform.
     """
     parts = [
-        "artefact format 2",
+        "artefact format 3",
         _wheel(),
         repr(sorted(engine.settings.items())),
         f"portable {_target()} {_PORTABLE.get(_machine())}" if portable else _cpu_features(),

@@ -29,9 +29,15 @@ class ModuleFacts:
     """Initial size of the defined memories."""
     table_elements: int
     """Initial size of the defined tables."""
+    content: tuple[int, int] | None
+    """Place and size of what its memory begins with, if that is no data of the compiled module but the end of its
+    artefact (:mod:`executor.subvm.wasm.content`)."""
     may_call_host: bool
     """Whether its instances may call functions of the executor: by an import, which another module may have passed on,
     or out of a table that it shares with others."""
+
+    makes_images: bool
+    """Whether it exports what programs do that have images (:mod:`executor.subvm.image`)."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -40,9 +46,10 @@ class ModuleFacts:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModuleFacts:
         """Inverse of :meth:`to_json`; raises KeyError or TypeError for other objects."""
-        grown = value.get("grown_import")
+        grown, content = value.get("grown_import"), value.get("content")
         tuples = {
             "memory_exports": tuple(value["memory_exports"]),
             "grown_import": None if grown is None else tuple(grown),
+            "content": None if content is None else tuple(content),
         }
         return cls(**{**value, **tuples})

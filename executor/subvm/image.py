@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
 from pygenvm.executor.frozen import frozen
-from pygenvm.executor.machine import map_over
+from pygenvm.executor.machine import map_over, memory_at
+from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.subvm.random import STATE_WORDS
 
 if TYPE_CHECKING:
@@ -108,27 +109,30 @@ class Overlay:
         """What it may take of the memory of this process."""
         return self._copied_bytes + self._joined_bytes
 
-    def lay_over(self, memory: GuestMemory) -> None:
-        """Over the memory of a new instance, which has the right size.
+    def lay_over(self, address: int, size: int) -> bool:
+        """Over a new memory at ``address``, which has the right ``size``; whether it was mapped.
 
         :raises InstallationFault: the machine refuses.
         """
         if self._joined is not None:
-            self._map(memory, self._joined)
-            return
-        whole = memory.whole()
+            self._map(address, self._joined)
+            return True
+        whole = memory_at(address, size)
         for start, data in self.image.runs:
             whole[start : start + len(data)] = data
         self._left -= self._copied_bytes
         if self._left <= 0 and self._joining.acquire(blocking=False):
             # Once: where that is not possible it is not tried again, and copied.
             self._joined = self._join(whole)
+        return False
 
-    def _map(self, memory: GuestMemory, joined: int) -> None:
-        begin = memory.address
+    def _map(self, address: int, joined: int) -> None:
         offset = 0
         for start, end in self._pieces:
-            map_over(begin + start, end - start, joined, offset)
+            try:
+                map_over(address + start, end - start, joined, offset)
+            except OSError as error:
+                raise InstallationFault(f"the machine maps no {end - start} bytes: {error}") from None
             offset += end - start
 
     def _join(self, whole: memoryview) -> int | None:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 from pygenvm.executor.outcome import InstallationFault, Return, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, linking, wasip1
 from pygenvm.executor.subvm.fingerprint import hash_memory
-from pygenvm.executor.subvm.image import Image, beginning_of_page, changed_runs
+from pygenvm.executor.subvm.image import (
+    IMAGE_FUNCTION,
+    IMAGE_STACK_POINTER,
+    Image,
+    beginning_of_page,
+    changed_runs,
+)
 from pygenvm.executor.subvm.random import DetRandom
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasmtime_c import Linker, value_of
@@ -54,11 +60,13 @@ class ImageMaker(SubVM):
     def start_wasm(self, archive: Archive, name: str, env: dict[str, str], source: Source) -> None:
         """In place of the entry, call the function that makes the image."""
         self.wasi.set_env(env)
-        instance = self._instantiate(self._load(archive, name))
-        makers = instance.image_makers
-        if makers is None:
+        loaded = self._load(archive, name)
+        if not loaded.facts.makes_images:
             raise InstallationFault(f"{archive.id}: {name} has no images")
-        function, pointer = makers
+        instance = self._instantiate(loaded)
+        function, pointer = instance.raw.function(IMAGE_FUNCTION), instance.raw.export(IMAGE_STACK_POINTER)
+        assert function is not None
+        assert pointer is not None
         memory = instance.memories[0]
         stack = value_of(self._store, pointer)
         start = beginning_of_page(stack)

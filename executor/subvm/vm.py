@@ -29,19 +29,16 @@ from pygenvm.executor.outcome import (
 )
 from pygenvm.executor.primitives.abi import EntryKind, MemoryLimiterConsts, VmError
 from pygenvm.executor.runner.ids import on_chain_id
-from pygenvm.executor.subvm import linking, wasmtime_c
+from pygenvm.executor.subvm import linear, linking, wasmtime_c
 from pygenvm.executor.subvm.budget import VmBudget
 from pygenvm.executor.subvm.fingerprint import EMPTY, Fingerprint, hash_memory
-from pygenvm.executor.subvm.image import IMAGE_FUNCTION, IMAGE_STACK_POINTER
 from pygenvm.executor.subvm.memory import GuestMemory
 from pygenvm.executor.subvm.random import DetRandom
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 from pygenvm.executor.subvm.wasip1 import ProcExit, WasiState
 from pygenvm.executor.subvm.wasm.counters import DEPTH_GLOBAL, MEMORY_GLOBAL
 from pygenvm.executor.subvm.wasmtime_c import (
-    EXTERN_GLOBAL,
     I32,
-    Extern,
     Function,
     Global,
     Instance,
@@ -98,15 +95,6 @@ class _Instance:
     name: str
     raw: Instance
     memories: list[GuestMemory]
-
-    @property
-    def image_makers(self) -> tuple[Function, Extern] | None:
-        """Function and stack pointer, if the program has images."""
-        function = _plain_function(self.raw, IMAGE_FUNCTION)
-        pointer = self.raw.export(IMAGE_STACK_POINTER)
-        if function is None or pointer is None or pointer.kind != EXTERN_GLOBAL or len(self.memories) != 1:
-            return None
-        return function, pointer
 
 
 class SubVM:
@@ -221,15 +209,11 @@ class SubVM:
     def start_wasm(self, archive: Archive, name: str, env: dict[str, str], source: Source) -> None:
         """Instantiate the main module, call its entry and set ``outcome`` and ``fingerprint``."""
         self.wasi.set_env(env)
-        instance = self._instantiate(self._load(archive, name))
-        # A sandbox imports the contract only if its function needs it.
-        main = self.spec.entry is EntryKind.MAIN
-        if self.deterministic and main and not self._foreign and instance.image_makers is not None:
-            begun = time.perf_counter_ns()
-            overlay = self.services.spawn.image(source)
-            if overlay is not None:
-                self._go_on_from(overlay, instance)
-                self.services.observer.laid_over(begun, time.perf_counter_ns())
+        loaded = self._load(archive, name)
+        overlay = self._image(source) if loaded.facts.makes_images else None
+        instance = self._instantiate(loaded, overlay)
+        if overlay is not None:
+            self._go_on_from(overlay, instance)
         entry = _plain_function(instance.raw, "") or _plain_function(instance.raw, "_start")
         if entry is None:
             self.fingerprint = None
@@ -237,8 +221,18 @@ class SubVM:
         self.services.check_interrupted()
         self._run_entry(entry)
 
+    def _image(self, source: Source) -> Overlay | None:
+        # A sandbox imports the contract only if its function needs it.
+        if not self.deterministic or self.spec.entry is not EntryKind.MAIN or self._foreign:
+            return None
+        begun = time.perf_counter_ns()
+        overlay = self.services.spawn.image(source)
+        self.services.observer.image_found(begun, time.perf_counter_ns())
+        return overlay
+
     def _go_on_from(self, overlay: Overlay, instance: _Instance) -> None:
         """Make it look as if the start had been done here; charges what that has cost."""
+        begun = time.perf_counter_ns()
         image = overlay.image
         memory = instance.memories[0]
         more = image.memory_bytes - memory.size()
@@ -248,7 +242,8 @@ class SubVM:
         self.wasi.files.go_on_from(image.files, image.freed)
         assert isinstance(self.wasi.random, DetRandom)
         self.wasi.random.go_on_from(image.random)
-        overlay.lay_over(memory)
+        linear.lay_over(overlay, memory.address)
+        self.services.observer.laid_over(begun, time.perf_counter_ns())
 
     # --- loading -----------------------------------------------------------------------------------
 
@@ -259,7 +254,8 @@ class SubVM:
             archive.file(name), deterministic=self.deterministic, trusted=trusted, origin=archive.origin(name)
         )
 
-    def _instantiate(self, loaded: LoadedModule) -> _Instance:
+    def _instantiate(self, loaded: LoadedModule, overlay: Overlay | None = None) -> _Instance:
+        """``overlay`` is for its memory, where it may lie already, and has still to be laid over it."""
         facts = loaded.facts
         begun = time.perf_counter_ns()
         self.budget.instances += 1
@@ -273,7 +269,8 @@ class SubVM:
             linking.define_maximum(self._linker, self._store, *facts.grown_import)
         require_memory()
         raw = Instance(self._store)
-        self._guarded(lambda: self._linker.instantiate(self._store, loaded.module, raw), "start function")
+        with linear.beginning_with(loaded.content, overlay):
+            self._guarded(lambda: self._linker.instantiate(self._store, loaded.module, raw), "start function")
         memories = [GuestMemory(self._memory(raw, name)) for name in facts.memory_exports]
         instance = _Instance(facts.name or "", raw, memories)
         self._instances.append(instance)

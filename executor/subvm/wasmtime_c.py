@@ -14,7 +14,7 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ctypes import byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,18 @@ class Extern(ctypes.Structure):
     """``wasmtime_extern_t``"""
 
     _fields_ = (("kind", c_uint8), ("of", _ExternUnion))
+
+
+class LinearMemoryStruct(ctypes.Structure):
+    """``wasmtime_linear_memory_t``"""
+
+    _fields_ = (("env", c_size_t), ("get_memory", c_size_t), ("grow_memory", c_size_t), ("finalizer", c_size_t))
+
+
+class MemoryCreatorStruct(ctypes.Structure):
+    """``wasmtime_memory_creator_t``"""
+
+    _fields_ = (("env", c_size_t), ("new_memory", c_size_t), ("finalizer", c_size_t))
 
 
 class _Reference(ctypes.Structure):
@@ -148,8 +160,10 @@ _OS_ERROR = r"(?:\(os error \d+\)|out of memory \(failed to allocate \d+ bytes\)
 _P, _S = c_void_p, c_void_p
 
 _byte_vec_delete = _function("wasm_byte_vec_delete", None, _S)
+_error_new = _function("wasmtime_error_new", _P, c_char_p)
 _error_message = _function("wasmtime_error_message", None, _P, _S)
 _error_delete = _function("wasmtime_error_delete", None, _P)
+_config_memory_creator = _function("wasmtime_config_host_memory_creator_set", None, _P, _S)
 _config_new = _function("wasm_config_new", _P)
 _engine_new = _function("wasm_engine_new_with_config", _P, _P)
 _module_deserialize = _function("wasmtime_module_deserialize", _P, _P, c_char_p, c_size_t, _S)
@@ -203,6 +217,14 @@ _frame_function = _function("wasm_frame_func_index", c_uint32, _P)
 _frame_module = _function("wasmtime_frame_module_name", ctypes.POINTER(Bytes), _P)
 _frame_vec_delete = _function("wasm_frame_vec_delete", None, _S)
 
+#: ``wasmtime_error_t* (void* env, wasm_memorytype_t*, size_t minimum, size_t maximum, size_t reserved, size_t guard,
+#: wasmtime_linear_memory_t* made)``, in bytes, and what such a memory has: ``uint8_t* (void* env, size_t* size, size_t*
+#: capacity)``, ``wasmtime_error_t* (void* env, size_t size)``, ``void (void* env)``; all as integers.
+_NewMemory = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 7)
+GetMemory = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 3)
+GrowMemory = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 2)
+FreeMemory = ctypes.CFUNCTYPE(None, c_size_t)
+
 #: ``wasm_trap_t* (void* env, wasmtime_caller_t*, wasmtime_val_raw_t* args, size_t count)``, all as integers.
 Callback = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 4)
 _new_trap = _function("wasmtime_trap_new_code", _P, c_uint8)
@@ -216,6 +238,24 @@ def new_trap(code: int) -> int:
 def delete_trap(trap: int) -> None:
     """Free a trap that the engine has not got."""
     _trap_delete(trap)
+
+
+def new_error(text: str) -> int:
+    """An error for a callback to return; the engine takes it over then."""
+    return int(_error_new(text.encode()))
+
+
+def address_of(callback: Any) -> int:
+    """Of a C function, which is there as long as ``callback``."""
+    return ctypes.cast(callback, c_void_p).value or 0
+
+
+class MemoryCreator:
+    """Where engines have memories from; kept as long as they."""
+
+    def __init__(self, new_memory: Callable[..., int]) -> None:
+        self._callback = _NewMemory(new_memory)
+        self.struct = MemoryCreatorStruct(0, address_of(self._callback), 0)
 
 
 # --- errors -----------------------------------------------------------------------------------------
@@ -298,11 +338,11 @@ def _module_of(frame: int) -> str:
 class Engine:
     """Made once, and never freed."""
 
-    def __init__(self, settings: Mapping[str, bool | int | str]) -> None:
+    def __init__(self, settings: Mapping[str, bool | int | str], memory_creator: MemoryCreator | None = None) -> None:
         """``settings`` has the values of ``wasmtime_config_<name>_set``, in the order in which they are set; names that
         begin with ``has_`` are instruction sets of the target, where one is set.
 
-        A contradictory configuration aborts the process.
+        Without ``memory_creator`` memories are the engine's own. A contradictory configuration aborts the process.
         """
         self.settings = dict(settings)
         config = _config_new()
@@ -314,6 +354,8 @@ class Engine:
             else:
                 kind = c_bool if isinstance(value, bool) else c_size_t
                 _function(f"wasmtime_config_{name}_set", None, _P, kind)(config, value)
+        if memory_creator is not None:
+            _config_memory_creator(config, byref(memory_creator.struct))
         self.pointer: int = _engine_new(config)
 
     def store(self) -> Store:
@@ -538,8 +580,8 @@ class Linker:
         :raises WasmtimeError: the name is taken.
         """
         a, b = module.encode(), name.encode()
-        pointer = ctypes.cast(callback, c_void_p)
-        _check(_linker_define_function(self._pointer, a, len(a), b, len(b), kind.pointer, pointer, None, None))
+        address = address_of(callback)
+        _check(_linker_define_function(self._pointer, a, len(a), b, len(b), kind.pointer, address, None, None))
 
     def define_global(self, store: Store, module: str, name: str, item: Global) -> None:
         """:raises WasmtimeError: the name is taken."""

@@ -23,11 +23,11 @@ from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.closed import ClosedWorld
 from pygenvm.executor.subvm.image import IMAGE_FUNCTION, IMAGE_STACK_POINTER
+from pygenvm.executor.subvm.linear import PAGE_BYTES
 from pygenvm.executor.subvm.spec import Permissions, VmSpec
 from pygenvm.executor.subvm.wasm.binary import SectionId, encode_s, encode_sized, encode_u32, encode_vector
 from pygenvm.executor.subvm.wasm.edit import rebuild
 from pygenvm.executor.subvm.wasm.module import Export, ExternKind, Module, read_module
-from pygenvm.executor.subvm.wasm.prepare import PAGE_BYTES
 from pygenvm.runners.errors import BuildError
 
 MODULE_NAME = "cpython"

@@ -77,6 +77,7 @@ class Editor:
         self._bodies: list[bytes] = []
         self._imports: list[bytes] = []
         self._exports: list[Export] = []
+        self._has_data = True
         self._export_names = {export.name for export in module.exports}
 
     def edit_bodies(self, edits: Callable[[Body], Iterable[Edit]]) -> None:
@@ -114,6 +115,10 @@ class Editor:
 
         self.edit_bodies(edits)
 
+    def drop_data(self) -> None:
+        """Leaves the module without data segments, which no code of it may use."""
+        self._has_data = False
+
     def add_export(self, wish: str, kind: ExternKind, index: int) -> str:
         """Exports an item as ``wish`` or, if that is taken, with ``$`` appended until it is free; returns the name."""
         name = wish
@@ -139,6 +144,8 @@ class Editor:
             changed[SectionId.EXPORT] = encode_vector(export.to_bytes() for export in exports)
         if code is not None:
             changed[SectionId.CODE] = code
+        if not self._has_data:
+            changed[SectionId.DATA] = encode_vector(())
         return rebuild(module, changed) if changed else module.data
 
     def _moved(self, index: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from array import array
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygenvm.executor.subvm import untouched
+from pygenvm.executor import pagemap
 from pygenvm.executor.subvm.fingerprint import hash_memory
 from pygenvm.executor.subvm.memory import GuestMemory
 from pygenvm.executor.subvm.untouched import untouched_bytes
@@ -92,20 +91,17 @@ def test_shared_memory_may_be_touched_by_others() -> None:
     assert untouched_bytes(memory(mapped).address, SIZE) == 0
 
 
-@pytest.mark.parametrize("entry", [0, 1 << 63])
+@pytest.mark.parametrize("state", [0, 1 << 7, 1 << 5 | 1 << 7])
 def test_a_system_that_does_not_tell_is_not_believed(
-    mapped: mmap.mmap, monkeypatch: pytest.MonkeyPatch, entry: int
+    mapped: mmap.mmap, monkeypatch: pytest.MonkeyPatch, state: int
 ) -> None:
-    class Same(array):  # type: ignore[type-arg]
-        def __new__(cls, kind: str, data: bytes) -> Same:
-            return super().__new__(cls, kind, [entry] * (len(data) // 8))
-
-    monkeypatch.setattr(untouched, "array", Same)
-    untouched._is_told.cache_clear()
+    monkeypatch.setattr(pagemap, "_states", lambda _, size: bytes([state]) * (size // PAGE))
+    pagemap.is_reliable.cache_clear()
     try:
         assert untouched_bytes(memory(mapped).address, SIZE) == 0
+        assert not pagemap.is_reliable()
     finally:
-        untouched._is_told.cache_clear()
+        pagemap.is_reliable.cache_clear()
 
 
 def test_a_place_without_a_mapping() -> None:

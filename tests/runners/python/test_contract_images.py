@@ -28,6 +28,7 @@ from pygenvm.executor.run import images
 from pygenvm.executor.run.supervisor import Supervisor
 from pygenvm.executor.runner.actions import Source
 from pygenvm.executor.subvm import image as subvm_image
+from pygenvm.executor.subvm import linear
 from pygenvm.executor.subvm.image import Overlay
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.runners.numeric import pins
@@ -339,6 +340,7 @@ def laid_over_again(code: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[list[
     images.made_in.cache_clear()
     for _ in range(30):
         counts.append(counts[-1])
+        linear.forget()
         runs.append(Seen.of(execute(host=host(code), built=True)))
     return runs, counts[1:]
 
@@ -375,6 +377,7 @@ def test_not_all_descriptors_are_for_what_is_mapped(asked: Asked, monkeypatch: p
         overlay = asked.images[-1]
         assert overlay is not None
         overlay._left = 0
+        linear.forget()
         _in_memory(code)
         return overlay._joined is not None
 
@@ -556,8 +559,10 @@ def _by_mapping(asked: Asked) -> Callable[[bytes], Execution]:
         last = asked.images[-1]
         if last is not None:
             last._left = 0
+        linear.forget()
         _in_memory(code)
         assert last is None or last._joined is not None
+        linear.forget()
         return _in_memory(code)
 
     return run

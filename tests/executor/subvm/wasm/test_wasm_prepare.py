@@ -30,7 +30,7 @@ def facts(text: str, *, deterministic: bool = True) -> ModuleFacts:
 def test_nothing_to_change_gives_the_same_bytes(deterministic: bool) -> None:
     code = wat('(module $m (memory (export "memory") 1) (func (export "_start")))')
     assert prepare(code, deterministic=deterministic) == PreparedModule(
-        code, ModuleFacts("m", None, None, None, None, None, ("memory",), 65536, 0, False)
+        code, ModuleFacts("m", None, None, None, None, None, ("memory",), 65536, 0, None, False, False), b""
     )
 
 
@@ -41,7 +41,7 @@ def test_nondet_keeps_floats() -> None:
 
 def test_empty_module() -> None:
     assert prepare(HEADER, deterministic=True) == PreparedModule(
-        HEADER, ModuleFacts(None, None, None, None, None, None, (), 0, 0, False)
+        HEADER, ModuleFacts(None, None, None, None, None, None, (), 0, 0, None, False, False), b""
     )
 
 

@@ -1,0 +1,56 @@
+"""Takes out of a module what its memory begins with, where that is much: its instances have it by a mapping then."""
+
+from __future__ import annotations
+
+from pygenvm.executor import limits
+from pygenvm.executor.subvm.linear import PAGE_BYTES
+from pygenvm.executor.subvm.wasm.binary import Reader, SectionId
+from pygenvm.executor.subvm.wasm.module import ExternKind, Module
+
+_ACTIVE = 0
+_I32_CONST = 0x41
+#: Of the last byte of a constant: it is negative.
+_SIGN = 0x40
+
+
+def content_of_data(module: Module) -> tuple[int, bytes] | None:
+    """Place and content of the part of the memory that the module's data segments fill, in whole pages.
+
+    None if the engine has to copy them: it is not much, not all of it is copied to fixed places before anything else
+    happens, not all has room, or the memory is somebody else's.
+    """
+    section = module.section(SectionId.DATA)
+    if section is None or section.end - section.start < limits.MEMORY_CONTENT_BYTES:
+        return None
+    is_imported = any(item.kind == ExternKind.MEMORY for item in module.imports)
+    # With a number of segments beside the code, the code may use them.
+    if is_imported or module.section(SectionId.DATA_COUNT) is not None or not module.memories:
+        return None
+    size = module.memories[0].minimum * PAGE_BYTES
+    reader = Reader(module.data, section.start, section.end)
+    segments = [_active_segment(reader) for _ in range(reader.u32())]
+    found = [segment for segment in segments if segment is not None]
+    if len(found) != len(segments) or any(at + len(data) > size for at, data in found):
+        return None
+    begin = min(at for at, _ in found) // PAGE_BYTES * PAGE_BYTES
+    end = -(-max(at + len(data) for at, data in found) // PAGE_BYTES) * PAGE_BYTES
+    content = bytearray(end - begin)
+    for at, data in found:
+        content[at - begin : at - begin + len(data)] = data
+    return begin, bytes(content)
+
+
+def _active_segment(reader: Reader) -> tuple[int, bytes] | None:
+    """Place and bytes; None if it has no fixed place."""
+    flags = reader.u32()
+    place = None
+    if flags != 1:
+        if flags:
+            reader.u32()
+        opcode = reader.byte()
+        value = reader.u32()
+        if flags == _ACTIVE and opcode == _I32_CONST and not reader.data[reader.pos - 1] & _SIGN:
+            place = value
+        reader.byte()
+    data = reader.take(reader.u32())
+    return None if place is None else (place, data)

@@ -1,0 +1,353 @@
+"""Memories that VMs leave to others: nobody can tell them from new ones."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pygenvm.executor import limits, machine, pagemap
+from pygenvm.executor.machine import memory_at
+from pygenvm.executor.subvm import linear, wasmtime_c
+from pygenvm.executor.subvm.engine import engine
+from pygenvm.executor.subvm.image import Image, Overlay
+from pygenvm.executor.subvm.linear import PAGE_BYTES, Content
+from pygenvm.executor.subvm.random import DetRandom
+from pygenvm.executor.subvm.wasmtime_c import Instance, Linker, Memory, Module, Store, Trap, WasmtimeError
+from tests.executor.subvm.wasm.wasm_support import wat
+
+#: With functions that touch the byte behind what it begins with, and grow by a page.
+GUEST = """(module
+  (memory (export "memory") {pages} 40)
+  (func (export "touch") (i32.store8 (i32.const {end}) (i32.const 1)))
+  (func (export "grow") (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))))"""
+PAGES = 4
+SIZE = PAGES * PAGE_BYTES
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    linear.forget()
+    yield
+    linear.forget()
+
+
+def module_of(pages: int = PAGES) -> Module:
+    return Module.compile(engine(), wat(GUEST.format(pages=pages, end=pages * PAGE_BYTES)))
+
+
+class Vm:
+    """As much of one as has a memory."""
+
+    def __init__(self, module: Module, content: Content | None = None, overlay: Overlay | None = None) -> None:
+        self.store, self._linker = Store(engine()), Linker(engine())
+        self.instance = Instance(self.store)
+        with linear.beginning_with(content, overlay):
+            self._linker.instantiate(self.store, module, self.instance)
+        item = self.instance.export("memory")
+        assert item is not None
+        self.memory = Memory(self.store.context, item.of.memory)
+        self.address = self.memory.address()
+        if overlay is not None:
+            self.memory.grow(overlay.image.memory_bytes - self.memory.size())
+            linear.lay_over(overlay, self.address)
+
+    def call(self, name: str) -> None:
+        function = self.instance.function(name)
+        assert function is not None
+        function()
+
+    @property
+    def content(self) -> memoryview:
+        return memory_at(self.address, self.memory.size())
+
+    def close(self) -> None:
+        self._linker.close()
+        self.store.close()
+
+
+@contextmanager
+def vm(*arguments: Any) -> Iterator[Vm]:
+    made = Vm(*arguments)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def content_of(data: bytes, begin: int = PAGE_BYTES) -> Content:
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(PAGE_BYTES) + data)
+        file.flush()
+        return Content(begin, len(data), os.dup(file.fileno()), PAGE_BYTES)
+
+
+def overlay_of(pages: list[tuple[int, bytes]], size: int) -> Overlay:
+    runs = tuple((at, memoryview(data)) for at, data in pages)
+    return Overlay(Image(size, 3, (), DetRandom().state(), runs))
+
+
+def assert_out_of_bounds(machine: Vm) -> None:
+    with pytest.raises(Trap) as trap:
+        machine.call("touch")
+    assert trap.value.code == wasmtime_c.MEMORY_OUT_OF_BOUNDS
+    trap.value.close()
+
+
+def test_what_a_vm_has_written_is_gone() -> None:
+    module = module_of()
+    with vm(module) as first:
+        assert first.content == bytes(SIZE)
+        first.content[:] = b"\1" * SIZE
+        address = first.address
+    linear.restore()
+    with vm(module) as second:
+        assert second.address == address
+        assert second.content == bytes(SIZE)
+
+
+def test_it_is_gone_too_if_nobody_had_time_for_it() -> None:
+    module = module_of()
+    with vm(module) as first:
+        first.content[PAGE_BYTES + 7] = 1
+        address = first.address
+    with vm(module) as second:
+        assert (second.address, bytes(second.content)) == (address, bytes(SIZE))
+
+
+def test_a_memory_ends_where_it_did() -> None:
+    """Where the one before has grown, nobody can write now, and whoever grows finds zeros."""
+    module = module_of()
+    with vm(module) as first:
+        assert_out_of_bounds(first)
+        first.call("grow")
+        first.call("touch")
+        assert first.content[SIZE] == 1
+        address = first.address
+    with vm(module) as second:
+        assert second.address == address
+        assert second.memory.size() == SIZE
+        assert_out_of_bounds(second)
+        second.call("grow")
+        assert second.content == bytes(SIZE + PAGE_BYTES)
+
+
+def test_sizes_are_not_mixed_up() -> None:
+    with vm(module_of(8)) as large:
+        large.content[5 * PAGE_BYTES] = 1
+    with vm(module_of(2)) as small:
+        assert_out_of_bounds(small)
+        assert small.content == bytes(2 * PAGE_BYTES)
+    with vm(module_of(0)) as empty:
+        assert_out_of_bounds(empty)
+        empty.call("grow")
+        assert empty.content == bytes(PAGE_BYTES)
+
+
+def test_a_memory_that_is_in_use_is_nobody_elses() -> None:
+    module = module_of()
+    with vm(module) as first, vm(module) as second:
+        first.content[5] = 1
+        assert first.address != second.address
+        assert second.content[5] == 0
+
+
+def is_mapped(address: int) -> bool:
+    return any(begin <= address < end for begin, end, _, _ in pagemap.mappings())
+
+
+def test_only_some_are_kept() -> None:
+    module = module_of()
+    many = [Vm(module) for _ in range(limits.MEMORIES_SPARE + 3)]
+    for one in many:
+        one.close()
+    assert sum(is_mapped(one.address) for one in many) == limits.MEMORIES_SPARE
+
+
+def test_only_some_kinds_are_kept() -> None:
+    """Those that were used last. What comes back of others is let go."""
+    module, often = module_of(), module_of(1)
+    held = Vm(module)
+    for number in range(limits.MEMORY_KINDS):
+        with vm(often) as one:
+            address = one.address
+        with vm(module_of(PAGES + 1 + number)):
+            pass
+    assert len(linear._kinds) == limits.MEMORY_KINDS
+    with vm(often) as one:
+        assert one.address == address
+    held.close()
+    assert not is_mapped(held.address)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_vms_do(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content and images, memories that grow, more and less written than is worth restoring, copied and mapped."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(limits, "MEMORY_RESTORED_BYTES", chance.choice((3 * 4096, 1 << 20)))
+    module = module_of()
+    contents = [None, *(content_of(chance.randbytes(PAGE_BYTES * chance.randint(1, 3))) for _ in range(2))]
+    overlays: list[Overlay | None] = [None]
+    for _ in range(2):
+        size = SIZE + PAGE_BYTES * chance.randint(0, 2)
+        places = chance.sample(range(0, size, 4096), 5)
+        overlay = overlay_of([(at, chance.randbytes(4096)) for at in sorted(places)], size)
+        overlay._left = chance.choice((0, 1 << 30))
+        overlays.append(overlay)
+    before: dict[tuple[Any, Any], bytes] = {}
+    reused = set[int]()
+    for _ in range(40):
+        content = chance.choice(contents)
+        overlay_or_none = chance.choice(overlays) if content is not None else None
+        with vm(module, content, overlay_or_none) as one:
+            expected = before.setdefault((content, overlay_or_none), bytes(one.content))
+            assert bytes(one.content) == expected
+            reused.add(one.address)
+            for _ in range(chance.randint(0, 3)):
+                one.call("grow")
+            assert not any(one.content[len(expected) :])
+            for _ in range(chance.randint(0, 9)):
+                at = chance.randrange(len(one.content))
+                one.content[at] ^= 0xFF
+        chance.choice((linear.restore, linear.forget_overlays, lambda: None, lambda: None))()
+    assert len(before) > 2
+    assert len(reused) < 30
+
+
+def test_images_are_laid_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, content = module_of(), content_of(b"c" * PAGE_BYTES)
+    overlay = overlay_of([(2 * PAGE_BYTES, b"o" * 4096)], SIZE + PAGE_BYTES)
+    with vm(module, content, overlay) as first:
+        expected = bytes(first.content)
+        assert expected[PAGE_BYTES] == ord("c")
+        assert expected[2 * PAGE_BYTES] == ord("o")
+        first.content[2 * PAGE_BYTES] = first.content[0] = 1
+    linear.restore()
+    monkeypatch.setattr(Overlay, "lay_over", lambda *_: pytest.fail("it lies there already"))
+    with vm(module, content, overlay) as second:
+        assert bytes(second.content) == expected
+
+
+def test_after_rehearsals_memories_are_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, content = module_of(), content_of(b"c" * PAGE_BYTES)
+    overlay = overlay_of([(2 * PAGE_BYTES, b"o" * 4096)], SIZE + PAGE_BYTES)
+    with vm(module, content, overlay) as first:
+        address = first.address
+    linear.forget_overlays()
+    with vm(module, content) as second:
+        assert second.address == address
+        assert second.content == bytes(PAGE_BYTES) + b"c" * PAGE_BYTES + bytes(2 * PAGE_BYTES)
+        assert_out_of_bounds(second)
+
+
+def test_whoever_forgets_an_image_forgets_its_memories() -> None:
+    module, content = module_of(), content_of(b"c" * PAGE_BYTES)
+    overlay: Overlay | None = overlay_of([(2 * PAGE_BYTES, b"o" * 4096)], SIZE)
+    with vm(module, content, overlay):
+        pass
+    linear.restore()
+    assert len(linear._kinds) == 2
+    del overlay
+    assert len(linear._kinds) == 1
+
+
+def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagemap, "is_reliable", lambda: False)
+    module = module_of()
+    for _ in range(3):
+        with vm(module) as one:
+            assert one.content == bytes(SIZE)
+            one.content[:] = b"\1" * SIZE
+
+
+def test_a_machine_that_refuses_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody uses is given back first."""
+    module = module_of()
+    with vm(module):
+        pass
+    refusals = iter((OSError(errno.ENOMEM, "no"), OSError(errno.ENOMEM, "no"), OSError(errno.ENOMEM, "no")))
+    reserve = machine.reserve_addresses
+
+    def refuse_once(size: int) -> int:
+        if linear._kinds and any(kind._ready or kind._left for kind in linear._kinds.values()):
+            raise next(refusals)
+        return reserve(size)
+
+    monkeypatch.setattr(linear, "reserve_addresses", refuse_once)
+    with vm(module_of(PAGES + 1)) as other:
+        assert other.content == bytes(SIZE + PAGE_BYTES)
+
+    def refuse(*_: int) -> int:
+        raise OSError(errno.ENOMEM, "no")
+
+    for function in ("reserve_addresses", "allow"):
+        monkeypatch.setattr(linear, function, refuse)
+        with pytest.raises(WasmtimeError) as error:
+            Vm(module_of(PAGES + 2))
+        assert error.value.is_of_the_machine
+
+
+def test_growth_that_the_machine_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with vm(module_of()) as one:
+
+        def refuse(*_: int) -> int:
+            raise OSError(errno.ENOMEM, "no")
+
+        monkeypatch.setattr(linear, "allow", refuse)
+        with pytest.raises(Trap):
+            one.call("grow")
+        with pytest.raises(WasmtimeError):
+            one.memory.grow(PAGE_BYTES)
+        assert one.memory.size() == SIZE
+
+
+def test_threads() -> None:
+    module = module_of()
+    contents = [None, content_of(b"x" * PAGE_BYTES), content_of(b"y" * PAGE_BYTES)]
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        try:
+            for _ in range(150):
+                content = chance.choice(contents)
+                expected = bytearray(SIZE)
+                if content is not None:
+                    expected[PAGE_BYTES : 2 * PAGE_BYTES] = (b"x" if content is contents[1] else b"y") * PAGE_BYTES
+                with vm(module, content) as one:
+                    if one.content != expected:
+                        wrong.append((number, content))
+                    one.content[chance.randrange(SIZE)] ^= 1
+                if chance.random() < 0.2:
+                    linear.restore()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_fork_has_its_own() -> None:
+    module = module_of()
+    with vm(module):
+        pass
+    linear.restore()
+    child = os.fork()
+    if not child:
+        with vm(module) as one:
+            one.content[0] = 1
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with vm(module) as one:
+        assert one.content == bytes(SIZE)
