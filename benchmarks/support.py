@@ -41,6 +41,7 @@ from pygenvm.executor.run.world import Parts, assemble
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.spawn.process import own_command
+from pygenvm.executor.subvm import linear
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.spec import Permissions
 from pygenvm.executor.subvm.wasmtime_c import Linker
@@ -227,6 +228,8 @@ class InProcess:
             host.consume_result(result.payload())
             seconds = time.perf_counter() - begun
             supervisor.close()
+        # As executors do that carry out runs one after the other.
+        linear.restore()
         self._node.report()
         return seconds
 

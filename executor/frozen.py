@@ -56,6 +56,8 @@ def frozen(cls: type[_T]) -> type[_T]:
             raise TypeError(f"{cls.__name__} takes {len(names)} arguments, got {len(args)}")
         for set_value, value in zip(setters, args, strict=False):
             set_value(self, value)
+        if len(args) == len(names) and not kwargs:
+            return
         for name, set_value in zip(names[len(args) :], setters[len(args) :], strict=True):
             value = kwargs.pop(name, _MISSING)
             if value is _MISSING:

@@ -130,6 +130,8 @@ MAPPED_PATH_BYTES_MAX = 4096
 MAPPED_PATH_NAMES_MAX = 1 << 20
 #: all.json and latest.json.
 REGISTRY_JSON_BYTES_MAX = 16 << 20
+#: Texts that a process remembers to be ids of runners.
+IDS_KNOWN = 256
 REGISTRY_JSON_DEPTH_MAX = 4
 #: How long the last change of all.json must be past when a process remembers what is in it.
 REGISTRY_SETTLED_NS = 2_000_000_000

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pygenvm.executor.frozen import frozen
+from pygenvm.executor.limits import IDS_KNOWN
 from pygenvm.executor.outcome import InvalidContract
 
 #: The contract of the current VM, as a reference inside actions.
@@ -27,6 +30,7 @@ class RunnerId:
         return f"{self.name}:{self.hash}"
 
     @classmethod
+    @lru_cache(IDS_KNOWN)
     def parse(cls, text: str) -> RunnerId:
         """Split a runner id.
 

@@ -103,7 +103,8 @@ class InstalledRunners:
     def archive_path(self, runner: RunnerId) -> str:
         """``<runners_dir>/<id>/<first 2 of hash>/<other 50>.tar``"""
         folder, rest = runner.hash[:_HASH_FOLDER_CHARS], runner.hash[_HASH_FOLDER_CHARS:]
-        return f"{self._places.get(str(runner), self._runners_dir)}/{runner.name}/{folder}/{rest}.tar"
+        place = self._places.get(str(runner), self._runners_dir) if self._places else self._runners_dir
+        return f"{place}/{runner.name}/{folder}/{rest}.tar"
 
     def resolve(self, reference: str) -> str:
         """The ``<id>:<hash>`` that a reference means: ``latest``/``test`` and published hashes are looked up.
@@ -138,7 +139,7 @@ class InstalledRunners:
             archive = self._archives.get(resolved)
             if archive is None:
                 runner = RunnerId.parse(resolved)
-                archive = self._still_known(runner) or self._map(runner)
+                archive = self._still_known(resolved, runner) or self._map(runner)
                 self._archives[resolved] = self._known[resolved] = archive
             return archive
 
@@ -150,12 +151,13 @@ class InstalledRunners:
             raise InvalidContract(f"runner {runner.name} is not in latest.json")
         return RunnerId(runner.name, self._latest[runner.name])
 
-    def _still_known(self, runner: RunnerId) -> Archive | None:
-        archive = self._known.get(str(runner))
-        if archive is not None:
-            with contextlib.suppress(OSError):
-                if file_state(os.stat(self.archive_path(runner))) == archive.state:
-                    return archive
+    def _still_known(self, resolved: str, runner: RunnerId) -> Archive | None:
+        archive = self._known.get(resolved)
+        try:
+            if archive is not None and file_state(os.stat(self.archive_path(runner))) == archive.state:
+                return archive
+        except OSError:
+            pass
         return None
 
     def _map(self, runner: RunnerId) -> Archive:
