@@ -70,11 +70,12 @@ IMAGES_KEPT_BYTES = 128 << 20
 IMAGES_JOINED_MAX = 16
 #: Data that a runner's module brings, if it is at least so much, is mapped into the memories of its instances.
 MEMORY_CONTENT_BYTES = 1 << 20
-#: Memories that VMs have left and others will have: kinds of them, how many of each, and how much of one may have been
-#: written to. More than that is quicker made anew.
+#: Memories that VMs have left and others will have: kinds of them, how many of each, how much of one may have been
+#: written to (more is quicker made anew), and how much of all.
 MEMORY_KINDS = 12
 MEMORIES_SPARE = 4
-MEMORY_RESTORED_BYTES = 2 << 20
+MEMORY_RESTORED_BYTES = 8 << 20
+MEMORIES_RESTORED_BYTES = 32 << 20
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.

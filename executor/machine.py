@@ -27,11 +27,11 @@ _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 #: The same number on all systems; Python knows no name for it.
 _FIXED = 0x10
 _library = ctypes.CDLL(None, use_errno=True)
-_mmap, _munmap, _mprotect = _library.mmap, _library.munmap, _library.mprotect
+_mmap, _munmap, _mprotect, _madvise = _library.mmap, _library.munmap, _library.mprotect, _library.madvise
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-_mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_mprotect.argtypes = _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _FAILED = ctypes.c_void_p(-1).value
 #: Python knows no name for it before 3.13.
 _NO_ACCESS = 0
@@ -94,6 +94,12 @@ def allow(address: int, size: int) -> None:
     """
     if _mprotect(address, size, mmap.PROT_READ | mmap.PROT_WRITE):
         _refused()
+
+
+def keep_small(address: int, size: int) -> None:
+    """Let each page of memory be there for itself, also where the system would give many at once to who touches one."""
+    if sys.platform == "linux":
+        _madvise(address, size, mmap.MADV_NOHUGEPAGE)
 
 
 def take_back(address: int, size: int) -> None:

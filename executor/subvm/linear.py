@@ -29,6 +29,7 @@ from pygenvm.executor.machine import (
     allow,
     clear,
     give_addresses_back,
+    keep_small,
     map_over,
     memory_at,
     reserve_addresses,
@@ -75,7 +76,7 @@ class Content:
 class _Memory:
     """Addresses for a memory of any size, and for what keeps others apart from it."""
 
-    __slots__ = ("_usable", "address", "is_mapped", "kind", "reserved", "size")
+    __slots__ = ("_usable", "address", "is_mapped", "kind", "reserved", "restored", "size")
 
     def __init__(self, kind: _Kind, reserved: int) -> None:
         """:raises OSError: the machine refuses."""
@@ -87,10 +88,14 @@ class _Memory:
         self._usable = 0
         #: Whether pages that nobody has written to are of the overlay's file.
         self.is_mapped = False
+        #: Bytes that were written to, and are what they were.
+        self.restored = 0
 
     def begin(self, content: Content | None, size: int) -> None:
         """:raises OSError: the machine refuses."""
         self.grow(size)
+        # Of a large page all would count as written to.
+        keep_small(self.address, size)
         if content is not None:
             content.map_into(self.address)
 
@@ -170,7 +175,10 @@ class _Kind:
             return False
         memory.shrink(self.size)
         runs = [*pagemap.runs_written(memory.address, self.size)]
-        if sum(end - begin for begin, end in runs) > limits.MEMORY_RESTORED_BYTES:
+        memory.restored = sum(end - begin for begin, end in runs)
+        others = sum(one.restored for kind in [*_kinds.values()] for one in kind._ready)
+        room = min(limits.MEMORY_RESTORED_BYTES, limits.MEMORIES_RESTORED_BYTES - others)
+        if memory.restored > room:
             return False
         if self.content is None:
             for begin, end in runs:

@@ -151,12 +151,31 @@ def test_sizes_are_not_mixed_up() -> None:
         assert empty.content == bytes(PAGE_BYTES)
 
 
+def test_pages_are_small() -> None:
+    """A large page would be written to as a whole, and too large to be restored."""
+    with vm(module_of()) as one, open("/proc/self/smaps", encoding="ascii") as file:
+        _, _, behind = file.read().partition(f"{one.address:x}-")
+    flags = next(line for line in behind.splitlines() if line.startswith("VmFlags:"))
+    assert "nh" in flags.split()
+
+
 def test_a_memory_that_is_in_use_is_nobody_elses() -> None:
     module = module_of()
     with vm(module) as first, vm(module) as second:
         first.content[5] = 1
         assert first.address != second.address
         assert second.content[5] == 0
+
+
+def test_only_so_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMORIES_RESTORED_BYTES", 5 * 4096)
+    module = module_of()
+    many = [Vm(module) for _ in range(4)]
+    for one in many:
+        one.content[0] = one.content[PAGE_BYTES] = 1
+        one.close()
+    linear.restore()
+    assert sum(is_mapped(one.address) for one in many) == 2
 
 
 def is_mapped(address: int) -> bool:
