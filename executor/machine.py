@@ -14,6 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import NoReturn
 
 from pygenvm.executor import limits
@@ -35,6 +36,9 @@ _mprotect.argtypes = _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctyp
 _FAILED = ctypes.c_void_p(-1).value
 #: Python knows no name for it before 3.13.
 _NO_ACCESS = 0
+_LIMIT_OF_ADDRESSES = 9 if sys.platform == "linux" else 5
+#: At least, on all systems.
+_UNLIMITED = (1 << 63) - 1
 _ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 #: Of any size: there would be a type for each, and ctypes keeps them all.
 _Content = ctypes.c_char * (1 << 40)
@@ -77,6 +81,14 @@ def mapped_file(descriptor: int) -> memoryview:
     content = _Content.from_address(first)
     _mapped[first] = weakref.ref(content, lambda _: _unmap(first, size))
     return memoryview(content).cast("B").toreadonly()[:size]
+
+
+@cache
+def addresses_are_limited() -> bool:
+    """Whether this process may use some of its addresses only (``ulimit -v``)."""
+    # Not by the module `resource`, which would be loaded for that by every run.
+    found = (ctypes.c_ulong * 2)()
+    return bool(_library.getrlimit(_LIMIT_OF_ADDRESSES, found)) or found[0] < _UNLIMITED
 
 
 def reserve_addresses(size: int) -> int:

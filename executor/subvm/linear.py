@@ -19,13 +19,14 @@ import errno
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import c_size_t
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits, pagemap
 from pygenvm.executor.machine import (
+    addresses_are_limited,
     allow,
     clear,
     give_addresses_back,
@@ -66,7 +67,7 @@ class Content:
         self._size = size
         self._descriptor = descriptor
         self._offset = offset
-        weakref.finalize(self, os.close, descriptor)
+        _when_gone(self, os.close, descriptor)
 
     def map_into(self, address: int) -> None:
         """Into the memory at ``address``. :raises OSError: the machine refuses."""
@@ -76,7 +77,7 @@ class Content:
 class _Memory:
     """Addresses for a memory of any size, and for what keeps others apart from it."""
 
-    __slots__ = ("_usable", "address", "is_mapped", "kind", "reserved", "restored", "size")
+    __slots__ = ("__weakref__", "_usable", "address", "is_mapped", "is_sound", "kind", "reserved", "restored", "size")
 
     def __init__(self, kind: _Kind, reserved: int) -> None:
         """:raises OSError: the machine refuses."""
@@ -88,6 +89,8 @@ class _Memory:
         self._usable = 0
         #: Whether pages that nobody has written to are of the overlay's file.
         self.is_mapped = False
+        #: Otherwise nobody knows what is in it.
+        self.is_sound = True
         #: Bytes that were written to, and are what they were.
         self.restored = 0
 
@@ -147,7 +150,9 @@ class _Kind:
 
     def give(self, memory: _Memory) -> None:
         """A VM has left it."""
-        if len(self._left) + len(self._ready) >= limits.MEMORIES_SPARE:
+        is_enough = len(self._left) + len(self._ready) >= limits.MEMORIES_SPARE
+        # Each has more than 4 GiB of addresses.
+        if is_enough or not memory.is_sound or addresses_are_limited():
             memory.free()
             return
         self._left.append(memory)
@@ -184,11 +189,11 @@ class _Kind:
             for begin, end in runs:
                 clear(memory.address + begin, end - begin)
             return True
-        if self._pristine is None:
-            self._pristine = self._new_pristine(self.content)
-            if self._pristine is None:
-                return False
-        before, now = memory_at(self._pristine.address, self.size), memory_at(memory.address, self.size)
+        # Another thread may forget it meanwhile.
+        pristine = self._pristine = self._pristine or self._new_pristine(self.content)
+        if pristine is None:
+            return False
+        before, now = memory_at(pristine.address, self.size), memory_at(memory.address, self.size)
         for begin, end in runs:
             now[begin:end] = before[begin:end]
         return True
@@ -199,13 +204,10 @@ class _Kind:
         if overlay is None and self.overlay is not None:
             return None
         memory = _Memory(self, self.size)
-        try:
-            memory.begin(content, self.size)
-            if overlay is not None:
-                overlay.lay_over(memory.address, self.size)
-        except BaseException:
-            memory.free()
-            raise
+        _when_gone(memory, give_addresses_back, memory.address, memory.reserved)
+        memory.begin(content, self.size)
+        if overlay is not None:
+            overlay.lay_over(memory.address, self.size)
         return memory
 
     def without_overlay(self) -> None:
@@ -220,17 +222,21 @@ class _Kind:
                     self.plain.give(memory)
 
     def forget(self) -> None:
+        """Keep nothing any more."""
         self._is_forgotten = True
+        self._pristine = None
         self.free()
-        pristine, self._pristine = self._pristine, None
-        if pristine is not None:
-            pristine.free()
 
     def free(self) -> None:
         """Give back what no VM has."""
         for memories in (self._left, self._ready):
             while (memory := _pop(memories)) is not None:
                 memory.free()
+
+
+def _when_gone(owner: object, work: Callable[..., object], *arguments: object) -> None:
+    """Do it with the last reference to ``owner``, unless that is the end of the process."""
+    weakref.finalize(owner, work, *arguments).atexit = False  # type: ignore[misc]
 
 
 def _pop(memories: list[_Memory]) -> _Memory | None:
@@ -255,7 +261,7 @@ def _kind_of(content: Content | None, size: int, overlay: Overlay | None = None,
         # Other threads may do the same, and forks come at any time: so no lock, and one step.
         kind = _kinds.setdefault(key, _Kind(content, size, overlay, plain))
         if overlay is not None:
-            weakref.finalize(overlay, _forget, key)
+            _when_gone(overlay, _forget, key)
     kind.used = next(_uses)
     while len(_kinds) > limits.MEMORY_KINDS:
         _forget(min(_kinds.copy().items(), key=lambda item: item[1].used)[0])
@@ -309,7 +315,9 @@ def lay_over(overlay: Overlay, address: int) -> None:
     if plain.overlay is not None:
         assert plain.overlay() is overlay
         return
+    memory.is_sound = False
     memory.is_mapped = overlay.lay_over(address, memory.size)
+    memory.is_sound = True
     memory.kind = _kind_of(plain.content, memory.size, overlay, plain)
 
 
@@ -361,7 +369,8 @@ def _begun(content: Content | None, overlay: Overlay | None, size: int, reserved
     if overlay is not None:
         kind = _kinds.get(_key(content, overlay.image.memory_bytes, overlay))
         memory = None if kind is None else kind.take()
-        if memory is not None:
+        if kind is not None and memory is not None:
+            kind.used = next(_uses)
             memory.size = size
             return memory
     kind = _kind_of(content, size)

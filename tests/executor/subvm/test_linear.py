@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shlex
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,7 +17,8 @@ from typing import Any
 import pytest
 
 from pygenvm.executor import limits, machine, pagemap
-from pygenvm.executor.machine import memory_at
+from pygenvm.executor.machine import addresses_are_limited, memory_at
+from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.subvm import linear, wasmtime_c
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.image import Image, Overlay
@@ -283,13 +287,42 @@ def test_whoever_forgets_an_image_forgets_its_memories() -> None:
     assert len(linear._kinds) == 1
 
 
-def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pagemap, "is_reliable", lambda: False)
+@pytest.mark.parametrize("few", [True, False])
+def test_a_system_that_tells_nothing_or_has_few_addresses(monkeypatch: pytest.MonkeyPatch, few: bool) -> None:
+    if few:
+        monkeypatch.setattr(linear, "addresses_are_limited", lambda: True)
+    else:
+        monkeypatch.setattr(pagemap, "is_reliable", lambda: False)
     module = module_of()
     for _ in range(3):
         with vm(module) as one:
             assert one.content == bytes(SIZE)
             one.content[:] = b"\1" * SIZE
+        linear.restore()
+        assert not is_mapped(one.address)
+
+
+def test_limited_addresses() -> None:
+    program = "from pygenvm.executor.machine import addresses_are_limited as limited; print(limited())"
+    command = f"{{}} {shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    for limit, expected in (("ulimit -v 20000000;", "True"), ("", str(addresses_are_limited()))):
+        done = subprocess.run(["bash", "-c", command.format(limit)], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected
+
+
+def test_an_image_of_which_only_a_part_lies_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, content = module_of(), content_of(b"c" * PAGE_BYTES)
+    overlay = overlay_of([(2 * PAGE_BYTES, b"o" * 4096), (SIZE, b"o" * 4096)], SIZE + PAGE_BYTES)
+
+    def refuse(address: int, size: int) -> bool:
+        memory_at(address, size)[0] = 1
+        raise InstallationFault("no")
+
+    with vm(module, content) as one:
+        monkeypatch.setattr(overlay, "lay_over", refuse)
+        with pytest.raises(InstallationFault):
+            linear.lay_over(overlay, one.address)
+    assert not is_mapped(one.address)
 
 
 def test_a_machine_that_refuses_memory(monkeypatch: pytest.MonkeyPatch) -> None:
