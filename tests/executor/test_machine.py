@@ -15,8 +15,21 @@ from typing import Any
 import pytest
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import SignalStack, map_over, mapped_file, start_thread
+from pygenvm.executor.machine import (
+    SignalStack,
+    allow,
+    clear,
+    give_addresses_back,
+    keep_small,
+    map_over,
+    mapped_file,
+    memory_at,
+    reserve_addresses,
+    start_thread,
+    take_back,
+)
 from pygenvm.executor.outcome import InstallationFault, InternalError, Return
+from pygenvm.executor.pagemap import mappings
 from pygenvm.executor.runner.actions import run_actions
 from pygenvm.executor.runner.contract import parse_contract
 from pygenvm.executor.subvm import linking
@@ -37,12 +50,41 @@ def test_a_file_over_memory(tmp_path: Path) -> None:
         first = ctypes.addressof(place)
         with path.open("rb") as file:
             map_over(first + page, 2 * page, file.fileno(), 0)
-            with pytest.raises(InstallationFault, match=r"the machine maps no \d+ bytes: Invalid argument"):
+            with pytest.raises(OSError, match="Invalid argument"):
                 map_over(first + 1, page, file.fileno(), 0)
         memory[page] = 0
         assert memory[:] == bytes(page) + b"\0b" + b"ab" * (page - 1) + bytes(page)
         assert path.read_bytes() == b"ab" * page
         del place
+
+
+def test_memory_that_was_reserved() -> None:
+    """It is zeros when it may be used, and again when its content was let go."""
+    page = mmap.PAGESIZE
+    first = reserve_addresses(4 * page)
+
+    def rights() -> list[bytes]:
+        return [rights for begin, end, rights, _ in mappings() if first <= begin < first + 4 * page]
+
+    assert b"rw-p" not in rights()
+    allow(first, 2 * page)
+    keep_small(first, 2 * page)
+    content = memory_at(first, 2 * page)
+    assert content == bytes(2 * page)
+    content[:] = b"x" * 2 * page
+    clear(first, page)
+    assert content == bytes(page) + b"x" * page
+    take_back(first + page, page)
+    assert rights().count(b"rw-p") == 1
+    allow(first + page, page)
+    assert content == bytes(2 * page)
+    del content
+    give_addresses_back(first, 4 * page)
+    assert rights() == []
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        allow(first, page)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        reserve_addresses(1 << 62)
 
 
 def test_a_mapped_file(tmp_path: Path) -> None:

@@ -39,5 +39,5 @@ def test_each_event_reaches_all_in_order() -> None:
         told = tuple(range(count))
         getattr(both, event)(*told)
         expected += [("a", event, *told), ("b", event, *told)]
-    assert len(EVENTS) == 10
+    assert len(EVENTS) == 11
     assert seen == expected
