@@ -17,36 +17,13 @@ import pytest
 
 from pygenvm.executor.log import Remarks
 from pygenvm.runners.registry import BuiltRunners, build, default_jobs, ensure_built
+from tests.support import longest_first
 from tests.support.author_modules import author_modules
 
 __all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
-#: The files that take longest. With several processes they come first: one that begins last keeps the others waiting.
-LONG_FILES = (
-    "tests/localnet/clients/test_clients.py",
-    "tests/end_to_end/test_localnet_end_to_end.py",
-    "tests/localnet/rpc/test_serve.py",
-    "tests/runners/softfloat/test_softfloat_kernels.py",
-    "tests/pytest_plugin/test_plugin_choice.py",
-    "tests/runners/python/test_contract_bytecode.py",
-    "tests/executor/subvm/test_artefacts.py",
-    "tests/runners/python/test_contract_images.py",
-    "tests/cli/test_shortage.py",
-    "tests/packaging/test_runner_wheels.py",
-    "tests/localnet/test_author_mistakes.py",
-    "tests/end_to_end/test_record_examples.py",
-    "tests/packaging/test_projects.py",
-    "tests/hostile/test_hostile_shortage.py",
-    "tests/end_to_end/test_settlement_service.py",
-    "tests/settlement/test_operators.py",
-    "tests/runners/embeddings/test_embedding_cases.py",
-    "tests/sdk/test_sdk_native.py",
-    "tests/manager/test_api_document.py",
-    "tests/localnet/test_reused_executors.py",
-    "tests/benchmarks/test_benchmarks.py",
-)
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 # What a terminal sends is ignored in the background of a shell, and would be by all programs that tests start.
@@ -106,13 +83,12 @@ def _reset(library: logging.Logger) -> None:
             below.disabled = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and not NEEDS_RUNNERS.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.runners)
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        first = {name: number for number, name in enumerate(LONG_FILES)}
-        items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
+    if hasattr(config, "workerinput"):
+        longest_first.sort(items, config.workerinput.get("seconds", {}))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -131,6 +107,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEFT_OUT] = Counter()
+    is_worker, has_workers = hasattr(config, "workerinput"), config.getoption("dist", "no") != "no"
+    if has_workers and not is_worker and config.pluginmanager.hasplugin("cacheprovider"):
+        config.pluginmanager.register(longest_first.Measured(config))
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.conftest import LONG_FILES
+from tests.support.longest_first import SECONDS
 from tests.support.paths import ROOT
 
 #: Of each file, the runners come from another fixture: `built_runners`, the plugin's, one of a single runner.
@@ -32,11 +34,16 @@ def test_users_of_fixtures_with_runners_are_left_out() -> None:
     assert "that need the built runners; `make test` runs all\n" in said
 
 
-def test_what_is_left_out_is_said_by_workers_too() -> None:
-    said = without_runners("-n", "2", FILES[2])
+def test_workers_begin_with_what_took_longest_and_say_what_is_left_out(tmp_path: Path) -> None:
+    first, second = FILES[2], "tests/executor/runner/test_runner_hashing.py"
+    record = tmp_path / "v" / SECONDS
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"not runners": {first: 1000, second: 1}, "": {first: 1, second: 1000}}))
+    workers = ("-n", "1", "--dist", "loadfile", "--no-loadscope-reorder", "-v", "-o", f"cache_dir={tmp_path}")
+    said = without_runners(*workers, second, first)
+    assert 0 < said.index(f"PASSED {first}") < said.index(f"PASSED {second}")
     assert "left out: tests, 3 that need the built runners; `make test` runs all\n" in said
-
-
-def test_long_files_are_there() -> None:
-    """One that is renamed would begin late again, and nobody would see why all takes longer."""
-    assert [name for name in LONG_FILES if not (ROOT / name).is_file()] == []
+    recorded = json.loads(record.read_text())
+    assert recorded[""] == {first: 1, second: 1000}
+    assert recorded["not runners"].keys() == {first, second}
+    assert recorded["not runners"] != {first: 1000, second: 1}
