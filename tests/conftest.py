@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from pygenvm.executor.log import Remarks
@@ -25,6 +26,9 @@ __all__ = ["author_modules"]
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+# What `make quick` loads: the share of the examples that `make test` tries a property with.
+hypothesis.settings.register_profile("quick", max_examples=25)
 
 # What a terminal sends is ignored in the background of a shell, and would be by all programs that tests start.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import message as message_module
@@ -23,6 +23,7 @@ from pygenvm.executor.message import (
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import EntryKind
 from pygenvm.executor.primitives.address import Address
+from tests.support.properties import examples
 
 CONTRACT = Address(b"\x01" + bytes(19))
 SENDER = Address(b"\x02" + bytes(19))
@@ -268,7 +269,7 @@ def _year_from(year: int) -> range:
     return range(first, first + 367)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32), st.integers(0, 25), _DIGITS, _DIGITS)
 def test_times_are_those_of_the_library(year: int, month: int, day: int, hour: int, minute: int, second: int) -> None:
     text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
@@ -292,7 +293,7 @@ def test_days_are_those_of_the_library() -> None:
         assert message_module._date(days) == (day.year, day.month, day.day)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(-62135596800, 253402300799), st.integers(0, 999_999_999))
 def test_rendered_time_is_read_back(seconds: int, nanoseconds: int) -> None:
     text = datetime_text(seconds, nanoseconds)

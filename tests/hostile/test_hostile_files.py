@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hostile.hostile_files import READERS, file_run
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -21,7 +22,7 @@ def test_samples_can_be_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seed=st.integers(0, (1 << 64) - 1))
 def test_bent_ones_are_refused_in_words(name: str, seed: int) -> None:
     file_run(READERS[name], random.Random(seed))

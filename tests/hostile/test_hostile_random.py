@@ -9,24 +9,25 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hostile import campaign
 from tests.hostile.hostile_random import RUNS, blameless_run, greedy_run, lying_run, wild_run
 from tests.hostile.hostile_runs import EXECUTOR_BYTES
+from tests.support.properties import examples
 
 SEEDS = st.integers(0, (1 << 64) - 1)
 
 
 @given(SEEDS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_contracts_do_inside_their_memory_is_never_an_internal_error(seed: int) -> None:
     blameless_run(random.Random(seed))
 
 
 @given(SEEDS)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_wild_numbers_end_in_a_result(seed: int) -> None:
     wild_run(random.Random(seed))
 

@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.lint import lint, names
 from tests.lint.lint_cases import CASES, DOUBTFUL, FOUND, PASSES
 from tests.lint.lint_support import SETTINGS
 from tests.support.paths import ROOT
+from tests.support.properties import examples
 
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples" / "contracts").glob("*.py"))]
 SOURCES += [text for pair in CASES.values() for text in pair]
@@ -25,7 +26,7 @@ STUBS = ROOT / "stubs" / "genlayer-stubs"
 _FOLDER = tempfile.TemporaryDirectory(prefix="genvm-lint-")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(SOURCES), st.randoms(use_true_random=False), st.integers(1, 12))
 def test_changed_sources(source: str, chance: random.Random, changes: int) -> None:
     lines = source.splitlines()

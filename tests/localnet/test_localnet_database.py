@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES
@@ -24,6 +24,7 @@ from pygenvm.localnet.chain.database import Database, Session, StateView, in_thr
 from pygenvm.localnet.chain.model import ContractInfo, Kind, Receipt, Status, Transaction
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
+from tests.support.properties import examples
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 CONTRACT = Address(b"\x01" * 20)
@@ -217,7 +218,7 @@ _changes = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @example(steps=[(0, {}, {}), "view", "restore", (0, {}, {})])  # the contract is gone and made again
 @given(steps=st.lists(_changes | st.sampled_from(["view", "restore", "deal"]), max_size=8))
 def test_a_view_stays_as_it_was(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
@@ -30,6 +30,7 @@ from pygenvm.localnet.schema import NoSchema
 from pygenvm.runners.numeric import pins
 from tests.localnet.localnet_fakes import FakeExecutor, Rollback, Run, Trap
 from tests.support.networks import state_of
+from tests.support.properties import examples
 
 ALICE, BOB, CAROL = accounts.named()["alice"], accounts.named()["bob"], accounts.named()["carol"]
 TOTAL = accounts.START_BALANCE * len(accounts.NAMES)
@@ -683,7 +684,7 @@ _command = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commands=st.lists(_command, max_size=6), unit=st.sampled_from([1, 2**64 - 1, 2**64, 10**73 + 1]))
 def test_value_is_conserved(tmp_path_factory: pytest.TempPathFactory, commands: list[Any], unit: int) -> None:
     path = tmp_path_factory.mktemp("net") / "local.db"

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol.host import HostErrorReply
@@ -35,6 +35,7 @@ from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 from tests.support.paths import ROOT
+from tests.support.properties import examples
 
 ALICE, BOB = accounts.named()["alice"], accounts.named()["bob"]
 CONTRACT = Address(b"\x01" * 20)
@@ -325,7 +326,7 @@ _writes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(committed=_writes, pending=_writes, index=st.integers(0, 3 * PAGE_BYTES), length=st.integers(0, 3 * PAGE_BYTES))
 def test_storage_is_a_byte_array(
     tmp_path_factory: pytest.TempPathFactory,

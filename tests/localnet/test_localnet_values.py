@@ -7,13 +7,14 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits, values
 from pygenvm.localnet.errors import BadValue
+from tests.support.properties import examples
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _scalars = (
@@ -32,7 +33,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(_values)
 def test_what_is_printed_reads_as_the_same_value(value: Any) -> None:
     text = json.dumps(values.to_json(value))

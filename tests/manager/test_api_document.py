@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
 from schemathesis.checks import load_all_checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks
@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks
 from pygenvm.manager.app import make_app
 from pygenvm.schemas import load_yaml
 from tests.manager.live import LiveManager, live_manager
+from tests.support.properties import examples
 
 load_all_checks()
 
@@ -55,9 +56,8 @@ document = schemathesis.openapi.from_dict(load_yaml("manager-api"), config=CONFI
 
 # The stream of /events has no end; the page's tests read it.
 @document.exclude(path="/events").parametrize()
-@settings(
-    max_examples=10,
-    deadline=None,
+@examples(
+    10,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],

@@ -6,12 +6,13 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.runners.errors import BuildError
 from pygenvm.runners.tar import NAME_MAX, RECORD, write_tar
+from tests.support.properties import examples
 
 FILE_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=20)
 
@@ -46,7 +47,7 @@ def test_hash_of_a_small_archive() -> None:
 
 
 @given(st.dictionaries(FILE_NAMES, st.binary(max_size=2000), max_size=8))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_other_readers_get_the_files_back_in_order(files: dict[str, bytes]) -> None:
     data = write_tar(files)
     assert len(data) % RECORD == 0

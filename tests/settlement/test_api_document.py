@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi import checks
 
 from pygenvm.schemas import load_yaml
 from tests.settlement.engines import A_CHAIN
 from tests.settlement.service import Live, live
+from tests.support.properties import examples
 
 load_all_checks()
 
@@ -61,9 +62,8 @@ document = schemathesis.openapi.from_dict(load_yaml("settlement-api"))
 
 # A stream has no end.
 @document.exclude(path_regex="/events$").parametrize()
-@settings(
-    max_examples=15,
-    deadline=None,
+@examples(
+    15,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],

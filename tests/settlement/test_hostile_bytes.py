@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
 
 from pygenvm.settlement.blocks.transactions import Commit, ImportIntent, parse, sign
 from pygenvm.settlement.codec import merkle, wire
@@ -14,6 +14,7 @@ from tests.settlement.chains import OPERATOR_KEYS
 from tests.settlement.engines import A_CHAIN, intent
 from tests.settlement.test_wire_vectors import BLOCKS, VERTICES
 from tests.settlement.vectors import word
+from tests.support.properties import examples
 
 KEY = OPERATOR_KEYS[0]
 TRANSACTIONS = [
@@ -40,7 +41,7 @@ def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(damaged(MESSAGES) | st.binary(max_size=400))
 def test_messages(data: bytes) -> None:
     for read_one in (wire.parse_block, wire.parse_vertex):
@@ -51,7 +52,7 @@ def test_messages(data: bytes) -> None:
         assert found.encode() == data
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(damaged(TRANSACTIONS) | st.binary(max_size=500))
 def test_transactions(data: bytes) -> None:
     try:
@@ -66,7 +67,7 @@ def test_transactions(data: bytes) -> None:
     assert data in TRANSACTIONS
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.binary(max_size=200))
 def test_proof_frames(data: bytes) -> None:
     try:
@@ -76,7 +77,7 @@ def test_proof_frames(data: bytes) -> None:
     assert proof.frame(root) == data
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(max_size=100) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(str))
 def test_documents(text: str) -> None:
     try:

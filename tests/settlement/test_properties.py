@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -40,11 +40,11 @@ from pygenvm.settlement.types.words import Address, Hash
 from tests.settlement.chains import ETHER, KEYS, OPERATOR_KEYS, REQUESTER, Net, contents, new_chain
 from tests.settlement.engines import A_CHAIN, PROMPT, SPEC, empty_engine, intent
 from tests.settlement.vectors import account, word
+from tests.support.properties import examples
 
-SETTINGS = settings(
-    max_examples=25,
+SETTINGS = examples(
+    25,
     stateful_step_count=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
@@ -287,4 +287,4 @@ class ChainMachine(RuleBasedStateMachine):
 TestEngine = EngineMachine.TestCase
 TestEngine.settings = SETTINGS
 TestChain = ChainMachine.TestCase
-TestChain.settings = settings(SETTINGS, max_examples=8, stateful_step_count=25)
+TestChain.settings = examples(8, parent=SETTINGS, stateful_step_count=25)

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol import codec
@@ -26,6 +26,7 @@ from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, ReplyKind
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
 from pygenvm.executor.primitives.address import Address
 from tests.support.host_vectors import CONSUMED, CONTRACT, EXAMPLES, Example
+from tests.support.properties import examples
 
 WITH_REPLY = [example for example in EXAMPLES if example.reply is not None]
 U256_MAX = 2**256 - 1
@@ -288,7 +289,7 @@ def chunks(draw: st.DrawFn, data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(requests(), min_size=1, max_size=5), st.data())
 def test_requests_survive_any_chunking(sent: list[Request], data: st.DataObject) -> None:
     stream = b"".join(encode_request(request.method, *request.fields.values()) for request in sent)
@@ -302,7 +303,7 @@ def test_requests_survive_any_chunking(sent: list[Request], data: st.DataObject)
     assert decoder.idle
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from([layout for layout in METHODS if layout.reply]), st.data())
 def test_replies_survive_any_chunking(layout: Any, data: st.DataObject) -> None:
     (field,) = layout.reply
@@ -317,7 +318,7 @@ def test_replies_survive_any_chunking(layout: Any, data: st.DataObject) -> None:
     assert reply == Reply(HostErrorCode.OK, value)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(
         st.binary(max_size=200) | requests().map(lambda r: encode_request(r.method, *r.fields.values())), max_size=8
@@ -337,7 +338,7 @@ def test_garbage_gives_requests_or_a_violation_and_bounded_memory(garbage: list[
         pass
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from([layout for layout in METHODS if layout.reply_kind is not ReplyKind.NONE]), st.binary())
 def test_garbage_gives_a_reply_or_a_violation(layout: Any, garbage: bytes) -> None:
     decoder = ReplyDecoder(layout.method, length=5, limit=64)

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.host_protocol.client import HostClient
@@ -28,6 +28,7 @@ from pygenvm.executor.primitives.abi import (
 from pygenvm.executor.primitives.address import Address
 from tests.support.host_vectors import CONSUMED, EXAMPLES, RECEIVER, Example
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost, serving
+from tests.support.properties import examples
 
 TRANSPORTS = ["unix", "tcp"]
 
@@ -174,7 +175,7 @@ async def test_an_executor_that_does_not_read_cannot_hold_up_the_end(address: st
     writer.transport.abort()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=400))
 def test_garbage_never_raises(garbage: bytes) -> None:
     class Writer:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
@@ -30,6 +30,7 @@ from pygenvm.executor.module_protocol.codec import (
     read_web_answer,
 )
 from pygenvm.executor.primitives import calldata
+from tests.support.properties import examples
 
 #: spec executor/04 "Modules".
 HELLO = "1606636f6f6b69650c3209686f73745f64617461160c6e6f64655f616464726573731430780574785f6964143078"
@@ -118,7 +119,7 @@ def test_answers_have_the_bytes_of_the_specification() -> None:
         assert decode_answer(encode_answer(answer)) == answer
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(VALUES)
 def test_what_one_side_encodes_the_other_decodes(value: Any) -> None:
     answers: list[Answer] = [Ok(value), UserError(value)]
@@ -126,7 +127,7 @@ def test_what_one_side_encodes_the_other_decodes(value: Any) -> None:
     assert decode_request(encode_request(Request("Render", value))).payload == value
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(VALUES.map(calldata.encode) | st.binary(max_size=40))
 def test_anything_else_is_malformed_and_nothing_worse(frame: bytes) -> None:
     for decode in (decode_hello, decode_request, decode_answer):

@@ -7,14 +7,15 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.calldata import DecodingError, decode, encode, to_str
 from tests.executor.primitives.plain_uleb import plain_uleb
+from tests.support.properties import examples
 
-BOUNDED = settings(max_examples=200, deadline=None)
+BOUNDED = examples(200)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 integers = st.one_of(

@@ -6,10 +6,11 @@ import hashlib
 
 import pytest
 from Crypto.Hash import keccak as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives.keccak import Keccak256, KeccakHash
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_without_initial_data() -> None:
     assert (Keccak256().block_size, Keccak256().digest_size) == (136, 32)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_equals_the_reference_however_the_data_is_cut(pieces: list[bytes]) -> None:
     ours = Keccak256()

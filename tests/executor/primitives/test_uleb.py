@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives.uleb import NotMinimal, read_uleb, write_uleb
 from tests.executor.primitives.plain_uleb import plain_uleb, read_plain_uleb
+from tests.support.properties import examples
 
-BOUNDED = settings(max_examples=300, deadline=None)
+BOUNDED = examples(300)
 
 # Where a shortcut ends and the next begins: groups of a loop, of one lane, of a table of masks, of a piece.
 EDGES = (0, 7, 14, 21, 63, 64, 70, 77, 7 * 8, 7 * 8 * 8, 7 * 8 * 9, 7 * 8 << 13)

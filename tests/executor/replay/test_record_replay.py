@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.cli.main import main
@@ -35,6 +35,7 @@ from tests.support.execution import Execution, config_file, execute_process
 from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import SCRATCH, Script, machine
 from tests.support.module_server import Call, Reply, serving_module
+from tests.support.properties import examples
 from tests.support.records import objects, replayed, write
 from tests.support.running import ROOT, genvm, running
 
@@ -385,7 +386,10 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured with /proc")
-@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("balances", "requests") else name for name in CONTENTS],
+)
 def test_a_record_in_memory_is_as_big_as_its_file(name: str, tmp_path: Path) -> None:
     """Issue: 19.6 MB took 1.3 GB, and 256 MiB are accepted."""
     path = tmp_path / "record"
@@ -482,7 +486,7 @@ def test_no_text_of_a_record_drives_the_terminal(recorded: tuple[Path, Path, Exe
         assert "same" not in printed.splitlines()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_damaged_bytes_are_an_error_or_a_record(
     data: st.DataObject, recorded: tuple[Path, Path, Execution], tmp_path_factory: pytest.TempPathFactory

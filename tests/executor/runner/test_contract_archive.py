@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
@@ -14,6 +14,7 @@ from pygenvm.executor.runner import wasm_sections
 from pygenvm.executor.runner.contract import contract_version, parse_contract, version_text
 from pygenvm.executor.runner.runner_json import Depends, StartWasm
 from pygenvm.executor.runner.version import Version
+from tests.support.properties import examples
 
 DEPENDS = b'{ "Depends": "py-genlayer:test" }'
 MODULE = b"\0asm\x01\0\0\0"
@@ -209,7 +210,7 @@ def test_invalid_version(line: bytes) -> None:
 
 
 @given(st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda tail: MODULE + tail)))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_random_bytes_only_raise_vm_errors(code: bytes) -> None:
     for candidate in (code, b"#" + code):
         try:

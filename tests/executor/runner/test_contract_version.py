@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import VMErrorRaised
 from pygenvm.executor.runner.version import Limit, Version, check_version, version_limit
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_negative_times_are_far_future() -> None:
 
 
 @given(st.tuples(*[st.integers(0, 65535)] * 3), st.integers(-(2**62), 2**62))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_check_is_the_comparison_with_the_limit(parts: tuple[int, int, int], seconds: int) -> None:
     version = Version.parse(str(Version(*parts)))
     try:

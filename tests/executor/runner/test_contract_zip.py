@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
@@ -19,6 +19,7 @@ from pygenvm.executor.runner import zip as zip_module
 from pygenvm.executor.runner.contract import contract_version, parse_contract, version_text
 from pygenvm.executor.runner.runner_json import StartWasm
 from pygenvm.executor.runner.version import Version
+from tests.support.properties import examples
 
 RUNNER = b'{"StartWasm":"x"}'
 
@@ -344,7 +345,7 @@ SAMPLE = build(Entry(), Entry(b"contract/a.py", b"print(1)"), Entry(b"version", 
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20), st.binary(max_size=50)))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_stored_zip_is_read_back(entries: dict[str, bytes]) -> None:
     entries = {"runner.json": RUNNER, **entries}
     code = build(*(Entry(name.encode(), content, flags=1 << 11) for name, content in entries.items()))
@@ -354,7 +355,7 @@ def test_any_stored_zip_is_read_back(entries: dict[str, bytes]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)), min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_mutated_zips_only_raise_invalid_contract(changes: list[tuple[int, int]]) -> None:
     data = bytearray(SAMPLE)
     for position, value in changes:

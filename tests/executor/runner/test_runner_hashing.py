@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.runner.hashing import NIX_BASE32_ALPHABET, archive_hash, nix_base32
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_alphabet_lacks_four_letters() -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_bits_are_taken_as_the_spec_writes_it(digest: bytes) -> None:
     def bit(k: int) -> int:
         return digest[k // 8] >> k % 8 & 1 if k < 256 else 0

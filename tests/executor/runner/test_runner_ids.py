@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.runner.ids import RunnerId, on_chain_id
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_id_of_a_contract_is_lower_case_hex() -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_parse_never_raises_anything_else(text: str) -> None:
     try:
         runner = RunnerId.parse(text)

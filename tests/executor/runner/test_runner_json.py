@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
@@ -27,6 +27,7 @@ from pygenvm.executor.runner.runner_json import (
     With,
     parse_runner_json,
 )
+from tests.support.properties import examples
 
 
 def parse(text: str | bytes, *, installed: bool = False) -> Action:
@@ -219,13 +220,13 @@ def dump(action: Action) -> dict[str, Any]:
 
 
 @given(actions, st.booleans())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_action_is_read_back(action: Action, ascii_only: bool) -> None:
     assert parse(json.dumps(dump(action), ensure_ascii=ascii_only), installed=True) == action
 
 
 @given(actions, st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_damaged_text_only_raises_invalid_contract(action: Action, data: st.DataObject) -> None:
     text = bytearray(json.dumps(dump(action)).encode())
     text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))

@@ -7,13 +7,14 @@ import random
 import tarfile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.runner import ustar
 from pygenvm.executor.runner.ustar import read_tar
+from tests.support.properties import examples
 
 END = bytes(1024)
 
@@ -207,7 +208,7 @@ def test_number_of_files_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.binary(max_size=64), st.integers(0, 5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_random_bytes_only_raise_invalid_contract(noise: bytes, blocks: int) -> None:
     data = random.Random(noise).randbytes(512 * blocks)
     for candidate in (noise, data, header() + data, file(noise[:100], noise) + data):
@@ -216,7 +217,7 @@ def test_random_bytes_only_raise_invalid_contract(noise: bytes, blocks: int) -> 
 
 
 @given(st.lists(st.tuples(st.integers(0, 5 * 512 - 1), st.integers(0, 255)), max_size=6), st.integers(0, 7))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_mutated_archives_only_raise_invalid_contract(changes: list[tuple[int, int]], cut: int) -> None:
     data = bytearray(file(b"dir/a.py", b"print()") + file(b"b", b"x" * 600) + END)
     for position, value in changes:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives.address import Address
@@ -18,6 +18,7 @@ from pygenvm.localnet.chain.network.types import NetworkOptions, Submission, TxK
 from tests.localnet.localnet_fakes import FakeExecutor
 from tests.localnet.network.conftest import ALICE, BOB, CAROL, PROGRAM, Clock, Driver, World, program, run
 from tests.localnet.network.killing import kill
+from tests.support.properties import examples
 
 ACCOUNTS = (ALICE, BOB, CAROL)
 CONTRACTS = 3
@@ -185,7 +186,7 @@ def _is_over(status: TxStatus) -> bool:
     return status in (TxStatus.FINALIZED, TxStatus.CANCELED)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(25, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(_actions, max_size=25))
 def test_value_is_conserved(actions: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

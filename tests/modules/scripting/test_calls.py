@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError
 from pygenvm.modules.scripting.pool import ScriptError, ScriptLoadError, SessionContext
+from tests.support.properties import examples
 
 from .conftest import HOST_DATA, Scripts, open_session
 
@@ -53,7 +54,7 @@ def test_values_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
 
         echo = runner.run(start())
 
-        @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+        @examples(300, suppress_health_check=list(HealthCheck))
         @given(_VALUES)
         def check(value: Any) -> None:
             expected = _as_lua(value)

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.primitives import calldata
@@ -14,8 +14,9 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.primitives.calldata import MAX_DEPTH, decode, encode
 from pygenvm.executor.subvm.genlayer_sdk.encoded import Encoded, checked
 from tests.executor.primitives.test_calldata_properties import same, values
+from tests.support.properties import examples
 
-BOUNDED = settings(max_examples=300, deadline=None)
+BOUNDED = examples(300)
 
 
 def compare(data: bytes) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.subvm.wasip1.fs import Directory, FileSystem
 from tests.executor.subvm.wasip1.wasi_guest import BADF, NOENT
+from tests.support.properties import examples
 
 
 def tree(*paths: str) -> FileSystem:
@@ -141,7 +142,7 @@ def model_lookup(files: dict[tuple[str, ...], bytes], path: str) -> bytes | int 
     return files.get(here)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(PATHS, max_size=8), st.lists(PATHS, max_size=8))
 def test_against_a_model(mapped: list[str], looked_up: list[str]) -> None:
     fs = FileSystem()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
@@ -13,6 +13,7 @@ from pygenvm.executor.runner.archive import Folder
 from pygenvm.executor.subvm.budget import RamPool, VmBudget
 from pygenvm.executor.subvm.vm import SubVM
 from pygenvm.executor.subvm.wasip1.fs import Directory, FileSystem
+from tests.support.properties import examples
 
 
 def shape(directory: Directory) -> object:
@@ -40,7 +41,7 @@ def outcome(build: object) -> object:
     return shape(files.root)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.tuples(TARGETS, NAMES.map(lambda names: folder(*dict.fromkeys(names)))), max_size=4))
 def test_grafted_folders_look_like_mapped_files(maps: list[tuple[str, Folder]]) -> None:
     def one_by_one(files: FileSystem) -> None:

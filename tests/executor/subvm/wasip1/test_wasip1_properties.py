@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import InternalErrorRaised, OutOfMemory
@@ -20,6 +20,7 @@ from tests.executor.subvm.wasip1.wasi_guest import (
     SUCCESS,
     StandInVm,
 )
+from tests.support.properties import examples
 
 FILES = {"/data/hello.txt": b"hello world", "/data/sub/x": b"x" * 600, "/empty": b""}
 ALLOWED = {0, 2, 8, 25, 28, 31, 44, 58, 61, 69, 70}
@@ -68,7 +69,7 @@ def check(vm: StandInVm, results: dict[int, int]) -> None:
         assert 0 <= position <= len(getattr(file, "content", b""))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.one_of(CALLS, SOUND), max_size=30))
 @example([("result", (0,)), ("fd_close", (4,)), ("result", (300,)), ("fd_close", (4,)), ("fd_close", (4,))])
 def test_any_sequence_of_calls(calls: list[tuple[str, tuple[int, ...]]]) -> None:
@@ -98,7 +99,7 @@ def test_any_sequence_of_calls(calls: list[tuple[str, tuple[int, ...]]]) -> None
         check(vm, results)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(CALLS)
 def test_refused_calls_leave_the_memory_alone(call: tuple[str, tuple[int, ...]]) -> None:
     vm = StandInVm(b"0123456789", FILES)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor import limits
 from pygenvm.executor.subvm.random import DetRandom, RandomSource, os_random
+from tests.support.properties import examples
 
 WORDS = ["b8bc73fd", "78b639b2", "31cea8e9", "ebe00dfb", "f4fc4e65", "ac81df6d"]
 
@@ -78,7 +79,7 @@ def test_long_requests_equal_the_words_of_the_definition() -> None:
     assert take(source, 4) == generator.getrandbits(32).to_bytes(4, "little")
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.integers(0, 40), max_size=20))
 def test_any_sequence_of_requests(sizes: list[int]) -> None:
     generator = reference([0x4C6E6547, 0x72657961])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import wasmtime
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygenvm.executor.outcome import InvalidContract
@@ -20,6 +20,7 @@ from pygenvm.executor.subvm.wasm.names import module_name, set_module_name
 from pygenvm.executor.subvm.wasm.prepare import PreparedModule, prepare
 from pygenvm.runners.softfloat.rewrite import rewrite
 from tests.executor.subvm.wasm.wasm_support import Run, custom, is_valid, wat
+from tests.support.properties import examples
 
 
 def facts(text: str, *, deterministic: bool = True) -> ModuleFacts:
@@ -210,13 +211,13 @@ def _assert_only_invalid_contract(wasm: bytes) -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_random_bytes_are_refused_cleanly(data: bytes, with_header: bool) -> None:
     _assert_only_invalid_contract(HEADER + data if with_header else data)
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_mutations_are_refused_cleanly_or_stay_as_valid_as_they_were(data: st.DataObject) -> None:
     wasm = bytearray(data.draw(st.sampled_from(SEEDS)))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -235,6 +236,6 @@ def test_mutations_are_refused_cleanly_or_stay_as_valid_as_they_were(data: st.Da
 
 
 @given(st.integers(0, len(SEEDS[0]) - 1))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_cut_modules_are_refused_cleanly(size: int) -> None:
     _assert_only_invalid_contract(SEEDS[0][:size])
