@@ -24,7 +24,7 @@ COVERED = {
     "archives": "executor/runner/*",
 }
 #: Three tests at a time, as many of them wait, those of a file in one process: what is slow to set up there is set up
-#: once. In the order of tests/conftest.py, which has the longest files first; pytest-xdist's own has most tests first.
+#: once. In the order of tests/support/longest_first.py; pytest-xdist's own has most tests first.
 PARALLEL = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
@@ -37,10 +37,9 @@ def _run_program(title: str, *command: str) -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def _checks() -> bool:
+def _checks_but_types() -> bool:
     passed = _run("ruff check", "ruff", "check", ".")
     passed &= _run("ruff format", "ruff", "format", "--check", ".")
-    passed &= _run("mypy", "mypy")
     passed &= _run("schemas", "pygenvm.schemas.generate", "--check")
     lint_imports = Path(sysconfig.get_path("scripts"), "lint-imports")
     passed &= _run_program("import contracts", str(lint_imports), "--no-logo", "--no-cache")
@@ -49,22 +48,29 @@ def _checks() -> bool:
 
 def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
-        return 0 if _checks() else 1
+        return 0 if _checks_but_types() & _run("mypy", "mypy") else 1
     # Else each of thousands of processes, and pytest itself, would compile what they import anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     quick = arguments == ["--quick"]
     if arguments and not quick:
         return 0 if _run("tests", "pytest", *arguments) else 1
-    passed = _checks()
     without_browser = None if quick else ensure_browser()
-    if quick:
-        tests = _run("quick tests", "pytest", *PARALLEL, "-m", "not runners and not slow")
-    else:
-        tests = _run("tests", "pytest", *PARALLEL, "--cov=executor", "--cov-report=")
+    # Types take one process half a minute where mypy has no cache: beside the others, and told when those are done.
+    types = subprocess.Popen([sys.executable, "-m", "mypy"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with types:
+        passed = _checks_but_types()
+        if quick:
+            chosen = ("-m", "not runners and not slow", "--hypothesis-profile=quick")
+            tests = _run("quick tests", "pytest", *PARALLEL, *chosen)
+        else:
+            tests = _run("tests", "pytest", *PARALLEL, "--cov=executor", "--cov-report=")
+        print(f"\n== mypy\n{types.communicate()[0].decode()}", end="", flush=True)
+    passed &= types.returncode == 0
+    if not quick:
         passed &= _covered()
     if without_browser is not None:
         print(f"\n{without_browser}", flush=True)
-    # The tests come last on the screen's account, so their verdict is repeated.
+    # What has failed may be far above.
     print("\nall checks passed" if passed and tests else "\nFAILED: see above", flush=True)
     return 0 if passed and tests else 1
 
