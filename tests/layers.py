@@ -115,7 +115,7 @@ def imports_of(source: str, module: str, file: str) -> Iterator[Import]:
                 names = []
         for name in names:
             yield Import(kind, name, f"{file}:{getattr(node, 'lineno', 0)}")
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and kind is Kind.RUN_TIME:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and kind is Kind.RUN_TIME:
             kind = Kind.LAZY
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             for statement in node.body:
@@ -124,7 +124,9 @@ def imports_of(source: str, module: str, file: str) -> Iterator[Import]:
                 yield from visit(statement, kind)
             return
         for child in ast.iter_child_nodes(node):
-            yield from visit(child, kind)
+            # No expression has a statement in it.
+            if not isinstance(child, ast.expr):
+                yield from visit(child, kind)
 
     return visit(ast.parse(source), Kind.RUN_TIME)
 

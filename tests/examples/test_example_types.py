@@ -7,7 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mypy")
 
 
 def mypy(*arguments: str, cwd: Path, cache: Path) -> str:
@@ -18,16 +25,16 @@ def mypy(*arguments: str, cwd: Path, cache: Path) -> str:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300).stdout
 
 
-def test_single_files(tmp_path: Path) -> None:
+def test_single_files(cache: Path) -> None:
     files = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert mypy(*files, cwd=EXAMPLES, cache=tmp_path) == f"Success: no issues found in {len(files)} source files\n"
+    assert mypy(*files, cwd=EXAMPLES, cache=cache) == f"Success: no issues found in {len(files)} source files\n"
 
 
-def test_several_files(tmp_path: Path) -> None:
-    assert mypy("-p", "contract", cwd=EXAMPLES / "quiz", cache=tmp_path).startswith("Success")
+def test_several_files(cache: Path) -> None:
+    assert mypy("-p", "contract", cwd=EXAMPLES / "quiz", cache=cache).startswith("Success")
 
 
-def test_types_are_known_and_checked(tmp_path: Path) -> None:
+def test_types_are_known_and_checked(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "contract.py").write_text(
         "import typing\n"
         "from genlayer import *\n\n"
@@ -52,7 +59,7 @@ def test_types_are_known_and_checked(tmp_path: Path) -> None:
         "gl.vm.run_nondet(lambda: 1, lambda result: 'yes')\n"
         "gl.exec_prompt('x')\n"
     )
-    output = mypy("contract.py", cwd=tmp_path, cache=tmp_path / "cache")
+    output = mypy("contract.py", cwd=tmp_path, cache=cache)
     revealed = [line.split('"')[1] for line in output.splitlines() if "Revealed type" in line]
     short = [text.replace("builtins.", "").replace("genlayer.", "") for text in revealed]
     assert short == [

@@ -335,9 +335,18 @@ def _bomb() -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"nonsense", _image()[:60], b"\x89PNG\r\n\x1a\n" + b"\0" * 100, _bomb(), b"GIF89a" + b"\0" * 50]
+    "make",
+    [
+        bytes,
+        lambda: b"nonsense",
+        lambda: _image()[:60],
+        lambda: b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
+        _bomb,
+        lambda: b"GIF89a" + b"\0" * 50,
+    ],
 )
-def test_bad_images(data: bytes) -> None:
+def test_bad_images(make: Callable[[], bytes]) -> None:
+    data = make()
     with pytest.raises(ModuleError) as raised:
         filters.filter_image(data, [{"JPEG": 1}])
     assert (raised.value.causes, raised.value.fatal) == (["INVALID_IMAGE"], True)
