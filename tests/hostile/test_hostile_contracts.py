@@ -79,7 +79,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("an integer", "a length") else name for name in REFUSED],
+)
 def test_huge_requests_are_refused(name: str) -> None:
     run = hostile_run(requesting(*REFUSED[name]))
     assert run.outcome == VMError("exit_code 52")

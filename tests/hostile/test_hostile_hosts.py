@@ -132,6 +132,7 @@ def test_a_host_that_never_answers_ends_with_the_signal() -> None:
     assert run.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_count_of_upgraders_that_nobody_can_read() -> None:
     """Issue: four billion requests (seeds 7000216 and 7000267 of the campaign). The host does tell the truth here."""
     host = honest()

@@ -386,6 +386,7 @@ def test_big_bodies_keep_nobody_waiting(manager: ManagerProcess) -> None:
     assert "too much for JSON" in manager.refused("POST", "/permits", b" " * (17 << 20))
 
 
+@pytest.mark.slow
 def test_writes_of_huge_code_keep_nobody_waiting(manager: ManagerProcess) -> None:
     code = b"# v0.2.16\n" + bytes(range(256)) * (16 << 12)
     answers: list[bytes] = []

@@ -264,6 +264,7 @@ def test_truncated(exported: Path, cache: Path, part: float, capsys: pytest.Capt
     assert "was not made by `genvm runners export`" in refused(exported, cache, capsys)
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_noticed_or_of_no_matter(
     exported: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

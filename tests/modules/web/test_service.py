@@ -268,6 +268,7 @@ async def test_a_body_of_the_default_size_arrives(lab: Lab) -> None:
     assert answer.value["response"]["body"] == data
 
 
+@pytest.mark.slow
 async def test_two_hundred_executors_at_once(lab: Lab) -> None:
     async def one(address: str) -> list[Answer]:
         async with connected(address) as client:
