@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -59,8 +60,15 @@ def test_the_requests_are_those() -> None:
     assert not isinstance(run.outcome, InternalError)
 
 
-@pytest.mark.parametrize("kind", VIOLATIONS)
-@pytest.mark.parametrize("number", range(len(REQUESTS)), ids=lambda number: f"{number}-{REQUESTS[number].name.lower()}")
+def _violations() -> Iterator[Any]:
+    """Each in the reply to each request; quickly, two in each, and each in two replies or more."""
+    for number, method in enumerate(REQUESTS):
+        for at, kind in enumerate(VIOLATIONS):
+            marks = () if (number + at) % len(VIOLATIONS) < 2 else pytest.mark.slow
+            yield pytest.param(number, kind, marks=marks, id=f"{number}-{method.name.lower()}-{kind}")
+
+
+@pytest.mark.parametrize(("number", "kind"), _violations())
 def test_a_violation_is_never_a_success(number: int, kind: str) -> None:
     """Before the calldata is there the run does not start; afterwards it is an internal error, told if it can be."""
     with LyingHost(honest(), {number: Lie(kind, seed=number)}) as host:

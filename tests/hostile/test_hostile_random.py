@@ -32,7 +32,7 @@ def test_wild_numbers_end_in_a_result(seed: int) -> None:
     wild_run(random.Random(seed))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30))])
 def test_random_programs_for_lying_hosts_through_the_command(seed: int) -> None:
     lying_run(random.Random(seed))
 
