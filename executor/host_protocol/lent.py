@@ -30,6 +30,8 @@ class Lent:
     """Every write is refused."""
     read_bytes_max: int
     pages_max: int
+    wants_fingerprint: bool
+    """Without, the results of failures have none: to hash a memory takes as long as a short run."""
 
     def packed(self) -> list[Any]:
         """As :meth:`unpacked` takes it."""

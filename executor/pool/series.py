@@ -271,6 +271,7 @@ class _ToClient(Outside):
     def __init__(self, channel: _Channel, lent: Lent | None) -> None:
         self._channel = channel
         self._lent = lent
+        self.wants_fingerprint = lent is None or lent.wants_fingerprint
 
     def connect(self, address: str, observer: Observer, ending: Ending) -> HostClient:
         host = _Host(self._channel) if self._lent is None else _LentHost(self._channel, self._lent)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Outside:
     """A process that is there for one run: its host is where the options say, its streams are its own."""
 
+    #: Whether the host reads where a run has failed.
+    wants_fingerprint = True
+
     def connect(self, address: str, observer: Observer, ending: Ending) -> HostClient:
         """:raises InternalErrorRaised: there is no host."""
         return HostClient.connect(address, observer, ending)

@@ -243,6 +243,8 @@ class _Run:
             gc.enable()
         arguments, recorder = self._arguments, self._recorder
         options = run_options(arguments)
+        if not (self._outside.wants_fingerprint or recorder is not None or "fingerprint" in arguments.printed):
+            options = replaced(options, wants_fingerprint=False)
         self._console = ProcessConsole(self._log, self._outside.write, keeps_stderr="stderr-full" in arguments.printed)
         parts = process_parts(
             arguments, self._config, self._prepared, host, self._ending, self._console, self._observer

@@ -72,6 +72,7 @@ class RunOptions:
     permissions: Permissions
     sync: bool = False
     debug_mode: bool = False
+    wants_fingerprint: bool = True
 
 
 class _Pools(threading.local):
@@ -181,7 +182,7 @@ class Supervisor:
                 deterministic=True,
                 permissions=self._options.permissions,
                 storage_type=StorageType.DEFAULT,
-                wants_fingerprint=True,
+                wants_fingerprint=self._options.wants_fingerprint,
             )
             result = self._run_vm(spec)
         except VMErrorRaised as error:

@@ -121,6 +121,7 @@ class RunHost:
             self._read_only,
             limits.STORAGE_READ_BYTES,
             limits.STORAGE_PAGES_WRITTEN,
+            wants_fingerprint=False,
         )
 
     async def storage_of(self, address: Address) -> tuple[Pages, bool]:

@@ -18,7 +18,8 @@ import pytest
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.lent import Pages
-from pygenvm.executor.outcome import InternalError, Return, VMError
+from pygenvm.executor.host_protocol.result import decode_result
+from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.pool.client import PooledRun
 from pygenvm.executor.pool.series_frames import encode
 from pygenvm.executor.primitives import calldata
@@ -173,11 +174,26 @@ def test_a_read_only_run_gives_nothing_back() -> None:
                 asyncio.run(host.take_back({(b"", 0): b"written"}, 7))
 
 
+class Incurious(LendingHost):
+    wants_fingerprint = False
+
+
+def test_who_does_not_want_fingerprints_gets_none(reused: ReusedExecutors) -> None:
+    curious, incurious = (host_of("add_other", CONTRACT, kind=kind) for kind in (LendingHost, Incurious))
+    for host in (curious, incurious):
+        asyncio.run(reused(host, request(message_json(contract=host.contract))))
+    assert [decode_result(host.result or b"").fingerprint is None for host in (curious, incurious)] == [False, True]
+    assert curious.outcome == incurious.outcome == UserError("0")
+    # In a record it is compared.
+    (recorded, _), (expected, _) = run(reused, incurious), run(reused, curious)
+    assert recorded == expected
+
+
 # --- what ends an executor ---
 
 
-def host_of(method: str, *args: object) -> LendingHost:
-    host = LendingHost(calldata=calldata.encode({"method": method, "args": list(args)}))
+def host_of(method: str, *args: object, kind: type[LendingHost] = LendingHost) -> LendingHost:
+    host = kind(calldata=calldata.encode({"method": method, "args": list(args)}))
     host.put_code(SOURCE)
     return host
 

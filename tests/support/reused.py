@@ -23,10 +23,14 @@ class LendingHost(InMemoryHost):
     """A node that lends its storage; ``lent_pages`` of it, the rest has to be asked for."""
 
     lent_pages = 512
+    wants_fingerprint = True
 
     async def lend(self) -> Lent:
         pages, whole = await self.storage_of(self.contract)
-        return Lent(self.contract.as_bytes, self.calldata, pages, whole, {}, 0, False, 1 << 26, 1 << 15)
+        limits = (1 << 26, 1 << 15)
+        return Lent(
+            *(self.contract.as_bytes, self.calldata, pages, whole, {}, 0, False), *limits, self.wants_fingerprint
+        )
 
     async def storage_of(self, address: Address) -> tuple[Pages, bool]:
         found = {

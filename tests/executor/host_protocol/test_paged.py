@@ -63,7 +63,7 @@ def test_what_is_no_page(rows: list[object]) -> None:
 
 
 def test_what_is_lent_travels() -> None:
-    lent = Lent(CONTRACT.as_bytes, b"data", {(SLOT, 3): b"x"}, True, {(SLOT, 4): b"y"}, 9, False, 10, 11)
+    lent = Lent(CONTRACT.as_bytes, b"data", {(SLOT, 3): b"x"}, True, {(SLOT, 4): b"y"}, 9, False, 10, 11, True)
     decoder = SeriesDecoder()
     for byte in encode("run", None, lent.packed()):
         assert decoder.next_frame() is None
