@@ -38,6 +38,7 @@ from pygenvm.executor.run.console import ProcessConsole
 from pygenvm.executor.run.ending import Ending
 from pygenvm.executor.run.supervisor import RunOptions
 from pygenvm.executor.run.world import Parts, assemble
+from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.registry import InstalledRunners
 from pygenvm.executor.subvm.artefacts import ArtefactStore
 from pygenvm.executor.subvm.spec import Permissions
@@ -150,6 +151,10 @@ def _built_artefacts() -> ArtefactStore:
     return ArtefactStore(cache_root() / "executor" / "artefacts")
 
 
+#: Archives of built-in runners that this test process has read, as executors of a pool have those of its template.
+_built_archives: dict[str, Archive] = {}
+
+
 def execute(
     code: bytes | None = None,
     *,
@@ -184,7 +189,9 @@ def execute(
                 web=ModuleClient("web", web, hello),
                 llm=ModuleClient("llm", llm, hello),
                 artefacts=_built_artefacts() if built else artefacts(),
-                open_runners=lambda: InstalledRunners(root / "runners", root / "registry", debug_mode),
+                open_runners=lambda: InstalledRunners(
+                    root / "runners", root / "registry", debug_mode, _built_archives if built else None
+                ),
                 console=console,
             )
             options = RunOptions(Permissions.parse(permissions), sync, debug_mode)
