@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from benchmarks import contracts, suite_plugin
@@ -41,8 +42,14 @@ def plugin_view(rounds: int) -> list[Row]:
         with tempfile.TemporaryDirectory(prefix="genvm-bench-") as folder:
             net = LocalNet(Path(folder, "net.db"), executor=pooled)
             address = net.deploy(contracts.hello()).receipt.transaction.contract
+
+            def ours() -> object:
+                # The same view at the same time would not be carried out again.
+                vm.warp(timedelta(seconds=1))
+                return vm.view(contract, "hello")
+
             ways: dict[str, Callable[[], object]] = {
-                "ours": lambda: vm.view(contract, "hello"),
+                "ours": ours,
                 "pooled": lambda: net.view(address, "hello"),
             }
             samples = interleaved({name: _timed(way) for name, way in ways.items()}, rounds, _WARM_UP)

@@ -338,6 +338,9 @@ SERIES_GROWTH_BYTES = 512 << 20
 #: Seconds until the threads of a run have ended behind it, and between two looks.
 SERIES_SETTLE_SECONDS = 0.3
 SERIES_SETTLE_POLL_SECONDS = 0.00005
+#: What a client keeps of runs in case that there is the same again: of one, and of all.
+KNOWN_RUN_BYTES = 1 << 20
+KNOWN_RUNS_BYTES = 32 << 20
 
 # --- records of executions ------------------------------------------------------------------------
 

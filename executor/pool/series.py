@@ -23,7 +23,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.config import ConfigError
@@ -46,6 +46,7 @@ from pygenvm.executor.run.outside import Outside, Printing
 from pygenvm.executor.run.process import StartError, run_process
 from pygenvm.executor.subvm import linear
 from pygenvm.executor.subvm.image import files_to_map
+from pygenvm.executor.subvm.random import SystemEntropy
 
 if TYPE_CHECKING:
     from pygenvm.executor.pool.worker import Setup
@@ -55,20 +56,23 @@ _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
 _STATE = (StorageType.DEFAULT, StorageType.LATEST_NON_FINAL)
 _STDERR, _LOG = 2, 3
 _NOTHING_PRINTED = Printing()
+#: Exit code, whether there may be another run, and whether the same run would do the same.
+_Ended: TypeAlias = tuple[int, bool, bool]
 
 
 def serve(connection: socket.socket, setup: Setup) -> int:
     """Carry out runs until the client is gone, or there has been one after which no other may follow: an exit code."""
     channel = _Channel(connection)
     series = _Series(channel, setup)
-    status = None
-    while (frame := channel.next_run(status, series.is_unchanged)) is not None:
+    ended = None
+    while (frame := channel.next_run(ended, series.is_unchanged)) is not None:
         kind, *fields = frame
         if kind != "run":
             raise FrameError(f"a {kind} without a run")
-        status, again = series.carry_out(*fields)
+        ended = series.carry_out(*fields)
+        status, again, _ = ended
         if not again:
-            channel.send("ended", status, again)
+            channel.send("ended", *ended)
             return status
     return 0
 
@@ -110,14 +114,14 @@ class _Channel:
             self._decoder.feed(data)
         return frame
 
-    def next_run(self, status: int | None, is_unchanged: Callable[[], bool]) -> list[Any] | None:
+    def next_run(self, ended: _Ended | None, is_unchanged: Callable[[], bool]) -> list[Any] | None:
         """As :meth:`receive`, between two runs; None also if there may not be another one.
 
-        :param status: of the run before, whose client hears of it now.
+        :param ended: how the run before has; its client hears of it now.
         """
         with termination.without_run(self._socket.fileno()) as wait:
-            if status is not None:
-                self.send("ended", status, True)
+            if ended is not None:
+                self.send("ended", *ended)
                 if not is_unchanged():
                     return None
             self.send("ready")
@@ -154,12 +158,12 @@ class _Series:
         self._growth_max = _memory() + limits.SERIES_GROWTH_BYTES
         _SeriesLogger.channel = channel
 
-    def carry_out(self, log_level: str | None, arguments: Any, lent: Any) -> tuple[int, bool]:
-        """One run; its exit code, and whether there may be another one."""
+    def carry_out(self, log_level: str | None, arguments: Any, lent: Any) -> _Ended:
+        """One run."""
         outside = _ToClient(self._channel, None if lent is None else Lent.unpacked(lent))
         prepared, watch = self._setup.prepared, _Watch(self._channel)
         self._channel.at_the_end = False
-        made = MadeOnce.made
+        made, given = MadeOnce.made, SystemEntropy.given
         if prepared is not None:
             prepared.artefacts.count_anew()
         try:
@@ -169,11 +173,11 @@ class _Series:
             status = run_process(unpack_arguments(arguments), config, log, prepared, observers, outside)
         except (ConfigError, StartError) as error:
             outside.write(_STDERR, f"Error: {error}\n".encode("utf-8", "backslashreplace"))
-            return 1, False
+            return 1, False, False
         self._runs += 1
         # Whoever makes an image or bytecode runs the contract too, in a VM that nobody tells of.
         usual = watch.usual and not status and MadeOnce.made == made and not termination.requested()
-        return status, usual and self._runs < limits.SERIES_RUNS
+        return status, usual and self._runs < limits.SERIES_RUNS, SystemEntropy.given == given
 
     def is_unchanged(self) -> bool:
         """Whether the last run has left nothing behind but memories, which are ready for the next one then."""

@@ -14,7 +14,8 @@ storage  executor                 address
 pages    executor                 address, slot, first and last page
 written  executor                 pages that the run has written, how many bytes
 print    executor                 1 for stdout, 2 for stderr, 3 for the log; bytes
-ended    executor                 exit code, whether the executor may take another run
+ended    executor                 exit code, whether the executor may take another run, whether the run would do the
+                                  same again: it was given neither chance nor time
 ready    executor                 none
 =======  =======================  ================================================================================
 

@@ -25,6 +25,7 @@ from pygenvm.executor.pool.series_frames import SeriesDecoder, encode
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn import SpawnError
+from pygenvm.executor.spawn.known_runs import KnownRuns, key_of
 from pygenvm.executor.spawn.output import Captured, Output
 
 logger = logging.getLogger("executor.spawn.series")
@@ -95,11 +96,14 @@ class SeriesExecutor:
         self._socket.close()
         self._stderr.close()
 
-    async def carry_out(self, host: Host, arguments: RunArguments, timeout: float, grace: float) -> SeriesRun:
+    async def carry_out(
+        self, host: Host, arguments: RunArguments, timeout: float, grace: float, known: KnownRuns | None = None
+    ) -> SeriesRun:
         """One run. The executor is gone afterwards unless :attr:`usable` says something else.
 
         :param timeout: seconds until it is asked to end.
         :param grace: seconds until it is killed after that.
+        :param known: runs of executors of this configuration; what is among them is not carried out.
         :raises Gone: nothing has happened.
         """
         assert self.usable
@@ -108,8 +112,14 @@ class SeriesExecutor:
         loop = asyncio.get_running_loop()
         timers: list[asyncio.TimerHandle] = []
         try:
-            lent = None if conversation.lender is None else (await conversation.lender.lend()).packed()
-            first = encode("run", self._log_level, pack_arguments(arguments), lent)
+            lent = None if conversation.lender is None else await conversation.lender.lend()
+            key = None if known is None else key_of(arguments, lent)
+            if known is not None and (heard := known.heard(key)) is not None:
+                await conversation.hear_again(heard)
+                self.usable = True
+                return conversation.report()
+            packed = None if lent is None else lent.packed()
+            first = encode("run", self._log_level, pack_arguments(arguments), packed)
             await self._until_ready()
             # Told to end before it has the run it would not take it.
             timers.append(loop.call_later(timeout, self._ask_to_end, conversation))
@@ -124,6 +134,8 @@ class SeriesExecutor:
                 await self._learn_how_it_ended(conversation)
             # A signal may still be under way.
             self.usable = bool(again) and not conversation.result.timed_out
+            if known is not None and key is not None and self.usable and conversation.would_be_the_same:
+                known.keep(key, bytes(conversation.heard))
         finally:
             for timer in timers:
                 timer.cancel()
@@ -159,6 +171,7 @@ class SeriesExecutor:
             await loop.sock_sendall(self._socket, first)
             while True:
                 while (frame := self._decoder.next_frame()) is not None:
+                    conversation.keep(frame)
                     reply = await conversation.handle(*frame)
                     if reply:
                         await loop.sock_sendall(self._socket, reply)
@@ -211,6 +224,10 @@ class _Conversation:
         self.status: int | None = None
         self.again: bool | None = None
         self.result = SeriesRun(failure=LEFT)
+        #: All frames that have come, unless they are too many.
+        self.heard = bytearray()
+        self._is_certain = False
+        self._has_asked = False
         self.stderr = Output()
         self._streams = {1: Output(), 2: self.stderr, 3: Output()}
 
@@ -235,16 +252,18 @@ class _Conversation:
             case "request", (bytes(data),):
                 return await self._answer(data)
             case "storage", (bytes(address),) if lender and len(address) == ADDRESS_BYTES:
+                self._has_asked = True
                 pages, whole = await lender.storage_of(Address(address))
                 return encode("storage", listed(pages), whole)
             case "pages", (bytes(address), bytes(slot), int(first), int(last)) if lender and (
                 len(address) == ADDRESS_BYTES
             ):
+                self._has_asked = True
                 return encode("pages", dict(await lender.pages(Address(address), slot, first, last)))
             case "written", (list(written), int(count)) if lender:
                 await lender.take_back(by_slot(written), count)
-            case "ended", (int(status), bool(again)):
-                self.status, self.again = status, again
+            case "ended", (int(status), bool(again), bool(is_certain)):
+                self.status, self.again, self._is_certain = status, again, is_certain
             case _:
                 raise TypeError(f"{kind} with {len(fields)} fields")
         return b""
@@ -264,7 +283,29 @@ class _Conversation:
         if request.method is HostMethod.CONSUME_RESULT:
             self.result.failure = None
             return b""
+        self._has_asked = True
         return encode("reply", reply) if reply else b""
+
+    def keep(self, frame: list[Any]) -> None:
+        """Remember what has come."""
+        if len(self.heard) <= limits.KNOWN_RUN_BYTES:
+            self.heard += encode(*frame)
+
+    @property
+    def would_be_the_same(self) -> bool:
+        """Whether all that was :attr:`heard` follows from what the run was given."""
+        is_whole = len(self.heard) <= limits.KNOWN_RUN_BYTES
+        return is_whole and self._is_certain and not self._has_asked and self.result.failure is None
+
+    async def hear_again(self, heard: bytes) -> None:
+        """What came from the executor of another run, which was given the same."""
+        decoder = SeriesDecoder()
+        decoder.feed(heard)
+        try:
+            while self.again is None and (frame := decoder.next_frame()) is not None:
+                await self.handle(*frame)
+        except (ProtocolViolation, ValueError, TypeError, _HostFailed) as error:
+            self.fail(str(error))
 
     def fail(self, why: str) -> None:
         """The run is of no use."""

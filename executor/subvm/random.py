@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _random import Random  # What `random.Random` is made of: that module takes a hundredth of a cold start.
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from pygenvm.executor import limits
 
@@ -57,8 +57,13 @@ def os_random(target: memoryview) -> None:
 class SystemEntropy:
     """What an ordinary run gets (:class:`executor.subvm.services.Entropy`)."""
 
+    #: How often a VM of this process has been given chance or time.
+    given: ClassVar[int] = 0
+
     def random(self) -> RandomSource:
+        SystemEntropy.given += 1
         return os_random
 
     def runtime(self, microseconds: int) -> int:
+        SystemEntropy.given += 1
         return microseconds

@@ -13,6 +13,7 @@ from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.client import ExecutorPool, LentPool, PoolError
 from pygenvm.executor.spawn import SpawnError
+from pygenvm.executor.spawn.known_runs import KnownRuns
 from pygenvm.executor.spawn.process import own_command
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
 from pygenvm.localnet import limits
@@ -46,6 +47,7 @@ class ReusedExecutors:
         self._process = os.getpid()
         self._pool = self._new_pool()
         self._waiting: list[SeriesExecutor] = []
+        self._known = KnownRuns()
 
     def _new_pool(self) -> ExecutorPool:
         return ExecutorPool(own_command(self._options), idle=1)
@@ -88,7 +90,7 @@ class ReusedExecutors:
                 is_new = not self._waiting
                 executor = await self._start() if is_new else self._waiting.pop()
                 try:
-                    run = await executor.carry_out(host, arguments, request.timeout, self._grace)
+                    run = await executor.carry_out(host, arguments, request.timeout, self._grace, self._known)
                 except Gone:
                     # Somebody has killed it while it waited. One that never lived is a sign of something worse.
                     if is_new:

@@ -9,13 +9,17 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.frozen import replaced
+from pygenvm.executor.host_protocol.codec import encode_request
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.lent import Pages
 from pygenvm.executor.host_protocol.result import decode_result
@@ -23,7 +27,9 @@ from pygenvm.executor.outcome import InternalError, Return, UserError, VMError
 from pygenvm.executor.pool.client import PooledRun
 from pygenvm.executor.pool.series_frames import encode
 from pygenvm.executor.primitives import calldata
+from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.primitives.address import Address
+from pygenvm.executor.spawn.known_runs import KnownRuns, key_of
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor, SeriesRun
 from pygenvm.localnet import LocalNet
 from pygenvm.localnet.chain.database import StateView
@@ -33,6 +39,7 @@ from pygenvm.localnet.chain.store import Store
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.executors.series import ReusedExecutors
+from pygenvm.localnet.net import read_state
 from tests.executor.pool.pool_support import gone
 from tests.support.example_runs import EXAMPLE_RUNS, answers, example_host
 from tests.support.execution import config_file, message_json
@@ -62,6 +69,18 @@ class Contract(gl.Contract):
     @gl.public.view
     def count(self) -> int:
         return len(self.texts)
+
+    @gl.public.write
+    def say(self, text: str) -> None:
+        print("said", text)
+
+    @gl.public.view
+    def who(self) -> Address:
+        return gl.message.sender_address
+
+    @gl.public.view
+    def age(self) -> int:
+        return gl.trace_time_micro()
 
     @gl.public.view
     def all(self) -> list[str]:
@@ -187,6 +206,102 @@ def test_who_does_not_want_fingerprints_gets_none(reused: ReusedExecutors) -> No
     # In a record it is compared.
     (recorded, _), (expected, _) = run(reused, incurious), run(reused, curious)
     assert recorded == expected
+
+
+# --- what is known already ---
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def in_new_network(reused: ReusedExecutors, path: Path, *calls: tuple[str, Sequence[object]]) -> object:
+    """What is left of calls to a contract that is deployed first, and what a node hears of them."""
+    with contextlib.closing(LocalNet(path, executor=reused, clock=lambda: NOW)) as net:
+        receipts = [net.deploy(SOURCE).receipt, *(net.call(None, method, args).receipt for method, args in calls)]
+        told = [(one.outcome, one.stdout, one.stderr, one.log, one.bytes_written) for one in receipts]
+        return told, net.view(None, "all").value, read_state(net, None)
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_the_same_again_is_not_carried_out(reused: ReusedExecutors, tmp_path: Path) -> None:
+    calls = ("add", ["a"]), ("add", ["b"]), ("add", [5]), ("say", ["c"])
+    in_new_network(reused, tmp_path / "1.db", *calls)  # makes images, which nobody is told of
+    before = in_new_network(reused, tmp_path / "2.db", *calls)
+    with stopped(process_of(reused)):
+        assert in_new_network(reused, tmp_path / "3.db", *calls) == before
+    assert all(text in str(before) for text in ("Traceback", "said c"))
+
+
+def test_whatever_is_not_the_same_is_carried_out(reused: ReusedExecutors, tmp_path: Path) -> None:
+    process_of(reused)
+    with contextlib.closing(LocalNet(tmp_path / "1.db", executor=reused, clock=lambda: NOW)) as net:
+        assert net.deploy(SOURCE).receipt.ok
+        assert [net.view(None, "count").value, net.call(None, "add", ["a"]).receipt.value] == [0, 1]
+        assert [net.view(None, "count").value, net.view(None, "all").value] == [1, ["a"]]
+        senders = [Address(bytes([number]) * 20) for number in (1, 2)]
+        assert [net.view(None, "who", sender=sender).value for sender in senders] == senders
+        # It asks for the storage of another contract, which may have changed.
+        (info,) = net.contracts()
+        second = net.deploy(SOURCE).receipt.transaction.contract
+        for count in (1, 2):
+            outcome = net.call(second, "add_other", [info.address]).receipt.outcome
+            assert outcome == UserError(str(count))
+            net.call(info.address, "add", ["b"])
+        # In debug mode contracts are told how long they run.
+        assert len({net.view(second, "age").value for _ in range(5)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("said", "is_known"),
+    [
+        ([], True),
+        ([encode("print", 2, b"x" * 1000)], False),
+        ([encode("storage", bytes(20))], False),
+        ([encode("pages", bytes(20), bytes(32), 0, 1)], False),
+        ([encode("request", encode_request(HostMethod.GET_BALANCE, CONTRACT))], False),
+    ],
+)
+@pytest.mark.parametrize("ended", [(0, True, True), (0, True, False), (0, False, True)])
+def test_what_is_known(
+    said: list[bytes], is_known: bool, ended: tuple[int, bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "KNOWN_RUN_BYTES", 1000)
+    known, arguments = KnownRuns(), RunArguments(message=message_json(), host="", cookie="1")
+    result = encode("request", encode_request(HostMethod.CONSUME_RESULT, b"\0"))
+    host = LendingHost()
+    seen = asyncio.run(converse(host, b"".join((*said, result, encode("ended", *ended))), known))
+    assert (seen.failure, host.result) == (None, b"\0")
+    again = RunArguments(message=message_json(), host="elsewhere", cookie="2")
+    key = key_of(again, asyncio.run(host.lend()))
+    assert key == key_of(arguments, asyncio.run(host.lend()))
+    assert (known.heard(key) is not None) == (is_known and ended == (0, True, True))
+
+
+def test_what_makes_a_run_another_one() -> None:
+    host = LendingHost()
+    lent = asyncio.run(host.lend())
+    arguments = RunArguments(message=message_json(), host="")
+    others = [
+        replaced(arguments, message=message_json(value=1)),
+        replaced(arguments, permissions="r"),
+        replaced(arguments, sync=True),
+        replaced(arguments, debug_mode=True),
+    ]
+    page = {(bytes(32), 0): b"x"}
+    lents = [replaced(lent, **change) for change in ({"calldata": b"x"}, {"pages": page}, {"read_only": True})]
+    keys = {key_of(arguments, lent), *(key_of(one, lent) for one in others), *(key_of(arguments, one) for one in lents)}
+    assert None not in keys
+    assert len(keys) == 1 + len(others) + len(lents)
+    watched = [replaced(arguments, record=Path("x")), replaced(arguments, trace=True)]
+    assert {*(key_of(one, lent) for one in watched), key_of(arguments, None)} == {None}
 
 
 # --- what ends an executor ---
@@ -327,7 +442,7 @@ def test_a_fork_has_its_own(reused: ReusedExecutors) -> None:
         encode("print", 4, b"x"),
         encode("request", b"\x02"),
         encode("request", b"\xff"),
-        encode("ended", "0", True),
+        encode("ended", "0", True, True),
         encode("hello"),
         b"\xff\xff\xff\xff",
     ],
@@ -372,7 +487,7 @@ def test_a_host_that_fails() -> None:
     assert seen.failure == "host failed: OSError: no disk"
 
 
-async def converse(host: Host, frame: bytes) -> SeriesRun:
+async def converse(host: Host, frame: bytes, known: KnownRuns | None = None) -> SeriesRun:
     """A run of an executor that sends ``frame`` and nothing else."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.setblocking(False)
@@ -380,8 +495,11 @@ async def converse(host: Host, frame: bytes) -> SeriesRun:
         executor = SeriesExecutor(cast(PooledRun, NoProcess()), ours, io.BytesIO())
         theirs.sendall(encode("ready") + frame)
         arguments = RunArguments(message=message_json(), host="")
-        run = await executor.carry_out(host, arguments, timeout=5.0, grace=1.0)
-    assert not executor.usable
+        run = await executor.carry_out(host, arguments, 5.0, 1.0, known)
+    if executor.usable:
+        executor.end()
+    else:
+        assert run.failure or known
     return run
 
 
