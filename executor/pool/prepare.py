@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+# What asks modules: to load it takes longer than all else in a run with a nondet block.
+import websockets.sync.client  # noqa: F401
+
 # Everything that a run imports sooner or later, so that its executor has it already.
 import pygenvm.executor.module_protocol.client
 import pygenvm.executor.record.recorder
