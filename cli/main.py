@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 # As for type checkers; what is imported here, a run that is handed over waits for.
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pygenvm.cli.signals import Handler
+    from pygenvm.executor.pool.forked import ForkedExecutor
 
 #: Subcommand, the module that implements it and its line in ``genvm --help``.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -47,6 +49,8 @@ could not be written (a full disk, a reader that is gone).
 """
 
 _INTERRUPTED = 130
+#: So many more objects than before are looked through for garbage.
+_GARBAGE = 100_000
 #: Commands that are told to end in their own ways.
 _OWN_SIGNALS = ("run", "pool", "manager", "llm", "web", "webdriver", "settlement", "operator")
 #: Exit codes of commands that could not do their work, if not 1.
@@ -141,10 +145,41 @@ def main(argv: list[str] | None = None) -> int:
     closed = take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
+    forked = _forked(sys.argv)
     from pygenvm.cli import streams
 
     streams.take_over(closed)
-    return settled(lambda: _main(sys.argv[1:]))
+    if forked is None:
+        return settled(lambda: _main(sys.argv[1:]))
+    try:
+        status = settled(lambda: _main(sys.argv[1:], forked))
+    finally:
+        forked.close()
+    if "asyncio" not in sys.modules:
+        # Nothing is left to be ended, and all is printed: taking the interpreter apart takes a while.
+        os._exit(status)
+    return status
+
+
+def _forked(words: list[str]) -> ForkedExecutor | None:
+    """The executor for the runs of the command line ``words``, if it surely has some."""
+    if sys.platform != "linux" or "local" not in words:
+        return None
+    from pygenvm.executor.pool import handover
+
+    options = handover.global_options(words)
+    if options is None or options[0] != "local" or not handover.runs_here(options[4]):
+        return None
+    import gc
+
+    from pygenvm.executor.pool.forked import ForkedExecutor
+
+    # Most of what there is in such a process is what it has loaded, which stays.
+    gc.set_threshold(_GARBAGE)
+    try:
+        return ForkedExecutor(options[1])
+    except OSError:
+        return None  # The first run says what the system has no room for.
 
 
 def settled(command: Callable[[], tuple[int, bool]]) -> int:
@@ -165,11 +200,11 @@ def settled(command: Callable[[], tuple[int, bool]]) -> int:
     return streams.settled(status, changes=changes)
 
 
-def _main(arguments: list[str]) -> tuple[int, bool]:
+def _main(arguments: list[str], forked: ForkedExecutor | None = None) -> tuple[int, bool]:
     """Exit code, and whether the command is one that changes something."""
     command = _command_of(arguments)
     if command not in _OWN_SIGNALS:
-        return carry_out(command, arguments)
+        return carry_out(command, arguments, forked=forked)
     try:
         return _run(command, arguments)
     except Exception as error:
@@ -193,8 +228,13 @@ def carry_out(
     from pygenvm.executor import shortage
 
     shortage.keep_back()
+    others = {}
+    if command == "local":
+        from pygenvm.localnet import direct
+
+        others = {"hold_off": direct.hold_off}
     try:
-        with signals.interrupting(afterwards) as interrupted:
+        with signals.interrupting(afterwards, **others) as interrupted:
             begin()
             return _run(command, arguments, interrupted=interrupted, **given)
     except Exception as error:
@@ -226,11 +266,19 @@ def _run(command: str | None, arguments: list[str], **given: object) -> tuple[in
         if plain is not None:
             take_closed((plain.log_fd,))
             run.run(plain)
-    options = parser_of(command).parse_args(arguments)
+    options = _plain_local(arguments) if command == "local" else None
+    if options is None:
+        options = parser_of(command).parse_args(arguments)
     vars(options).update(given)
     take_closed((options.log_fd,))
     module = sys.modules[COMMANDS[options.command][0]]
     return int(module.run(options)), getattr(options, "changes", False)
+
+
+def _plain_local(arguments: list[str]) -> Any:
+    from pygenvm.localnet import cli, options  # noqa: F401
+
+    return options.plain(arguments)
 
 
 def _command_of(arguments: list[str]) -> str | None:

@@ -65,7 +65,7 @@ def _receive(options: argparse.Namespace) -> int:
     # What every run of a command line needs besides.
     from pygenvm.cli import handed_over, run, streams  # noqa: F401
     from pygenvm.executor.pool.reception import CannotListen, Reception
-    from pygenvm.executor.pool.worker import Commands
+    from pygenvm.executor.pool.setup import Commands
 
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -9,11 +9,16 @@ again then.
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+# The module around it takes longer to load than to use.
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
 
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
@@ -26,26 +31,30 @@ _AGAIN_SECONDS = 0.002
 
 
 @contextlib.contextmanager
-def interrupting(afterwards: Mapping[int, Handler] | None = None) -> Iterator[Callable[[], bool]]:
+def interrupting(
+    afterwards: Mapping[int, Handler] | None = None, hold_off: Callable[[], bool] = lambda: False
+) -> Iterator[Callable[[], bool]]:
     """The first signal raises ``KeyboardInterrupt`` inside; later ones do not disturb the end. Main thread only.
 
     Ctrl-C raises it as often as it is pressed. The value tells whether anything did; what arrives here afterwards is
     ``KeyboardInterrupt``, whatever became of it.
 
     :param afterwards: what the signals do at the end, if that is not what they do now.
+    :param hold_off: asked before it is raised, and true if whoever says so raises it in a moment.
     """
     before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
     # What the caller has told us to ignore, as `nohup` does, stays so.
-    taken: dict[int, Handler] = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    taken: dict[int, Handler] = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     taken |= afterwards or {}
     interrupted = False
 
-    def interrupt(_number: int, _frame: object) -> NoReturn:
+    def interrupt(_number: int, _frame: object) -> None:
         nonlocal interrupted
         interrupted = True
         for number in taken.keys() - {signal.SIGINT}:
             signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not hold_off():
+            raise KeyboardInterrupt
 
     def again(_number: int, frame: FrameType | None) -> None:
         if _is_in(frame, dropped):

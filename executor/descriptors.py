@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def take_closed(descriptors: Iterable[int]) -> list[int]:
@@ -21,7 +23,9 @@ def take_closed(descriptors: Iterable[int]) -> list[int]:
             nothing = os.open(os.devnull, os.O_RDWR)
             if nothing != number:
                 # Above what the process may open, where no socket comes either.
-                with contextlib.suppress(OSError):
+                try:  # noqa: SIM105 (contextlib is not loaded)
                     os.dup2(nothing, number)
+                except OSError:
+                    pass
                 os.close(nothing)
     return closed

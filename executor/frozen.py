@@ -20,6 +20,13 @@ class _Uncompared:
         self.default = default
 
 
+class _Unshown:
+    """Default of a field that is not in the text of a record."""
+
+    def __init__(self, default: Any) -> None:
+        self.default = default
+
+
 class _Fresh:
     """Default of a field that is made anew for each record."""
 
@@ -37,7 +44,12 @@ def uncompared(*, default: Any) -> Any:
     return _Uncompared(default)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(uncompared, fresh))
+def unshown(*, default: Any = _MISSING) -> Any:
+    """A field that nobody sees in the text of a record, such as a secret."""
+    return _Unshown(default)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(uncompared, fresh, unshown))
 def frozen(cls: type[_T]) -> type[_T]:
     """Class decorator: a record of the annotated attributes, in their order.
 
@@ -49,7 +61,10 @@ def frozen(cls: type[_T]) -> type[_T]:
     names = tuple(name for name, hint in body.get("__annotations__", {}).items() if not hint.startswith("ClassVar"))
     defaults = {name: body.pop(name) for name in names if name in body}
     compared = tuple(name for name in names if not isinstance(defaults.get(name), _Uncompared))
-    defaults = {name: value.default if isinstance(value, _Uncompared) else value for name, value in defaults.items()}
+    shown = tuple(name for name in names if not isinstance(defaults.get(name), _Unshown))
+    for name, value in defaults.items():
+        if isinstance(value, _Uncompared | _Unshown):
+            defaults[name] = value.default
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         if len(args) > len(names):
@@ -80,7 +95,7 @@ def frozen(cls: type[_T]) -> type[_T]:
         return hash(values(self))
 
     def __repr__(self: Any) -> str:
-        return f"{cls.__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        return f"{cls.__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def __reduce__(self: Any) -> tuple[Any, ...]:
         return self.__class__, tuple([getattr(self, name) for name in names])

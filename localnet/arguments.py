@@ -5,24 +5,28 @@ The contract's schema decides. What can be read in the source only tells whether
 
 from __future__ import annotations
 
-import ast
-import difflib
 import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pygenvm.executor.frozen import fresh, frozen
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import values
-from pygenvm.localnet.chain.hints import Explanation
 from pygenvm.localnet.errors import BadValue
 from pygenvm.localnet.schema import parameters_text, type_text
 from pygenvm.localnet.sources import Source
-from pygenvm.localnet.tracebacks import take_apart
 from pygenvm.localnet.values import SchemaType, Value
+
+if TYPE_CHECKING:
+    import ast
+
+    from pygenvm.localnet.chain.hints import Explanation
+else:
+    # What is around it takes as long to load as all arguments of a command to be looked at.
+    import _ast as ast
 
 _SHOWN_CHARACTERS = 60
 _SAID_CHARACTERS = 1_000
@@ -42,13 +46,13 @@ _CONTRACT_BASE = "gl.Contract"
 _PUBLIC = "gl.public."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """What a method takes. ``required`` are the parameters that are known to have no default, which schemas do not
     say."""
 
     params: Sequence[tuple[str, SchemaType]] = ()
-    kwparams: Mapping[str, SchemaType] = field(default_factory=dict)
+    kwparams: Mapping[str, SchemaType] = fresh(factory=dict)
     required: frozenset[str] = frozenset()
 
     @classmethod
@@ -63,7 +67,7 @@ class Signature:
         return f"({parameters_text({'params': self.params, 'kwparams': self.kwparams})})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Misfit:
     """What is wrong with the arguments of a call. ``fix`` is in the notation of :mod:`localnet.values`."""
 
@@ -103,6 +107,9 @@ def explain_arguments(
     stderr: str,
 ) -> Explanation | None:
     """The explanation of a failure where the arguments do not fit the method, whose schema is ``document``."""
+    from pygenvm.localnet.chain.hints import Explanation
+    from pygenvm.localnet.tracebacks import take_apart
+
     _, traceback = take_apart(stderr)
     said = traceback.first_line[:_SAID_CHARACTERS] if traceback else ""
     missing = re.search(rf"\.{re.escape(method)}\(\) missing .*: (.*)", said)
@@ -126,6 +133,8 @@ def _misfits(method: str, args: Sequence[Value], kwargs: Mapping[str, Value], si
     known = [*names, *signature.kwparams]
     for name in kwargs:
         if name not in known:
+            import difflib
+
             close = difflib.get_close_matches(name, known, 1)
             fix = f"Did you mean `{close[0]}`?" if close else "Leave it out."
             yield Misfit(f"{takes}, and no `{name}`", fix)
@@ -287,7 +296,7 @@ def _parameters(args: ast.arguments) -> Iterator[tuple[str, tuple[str, str | Non
 
 def _written(expression: ast.expr) -> str:
     try:
-        text = ast.unparse(expression)
+        text = _text(expression)
     except RecursionError:
         return "…"
     return visible(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
@@ -301,16 +310,29 @@ def _all_definitions(text: str) -> Iterator[ast.FunctionDef]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            tree: ast.Module = compile(text, "", "exec", ast.PyCF_ONLY_AST)  # type: ignore[assignment]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == _CONTRACT_BASE for base in node.bases):
+        if isinstance(node, ast.ClassDef) and any(_text(base) == _CONTRACT_BASE for base in node.bases):
             for item in node.body:
                 if isinstance(item, ast.FunctionDef) and all(
-                    ast.unparse(decorator).startswith(_PUBLIC) for decorator in item.decorator_list
+                    _text(decorator).startswith(_PUBLIC) for decorator in item.decorator_list
                 ):
                     yield item
+
+
+def _text(expression: ast.expr) -> str:
+    """:raises RecursionError: it is nested too deeply."""
+    names, inner = [], expression
+    while isinstance(inner, ast.Attribute):
+        names.append(inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name):
+        return ".".join((inner.id, *reversed(names)))
+    from ast import unparse
+
+    return unparse(expression)
 
 
 def _written_type(annotation: ast.expr | None) -> SchemaType:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import selectors
-import signal
-import socket
-import threading
+from _thread import allocate_lock, get_ident
 from collections.abc import Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pygenvm.localnet import direct
+
+# Loaded with the first loop: commands that need none do not wait for that.
+if TYPE_CHECKING:
+    import asyncio
+    import signal
+    from concurrent.futures import Future
+else:
+    import _signal as signal
 
 T = TypeVar("T")
 
@@ -23,11 +28,17 @@ _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Waits for a coroutine and gives its result, whether the calling thread has an event loop or not.
 
-    All threads of a process share one loop, which lasts as long as the process. If the caller is interrupted
-    (``KeyboardInterrupt``) the coroutine is cancelled, and has ended when this raises.
+    All threads of a process share one loop, which lasts as long as the process, but for the thread that has none
+    (:mod:`localnet.direct`). If the caller is interrupted (``KeyboardInterrupt``) the coroutine is cancelled, and has
+    ended when this raises.
 
     :raises RuntimeError: called from a coroutine of that very loop, which would wait for itself.
     """
+    return direct.run(work) if direct.is_on() else run_in_loop(work)
+
+
+def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """As :func:`run`, in any case in the loop."""
     try:
         loop = _the_loop()
     except BaseException:
@@ -41,6 +52,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 class _Loop:
     def __init__(self) -> None:
+        import asyncio
+        import selectors
+        import socket
+        import threading
+
         # What it takes: without that its own constructor leaves half a loop, which complains when it is collected.
         for taken in (*socket.socketpair(), selectors.DefaultSelector()):
             taken.close()
@@ -56,9 +72,11 @@ class _Loop:
         self._thread.start()
 
     def is_ours(self) -> bool:
-        return threading.current_thread() is self._thread
+        return self._thread.ident == get_ident()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        from concurrent.futures import Future
+
         outcome: Future[T] = Future()
         tasks: list[asyncio.Task[None]] = []
 
@@ -83,7 +101,7 @@ class _Loop:
             raise
 
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _loop: _Loop | None = None
 
 
@@ -98,7 +116,7 @@ def _the_loop() -> _Loop:
 def _forget() -> None:
     """A forked process has the loop, but not its thread."""
     global _lock, _loop
-    _lock, _loop = threading.Lock(), None
+    _lock, _loop = allocate_lock(), None
 
 
 os.register_at_fork(after_in_child=_forget)

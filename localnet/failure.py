@@ -23,6 +23,7 @@ from pygenvm.localnet import limits
 from pygenvm.localnet.chain.explain import ABSENT, INNER, NO_CONTRACT, UNCAUGHT
 from pygenvm.localnet.chain.hints import is_own, is_own_decision
 from pygenvm.localnet.chain.model import Kind, Receipt
+from pygenvm.localnet.names import CONSTRUCTOR, RECEIVE
 from pygenvm.localnet.sources import Source
 from pygenvm.localnet.tracebacks import Frame, Traceback, take_apart
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from pygenvm.lint import Finding
 
 #: What is called by a deployment, and without a method.
-CONSTRUCTOR, RECEIVE = "__init__", "__receive__"
-
 #: Lines of a failure, what the contract itself printed not counted.
 FAILURE_LINES = 12
 _LINE_CHARACTERS = 200

@@ -21,6 +21,9 @@ from pygenvm.localnet.errors import BadValue, NotFound
 from pygenvm.localnet.shorten import shorten
 from pygenvm.localnet.values import ADDRESS_TEXT, address_from_text
 
+#: Methods that are called without a name: of a deployment, and of a call.
+CONSTRUCTOR, RECEIVE = "__init__", "__receive__"
+
 #: Characters of an address in a message.
 _SHORT_ADDRESS = 10
 #: Characters of what a failed deployment said.

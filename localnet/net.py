@@ -7,30 +7,39 @@ meanwhile; so coroutines had better use :mod:`localnet.chain` itself.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.outcome import InternalError, Return
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import background, limits, values
-from pygenvm.localnet.arguments import check_arguments, explain_arguments, surely_fits
+from pygenvm.localnet.arguments import check_arguments, surely_fits
 from pygenvm.localnet.building import BeforeRun, needs_nothing
-from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call, consensus
-from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
-from pygenvm.localnet.chain.hints import Explanation
-from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Settling
+from pygenvm.localnet.chain import Chain, Execution, Receipt, Verdict, accounts, calldata_of_call
+from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Node, Settling
 from pygenvm.localnet.chain.run_host import EthCall
-from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.errors import BadValue, NotFound
 from pygenvm.localnet.executors.base import Executor
-from pygenvm.localnet.failure import CONSTRUCTOR, RECEIVE, call_of, fits
-from pygenvm.localnet.names import check_contract_name, find_address, find_contract, find_sender, short_name
+from pygenvm.localnet.names import (
+    CONSTRUCTOR,
+    RECEIVE,
+    check_contract_name,
+    find_address,
+    find_contract,
+    find_sender,
+    short_name,
+)
 from pygenvm.localnet.schema import NoSchema, SchemaDocument, schema_of_code, schema_of_contract
 from pygenvm.localnet.sources import Source
+
+# What failures mean is loaded with the first one.
+if TYPE_CHECKING:
+    from pygenvm.localnet.chain.hints import Explanation
+    from pygenvm.localnet.chain.state import StateDump
 
 #: Arguments as values, or as JSON text in the notation of :mod:`localnet.values`.
 Arguments = Sequence[values.Value] | str
@@ -99,7 +108,7 @@ class LocalNet:
             durable=durable,
             only_user=only_user,
             strict_views=strict_views,
-            validators=consensus.validators(validators),
+            validators=_validators(validators),
             settling=settling,
         )
         self._begin(chain, Path(db_path).absolute().parent, before_run)
@@ -420,7 +429,7 @@ class LocalNet:
         """What is needed to tell why runs failed: of the command itself, and of the messages that it delivered."""
         receipt = await self._with_cause(execution.receipt, source)
         delivered = [await self._with_cause(one) for one in execution.delivered]
-        return dataclasses.replace(execution, receipt=receipt, delivered=tuple(delivered))
+        return replaced(execution, receipt=receipt, delivered=tuple(delivered))
 
     async def _with_cause(self, receipt: Receipt, source: Source | None = None) -> Receipt:
         """A failed receipt with the code that failed, and a cause if the contract cannot be called like that.
@@ -435,14 +444,18 @@ class LocalNet:
             source = source or (await self._source(info) if info else None)
             if source is None:
                 return receipt
-            receipt = dataclasses.replace(receipt, source=source)
+            from pygenvm.localnet.failure import fits
+
+            receipt = replaced(receipt, source=source)
             stderr = receipt.stderr.text()
             if not fits(source, stderr):
-                return dataclasses.replace(receipt, source=await self._source_of(contracts, stderr))
-            return dataclasses.replace(receipt, cause=await self._cause(receipt, source, info))
+                return replaced(receipt, source=await self._source_of(contracts, stderr))
+            return replaced(receipt, cause=await self._cause(receipt, source, info))
 
     async def _source_of(self, contracts: Sequence[ContractInfo], stderr: str) -> Source | None:
         """The code of the contract whose traceback ends ``stderr``: one that was called by the one that was called."""
+        from pygenvm.localnet.failure import fits
+
         for info in list(reversed(contracts))[: limits.SEARCHED_CONTRACTS]:
             source = await self._source(info)
             if fits(source, stderr):
@@ -451,6 +464,10 @@ class LocalNet:
 
     async def _cause(self, receipt: Receipt, source: Source, contract: ContractInfo | None) -> Explanation | None:
         """What the schema knows of a call that failed."""
+        from pygenvm.localnet.arguments import explain_arguments
+        from pygenvm.localnet.chain.explain import explain_method, may_be_wrong_arguments, may_be_wrong_method
+        from pygenvm.localnet.failure import call_of
+
         stderr, (method, args, kwargs) = receipt.stderr.text(), call_of(receipt)
         may_be_wrong = may_be_wrong_method(receipt.outcome, stderr) or (
             may_be_wrong_arguments(receipt.outcome, stderr) and not surely_fits(source, method, args, kwargs)
@@ -481,6 +498,15 @@ def read_state(net: LocalNet, word: str | Address | None) -> StateDump:
             return await net._chain.state((await net._find(word)).address)
 
     return background.run(state())
+
+
+def _validators(count: int) -> tuple[Node, ...]:
+    if not count:
+        return ()
+    # Imported here: most networks have none.
+    from pygenvm.localnet.chain.consensus import validators
+
+    return validators(count)
 
 
 def _parties(sender: str | Address, origin: str | Address | None) -> tuple[Address, Address | None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.record.format import RecordError
 from pygenvm.executor.record.reading import read_record
 from pygenvm.localnet.chain.database import in_thread
@@ -70,7 +70,7 @@ class Executing:
         return Answer(document.yes if verdict.agrees else document.no, embedding)
 
     async def _judged(self, document: Document, folder: Path) -> tuple[Verdict, Hash]:
-        runs = dataclasses.replace(self._runs, strict_views=document.strict_views, records=folder)
+        runs = replaced(self._runs, strict_views=document.strict_views, records=folder)
         record = record_of(folder, runs.node)
         # Of a try before that came to nothing.
         record.unlink(missing_ok=True)

@@ -37,6 +37,7 @@ from pygenvm.localnet.chain.model import (
 from pygenvm.localnet.chain.state import StateDump
 from pygenvm.localnet.documents import Names, call_document, event_document
 from pygenvm.localnet.failure import Style, error_text, explain_failure, full_traceback, lines
+from pygenvm.localnet.plain import value_text
 from pygenvm.localnet.schema import parameters_text, type_text
 from pygenvm.localnet.values import to_json
 
@@ -131,9 +132,7 @@ class Printer:
             self.failure(receipt)
             return
         self._streams(receipt)
-        value = receipt.value
-        text = value if isinstance(value, str) else _json(to_json(value), indent=2)
-        self._out.print(Text(visible(text)), soft_wrap=True)
+        self._out.print(Text(value_text(receipt.value)), soft_wrap=True)
 
     def failure(self, receipt: Receipt) -> None:
         """A run that did not return: its output, the error, where, what it means and what to do."""

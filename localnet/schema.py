@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
@@ -32,7 +32,7 @@ class NoSchema(BadRequest):
 
     def of(self, source: Source) -> NoSchema:
         """The same, with the code that failed."""
-        return NoSchema(str(self), self.receipt and dataclasses.replace(self.receipt, source=source))
+        return NoSchema(str(self), self.receipt and replaced(self.receipt, source=source))
 
 
 class Views(Protocol):

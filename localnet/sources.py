@@ -5,35 +5,39 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pygenvm.executor.outcome import InvalidContract
-from pygenvm.executor.runner.contract import parse_contract
-from pygenvm.executor.runner.contract_file import ContractFileError, read_contract
 
 #: What a contract of one file is called in the sandbox, and a package (spec executor/09 "Runners").
 _FILE = "/contract.py"
 _PACKAGE = "/contract/"
 _NAME = "contract.py"
+#: How the directory of a zip ends begins.
+_ZIP_END = b"PK\5\6"
 _DEFINITION = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)\b")
 _CONTRACT_BASE = "gl.Contract"
 _CLASS = re.compile(r"class[ \t]+(\w+)\b")
 
 
-@dataclass(frozen=True)
 class Source:
     """The code of a contract. ``path`` is the file or folder that it was deployed from, None where that is not known;
     ``name`` is the name of the contract."""
 
-    code: bytes
-    path: Path | None = None
-    name: str = ""
+    def __init__(self, code: bytes, path: Path | None = None, name: str = "") -> None:
+        self.code = code
+        self.path = path
+        self.name = name
 
     @cached_property
     def files(self) -> Mapping[str, str]:
         """Texts by the names that the sandbox has for the files; empty for code that is not Python."""
+        # As all texts are, but for one with a zip behind it; the others take longer to look at than most are run.
+        if self.code.startswith(b"#") and _ZIP_END not in self.code:
+            return {_FILE: self.code.decode("utf-8", "replace")}
+        from pygenvm.executor.runner.contract import parse_contract
+
         try:
             files = parse_contract(self.code).files
         except InvalidContract:
@@ -115,6 +119,8 @@ class Source:
             return False
         if not (self.path.is_file() or (self.path / "runner.json").is_file()):
             return True
+        from pygenvm.executor.runner.contract_file import ContractFileError, read_contract
+
         try:
             return read_contract(self.path) != self.code
         except ContractFileError:

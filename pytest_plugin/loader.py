@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.runner.contract_file import read_contract
 from pygenvm.localnet.failure import explain_failure, lines
 from pygenvm.localnet.schema import NoSchema
@@ -77,7 +77,7 @@ def load_contract_class(contract_path: str | Path, vm: DirectVM, sdk_version: st
     try:
         vm.net.schema_of_code(code)
     except NoSchema as error:
-        said = explain_failure(replace(error.receipt, source=Source(code, path))) if error.receipt else None
+        said = explain_failure(replaced(error.receipt, source=Source(code, path))) if error.receipt else None
         told = [text for _, text in lines(said)] if said else []
         raise ImportError("\n".join([f"Failed to load contract: {error}", *told])) from None
     return ContractClass(path, vm)

@@ -9,31 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from pygenvm.executor.host_protocol.codec import ProtocolViolation, Request, RequestDecoder, encode_error, encode_reply
+from pygenvm.executor.host_protocol.answering import LEFT, answer
+from pygenvm.executor.host_protocol.codec import ProtocolViolation, RequestDecoder
 from pygenvm.executor.host_protocol.endpoint import Endpoint, TcpEndpoint, UnixEndpoint, parse_endpoint
-from pygenvm.executor.host_protocol.host import Host, HostErrorReply
+from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.limits import HOST_READ_BYTES, HOST_REQUEST_BYTES
 from pygenvm.executor.primitives.abi import HostMethod
 
 logger = logging.getLogger("executor.host_protocol.server")
 
-#: The executor has closed the connection between two requests.
-LEFT = "executor closed the connection"
-
 HostT = TypeVar("HostT", bound=Host)
-
-
-async def answer(host: Host, request: Request) -> bytes:
-    """Carries out one request and gives the bytes of its reply, empty if there is none.
-
-    Raises what the host raised, except :class:`HostErrorReply` where the protocol has an error byte, and
-    ``ValueError`` if the host's value does not fit the reply.
-    """
-    try:
-        value = await getattr(host, request.method.name.lower())(**request.fields)
-    except HostErrorReply as refusal:
-        return encode_error(request.method, refusal.code)
-    return encode_reply(request, value)
 
 
 async def serve(

@@ -30,6 +30,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.pool import frames
 from pygenvm.executor.pool.channel import Channel
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.pool.frames import FrameError
 
 T = TypeVar("T")
@@ -48,10 +49,6 @@ def _is_supported() -> bool:
 
 #: Whether there can be pools on this machine.
 SUPPORTED = _is_supported()
-
-
-class PoolError(Exception):
-    """A job could not be started, or nobody knows how it ended."""
 
 
 class PooledRun:
@@ -125,16 +122,15 @@ class ExecutorPool:
         template = await self._ready_template()
         return await template.hand_over(lambda number: frames.Job(number, log_level, arguments), (stdout, stderr, log))
 
-    async def run_series(self, connection: int, stderr: int, modules: Mapping[str, str] = {}) -> PooledRun:
+    async def run_series(self, connection: int, stderr: int) -> PooledRun:
         """Give a series of runs to an executor (:mod:`executor.pool.series`); returns when that has it.
 
         :param connection: a socket of which it gets a copy.
         :param stderr: where it writes when it breaks.
-        :param modules: address of ``llm`` or ``web`` where it is not that of the configuration.
         :raises PoolError: it cannot be started, and has not been.
         """
         template = await self._ready_template()
-        return await template.hand_over(lambda number: frames.Series(number, dict(modules)), (connection, stderr))
+        return await template.hand_over(frames.Series, (connection, stderr))
 
     def close(self) -> None:
         """End the template and all its executors, also those with jobs. The pool cannot be used any more."""

@@ -7,9 +7,8 @@ kind       from, to               fields
 =========  =====================  ============================================================================
 job        client, template       number of the job, log level or nil, map of the arguments; with the
            template, executor     descriptors for stdout, stderr and log, in this order
-series     client, template       number of the job, map of the addresses of modules by name where they are not those
-           template, executor     of the configuration; with the descriptors of a socket, over which runs come
-                                  (:mod:`executor.pool.series`), and for stderr
+series     client, template       number of the job; with the descriptors of a socket, over which runs come
+           template, executor     (:mod:`executor.pool.series`), and for stderr
 visit      template, executor     a request of ``genvm run`` (:mod:`executor.pool.handover`), with its descriptors
 command    template, executor     the same of another command, with one more descriptor: there the template takes what
                                   it takes from clients, for the runs that the command starts
@@ -39,9 +38,7 @@ from pygenvm.executor.config import LOG_LEVELS
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
-VERSION = 4
-
-MODULES = ("llm", "web")
+VERSION = 5
 
 _LENGTH = struct.Struct("<I")
 #: Texts of a command line may hold what is no Unicode.
@@ -68,7 +65,6 @@ class Series:
 
     descriptors: ClassVar = 2
     number: int
-    modules: dict[str, str]
 
 
 @frozen
@@ -211,12 +207,8 @@ def _decode(data: bytes) -> Frame:
                 return Job(_typed(number, int), level, unpack_arguments(arguments))
             case kind, [request] if kind in (Visit, Command):
                 return kind(_typed(request, bytes))
-            case kind, [number, modules] if kind is Series:
-                for name, address in _typed(modules, dict).items():
-                    if name not in MODULES:
-                        raise ValueError(f"no module: {name!r}")
-                    _typed(address, str)
-                return Series(_typed(number, int), modules)
+            case kind, [number] if kind is Series:
+                return Series(_typed(number, int))
             case kind, [version] if kind is Ready:
                 return Ready(_typed(version, int))
             case kind, [number, why] if kind is Refused:

@@ -62,8 +62,9 @@ _LOST_DOCUMENT = b"""\
   }
 }
 """
-#: Commands of ``genvm local`` that are handed over.
-LOCAL = ("deploy", "call", "view", "schema", "state", "accounts", "log")
+#: Commands of ``genvm local`` that surely run a contract, and all that are handed over.
+RUNNING = ("deploy", "call", "view", "schema", "state")
+LOCAL = (*RUNNING, "accounts", "log")
 
 #: Beginnings of variables that have had their effect when our first line is executed: by interpreter, loader, C library
 #: and engine. The others reach the executor.
@@ -124,6 +125,17 @@ def _is_plain_local(words: list[str]) -> bool:
             next(rest, None)
         elif not word.startswith(("--db=", "--rpc=")):
             return False
+    return False
+
+
+def runs_here(words: list[str]) -> bool:
+    """Whether these words behind ``local`` are one of :data:`RUNNING`, and not for a server that they name."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            return word in RUNNING and not any(other.partition("=")[0] == "--rpc" for other in words)
+        if "=" not in word:
+            next(rest, None)
     return False
 
 
@@ -225,7 +237,8 @@ def _attempt(address: str, request: bytes, client: "_Client") -> None:
         connection.close()
 
 
-def _rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
+def rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:
+    """What makes a message bring copies of descriptors."""
     from _socket import SCM_RIGHTS, SOL_SOCKET
 
     return [(SOL_SOCKET, SCM_RIGHTS, b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors))]
@@ -260,13 +273,13 @@ class _Client:
         try:
             working_directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
             try:
-                self._connection.sendmsg([request], _rights((theirs.fileno(), working_directory)))
+                self._connection.sendmsg([request], rights((theirs.fileno(), working_directory)))
             finally:
                 os.close(working_directory)
             theirs.close()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:
-                line.sendmsg([BEGIN], _rights(self._streams))
+                line.sendmsg([BEGIN], rights(self._streams))
                 self._wait(line)
         except OSError:
             pass  # It takes too long, or does not want to.

@@ -29,8 +29,8 @@ from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import circumstances, frames, handover
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import FrameError
+from pygenvm.executor.pool.setup import Commands
 from pygenvm.executor.pool.template import Template, _Client, _ClientGone, _Executor
-from pygenvm.executor.pool.worker import Commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable

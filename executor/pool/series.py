@@ -19,7 +19,6 @@ import contextlib
 import gc
 import os
 import resource
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pygenvm.executor import limits
 from pygenvm.executor.config import ConfigError
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol import codec
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.host import HostErrorReply
@@ -49,7 +49,9 @@ from pygenvm.executor.subvm.image import files_to_map
 from pygenvm.executor.subvm.random import SystemEntropy
 
 if TYPE_CHECKING:
-    from pygenvm.executor.pool.worker import Setup
+    import socket
+
+    from pygenvm.executor.pool.setup import Setup
     from pygenvm.executor.run.ending import Ending
 
 _STORAGE_READ = codec.request_struct(HostMethod.STORAGE_READ)
@@ -158,7 +160,7 @@ class _Series:
         self._growth_max = _memory() + limits.SERIES_GROWTH_BYTES
         _SeriesLogger.channel = channel
 
-    def carry_out(self, log_level: str | None, arguments: Any, lent: Any) -> _Ended:
+    def carry_out(self, log_level: str | None, modules: dict[str, str], arguments: Any, lent: Any) -> _Ended:
         """One run."""
         outside = _ToClient(self._channel, None if lent is None else Lent.unpacked(lent))
         prepared, watch = self._setup.prepared, _Watch(self._channel)
@@ -167,7 +169,8 @@ class _Series:
         if prepared is not None:
             prepared.artefacts.count_anew()
         try:
-            config = self._setup.configure()
+            addresses = {f"{name}_address": address for name, address in modules.items()}
+            config = replaced(self._setup.configure(), **addresses)
             log = _SeriesLogger.from_config(config, fd=_LOG, level=log_level or self._setup.log_level)
             observers = (*self._setup.observers, watch)
             status = run_process(unpack_arguments(arguments), config, log, prepared, observers, outside)

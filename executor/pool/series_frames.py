@@ -5,7 +5,8 @@ A frame is its length in 4 bytes, little-endian, and that many bytes of msgpack:
 =======  =======================  ================================================================================
 kind     from                     fields
 =======  =======================  ================================================================================
-run      client                   log level or nil, map of the arguments, what is lent or nil
+run      client                   log level or nil, map of the addresses of modules by name where they are not those
+                                  of the configuration, map of the arguments, what is lent or nil
 reply    client                   bytes of the reply to a request, as on the wire of the host protocol
 storage  client                   pages of the address that was asked for, whether those are all
 pages    client                   map of those pages that were ever written, by number
@@ -20,7 +21,7 @@ ready    executor                 none
 =======  =======================  ================================================================================
 
 What is lent is :class:`executor.host_protocol.lent.Lent`; pages are arrays of slot, number and content. Both sides are
-of one version: the executor was forked from the client's own pool.
+of one version: the executor was forked from the client, or from its own pool.
 
 An executor that is ready is given a run, which is answered with everything else, and in the end with ended. A request
 waits for a reply if the host protocol has one and it is not consume_result; storage and pages wait for their namesakes.

@@ -31,6 +31,7 @@ from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Frame, FrameError
 from pygenvm.executor.pool.prepare import prepare
 from pygenvm.executor.pool.rehearsal import Rehearsal, rehearsed
+from pygenvm.executor.pool.setup import Commands, Setup
 from pygenvm.executor.run import termination
 from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave
@@ -103,7 +104,7 @@ class Template:
         self._job_descriptors: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
         #: What executors do with command lines that processes have handed over.
-        self._commands: worker.Commands | None = None
+        self._commands: Commands | None = None
         self._configure: Callable[[], Config] = lambda: load_config(config_path)
         self._prepared: Prepared | None = None
         self._rehearsal: Rehearsal | None = None
@@ -305,7 +306,7 @@ class Template:
                     other.channel.close()
         except BaseException:
             os._exit(1)
-        setup = worker.Setup(
+        setup = Setup(
             self._configure, self._log_level, self._prepared, self._rehearsal, self._observers, self._commands
         )
         worker.work(channel, template, setup, for_command)

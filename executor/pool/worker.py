@@ -13,20 +13,18 @@ import socket
 import sys
 import traceback
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
-from pygenvm.executor.config import Config, ConfigError, load_config
-from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.config import ConfigError, load_config
 from pygenvm.executor.log import Logger
-from pygenvm.executor.observer import Observer
 from pygenvm.executor.pool import handover, pages
 from pygenvm.executor.pool.channel import Channel
 from pygenvm.executor.pool.frames import Command, Job, Series, Visit
-from pygenvm.executor.pool.rehearsal import Rehearsal, prepare_until_wanted, rehearse_until_wanted
+from pygenvm.executor.pool.rehearsal import prepare_until_wanted, rehearse_until_wanted
+from pygenvm.executor.pool.setup import Setup
 from pygenvm.executor.run import termination
-from pygenvm.executor.run.prepared import Prepared
 from pygenvm.executor.run.process import leave, run_command
 
 LOG_TARGET = "executor::pool"
@@ -38,36 +36,6 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.BEGIN_DESCRIPTORS * array("i").ite
 
 #: Like an unhandled exception in a fresh process.
 _FAILED = 1
-
-
-#: From a command line of ``genvm run``, the descriptor for its log, what is ready for it and its configuration to its
-#: exit code.
-RunCommand: TypeAlias = Callable[[list[str], int, Prepared | None, Callable[[], Config]], int]
-
-
-@frozen
-class Commands:
-    """What the command lines of processes that have connected by themselves mean."""
-
-    run: RunCommand
-    load_local: Callable[[], None]
-    """Loads what commands of ``genvm local`` need."""
-    prepare_local: Callable[[], None]
-    """Gets an executor ready for one of them."""
-    local: Callable[[list[str], socket.socket, Config], int]
-    """From such a command line, where there are executors for its runs, and their configuration to its exit code."""
-
-
-@frozen
-class Setup:
-    """What executors get from their template. ``log_level`` is for jobs that name none, ``commands`` for visits."""
-
-    configure: Callable[[], Config]
-    log_level: str | None
-    prepared: Prepared | None
-    rehearsal: Rehearsal | None
-    observers: Sequence[Observer] = ()
-    commands: Commands | None = None
 
 
 def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> NoReturn:
@@ -126,9 +94,9 @@ def _carry_out(channel: Channel, setup: Setup) -> int:
                 prepared=setup.prepared,
                 observers=setup.observers,
             )
-        case Series(modules=modules):
+        case Series():
             connection, stderr = received.descriptors
-            return _carry_out_series(connection, stderr, _with_modules(setup, modules))
+            return _carry_out_series(connection, stderr, setup)
         case Visit(request=request) | Command(request=request):
             return _receive(request, received.descriptors, setup)
     raise AssertionError(received.frame)
@@ -138,12 +106,6 @@ def _take_streams(stdout: int, stderr: int) -> None:
     for descriptor, standard in ((stdout, 1), (stderr, 2)):
         os.dup2(descriptor, standard)
         os.close(descriptor)
-
-
-def _with_modules(setup: Setup, modules: Mapping[str, str]) -> Setup:
-    """Whose configuration has these at other addresses."""
-    addresses = {f"{name}_address": address for name, address in modules.items()}
-    return replaced(setup, configure=lambda: replaced(setup.configure(), **addresses)) if addresses else setup
 
 
 def _carry_out_series(connection: int, stderr: int, setup: Setup) -> int:

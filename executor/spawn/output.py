@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
+from pygenvm.executor.frozen import frozen
+
+if TYPE_CHECKING:
+    import asyncio
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Captured:
     """One output stream of a run: its start, its end, and how many bytes between them were dropped."""
 
@@ -72,6 +75,9 @@ class OutputPipe:
     """
 
     def __init__(self) -> None:
+        # Loaded here: commands that need no event loop need not wait for that.
+        import asyncio
+
         # One of our own: asyncio's would make the end of the process wait for everybody who holds it, and its
         # transports cost a run more than what it prints.
         self._read_fd, self.write_fd = os.pipe()

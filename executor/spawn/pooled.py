@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.pool.client import ExecutorPool, PooledRun, PoolError
+from pygenvm.executor.pool.client import ExecutorPool, PooledRun
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
 
 

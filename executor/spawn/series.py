@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import os
-import signal
-import socket
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import IO, Any, cast
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.host_protocol.answering import LEFT, answer
 from pygenvm.executor.host_protocol.codec import ADDRESS_BYTES, ProtocolViolation, RequestDecoder
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.host_protocol.lent import Lender, by_slot, listed
-from pygenvm.executor.host_protocol.server import LEFT, answer
-from pygenvm.executor.pool.client import ExecutorPool, PooledRun, PoolError
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.pool.frames import FrameError, pack_arguments
 from pygenvm.executor.pool.series_frames import SeriesDecoder, encode
 from pygenvm.executor.primitives.abi import HostMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.known_runs import KnownRuns, key_of
+from pygenvm.executor.spawn.lines import Line, LoopLine, Timer
 from pygenvm.executor.spawn.output import Captured, Output
 
-logger = logging.getLogger("executor.spawn.series")
+# What is behind the modules of these names: those take longer to load than to use.
+if TYPE_CHECKING:
+    import signal
+    import socket
+
+    from pygenvm.executor.pool.client import ExecutorPool, PooledRun
+    from pygenvm.executor.pool.forked import ForkedExecutor
+else:
+    import _signal as signal
+    import _socket as socket
 
 
-@dataclass(slots=True)
 class SeriesRun:
     """How a run has ended. The result is at the host."""
 
-    status: int = 0
-    """Exit code, or minus the number of the signal that ended the process."""
-    failure: str | None = None
-    """Why the host did not get a result; None: it got one."""
-    timed_out: bool = False
-    stdout: Captured = field(default_factory=Captured)
-    stderr: Captured = field(default_factory=Captured)
-    log: Captured = field(default_factory=Captured)
+    def __init__(self, failure: str | None) -> None:
+        self.status = 0
+        """Exit code, or minus the number of the signal that ended the process."""
+        self.failure = failure
+        """Why the host did not get a result; None: it got one."""
+        self.timed_out = False
+        self.stdout = self.stderr = self.log = Captured()
 
 
 class Gone(SpawnError):
@@ -53,11 +56,29 @@ class SeriesExecutor:
     """One executor, for one run at a time. May be used from several event loops, one after the other."""
 
     def __init__(
-        self, run: PooledRun, connection: socket.socket, stderr: IO[bytes], log_level: str | None = None
+        self,
+        run: PooledRun | ForkedExecutor,
+        connection: socket.socket,
+        stderr: IO[bytes],
+        modules: Mapping[str, str] = {},
+        log_level: str | None = None,
+        line: Callable[[socket.socket], Line] = LoopLine,
+        *,
+        may_be_gone: bool = True,
     ) -> None:
+        """
+        :param stderr: where it writes when it breaks.
+        :param modules: address of ``llm`` or ``web`` where it is not that of the configuration of the executor.
+        :param log_level: overrides that of the executor.
+        :param line: how it is waited for.
+        :param may_be_gone: it may have been killed while it waited for the run. Otherwise the run has killed it.
+        """
+        self._may_be_gone = may_be_gone
         self._run = run
         self._socket = connection
+        self._line = line(connection)
         self._stderr = stderr
+        self._modules = dict(modules)
         self._log_level = log_level
         self._decoder = SeriesDecoder()
         #: It can be given a run, unless the one before has left something behind: then it is gone.
@@ -67,27 +88,31 @@ class SeriesExecutor:
     async def start(
         cls, pool: ExecutorPool, modules: Mapping[str, str] = {}, log_level: str | None = None
     ) -> SeriesExecutor:
-        """``modules`` are those of :meth:`ExecutorPool.run_series`, ``log_level`` overrides that of the pool.
+        """One of a pool; other parameters as for this class.
 
         :raises SpawnError: there is none.
         """
         with contextlib.ExitStack() as made:
             try:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-                made.enter_context(ours)
-                with theirs:
+                made.callback(ours.close)
+                with contextlib.closing(theirs):
                     ours.setblocking(False)
-                    stderr = made.enter_context(tempfile.TemporaryFile())
-                    run = await pool.run_series(theirs.fileno(), stderr.fileno(), modules)
+                    stderr = made.enter_context(open(os.memfd_create("stderr"), "w+b"))
+                    run = await pool.run_series(theirs.fileno(), stderr.fileno())
             except (PoolError, OSError) as error:
                 raise SpawnError(str(error)) from error
             made.pop_all()
-        return cls(run, ours, stderr, log_level)
+        return cls(run, ours, stderr, modules, log_level)
 
     @property
     def pid(self) -> int:
         """Its process."""
         return self._run.pid
+
+    def call_soon(self, action: Callable[[], object]) -> None:
+        """Do something when it is waited for and does not answer yet."""
+        self._line.call_later(0.0, action)
 
     def end(self) -> None:
         """End it and everything that it has started, at once."""
@@ -109,8 +134,7 @@ class SeriesExecutor:
         assert self.usable
         self.usable = False
         conversation = _Conversation(host)
-        loop = asyncio.get_running_loop()
-        timers: list[asyncio.TimerHandle] = []
+        timers: list[Timer] = []
         try:
             lent = None if conversation.lender is None else await conversation.lender.lend()
             key = None if known is None else key_of(arguments, lent)
@@ -119,11 +143,11 @@ class SeriesExecutor:
                 self.usable = True
                 return conversation.report()
             packed = None if lent is None else lent.packed()
-            first = encode("run", self._log_level, pack_arguments(arguments), packed)
+            first = encode("run", self._log_level, self._modules, pack_arguments(arguments), packed)
             await self._until_ready()
             # Told to end before it has the run it would not take it.
-            timers.append(loop.call_later(timeout, self._ask_to_end, conversation))
-            timers.append(loop.call_later(timeout + grace, self._run.kill))
+            timers.append(self._line.call_later(timeout, partial(self._ask_to_end, conversation)))
+            timers.append(self._line.call_later(timeout + grace, self._run.kill))
             again = await self._converse(conversation, first)
             for timer in timers:
                 timer.cancel()
@@ -145,11 +169,10 @@ class SeriesExecutor:
 
     async def _until_ready(self) -> None:
         """:raises Gone: it does not become ready."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(limits.SERIES_READY_SECONDS, self._run.kill)
+        timer = self._line.call_later(limits.SERIES_READY_SECONDS, self._run.kill)
         try:
             while (frame := self._decoder.next_frame()) is None:
-                data = await loop.sock_recv(self._socket, limits.HOST_READ_BYTES)
+                data = await self._line.receive()
                 if not data:
                     raise Gone("the executor is gone")
                 self._decoder.feed(data)
@@ -166,24 +189,23 @@ class SeriesExecutor:
 
     async def _converse(self, conversation: _Conversation, first: bytes) -> bool | None:
         """Whether the executor takes another run; None: nothing more is to be heard from it."""
-        loop = asyncio.get_running_loop()
         try:
-            await loop.sock_sendall(self._socket, first)
+            await self._line.send(first)
             while True:
                 while (frame := self._decoder.next_frame()) is not None:
                     conversation.keep(frame)
                     reply = await conversation.handle(*frame)
                     if reply:
-                        await loop.sock_sendall(self._socket, reply)
+                        await self._line.send(reply)
                     if conversation.again is not None:
                         return conversation.again
-                data = await loop.sock_recv(self._socket, limits.HOST_READ_BYTES)
+                data = await self._line.receive()
                 if not data:
                     break
                 conversation.begun = True
                 self._decoder.feed(data)
         except OSError as error:
-            if not conversation.begun:
+            if not conversation.begun and self._may_be_gone:
                 raise Gone(f"the executor is gone: {error}") from error
         except (FrameError, ProtocolViolation, ValueError, TypeError) as error:
             conversation.fail(f"executor violates the protocol: {error!s:.200}")
@@ -191,7 +213,7 @@ class SeriesExecutor:
         except _HostFailed as error:
             conversation.fail(str(error))
             return None
-        if not conversation.begun:
+        if not conversation.begun and self._may_be_gone:
             raise Gone("the executor is gone")
         return None
 
@@ -210,7 +232,9 @@ class _HostFailed(Exception):
 
 
 def _host_failed(error: Exception) -> _HostFailed:
-    logger.exception("host failed; the executor is ended")
+    import logging
+
+    logging.getLogger("executor.spawn.series").exception("host failed; the executor is ended")
     return _HostFailed(f"host failed: {type(error).__name__}: {error}")
 
 
@@ -223,7 +247,7 @@ class _Conversation:
         self.begun = False
         self.status: int | None = None
         self.again: bool | None = None
-        self.result = SeriesRun(failure=LEFT)
+        self.result = SeriesRun(LEFT)
         #: All frames that have come, unless they are too many.
         self.heard = bytearray()
         self._is_certain = False

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.limits import CONTRACT_FILE_BYTES, HOST_REPLY_SLICE_BYTES
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import limits
+from pygenvm.localnet import direct, limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.consensus import decide, judge
 from pygenvm.localnet.chain.database import Database, Session, StateView, in_thread
 from pygenvm.localnet.chain.model import (
+    EMPTY_CALL,
     AccountInfo,
     ContractInfo,
     Execution,
@@ -32,12 +31,15 @@ from pygenvm.localnet.chain.model import (
 from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.run_host import EthCall
 from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS, Identity, Runs
-from pygenvm.localnet.chain.state import StateDump, read_state
 from pygenvm.localnet.chain.store import Store
-from pygenvm.localnet.chain.transactions import EMPTY_CALL, Executed, put_back
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.executors.base import Executor
-from pygenvm.localnet.executors.process import ExecutorProcess
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pygenvm.localnet.chain.state import StateDump
+    from pygenvm.localnet.chain.transactions import Executed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,12 +108,14 @@ class Chain:
             durable=durable,
             only_user=only_user,
         )
-        self._runs = Runs(executor or ExecutorProcess(), timeout, clock, Node("", node_address), eth_call, strict_views)
+        self._runs = Runs(
+            executor or _process_for_each(), timeout, clock, Node("", node_address), eth_call, strict_views
+        )
         self._validators = validators
         self._settling = settling
         self._commands = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        #: There once somebody waits for the end of all commands.
+        self._idle: asyncio.Event | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -120,7 +124,12 @@ class Chain:
         Whoever cannot wait cancels the tasks of the commands first.
         """
         self._closed = True
-        await self._idle.wait()
+        if self._commands:
+            if self._idle is None:
+                import asyncio
+
+                self._idle = asyncio.Event()
+            await self._idle.wait()
         self._database.close()
 
     async def __aenter__(self) -> Chain:
@@ -136,12 +145,11 @@ class Chain:
         if self._closed:
             raise RuntimeError("the chain is closed")
         self._commands += 1
-        self._idle.clear()
         try:
             yield
         finally:
             self._commands -= 1
-            if not self._commands:
+            if not self._commands and self._idle:
                 self._idle.set()
 
     # --- commands that write ----------------------------------------------------------------------
@@ -267,7 +275,7 @@ class Chain:
         _check_calldata(data)
         contract = accounts.contract_address(sender, salt=0, nonce=0)
         with contextlib.closing(Store(None)) as store:
-            state = StateView(store, asyncio.Lock())
+            state = StateView(store, direct.lock())
             overlay = Overlay(state)
             overlay.write_code(contract, code)
             transaction = Transaction(Kind.VIEW, sender, sender, contract, 0, data)
@@ -293,8 +301,10 @@ class Chain:
         :param leader_results: what the leader claims instead of ``receipt.nondet_results``.
         """
         with contextlib.closing(await in_thread(lambda: Store.of_snapshot(before))) as store:
-            transaction = dataclasses.replace(receipt.transaction, code=code)
-            return await judge(self._runs, StateView(store, asyncio.Lock()), transaction, receipt, leader_results)
+            transaction = replaced(receipt.transaction, code=code)
+            from pygenvm.localnet.chain.consensus import judge
+
+            return await judge(self._runs, StateView(store, direct.lock()), transaction, receipt, leader_results)
 
     @_command
     async def state(self, contract: Address) -> StateDump:
@@ -305,6 +315,8 @@ class Chain:
         async with self._database.reading() as session, session.view() as state:
             async with state.reading:
                 info = _existing(state, contract)
+            from pygenvm.localnet.chain.state import read_state
+
             return await read_state(self._runs, session, state, info)
 
     @_command
@@ -379,9 +391,11 @@ class Chain:
     async def _decide(
         self, state: StateView, transaction: Transaction, identity: Identity, *, queued: int | None = None
     ) -> Executed:
+        # Imported here: views need none of them, and only a network with stake needs what the others do.
         if self._settling is None:
+            from pygenvm.localnet.chain.consensus import decide
+
             return await decide(self._runs, self._validators, state, transaction, identity, queued=queued)
-        # Imported here: it needs libraries that a network without stake does not.
         if self._settling.service is not None:
             from pygenvm.localnet.chain import asking
 
@@ -401,9 +415,17 @@ class Chain:
                     *_, changes = await self._decide(state, transaction, identity, queued=number)
                     assert changes is not None, "a queued message is always settled"
                 else:
+                    from pygenvm.localnet.chain.transactions import put_back
+
                     changes = await put_back(state, transaction, identity, queued=number)
             receipts += await session.commit([changes])
         return tuple(receipts)
+
+
+def _process_for_each() -> Executor:
+    from pygenvm.localnet.executors.process import ExecutorProcess
+
+    return ExecutorProcess()
 
 
 async def _checked(state: StateView, make: Callable[[StateView], Transaction]) -> Transaction:

@@ -7,10 +7,9 @@ only what the leader did is ever committed.
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 from collections.abc import Sequence
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.primitives.keccak import Keccak256
 from pygenvm.localnet import limits
@@ -46,7 +45,7 @@ async def decide(
     :param queued: as for :func:`localnet.chain.transactions.execute`.
     """
     if nodes:
-        runs = dataclasses.replace(runs, node=Node(LEADER, runs.node.address))
+        runs = replaced(runs, node=Node(LEADER, runs.node.address))
     executed = await execute(runs, state, transaction, identity, queued=queued)
     return await judged(runs, nodes, state, transaction, executed, queued=queued)
 
@@ -72,8 +71,8 @@ async def judged(
     round_ = Round(runs.node, await votes_of(runs, nodes, state, transaction, executed.receipt, queued=queued))
     if not round_.accepted:
         executed = await undetermined(state, executed, queued)
-    receipt = dataclasses.replace(executed.receipt, round=round_)
-    changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
+    receipt = replaced(executed.receipt, round=round_)
+    changes = replaced(executed.changes, receipt=receipt) if executed.changes else None
     return executed._replace(receipt=receipt, changes=changes)
 
 
@@ -108,11 +107,14 @@ async def votes_of(
     queued: int | None = None,
 ) -> tuple[Vote, ...]:
     """What each of ``nodes`` says of the leader's ``receipt``."""
+    # Loaded here: one node needs no event loop.
+    import asyncio
+
     turns = asyncio.Semaphore(limits.VALIDATORS_AT_ONCE)
 
     async def vote(node: Node) -> Vote:
         async with turns:
-            own = dataclasses.replace(runs, node=node)
+            own = replaced(runs, node=node)
             return Vote(node, await judge(own, state, transaction, receipt, queued=queued))
 
     tasks = [asyncio.create_task(vote(node)) for node in nodes]

@@ -17,7 +17,6 @@ meanwhile, without blocking the event loop. What else is asked of SQLite are sho
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -27,18 +26,23 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet import limits
+from pygenvm.localnet import direct, limits
 from pygenvm.localnet.chain.model import ContractInfo, Receipt
 from pygenvm.localnet.chain.overlay import Committed
 from pygenvm.localnet.chain.store import Changes, Store
 from pygenvm.localnet.errors import DatabaseError
 from pygenvm.localnet.private_files import make_folder, open_to_append
 
+if TYPE_CHECKING:
+    import asyncio
+
 T = TypeVar("T")
+
+Lock: TypeAlias = contextlib.AbstractAsyncContextManager[Any]
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -70,7 +74,7 @@ def check_path(path: Path, *, write: bool = False) -> None:
 class StateView:
     """The committed state at one moment, whatever is committed after it. To be used under :attr:`reading`."""
 
-    def __init__(self, store: Store, reading: asyncio.Lock) -> None:
+    def __init__(self, store: Store, reading: Lock) -> None:
         self.reading = reading
         """Held by whoever asks the database something."""
         self.transactions = store.transaction_count()
@@ -157,16 +161,17 @@ class Session:
         """No other process reads or writes."""
         self._durable = durable
         self.users = 0
-        self.over = asyncio.Event()
+        #: There once somebody waits for the end.
+        self._over: asyncio.Event | None = None
         self._store = store
         self._resources = resources
         self._on_commit = on_commit
         #: Held by whoever asks the database something.
-        self._reading = asyncio.Lock()
+        self._reading = direct.lock()
         self._views: set[StateView] = set()
 
     @property
-    def reading(self) -> asyncio.Lock:
+    def reading(self) -> Lock:
         """Held by whoever asks the database something."""
         return self._reading
 
@@ -198,16 +203,20 @@ class Session:
         Once begun it is carried to its end, also when the caller is cancelled.
         """
         async with self._reading:
-            views, loop = tuple(self._views), asyncio.get_running_loop()
+            views, on_commit = tuple(self._views), self._on_commit
+            if on_commit:
+                import asyncio
+
+                loop = asyncio.get_running_loop()
 
             def write() -> list[Receipt]:
                 for view in views:
                     for change in changes:
                         view.keep(change)
                 receipts = self._store.commit(changes)
-                if self._on_commit:
+                if on_commit:
                     for receipt in receipts:
-                        loop.call_soon_threadsafe(self._on_commit, receipt)
+                        loop.call_soon_threadsafe(on_commit, receipt)
                 return receipts
 
             return await self._written(write, sum(len(change.pages) for change in changes) * PAGE_BYTES)
@@ -237,7 +246,16 @@ class Session:
     def close(self) -> None:
         """Closes the file, then gives up the lock."""
         self._resources.close()
-        self.over.set()
+        if self._over:
+            self._over.set()
+
+    async def closed(self) -> None:
+        """Waits for that."""
+        if not self._over:
+            import asyncio
+
+            self._over = asyncio.Event()
+        await self._over.wait()
 
 
 class Database:
@@ -269,9 +287,9 @@ class Database:
         self._durable = durable
         self._only_user = only_user
         self._store = store
-        #: Locks of asyncio are handed on in order of arrival.
-        self._turn = asyncio.Lock()
-        self._entrance = asyncio.Lock()
+        #: Handed on in order of arrival.
+        self._turn = direct.lock()
+        self._entrance = direct.lock()
         self._session: Session | None = None
 
     @contextlib.asynccontextmanager
@@ -313,7 +331,7 @@ class Database:
         deadline = time.monotonic() + self._lock_seconds  # from here: they stand in line
         async with self._entrance:
             if alone and self._session and not self._session.alone:
-                await self._session.over.wait()
+                await self._session.closed()
             if self._session is None:
                 self._session = await self._open(alone or self._only_user, deadline)
             session = self._session
@@ -363,7 +381,7 @@ class Database:
                 if not waited and self._on_wait:
                     self._on_wait()
                 waited = True
-                await asyncio.sleep(limits.LOCK_POLL_SECONDS)
+                await _pause(limits.LOCK_POLL_SECONDS)
             opened.pop_all()
             return lock
 
@@ -374,6 +392,10 @@ _shared: ContextVar[tuple[Database, Session] | None] = ContextVar("_shared", def
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Carries ``work`` to its end in a thread. If the caller is cancelled meanwhile, that takes effect after it."""
+    if direct.is_on():
+        return direct.undisturbed(work)
+    import asyncio
+
     # No task: when a program ends, asyncio.run cancels all of those.
     future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
@@ -383,6 +405,15 @@ async def in_thread(work: Callable[[], T]) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([future])
         raise
+
+
+async def _pause(seconds: float) -> None:
+    if direct.is_on():
+        time.sleep(seconds)
+        return
+    import asyncio
+
+    await asyncio.sleep(seconds)
 
 
 def _try_lock(lock: IO[bytes], alone: bool) -> bool:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pygenvm.executor.frozen import frozen, uncompared, unshown
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.spawn.output import Captured
-from pygenvm.localnet.chain.explain import explain
-from pygenvm.localnet.chain.hints import Explanation
 
+# What failures mean is loaded with the first one.
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pygenvm.localnet.chain.hints import Explanation
     from pygenvm.localnet.sources import Source
     from pygenvm.settlement.bridge.committee import Account as OperatorAccount
     from pygenvm.settlement.codec.receipt import Receipt as SettledReceipt
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 _NO_LEADER_RESULT = VMError(HostErrorCode.ABSENT.name.lower())
 #: What a run ends with whose time is over.
 TIMEOUT = VMError("timeout")
+
+
+#: A call of no method, with nothing.
+EMPTY_CALL = calldata.encode({})
 
 
 class Kind(StrEnum):
@@ -57,7 +62,7 @@ class Status(StrEnum):
     """At a server: it was taken back before anybody began with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """An emitted event: topics of 32 bytes each, and the calldata encoding of a map."""
 
@@ -73,7 +78,7 @@ class PostedKind(StrEnum):
     ETH_SEND = "eth_send"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Posted:
     """A message of a contract. ``receiver`` of a deployment is the address of the new contract."""
 
@@ -87,7 +92,7 @@ class Posted:
     salt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BalanceChange:
     """Balance of one address before and after a transaction."""
 
@@ -96,7 +101,7 @@ class BalanceChange:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """What is to be executed. ``code`` is only there for a deployment that has not been executed yet."""
 
@@ -116,7 +121,7 @@ class Transaction:
     """``accepted`` or ``finalized`` for what a contract posted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What became of a transaction. ``number`` is None for what is not one of the chain: views and failed commands."""
 
@@ -133,14 +138,14 @@ class Receipt:
     nondet_results: tuple[bytes, ...] = ()
     slots_written: int = 0
     bytes_written: int = 0
-    stdout: Captured = field(default_factory=Captured)
-    stderr: Captured = field(default_factory=Captured)
-    log: Captured = field(default_factory=Captured, compare=False, repr=False)
+    stdout: Captured = Captured()
+    stderr: Captured = Captured()
+    log: Captured = uncompared(default=Captured())
     """What the executor logged. It is not kept in the database."""
     seconds: float = 0.0
     cause: Explanation | None = None
     """Of a failure: what the local network knows better than :func:`localnet.chain.explain.explain`."""
-    source: Source | None = field(default=None, compare=False, repr=False)
+    source: Source | None = uncompared(default=None)
     """Of a failure: the code that failed, if that is known (:mod:`localnet.failure`)."""
     round: Round | None = None
     """What validators found, if any were asked. It is not kept in the database."""
@@ -160,10 +165,14 @@ class Receipt:
     @property
     def explanation(self) -> Explanation | None:
         """What a failure means; None for a success."""
-        return self.cause or (explain(self.outcome, self.stderr.text()) if self.outcome else None)
+        if self.cause or not self.outcome:
+            return self.cause
+        from pygenvm.localnet.chain.explain import explain
+
+        return explain(self.outcome, self.stderr.text())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Execution:
     """A command of the user and everything that followed from it."""
 
@@ -174,7 +183,7 @@ class Execution:
     """Messages that an interrupted command had left, delivered first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What a validator finds in a transaction. Nothing of its run is kept."""
 
@@ -204,7 +213,7 @@ class Verdict:
         return self.reached and self.disagreement is None and not self.diverged
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """Who executes. LLM and web services are told the address, and the name, if there is one, for their mocks."""
 
@@ -212,7 +221,7 @@ class Node:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Vote:
     """What one validator says."""
 
@@ -220,7 +229,7 @@ class Vote:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Round:
     """A leader and its validators, each with one vote; the leader's is for what it found itself."""
 
@@ -256,7 +265,7 @@ class Word(StrEnum):
     """It did not commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """What is known of an operator whose run is not: a service has its vote, or it keeps that to itself."""
 
@@ -264,22 +273,22 @@ class Told:
     word: Word
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """A settlement service, and who asks there."""
 
     rpc: str
     """``http://…``, ``https://…`` or ``unix:///path``."""
-    secret: bytes = field(repr=False)
+    secret: bytes = unshown()
     """Private key of the account that pays fees and rewards."""
     model_spec: bytes
     """Hash of what operators run, by which they are found."""
-    token: str | None = field(default=None, repr=False)
+    token: str | None = unshown(default=None)
     on_task: Callable[[str], None] | None = None
     """Told of each task that is waited for, which takes many blocks."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settling:
     """How nondet transactions are settled."""
 
@@ -312,7 +321,7 @@ class Decision(StrEnum):
     """Neither has as many votes as are needed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettledRound:
     """One leader's proposal, settled."""
 
@@ -328,7 +337,7 @@ class SettledRound:
     """0 for the first committee that judges it, then counted from 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settlement:
     """The rounds of one transaction, the last of which decided."""
 
@@ -339,7 +348,7 @@ class Settlement:
     """Path of the settlement state, or URL of the service, which has the receipts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContractInfo:
     """A deployed contract. ``name`` is empty where none was given."""
 
@@ -351,7 +360,7 @@ class ContractInfo:
     """Deployed by the user, not by a contract."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountInfo:
     """An address with a balance, or with a contract."""
 

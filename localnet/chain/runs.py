@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import signal
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pygenvm.executor.frozen import frozen
+from pygenvm.executor.host_protocol.answering import LEFT
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.host_protocol.result import decode_result
-from pygenvm.executor.host_protocol.server import LEFT
 from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.run.printing import result_line
 from pygenvm.localnet.chain import accounts
@@ -37,7 +36,7 @@ Identity: TypeAlias = tuple[bytes, str]
 _START_ERROR = "Error: "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Runs:
     """Runs contracts, all in the same way."""
 
@@ -59,7 +58,7 @@ class Runs:
     def identify(self, state: StateView, transaction: Transaction, queued: int = 0) -> Identity:
         """Identity of a transaction that is about to be executed; ``queued`` is its number in the queue."""
         time = self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        digest = hashlib.sha256()
+        digest = new_digest()
         for number in (state.transactions, queued, transaction.value):
             digest.update(number.to_bytes(32, "big"))
         digest.update(transaction.sender.as_bytes + transaction.contract.as_bytes + time.encode())
@@ -118,6 +117,16 @@ class Runs:
         return Receipt(transaction, status, outcome, *identity, **streams(report, outcome))
 
 
+def new_digest() -> Any:
+    """Python's own, if it is there: the library behind :mod:`hashlib` takes longer to load than to use."""
+    for name in ("_sha2", "_sha256"):
+        with contextlib.suppress(ImportError):
+            return __import__(name).sha256()
+    import hashlib
+
+    return hashlib.sha256()
+
+
 def record_of(folder: Path, node: Node) -> Path:
     """The file of a node's run."""
     return folder / node.name.replace(" ", "-")
@@ -135,6 +144,8 @@ def _crash_text(report: RunReport) -> str:
     if report.timed_out:
         return "the executor did not end after its time was over and was killed"
     if report.exit_status < 0:
+        import signal
+
         return f"the executor was ended by signal {signal.Signals(-report.exit_status).name}"
     if report.failure is not None and report.failure != LEFT:
         # The executor only knows that its host is gone.

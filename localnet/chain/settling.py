@@ -12,13 +12,13 @@ the lock of the command that writes. The keys of operators are those of every lo
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.record.format import RecordError
 from pygenvm.executor.record.reading import read_record
 from pygenvm.localnet import limits
@@ -105,7 +105,7 @@ class Case(ABC):
         how = self._how
         for attempt in range(how.rotations + 1):
             leader = self._nodes[attempt % operators_needed(how.nodes)]
-            runs = dataclasses.replace(self._runs, node=leader, records=await self._folder())
+            runs = replaced(self._runs, node=leader, records=await self._folder())
             state = self._seen_by_leader()
             executed = await execute(runs, state, self._transaction, self._identity, queued=self._queued)
             if not executed.receipt.nondet_results or not can_be_judged(executed.receipt):
@@ -123,7 +123,7 @@ class Case(ABC):
         runs, accepted = led, False
         for appeal, (nodes, threshold) in enumerate(committees(self._how)):
             if appeal:
-                runs = dataclasses.replace(led, records=await self._folder())
+                runs = replaced(led, records=await self._folder())
             round_ = await self._round(led, runs, state, executed, nodes, threshold, appeal)
             self._rounds.append(round_)
             accepted = round_.decision is Decision.AGREE
@@ -159,8 +159,8 @@ class Case(ABC):
         how = self._how
         where = str(how.path) if how.service is None else how.service.rpc
         settlement = Settlement(tuple(self._rounds), tuple(await self._accounts()), where)
-        receipt = dataclasses.replace(executed.receipt, settlement=settlement)
-        changes = dataclasses.replace(executed.changes, receipt=receipt) if executed.changes else None
+        receipt = replaced(executed.receipt, settlement=settlement)
+        changes = replaced(executed.changes, receipt=receipt) if executed.changes else None
         return executed._replace(receipt=receipt, changes=changes)
 
     async def _folder(self) -> Path | None:

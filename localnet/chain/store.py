@@ -19,7 +19,6 @@ transaction ``after`` which it came; made by the first of them. A server adds ta
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import math
 import os
@@ -27,10 +26,10 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from pygenvm.executor.frozen import fresh, frozen, replaced
 from pygenvm.executor.host_protocol.codec import SLOT_BYTES
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.outcome import Outcome, Return
@@ -104,18 +103,18 @@ def _checked(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate
     return ask
 
 
-@dataclass(slots=True)
+@frozen
 class Changes:
     """All effects of one transaction."""
 
     receipt: Receipt
-    balances: dict[Address, int] = field(default_factory=dict)
+    balances: dict[Address, int] = fresh(factory=dict)
     """New balances of the addresses that changed."""
-    nonces: dict[Address, int] = field(default_factory=dict)
-    pages: dict[tuple[bytes, bytes, int], bytes] = field(default_factory=dict)
+    nonces: dict[Address, int] = fresh(factory=dict)
+    pages: dict[tuple[bytes, bytes, int], bytes] = fresh(factory=dict)
     """(address, slot, page number) to content without trailing zeros."""
     contract: ContractInfo | None = None
-    queue: list[Transaction] = field(default_factory=list)
+    queue: list[Transaction] = fresh(factory=list)
     """Messages to deliver; their value has left the sender's balance. The store fills in ``parent``."""
     delivered: int | None = None
     """Queue number of the message that this transaction delivers."""
@@ -410,7 +409,7 @@ class Store:
             ((*key, data) for key, data in changes.pages.items()),
         )
         number = self.transaction_count() + 1
-        receipt = dataclasses.replace(changes.receipt, number=number)
+        receipt = replaced(changes.receipt, number=number)
         self._insert("transactions", "number", number, receipt)
         if changes.delivered is not None:
             execute("DELETE FROM queue WHERE number = ?", (changes.delivered,))
@@ -503,7 +502,7 @@ class Store:
         application = self._one("PRAGMA application_id")
         version = self._one("PRAGMA user_version")
         self._check_numbers(application[0] if application else 0, version[0] if version else 0)
-        if _layout(self._all(_LAYOUT)) not in _own_layouts():
+        if not is_own(_layout(self._all(_LAYOUT))):
             raise DatabaseError(f"{self._path} has not the tables of a local network")
 
     def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
@@ -559,16 +558,18 @@ def _layout(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [tuple(" ".join(str(value).split()) for value in row) for row in rows]
 
 
+def is_own(layout: list[tuple[Any, ...]]) -> bool:
+    """Whether ours have these tables: without failures or with them, without those of a network or with them."""
+    variants: tuple[tuple[str, ...], ...] = ((), (_FAILURES,), (NETWORK_SCHEMA,), (_FAILURES, NETWORK_SCHEMA))
+    return any(layout == _own_layout(scripts) for scripts in variants)
+
+
 @functools.cache
-def _own_layouts() -> list[list[tuple[Any, ...]]]:
-    """Without failures and with them, without the tables of a network and with them."""
-    layouts = []
-    for scripts in ((), (_FAILURES,), (NETWORK_SCHEMA,), (_FAILURES, NETWORK_SCHEMA)):
-        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-            for script in (_SCHEMA, *scripts):
-                connection.executescript(script)
-            layouts.append(_layout(connection.execute(_LAYOUT)))
-    return layouts
+def _own_layout(scripts: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for script in (_SCHEMA, *scripts):
+            connection.executescript(script)
+        return _layout(connection.execute(_LAYOUT))
 
 
 @contextlib.contextmanager

@@ -6,16 +6,17 @@ would on a node.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.outcome import Outcome, Return, VMError
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.database import StateView
 from pygenvm.localnet.chain.model import (
+    EMPTY_CALL,
     BalanceChange,
     ContractInfo,
     Kind,
@@ -32,7 +33,6 @@ from pygenvm.localnet.chain.runs import Identity, Runs, streams
 from pygenvm.localnet.chain.store import Changes
 from pygenvm.localnet.executors.base import RunReport
 
-EMPTY_CALL = calldata_of_call(None)
 _ABSENT_CONTRACT = "invalid_contract absent_runner_comment"
 
 
@@ -69,7 +69,7 @@ async def execute(
         if transaction.kind is Kind.DEPLOY:
             overlay.write_code(transaction.contract, transaction.code)
         elif is_new and transaction.calldata == EMPTY_CALL:
-            transaction = dataclasses.replace(transaction, kind=Kind.TRANSFER)
+            transaction = replaced(transaction, kind=Kind.TRANSFER)
         host = RunHost(
             state,
             overlay,
@@ -83,7 +83,7 @@ async def execute(
     full = overlay.overfull()
     outcome, report = await _outcome(runs, host, transaction, identity, is_new=is_new, full=full)
     receipt = Receipt(
-        dataclasses.replace(transaction, code=b""),  # it is in the storage of the contract
+        replaced(transaction, code=b""),  # it is in the storage of the contract
         Status.FAILED,
         outcome,
         *identity,
@@ -103,7 +103,7 @@ async def execute(
 
 async def undetermined(state: StateView, executed: Executed, queued: int | None) -> Executed:
     """What becomes of a transaction that most nodes did not agree with: as of one that failed."""
-    receipt = dataclasses.replace(
+    receipt = replaced(
         executed.receipt,
         status=Status.UNDETERMINED,
         events=(),
@@ -121,7 +121,7 @@ async def undetermined(state: StateView, executed: Executed, queued: int | None)
 
 async def put_back(state: StateView, transaction: Transaction, identity: Identity, *, queued: int) -> Changes:
     """Takes a message out of the queue without executing it; its value comes back."""
-    receipt = Receipt(dataclasses.replace(transaction, code=b""), Status.UNDELIVERED, None, *identity)
+    receipt = Receipt(replaced(transaction, code=b""), Status.UNDELIVERED, None, *identity)
     # The value of a #error call belongs to the contract that it goes to.
     owner = transaction.contract if transaction.kind is Kind.ERROR else transaction.sender
     async with state.reading:
@@ -136,7 +136,7 @@ def _refund(state: StateView, receipt: Receipt, owner: Address, queued: int) -> 
     overlay = Overlay(state)
     value = min(receipt.transaction.value, limits.VALUE_MAX - state.balance(owner))
     overlay.add(owner, value)
-    receipt = dataclasses.replace(receipt, balances=_balance_changes(state, overlay))
+    receipt = replaced(receipt, balances=_balance_changes(state, overlay))
     destroyed = receipt.transaction.value - value
     return Changes(receipt, balances=overlay.changed_balances(), delivered=queued, destroyed=destroyed)
 
@@ -168,7 +168,7 @@ def _effects(
     transaction = receipt.transaction
     contract, sender = transaction.contract, transaction.sender
     queue = _send(overlay, host.messages, transaction)
-    receipt = dataclasses.replace(
+    receipt = replaced(
         receipt,
         status=Status.OK,
         events=tuple(host.events),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
 from pygenvm.executor.spawn import StartedExecutor
 from pygenvm.executor.spawn.pooled import start_pooled
 from pygenvm.executor.spawn.process import own_command
-from pygenvm.localnet import background, limits
-from pygenvm.localnet.executors.base import Executor, RunReport, RunRequest, StartingExecutor
+from pygenvm.localnet import limits
+from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.executors.process import ExecutorProcess
-from pygenvm.localnet.executors.series import Lent, LentExecutors, ReusedExecutors
+from pygenvm.localnet.executors.series import ReusedExecutors
+from pygenvm.localnet.executors.starting import StartingExecutor
 
 
 class PooledExecutor(StartingExecutor):
@@ -63,38 +63,3 @@ def series_of_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
         return
     with contextlib.closing(ReusedExecutors(options=options)) as executor:
         yield executor
-
-
-@contextlib.contextmanager
-def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
-    """The executor for one run and perhaps some more: the first is a process of its own, the others share some.
-
-    A pool takes longer to start than one process, so it only pays from there on. ``options`` are global ones.
-    """
-    with contextlib.ExitStack() as stack:
-        executors = _first_alone(ExecutorProcess(options=options), options, stack)
-
-        async def run(host: Host, request: RunRequest) -> RunReport:
-            return await next(executors)(host, request)
-
-        yield run
-
-
-@contextlib.contextmanager
-def lent_runs(lent: Lent, modules: Mapping[str, str], *, soon: bool) -> Iterator[Executor]:
-    """The executor for a command that another pool has.
-
-    :param modules: addresses of modules that are not those of its configuration.
-    :param soon: there is a run in a moment, surely.
-    """
-    with contextlib.closing(LentExecutors(lent, modules)) as executor:
-        if soon:
-            background.run(executor.order())
-        yield executor
-
-
-def _first_alone(first: Executor, options: Sequence[str], stack: contextlib.ExitStack) -> Iterator[Executor]:
-    yield first
-    reused = stack.enter_context(series_of_runs(options))
-    while True:
-        yield reused

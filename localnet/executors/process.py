@@ -8,7 +8,7 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.spawn import StartedExecutor
 from pygenvm.executor.spawn.process import own_command, run_words, start_process
 from pygenvm.localnet import limits
-from pygenvm.localnet.executors.base import StartingExecutor
+from pygenvm.localnet.executors.starting import StartingExecutor
 
 
 class ExecutorProcess(StartingExecutor):

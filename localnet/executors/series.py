@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.config import Config
 from pygenvm.executor.frozen import frozen
 from pygenvm.executor.host_protocol.host import Host
-from pygenvm.executor.pool.client import ExecutorPool, LentPool, PoolError
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.known_runs import KnownRuns
-from pygenvm.executor.spawn.process import own_command
+from pygenvm.executor.spawn.lines import BlockingLine, LoopLine
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
-from pygenvm.localnet import limits
+from pygenvm.localnet import direct, limits
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import RunReport, RunRequest, arguments_of
+
+# What needs an event loop, or a process of a pool, is loaded where there is one.
+if TYPE_CHECKING:
+    import asyncio
+
+    from pygenvm.executor.config import Config
+    from pygenvm.executor.pool.client import ExecutorPool, LentPool
+    from pygenvm.executor.pool.forked import ForkedExecutor
 
 
 @frozen
@@ -35,9 +43,19 @@ class ReusedExecutors:
     A run that does not end by itself ends its executor, and so do some others (:mod:`executor.pool.series`).
     """
 
-    def __init__(self, *, options: Sequence[str] = (), grace: float = limits.RUN_GRACE_SECONDS) -> None:
-        """:param options: global options (spec executor/10), such as ``--config=PATH``."""
+    def __init__(
+        self,
+        *,
+        options: Sequence[str] = (),
+        grace: float = limits.RUN_GRACE_SECONDS,
+        modules: Mapping[str, str] = {},
+    ) -> None:
+        """
+        :param options: global options (spec executor/10), such as ``--config=PATH``.
+        :param modules: addresses of modules that are not those of the configuration.
+        """
         self._options = tuple(options)
+        self._modules = modules
         self._grace = grace
         #: What forks of their process have left to that.
         self._others: list[object] = []
@@ -50,11 +68,14 @@ class ReusedExecutors:
         self._known = KnownRuns()
 
     def _new_pool(self) -> ExecutorPool:
+        from pygenvm.executor.pool.client import ExecutorPool
+        from pygenvm.executor.spawn.process import own_command
+
         return ExecutorPool(own_command(self._options), idle=1)
 
     async def _start(self) -> SeriesExecutor:
         """:raises SpawnError: there is none."""
-        return await SeriesExecutor.start(self._pool)
+        return await SeriesExecutor.start(self._pool, self._modules)
 
     def _after_fork(self) -> None:
         """In a fork of the process all connections are those of the other one, which goes on talking through them."""
@@ -73,7 +94,8 @@ class ReusedExecutors:
         waiting, self._waiting = self._waiting, []
         for executor in waiting:
             executor.end()
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
 
     def start(self) -> None:
         """Starts the pool, so that the first run waits less. Whatever prevents that, the run tells."""
@@ -82,23 +104,27 @@ class ReusedExecutors:
             self._pool.start()
 
     async def __call__(self, host: Host, request: RunRequest) -> RunReport:
+        try:
+            return await self.carry_out(host, request)
+        except SpawnError as error:
+            raise ExecutorError(str(error)) from error
+
+    async def carry_out(self, host: Host, request: RunRequest) -> RunReport:
+        """:raises SpawnError: there is no executor; Gone: it was gone before it did anything."""
         self._after_fork()
         started = time.monotonic()
         arguments = arguments_of("", request)
-        try:
-            while True:
-                is_new = not self._waiting
-                executor = await self._start() if is_new else self._waiting.pop()
-                try:
-                    run = await executor.carry_out(host, arguments, request.timeout, self._grace, self._known)
-                except Gone:
-                    # Somebody has killed it while it waited. One that never lived is a sign of something worse.
-                    if is_new:
-                        raise
-                    continue
-                break
-        except SpawnError as error:
-            raise ExecutorError(str(error)) from error
+        while True:
+            is_new = not self._waiting
+            executor = await self._start() if is_new else self._waiting.pop()
+            try:
+                run = await executor.carry_out(host, arguments, request.timeout, self._grace, self._known)
+            except Gone:
+                # Somebody has killed it while it waited. One that never lived is a sign of something worse.
+                if is_new:
+                    raise
+                continue
+            break
         if executor.usable:
             if len(self._waiting) < limits.REUSED_EXECUTORS:
                 self._waiting.append(executor)
@@ -113,12 +139,14 @@ class LentExecutors(ReusedExecutors):
 
     def __init__(self, lent: Lent, modules: Mapping[str, str]) -> None:
         """:param modules: addresses of modules that are not those of the configuration."""
-        self._lent, self._modules = lent, modules
+        self._lent = lent
         self._ordered: asyncio.Task[SeriesExecutor] | None = None
-        super().__init__()
+        super().__init__(modules=modules)
 
     async def order(self) -> None:
         """Begin to get the one for the first run."""
+        import asyncio
+
         self._ordered = asyncio.get_running_loop().create_task(self._get())
 
     def _new_pool(self) -> ExecutorPool:
@@ -131,3 +159,36 @@ class LentExecutors(ReusedExecutors):
     async def _get(self) -> SeriesExecutor:
         # The level of the pool's own log is none of a command's.
         return await SeriesExecutor.start(self._pool, self._modules, self._lent.config.log_level)
+
+
+class ForkedExecutors(ReusedExecutors):
+    """The same with one executor, which this process has forked of itself."""
+
+    def __init__(
+        self, forked: ForkedExecutor, modules: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        """
+        :param modules: addresses of modules that are not those of the configuration.
+        :param meanwhile: done once while it is waited for.
+        """
+        self._forked = forked
+        self._meanwhile = meanwhile
+        self._has_begun = False
+        super().__init__(modules=modules)
+
+    def _new_pool(self) -> Any:
+        return None
+
+    async def _start(self) -> SeriesExecutor:
+        """:raises Gone: it has had its runs."""
+        if self._has_begun:
+            raise Gone("there is no other executor")
+        self._has_begun = True
+        line = partial(BlockingLine, watched=direct.watched) if direct.is_on() else LoopLine
+        self._forked.connection.setblocking(False)
+        stderr = os.fdopen(self._forked.stderr, "r+b", closefd=False)
+        executor = SeriesExecutor(
+            self._forked, self._forked.connection, stderr, self._modules, line=line, may_be_gone=False
+        )
+        executor.call_soon(self._meanwhile)
+        return executor

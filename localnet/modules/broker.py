@@ -8,22 +8,22 @@ passed on, frame by frame, to what :class:`Source` opens for them; what goes wro
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import secrets
-import socket
+import _socket
+import os
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AsyncExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from pygenvm.executor.module_protocol.codec import GET_STATS, FatalError, Ok, Request, encode_answer, encode_request
 from pygenvm.localnet import limits
 
+# All else is loaded with the first connection.
 if TYPE_CHECKING:
-    from pygenvm.executor.module_protocol.modules import ModuleName
+    import asyncio
+    import socket
+    from types import TracebackType
 
-_STATISTICS = encode_request(Request(GET_STATS))
-_NO_STATISTICS = encode_answer(Ok({"scripting": {"requests_count": 0, "requests_time": 0}}))
+    from pygenvm.executor.module_protocol.modules import ModuleName
 
 
 class Unavailable(Exception):
@@ -59,6 +59,11 @@ class Broker:
         self._doors = {name: _Door(source) for name, source in sources.items()}
 
     @property
+    def descriptors(self) -> list[int]:
+        """The listening sockets, for those who watch them until :meth:`start`."""
+        return [door.fileno() for door in self._doors.values()]
+
+    @property
     def addresses(self) -> dict[ModuleName, str]:
         """``ws://…`` of each service. The path is a secret."""
         return {name: door.address for name, door in self._doors.items()}
@@ -88,23 +93,35 @@ class _Door:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._token = secrets.token_urlsafe(limits.TOKEN_BYTES)
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=limits.MODULE_BACKLOG)
-        self._socket.setblocking(False)
+        self._token = os.urandom(limits.TOKEN_BYTES).hex()
+        self._socket: _socket.socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(limits.MODULE_BACKLOG)
         self.address = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/{self._token}"
         self._opening: asyncio.Task[None] | None = None
-        self._close = contextlib.AsyncExitStack()
+        self._is_watched = False
+        self._close = AsyncExitStack()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def watch(self) -> None:
+        import asyncio
+        import socket
+
+        listening = self._socket = socket.socket(fileno=self._socket.detach())
+        listening.setblocking(False)
         loop = asyncio.get_running_loop()
 
         def come() -> None:
-            loop.remove_reader(self._socket)
-            self._opening = loop.create_task(self._open())
+            loop.remove_reader(listening)
+            self._opening = loop.create_task(self._open(listening))
 
-        loop.add_reader(self._socket, come)
+        loop.add_reader(listening, come)
+        self._is_watched = True
 
-    async def _open(self) -> None:
+    async def _open(self, listening: socket.socket) -> None:
         from websockets.asyncio.server import ServerConnection
 
         from pygenvm.modules.log import Logger
@@ -116,14 +133,17 @@ class _Door:
         # Nobody reads a log of a command; what matters is told to the executor.
         silent = Logger(fd=-1, level="error", disabled=("*",))
         listener = Listener("127.0.0.1:0", converse, log=silent, path_token=self._token)
-        await listener.start(self._socket)
+        await listener.start(listening)
         self._close.push_async_callback(listener.stop, 0.0)
 
     async def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket)
-        if self._opening is not None:
-            await asyncio.wait((self._opening,))
-        await self._close.aclose()
+        if self._is_watched:
+            import asyncio
+
+            asyncio.get_running_loop().remove_reader(self._socket)
+            if self._opening is not None:
+                await asyncio.wait((self._opening,))
+            await self._close.aclose()
         self._socket.close()
 
 
@@ -137,11 +157,13 @@ class _PassedOn:
         self._broken = ""
 
     async def reply(self, frame: bytes) -> bytes:
+        from pygenvm.executor.module_protocol.codec import FatalError, encode_answer
+
         if self._broken:
             # Whatever the service knew of this session is gone.
             return encode_answer(FatalError(self._broken))
-        if self._answering is None and frame == _STATISTICS:
-            return _NO_STATISTICS
+        if self._answering is None and frame == _request_for_statistics():
+            return _no_statistics()
         try:
             if self._answering is None:
                 self._answering = await self._source.open(self._hello)
@@ -156,3 +178,17 @@ class _PassedOn:
     async def end(self, close_code: int | None) -> None:
         if self._answering is not None:
             await self._answering.close()
+
+
+@cache
+def _request_for_statistics() -> bytes:
+    from pygenvm.executor.module_protocol.codec import GET_STATS, Request, encode_request
+
+    return encode_request(Request(GET_STATS))
+
+
+@cache
+def _no_statistics() -> bytes:
+    from pygenvm.executor.module_protocol.codec import Ok, encode_answer
+
+    return encode_answer(Ok({"scripting": {"requests_count": 0, "requests_time": 0}}))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor.config import Config, ConfigError, load_config
-from pygenvm.localnet import background
-from pygenvm.localnet.modules.broker import Broker, Source
+from pygenvm.executor.frozen import frozen
+from pygenvm.localnet import background, direct
+from pygenvm.localnet.modules.broker import Answering, Broker, Source
+from pygenvm.localnet.modules.places import idle_seconds, own_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pygenvm.executor.module_protocol.modules import ModuleName
     from pygenvm.localnet.modules.settings import Settings
     from pygenvm.localnet.modules.validators import ValidatorModels
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 NAMES: tuple[ModuleName, ...] = ("llm", "web")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choices:
     """What the author says of the services; whatever is left out is as it comes."""
 
@@ -33,10 +34,13 @@ class Choices:
     """Their configuration files."""
 
 
+_NO_CHOICES = Choices()
+
+
 @contextlib.contextmanager
 def modules_of_author(
     config_path: str | None = None,
-    choices: Choices = Choices(),
+    choices: Choices = _NO_CHOICES,
     *,
     validators: ValidatorModels | None = None,
     on_start: Callable[[ModuleName], None] = lambda _: None,
@@ -93,9 +97,36 @@ def services_of_author(
         return
     broker = Broker(sources)
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: background.run(broker.close()))
-        background.run(broker.start())
+        if direct.is_on():
+            stack.enter_context(_served_when_wanted(broker))
+        else:
+            stack.callback(lambda: background.run(broker.close()))
+            background.run(broker.start())
         yield broker.addresses
+
+
+@contextlib.contextmanager
+def _served_when_wanted(broker: Broker) -> Iterator[None]:
+    """Without an event loop until somebody connects."""
+    doors, has_started = broker.descriptors, False
+
+    def start() -> None:
+        nonlocal has_started
+        has_started = True
+        for door in doors:
+            direct.watched.pop(door, None)
+        background.run_in_loop(broker.start())
+
+    direct.watched.update(dict.fromkeys(doors, start))
+    try:
+        yield
+    finally:
+        for door in doors:
+            direct.watched.pop(door, None)
+        if has_started:
+            background.run_in_loop(broker.close())
+        else:
+            direct.run(broker.close())
 
 
 def _sources(
@@ -110,14 +141,44 @@ def _sources(
 
         file = MockFile(choices.mocks)
         return dict.fromkeys(NAMES, file)
-    from pygenvm.localnet.modules.processes import ModuleProcess, idle_seconds, own_folder
-
     folder, idle = own_folder(), idle_seconds()
     return {
-        name: ModuleProcess(name, settings[name], folder=folder, idle=idle, on_start=on_start)
+        name: _Process(name, settings[name], folder, idle, on_start)
         for name in NAMES
         if name not in config.modules_named or (choices.configs or {}).get(name)
     }
+
+
+class _Process:
+    """A :class:`localnet.modules.processes.ModuleProcess` that is made, and its module loaded, when it is asked."""
+
+    def __init__(
+        self,
+        name: ModuleName,
+        settings: Callable[[], Settings],
+        folder: Path,
+        idle: float,
+        on_start: Callable[[ModuleName], None],
+    ) -> None:
+        self._make: Callable[[], Source] = partial(_module_process, name, settings, folder, idle, on_start)
+        self._process: Source | None = None
+
+    async def open(self, hello: bytes) -> Answering:
+        if self._process is None:
+            self._process = self._make()
+        return await self._process.open(hello)
+
+
+def _module_process(
+    name: ModuleName,
+    settings: Callable[[], Settings],
+    folder: Path,
+    idle: float,
+    on_start: Callable[[ModuleName], None],
+) -> Source:
+    from pygenvm.localnet.modules.processes import ModuleProcess
+
+    return ModuleProcess(name, settings, folder=folder, idle=idle, on_start=on_start)
 
 
 def _chosen(
@@ -128,12 +189,12 @@ def _chosen(
     on_start: Callable[[ModuleName], None],
 ) -> dict[ModuleName, Source]:
     """The same sources, and those that stand in the configuration of the executors, behind a choice."""
-    from pygenvm.localnet.modules.processes import ModuleProcess, Running, idle_seconds, own_folder
+    from pygenvm.localnet.modules.processes import Running
 
     folder, idle = own_folder(), idle_seconds()
 
     def service(settings: Settings) -> Source:
-        return ModuleProcess("llm", lambda: settings, folder=folder, idle=idle, on_start=on_start)
+        return _module_process("llm", lambda: settings, folder, idle, on_start)
 
     llm = _settings(choices.configs or {}, lambda _: None)["llm"]
     validators.serve(llm, service, mocked=choices.mocks is not None)
@@ -146,21 +207,27 @@ def _settings(
 ) -> dict[ModuleName, Callable[[], Settings]]:
     """Gives the configuration of each service: files of the author are read now, so that nothing runs if one is wrong;
     what services come with is read when one is needed."""
-    from pygenvm.localnet.modules.settings import read_settings
-
     found: dict[ModuleName, Callable[[], Settings]] = {}
     for name in NAMES:
         path = configs.get(name)
         if path:
+            from pygenvm.localnet.modules.settings import read_settings
+
             settings = read_settings(name, path, on_warning)
             found[name] = partial(_same, settings)
         else:
-            found[name] = partial(read_settings, name, None)
+            found[name] = partial(_usual, name)
     return found
 
 
 def _same(settings: Settings) -> Settings:
     return settings
+
+
+def _usual(name: ModuleName) -> Settings:
+    from pygenvm.localnet.modules.settings import read_settings
+
+    return read_settings(name, None)
 
 
 def executor_config(usual: Config, addresses: Mapping[ModuleName, str]) -> str:
@@ -177,4 +244,6 @@ def executor_config(usual: Config, addresses: Mapping[ModuleName, str]) -> str:
         "log_level": usual.log_level,
         "log_disable": ",".join(usual.log_disable),
     }
+    import json
+
     return json.dumps(document, indent=2)

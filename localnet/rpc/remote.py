@@ -16,10 +16,9 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.building import BeforeRun, needs_nothing
 from pygenvm.localnet.chain import Chain, Execution
-from pygenvm.localnet.chain.model import AccountInfo, ContractInfo, Kind, Receipt, Status
+from pygenvm.localnet.chain.model import EMPTY_CALL, AccountInfo, ContractInfo, Kind, Receipt, Status
 from pygenvm.localnet.chain.runs import VIEW_PERMISSIONS
 from pygenvm.localnet.chain.state import RawSlot, StateDump
-from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, InsufficientBalance, LocalNetError, NotFound
 from pygenvm.localnet.executors.base import Executor
 from pygenvm.localnet.net import LocalNet

@@ -6,7 +6,6 @@ A dataclass is ``{"$": its name, its members…}``; bytes, addresses, tuples, en
 from __future__ import annotations
 
 import base64
-import dataclasses
 from enum import StrEnum
 from typing import Any, Final
 
@@ -53,11 +52,7 @@ def encode(value: Any) -> Any:
         return [encode(one) for one in value]
     if isinstance(value, Return | UserError | VMError | InternalError):
         return {"$outcome": base64.b64encode(outcome_to_bytes(value)).decode("ascii")}
-    members = {
-        field.name: encode(getattr(value, field.name))
-        for field in dataclasses.fields(value)
-        if field.name not in _LEFT_OUT
-    }
+    members = {name: encode(getattr(value, name)) for name in value.__match_args__ if name not in _LEFT_OUT}
     return {"$": type(value).__name__, **members}
 
 

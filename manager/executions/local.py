@@ -10,7 +10,8 @@ import time
 from collections import Counter
 
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool, PoolError
+from pygenvm.executor.pool.client import SUPPORTED, ExecutorPool
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
 from pygenvm.executor.spawn.output import Output
 from pygenvm.executor.spawn.pooled import start_pooled

@@ -26,10 +26,12 @@ import contextlib, sys
 from pygenvm.cli.main import main
 
 if sys.argv[1] == "local" and sys.argv[2] in ("deploy", "call", "view"):
-    from pygenvm.localnet.executors import pooled
+    from pygenvm.executor.pool import handover
+    from pygenvm.localnet.executors import commands
     from tests.localnet.printing_fakes import Executor, contract
 
-    pooled.few_runs = lambda *_: contextlib.nullcontext(Executor({b"# thing": contract}))
+    handover.RUNNING = ()  # None is forked.
+    commands.few_runs = lambda *_: contextlib.nullcontext(Executor({b"# thing": contract}))
 sys.exit(main())
 """
 UNPRINTED = "genvm: done, but the output could not be printed: "
@@ -202,7 +204,7 @@ def test_a_bug_in_telling_is_no_verdict(
 
     monkeypatch.chdir(folder)
     executor = Executor({b"# thing": contract})
-    monkeypatch.setattr("pygenvm.localnet.executors.pooled.few_runs", lambda *_: contextlib.nullcontext(executor))
+    monkeypatch.setattr("pygenvm.localnet.executors.commands.few_runs", lambda *_: contextlib.nullcontext(executor))
     monkeypatch.setattr("pygenvm.localnet.render.Printer.execution", fail)
     assert main.main(["local", "deploy", "thing.py"]) == localnet_cli.EXIT_UNPRINTED == streams.EXIT_UNPRINTED
     assert transactions(folder) == 1

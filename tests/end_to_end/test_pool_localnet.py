@@ -15,7 +15,8 @@ from pygenvm.executor.outcome import InternalError, VMError
 from pygenvm.localnet import LocalNet
 from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.base import Executor
-from pygenvm.localnet.executors.pooled import PooledExecutor, few_runs
+from pygenvm.localnet.executors.commands import few_runs
+from pygenvm.localnet.executors.pooled import PooledExecutor
 from pygenvm.localnet.executors.process import ExecutorProcess
 from tests.executor.pool.pool_support import children, gone
 from tests.support.running import until

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from pygenvm.executor import limits
+from pygenvm.executor.host_protocol.answering import answer
 from pygenvm.executor.host_protocol.codec import Request, RequestDecoder, encode_error, encode_reply
 from pygenvm.executor.host_protocol.methods import METHODS, ReplyKind
 from pygenvm.executor.host_protocol.result import INTERNAL_ERROR_PREFIX, decode_result
-from pygenvm.executor.host_protocol.server import answer
 from pygenvm.executor.outcome import InternalError, Outcome, Return
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod

@@ -33,7 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "thing.py").write_bytes(b"# thing")
     monkeypatch.chdir(project)
     executor = Executor({b"# thing": contract})
-    monkeypatch.setattr("pygenvm.localnet.executors.pooled.few_runs", lambda *_, **__: contextlib.nullcontext(executor))
+    monkeypatch.setattr(
+        "pygenvm.localnet.executors.commands.few_runs", lambda *_, **__: contextlib.nullcontext(executor)
+    )
     return project
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.outcome import Return
 from pygenvm.executor.primitives.address import Address
@@ -241,9 +241,9 @@ def test_a_view_stays_as_it_was(tmp_path_factory: pytest.TempPathFactory, steps:
                 else:
                     amount, nonces, pages = step
                     made = transfer(amount, sent)
-                    made = dataclasses.replace(made, nonces=nonces, pages=pages)
+                    made = replaced(made, nonces=nonces, pages=pages)
                     if not await session.ask(lambda store: store.contract(CONTRACT)):
-                        made.contract = ContractInfo(CONTRACT, f"made by {number}", 0, True)
+                        made = replaced(made, contract=ContractInfo(CONTRACT, f"made by {number}", 0, True))
                     await session.commit([made])
                     sent += amount
                 for state, was in expected:

@@ -21,9 +21,18 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
 from pygenvm.localnet.chain import state as chain_state
-from pygenvm.localnet.chain.model import Execution, Kind, Posted, PostedKind, Receipt, Status, Transaction, Verdict
+from pygenvm.localnet.chain.model import (
+    EMPTY_CALL,
+    Execution,
+    Kind,
+    Posted,
+    PostedKind,
+    Receipt,
+    Status,
+    Transaction,
+    Verdict,
+)
 from pygenvm.localnet.chain.store import Store
-from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadRequest, BadValue, InsufficientBalance, NotFound
 from pygenvm.localnet.net import LocalNet, read_state
 from pygenvm.localnet.schema import NoSchema

@@ -205,10 +205,12 @@ def test_a_command_that_is_told_to_end_leaves_nothing(
     script = f"""
 import contextlib, sys
 from pygenvm.cli.main import main
-from pygenvm.localnet.executors import pooled
+from pygenvm.executor.pool import handover
+from pygenvm.localnet.executors import commands
 from pygenvm.localnet.executors.process import ExecutorProcess
 
-pooled.few_runs = lambda *_: contextlib.nullcontext(ExecutorProcess({FAKE!r}))
+handover.RUNNING = ()  # None is forked.
+commands.few_runs = lambda *_: contextlib.nullcontext(ExecutorProcess({FAKE!r}))
 {turned}
 sys.exit(main())
 """

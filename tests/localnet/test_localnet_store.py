@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.host import HostErrorReply
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES, SLOT_SPACE
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
@@ -128,7 +129,8 @@ def test_a_kill_in_the_middle_of_a_commit_changes_nothing(tmp_path: Path, statem
         with contextlib.closing(pygenvm.localnet.chain.store.Store(pathlib.Path({str(path)!r}))) as store:
             writes = 0
             changes = here.transfer(9)
-            changes.pages = {{(bytes(20), bytes(32), number): b"x" * 4096 for number in range(3000)}}
+            changes.pages.clear()
+            changes.pages.update({{(bytes(20), bytes(32), number): b"x" * 4096 for number in range(3000)}})
             store.commit([changes, here.transfer(9), here.transfer(9)])
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
@@ -182,7 +184,7 @@ def strange(tmp_path: Path) -> Path:
     changes = transfer(5)
     changes.balances[ALICE] -= 7
     changes.queue.append(Transaction(Kind.CALL, ALICE, ALICE, CONTRACT, 7, b"\x06"))
-    changes.contract = ContractInfo(CONTRACT, "thing", 0, True)
+    changes = replaced(changes, contract=ContractInfo(CONTRACT, "thing", 0, True))
     changes.pages[CONTRACT.as_bytes, SLOT, 3] = b"page"
     with closing(Store(path)) as store:
         store.commit([changes])

@@ -33,7 +33,8 @@ from pygenvm.executor.module_protocol.codec import (
 from pygenvm.localnet import limits
 from pygenvm.localnet.errors import BadRequest
 from pygenvm.localnet.modules.broker import Answering, Unavailable
-from pygenvm.localnet.modules.processes import UNFINISHED, ModuleProcess, idle_seconds, own_folder
+from pygenvm.localnet.modules.places import idle_seconds, own_folder
+from pygenvm.localnet.modules.processes import UNFINISHED, ModuleProcess
 from pygenvm.localnet.modules.settings import NO_MODEL, read_settings
 from tests.support.author_modules import is_alive, living, wait_for_end
 from tests.support.hosts import PATIENCE_SECONDS

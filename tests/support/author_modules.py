@@ -20,7 +20,7 @@ KEYS = ("OPENAIKEY", "HEURISTKEY", "ANTHROPICKEY", "XAIKEY", "GEMINIKEY", "ATOMA
 @pytest.fixture
 def author_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder in which the services of a test note themselves. Whatever a test starts ends with it."""
-    from pygenvm.localnet.modules.processes import IDLE_VARIABLE, own_folder
+    from pygenvm.localnet.modules.places import IDLE_VARIABLE, own_folder
 
     runtime = tmp_path / "runtime"
     runtime.mkdir()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
@@ -368,9 +368,7 @@ class Network(Queues):
         transaction = Transaction(Kind.VIEW, sender, origin or sender, contract, 0, calldata)
         async with self._view(final=variant is Variant.FINALIZED) as view, self._using(virtual, [validator]):
             await self._existing(view, contract)
-            runs = dataclasses.replace(
-                self._runs, node=Node(LEADER, str(validator.address)), clock=self._told(datetime)
-            )
+            runs = replaced(self._runs, node=Node(LEADER, str(validator.address)), clock=self._told(datetime))
             return await runs.read(view, Overlay(view), transaction, permissions=permissions, sync=sync)
 
     async def simulate(
@@ -408,7 +406,7 @@ class Network(Queues):
                 submission.calldata,
                 code=submission.code if is_deploy else b"",
             )
-            runs = dataclasses.replace(self._runs, node=Node(LEADER, str(validator.address)))
+            runs = replaced(self._runs, node=Node(LEADER, str(validator.address)))
             identity = (bytes(32), self._told(submission.datetime)().strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
             executed = await execute(runs, view, transaction, identity, queued=0)
         pages = executed.changes.pages if executed.changes and executed.receipt.ok else {}

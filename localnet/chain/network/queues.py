@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain.model import Receipt, Status
@@ -160,7 +160,7 @@ class Queues(Core):
     async def _upgrade(self, row: Row) -> None:
         moment = self.moment()
         time = moment.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        receipt = Receipt(dataclasses.replace(row.transaction(), code=b""), Status.OK, None, row.id, time)
+        receipt = Receipt(replaced(row.transaction(), code=b""), Status.OK, None, row.id, time)
         round_ = Round(0, RoundLabel.CODE_UPGRADE, None, (), RoundResult.MAJORITY_AGREE)
         await self._write(lambda store: store.upgrade(row.seq, round_, receipt, moment))
 
@@ -223,7 +223,7 @@ class Queues(Core):
             return
         decision = await consensus.propose(order, count, row.details.rotations)
         succeeded = decision.status is not status
-        decision.rounds[-1] = dataclasses.replace(decision.rounds[-1], label=_LABELS[status, succeeded])
+        decision.rounds[-1] = replaced(decision.rounds[-1], label=_LABELS[status, succeeded])
         moment = self.moment()
         if succeeded:
             await self._write(lambda store: store.overturn(row.seq, decision, moment))

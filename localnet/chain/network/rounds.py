@@ -7,11 +7,11 @@ own, with its own address and model. All see the same state, and what they have 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.outcome import InternalError
 from pygenvm.localnet.chain.consensus import LEADER, can_be_judged, judge
 from pygenvm.localnet.chain.model import TIMEOUT, Node, Receipt, Transaction, Verdict, Vote
@@ -105,7 +105,7 @@ class Consensus:
             self._on_vote(proposal)
             if isinstance(receipt.outcome, InternalError):
                 # Its executor broke: it takes no part, and there is nothing to vote on.
-                proposal = dataclasses.replace(proposal, vote=VoteWord.IDLE)
+                proposal = replaced(proposal, vote=VoteWord.IDLE)
                 votes: tuple[NodeReceipt, ...] = ()
                 result = RoundResult.IDLE
             else:
@@ -119,8 +119,8 @@ class Consensus:
                 return self._decision(TxStatus.VALIDATORS_TIMEOUT, result, attempt, receipt)
             taking_part = {vote.validator.address for vote in votes}
             nodes = [node for node in nodes[1:] if node.address in taking_part or not votes]
-            replaced = [vote.validator for vote in votes if vote.validator not in nodes]
-            nodes += replaced
+            newcomers = [vote.validator for vote in votes if vote.validator not in nodes]
+            nodes += newcomers
             if spare:
                 nodes.append(spare.pop(0))
             # A leader that is left alone would agree with itself.
@@ -132,7 +132,7 @@ class Consensus:
         return self._decision(TxStatus.UNDETERMINED, result, attempt, receipt)
 
     async def _lead(self, leader: Validator, transaction: Transaction, identity: Identity) -> Executed:
-        runs = dataclasses.replace(self._runs, node=Node(LEADER, str(leader.address)))
+        runs = replaced(self._runs, node=Node(LEADER, str(leader.address)))
         return await execute(runs, self._view, transaction, identity, queued=self._row.seq)
 
     async def _votes(
@@ -157,7 +157,7 @@ class Consensus:
 
         async def vote(number: int, validator: Validator) -> NodeReceipt:
             node = Node(f"validator {number}", str(validator.address))
-            runs = dataclasses.replace(self._runs, node=node)
+            runs = replaced(self._runs, node=node)
             verdict = await judge(runs, self._view, transaction, receipt, queued=self._row.seq)
             given = self._judging(validator, Vote(node, verdict), receipt)
             self._on_vote(given)

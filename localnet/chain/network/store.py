@@ -8,16 +8,16 @@ Every method that writes is called inside :meth:`NetworkStore.batch`, does all o
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.primitives.abi import SpecialMethod
 from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.model import Posted, PostedKind, Receipt, calldata_of_call
+from pygenvm.localnet.chain.model import EMPTY_CALL, Posted, PostedKind, Receipt, calldata_of_call
 from pygenvm.localnet.chain.network.errors import (
     InsufficientFunds,
     NonceTooLow,
@@ -43,7 +43,6 @@ from pygenvm.localnet.chain.network.types import (
 )
 from pygenvm.localnet.chain.overlay import Overlay
 from pygenvm.localnet.chain.store import Changes
-from pygenvm.localnet.chain.transactions import EMPTY_CALL
 from pygenvm.localnet.errors import BadValue, DatabaseError
 
 _ERROR_CALL = calldata_of_call(SpecialMethod.ERRORED_MESSAGE)
@@ -242,8 +241,8 @@ class NetworkStore(RecordStore):
         if decision.receipt is not None:
             row.log = self.transaction_count() + 1
             parent = None if row.parent is None else self.row(row.parent).log
-            transaction = dataclasses.replace(decision.receipt.transaction, parent=parent)
-            receipt = dataclasses.replace(decision.receipt, number=row.log, transaction=transaction)
+            transaction = replaced(decision.receipt.transaction, parent=parent)
+            receipt = replaced(decision.receipt, number=row.log, transaction=transaction)
             self._insert("transactions", "number", row.log, receipt)
         self.add_block(moment, None)
         self.update(row)
@@ -470,7 +469,7 @@ class NetworkStore(RecordStore):
         row = self.find(id)
         if row.status not in APPEALABLE or row.details.appeals.appealed or row.details.mode is not TxMode.NORMAL:
             return False
-        row.details.appeals = dataclasses.replace(
+        row.details.appeals = replaced(
             row.details.appeals,
             appealed=True,
             undetermined=row.status is TxStatus.UNDETERMINED,
@@ -493,7 +492,7 @@ class NetworkStore(RecordStore):
         row = self._in_status(seq, TxStatus.COMMITTING)
         appeals = row.details.appeals
         seconds = (moment.now - appeals.appealed_at).total_seconds() if appeals.appealed_at else 0.0
-        row.details.appeals = dataclasses.replace(
+        row.details.appeals = replaced(
             appeals,
             appealed=False,
             undetermined=False,

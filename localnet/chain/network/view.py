@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from pygenvm.executor.primitives.abi import CODE_SLOT
 from pygenvm.executor.primitives.address import Address
-from pygenvm.localnet.chain.database import StateView
+from pygenvm.localnet.chain.database import Lock, StateView
 from pygenvm.localnet.chain.model import ContractInfo
 from pygenvm.localnet.chain.network.store import NetworkStore
 
@@ -28,7 +27,7 @@ class NetworkView(StateView):
     def __init__(
         self,
         store: NetworkStore,
-        reading: asyncio.Lock,
+        reading: Lock,
         *,
         final: bool = False,
         at: int | None = None,

@@ -20,7 +20,8 @@ from pygenvm.localnet.chain.network.types import (
     Variant,
 )
 from pygenvm.localnet.errors import LocalNetError
-from pygenvm.localnet.failure import RECEIVE, call_of
+from pygenvm.localnet.failure import call_of
+from pygenvm.localnet.names import RECEIVE
 from pygenvm.localnet.rpc import objects
 from pygenvm.localnet.rpc.errors import FAILED, NOT_FOUND, RpcError, invalid
 from pygenvm.localnet.rpc.lookup import document_of

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygenvm.executor.host_protocol.answering import answer
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.host_protocol.codec import Request, encode_request
 from pygenvm.executor.host_protocol.endpoint import TcpEndpoint, parse_endpoint
-from pygenvm.executor.host_protocol.server import answer, listen, serve
+from pygenvm.executor.host_protocol.server import listen, serve
 from pygenvm.executor.outcome import InternalErrorRaised, Return, VMErrorRaised
 from pygenvm.executor.primitives.abi import (
     CODE_SLOT,

@@ -21,7 +21,8 @@ from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.frozen import replaced
 from pygenvm.executor.outcome import Return, VMError
 from pygenvm.executor.pool import frames
-from pygenvm.executor.pool.client import ExecutorPool, PoolError
+from pygenvm.executor.pool.client import ExecutorPool
+from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.primitives.abi import HostMethod
 from tests.executor.pool.pool_support import (
     Streams,
