@@ -30,7 +30,7 @@ else:
 
 _SHOWN_CHARACTERS = 60
 _SAID_CHARACTERS = 1_000
-_DIGITS = re.compile(r"-?[0-9]+")
+_DIGITS = r"-?[0-9]+"
 #: Annotations whose schema is certain, however they are imported.
 _WRITTEN: Mapping[str, SchemaType] = {
     "int": "int",
@@ -221,7 +221,7 @@ def _correction(value: Value, wanted: SchemaType) -> str:
     options = wanted["$or"] if isinstance(wanted, dict) and "$or" in wanted else [wanted]
     for option in options:
         match option, value:
-            case "int", str() if _DIGITS.fullmatch(value):
+            case "int", str() if re.fullmatch(_DIGITS, value):
                 return f"Write {value[:_SHOWN_CHARACTERS]} without quotes."
             case "int", _:
                 return "Write a whole number."

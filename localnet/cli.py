@@ -9,7 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from pygenvm.executor.frozen import frozen
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +86,8 @@ def run(options: Options) -> int:
     return failure.code
 
 
-class _Failure(NamedTuple):
+@frozen
+class _Failure:
     """Why a command could not be carried out, and the exit code."""
 
     kind: str

@@ -28,8 +28,9 @@ CONSTRUCTOR, RECEIVE = "__init__", "__receive__"
 _SHORT_ADDRESS = 10
 #: Characters of what a failed deployment said.
 _FAILURE_CHARACTERS = 200
-_PREFIX = re.compile(r"0x[0-9a-f]{1,40}")
-_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{limits.NAME_CHARACTERS - 1}}}")
+# Patterns that most commands do not need are texts: compiling one takes longer than many a question.
+_PREFIX = r"0x[0-9a-f]{1,40}"
+_NAME = rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{limits.NAME_CHARACTERS - 1}}}"
 
 
 def check_contract_name(name: str) -> str:
@@ -37,7 +38,7 @@ def check_contract_name(name: str) -> str:
 
     :raises BadValue: another one.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise BadValue(
             f"not a name for a contract: {name[:80]!r} (write a letter, then letters, digits and . _ -;"
             f" {limits.NAME_CHARACTERS} characters at most)"
@@ -50,7 +51,7 @@ def check_contract_name(name: str) -> str:
 def name_from_file(stem: str) -> str:
     """The name of a contract whose file is called ``stem``; characters that a name may not have become ``_``."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[: limits.NAME_CHARACTERS - 1]
-    name = name if _NAME.fullmatch(name) else "_" + name
+    name = name if re.fullmatch(_NAME, name) else "_" + name
     return name if name not in accounts.NAMES else name + "_"
 
 
@@ -82,7 +83,7 @@ def find_contract(
     elif word.lower().startswith("0x"):
         prefix = word.lower()
         found = [info for info in contracts if info.address.as_hex.lower().startswith(prefix)]
-        if not _PREFIX.fullmatch(prefix):
+        if not re.fullmatch(_PREFIX, prefix):
             found = []
     else:
         found = [info for info in contracts if info.name == word][-1:]

@@ -16,9 +16,10 @@ _PACKAGE = "/contract/"
 _NAME = "contract.py"
 #: How the directory of a zip ends begins.
 _ZIP_END = b"PK\5\6"
-_DEFINITION = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)\b")
+# Patterns that most commands do not need are texts: compiling one takes longer than many a question.
+_DEFINITION = r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)\b"
 _CONTRACT_BASE = "gl.Contract"
-_CLASS = re.compile(r"class[ \t]+(\w+)\b")
+_CLASS = r"class[ \t]+(\w+)\b"
 
 
 class Source:
@@ -86,7 +87,7 @@ class Source:
         while end < len(lines) and _is_decorator(lines[end - 1 : end]):
             end += 1
         head = lines[end - 1 : end]
-        if not head or not (_DEFINITION.match(head[0]) or _CLASS.match(head[0].strip())):
+        if not head or not (re.match(_DEFINITION, head[0]) or re.match(_CLASS, head[0].strip())):
             return range(number, number + 1)
         indent = _indent(head[0])
         last = end
@@ -104,9 +105,9 @@ class Source:
         for file in self.files:
             is_owner = is_class = False
             for number, text in enumerate(self._lines(file), 1):
-                if match := _CLASS.match(text):
+                if match := re.match(_CLASS, text):
                     is_class, is_owner = True, match[1] == owner if owner else _CONTRACT_BASE in text
-                elif is_class and (match := _DEFINITION.match(text)) and match[1] == name:
+                elif is_class and (match := re.match(_DEFINITION, text)) and match[1] == name:
                     if is_owner:
                         return file, number
                     found = found or (file, number)

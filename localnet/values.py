@@ -42,14 +42,15 @@ SchemaType: TypeAlias = Any
 
 ADDRESS_TEXT = re.compile(r"0x[0-9a-fA-F]{40}")
 # A group for each pair of digits would be remembered, which takes a hundred times the memory of the bytes.
-_HEX_BYTES = re.compile(r"(?:0x)?([0-9a-fA-F]*)")
-_INTEGER = re.compile(r"-?(?:0x[0-9a-fA-F]+|[0-9]+)")
+# Patterns that most commands do not need are texts: compiling one takes longer than many a question.
+_HEX_BYTES = r"(?:0x)?([0-9a-fA-F]*)"
+_INTEGER = r"-?(?:0x[0-9a-fA-F]+|[0-9]+)"
 # Python refuses to convert longer decimal texts in one go.
 _DECIMAL_DIGITS = 4300
 #: Characters shown before and after a place in a text.
 _AROUND = 60
 _WORD = re.compile(r"[^\W\d][\w.@/-]*")
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[^\s",:\[\]{}]+', re.DOTALL)
+_TOKEN = r'"(?:\\.|[^"\\])*"|[^\s",:\[\]{}]+'
 _NO_FRACTIONS = "Use an integer in a smaller unit, or a string."
 
 
@@ -75,7 +76,7 @@ def integer_from_text(text: str) -> int:
 
     :raises BadValue: anything else.
     """
-    if not _INTEGER.fullmatch(text):
+    if not re.fullmatch(_INTEGER, text):
         raise BadValue(f"not an integer: {_short(text)} (write decimal digits, or 0x and hex digits)")
     digits = text.removeprefix("-")
     if digits.startswith("0x"):
@@ -92,7 +93,7 @@ def bytes_from_text(text: str) -> bytes:
 
     :raises BadValue: anything else.
     """
-    match = _HEX_BYTES.fullmatch(text)
+    match = re.fullmatch(_HEX_BYTES, text)
     if not match or len(match[1]) % 2:
         raise BadValue(f"not bytes: {_short(text)} (write an even number of hex digits)")
     return bytes.fromhex(match[1])
@@ -164,7 +165,7 @@ def _pointed(text: str, position: int) -> tuple[str, ...]:
 
 def _number_at(text: str, number: str) -> int:
     """Where a number stands that is no part of a string."""
-    return next((match.start() for match in _TOKEN.finditer(text) if match[0] == number), -1)
+    return next((match.start() for match in re.finditer(_TOKEN, text, re.DOTALL) if match[0] == number), -1)
 
 
 def _plain(text: str) -> str:

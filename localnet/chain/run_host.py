@@ -38,7 +38,7 @@ EthCall: TypeAlias = Callable[[Address, bytes], bytes]
 
 #: The largest number that a fuel answer should hold (spec executor/02).
 UNLIMITED_FUEL = (1 << 53) - 1
-_AMOUNT = re.compile(r"0x(?:0|[1-9a-f][0-9a-f]{0,63})")
+_AMOUNT = r"0x(?:0|[1-9a-f][0-9a-f]{0,63})"
 _RELEASED_ON = ("accepted", "finalized")
 
 
@@ -242,7 +242,7 @@ def _members(data: bytes, *names: str) -> dict[str, Any]:
 
 
 def _amount(text: object) -> int:
-    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(_AMOUNT, text):
         raise ValueError(f"not an amount: {text!r}")
     return int(text, 16)
 
