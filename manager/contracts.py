@@ -10,8 +10,8 @@ import re
 import signal
 from datetime import datetime
 
+from pygenvm.executor.lifetime import die_with_parent
 from pygenvm.executor.primitives.abi import CODE_SLOT
-from pygenvm.executor.spawn.process import die_with_parent
 from pygenvm.manager import limits
 from pygenvm.manager.errors import RequestError
 from pygenvm.manager.versions import Executors

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pygenvm.executor import interpreter
-from pygenvm.executor.spawn.process import die_with_parent
+from pygenvm.executor.lifetime import die_with_parent
 from pygenvm.manager import limits
 from pygenvm.manager.errors import RequestError
 from pygenvm.modules.log import Logger

@@ -19,7 +19,6 @@ else:
 
 #: What the executor takes over as soon as it can; before that they wait.
 _HELD_BACK = (_signal.SIGTERM, _signal.SIGINT)
-_PR_SET_PDEATHSIG = 1
 
 
 class ForkedExecutor:
@@ -107,9 +106,9 @@ def _become_executor(connection: _socket.socket, stderr: int, parent: int, confi
 
         # What is loaded from here on stays; the first run turns collections on again.
         gc.disable()
-        import ctypes
+        from pygenvm.executor.lifetime import die_with_parent
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
+        die_with_parent()
         if os.getppid() == parent:
             status = _carry_out(connection, config)
     except BaseException:

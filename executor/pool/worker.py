@@ -6,7 +6,6 @@ Everything here happens in a new process. It never returns to the template's cod
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from functools import partial
 from typing import NoReturn
 
 from pygenvm.executor.config import ConfigError, load_config
+from pygenvm.executor.lifetime import die_with_parent
 from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import handover, pages
 from pygenvm.executor.pool.channel import Channel
@@ -29,8 +29,6 @@ from pygenvm.executor.run.process import leave, run_command
 
 LOG_TARGET = "executor::pool"
 
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.BEGIN_DESCRIPTORS * array("i").itemsize)
 
@@ -48,7 +46,7 @@ def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> No
     try:
         # A session of its own, so that what it starts can be ended with it, and a terminal's signals do not reach it.
         os.setsid()
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() == template:
             termination.install()
             with termination.without_run(channel.fileno()) as wait:

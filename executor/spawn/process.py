@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Sequence
 
 from pygenvm.executor import interpreter
 from pygenvm.executor.arguments import RunArguments
+from pygenvm.executor.lifetime import die_with_parent
 from pygenvm.executor.spawn import SpawnError, StartedExecutor
-
-_PR_SET_PDEATHSIG = 1
 
 
 def own_command(options: Sequence[str] = ()) -> list[str]:
@@ -76,13 +73,3 @@ class _Process:
 
     async def wait(self) -> int:
         return await self._process.wait()
-
-
-def die_with_parent() -> None:
-    """Linux, between fork and exec: a process must not outlive a killed parent; a contract may loop for ever."""
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-# Looked up before any fork: the child must not load libraries.
-_prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None

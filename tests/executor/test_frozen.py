@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from pygenvm.executor.frozen import fresh, frozen, replaced, uncompared
+from pygenvm.executor.frozen import fresh, frozen, replaced, uncompared, unshown
 
 
 @frozen
@@ -29,6 +29,22 @@ class Other:
     x: int
     y: int
     note: str
+
+
+@frozen
+class Account:
+    name: str
+    secret: bytes = unshown()
+    token: str | None = unshown(default=None)
+
+
+def test_what_nobody_is_to_see() -> None:
+    account = Account("a", b"s", "t")
+    assert repr(account) == "Account(name='a')"
+    assert (account.secret, account.token, Account("a", b"s").token) == (b"s", "t", None)
+    assert account != Account("a", b"s")
+    with pytest.raises(TypeError, match="secret"):
+        Account("a")  # type: ignore[call-arg]
 
 
 def test_construction() -> None:
