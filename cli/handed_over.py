@@ -30,6 +30,7 @@ def run(words: list[str], log_fd: int, prepared: Prepared | None, configure: Cal
 
 def load_local() -> None:
     """Everything that most commands of ``genvm local`` import or make once."""
+    from pygenvm.cli import signals  # noqa: F401
     from pygenvm.localnet import ahead
 
     ahead.load()
