@@ -86,7 +86,9 @@ class ForkedExecutor:
         self.kill()
         self.reap()
         self.connection.close()
-        os.close(self.stderr)
+        if self.stderr >= 0:
+            os.close(self.stderr)
+            self.stderr = -1
 
 
 def _become_executor(connection: _socket.socket, stderr: int, parent: int, config: str | None) -> NoReturn:

@@ -94,8 +94,7 @@ class ReusedExecutors:
         waiting, self._waiting = self._waiting, []
         for executor in waiting:
             executor.end()
-        if self._pool is not None:
-            self._pool.close()
+        self._pool.close()
 
     def start(self) -> None:
         """Starts the pool, so that the first run waits less. Whatever prevents that, the run tells."""
@@ -176,8 +175,8 @@ class ForkedExecutors(ReusedExecutors):
         self._has_begun = False
         super().__init__(modules=modules)
 
-    def _new_pool(self) -> Any:
-        return None
+    def _new_pool(self) -> Any:  # What is asked of a pool here, it has too.
+        return self._forked
 
     async def _start(self) -> SeriesExecutor:
         """:raises Gone: it has had its runs."""
