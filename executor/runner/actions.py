@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
 from pygenvm.executor.frozen import frozen
@@ -198,14 +197,22 @@ class _Run:
                 assert_never(action)
 
     def _resolve(self, current: Archive, reference: str) -> str:
-        with _named_by(current):
+        try:
             resolved = self._registry.resolve(reference)
+        except InvalidContract as error:
+            if current.state is None:
+                raise
+            raise _not_installed(current, error) from None
         self._runners.append(resolved)
         return resolved
 
     def _load(self, current: Archive, resolved: str) -> Archive:
-        with _named_by(current):
+        try:
             return self._registry.load(resolved)
+        except InvalidContract as error:
+            if current.state is None:
+                raise
+            raise _not_installed(current, error) from None
 
     def _use(self, archive: Archive) -> Archive:
         """Each use of an archive by a VM costs its whole size (spec executor/08)."""
@@ -293,15 +300,9 @@ class _Run:
         return "".join(parts) + template[end:]
 
 
-@contextlib.contextmanager
-def _named_by(current: Archive) -> Iterator[None]:
+def _not_installed(current: Archive, error: InvalidContract) -> InstallationFault:
     """What an installed runner names, and is not there, says something of this installation, not of the contract."""
-    try:
-        yield
-    except InvalidContract as error:
-        if current.state is None:
-            raise
-        raise InstallationFault(f"{current.id}: {error.error.cause}; `genvm runners build` makes it") from None
+    return InstallationFault(f"{current.id}: {error.error.cause}; `genvm runners build` makes it")
 
 
 def _has_word(content: FileContent, words: list[bytes]) -> bool:
