@@ -77,7 +77,10 @@ class Content:
 class _Memory:
     """Addresses for a memory of any size, and for what keeps others apart from it."""
 
-    __slots__ = ("__weakref__", "_usable", "address", "is_mapped", "is_sound", "kind", "reserved", "restored", "size")
+    __slots__ = (
+        *("__weakref__", "_usable", "address", "is_mapped", "is_only_content", "is_sound", "kind", "reserved"),
+        *("restored", "size"),
+    )
 
     def __init__(self, kind: _Kind, reserved: int) -> None:
         """:raises OSError: the machine refuses."""
@@ -87,6 +90,8 @@ class _Memory:
         #: As the guest knows it.
         self.size = 0
         self._usable = 0
+        #: Whether nothing is written to it, once its content is mapped, before an overlay is laid over it.
+        self.is_only_content = False
         #: Whether pages that nobody has written to are of the overlay's file.
         self.is_mapped = False
         #: Otherwise nobody knows what is in it.
@@ -295,8 +300,8 @@ _expected = _Expected()
 def beginning_with(content: Content | None, overlay: Overlay | None) -> Iterator[None]:
     """The memory that the engine makes for this thread in this context begins with ``content``.
 
-    It may have ``overlay`` already, which must then be laid over it by :func:`lay_over`. It is of one instance: what
-    that instantiates when it is started has memories of its own.
+    If it has content, it may have ``overlay`` already, which must then be laid over it by :func:`lay_over`. It is of
+    one instance: what that instantiates when it is started has memories of its own.
     """
     _expected.content, _expected.overlay = content, overlay
     try:
@@ -316,9 +321,13 @@ def lay_over(overlay: Overlay, address: int) -> None:
         assert plain.overlay() is overlay
         return
     memory.is_sound = False
-    memory.is_mapped = overlay.lay_over(address, memory.size)
-    memory.is_sound = True
-    memory.kind = _kind_of(plain.content, memory.size, overlay, plain)
+    is_mapped = overlay.lay_over(address, memory.size)
+    if memory.is_only_content:
+        memory.is_mapped, memory.is_sound = is_mapped, True
+        memory.kind = _kind_of(plain.content, memory.size, overlay, plain)
+    else:
+        # What was under the overlay nobody could make again. Where that was copied, it goes with all else.
+        memory.is_sound = not is_mapped
 
 
 def restore() -> None:
@@ -349,13 +358,16 @@ def forget() -> None:
 def _new_memory(_env: int, _type: int, minimum: int, _maximum: int, reserved: int, guard: int, made: int) -> int:
     content, overlay = _expected.content, _expected.overlay
     _expected.content = _expected.overlay = None
+    if content is None:
+        # The engine is going to copy data into it, which belongs under the overlay.
+        overlay = None
     try:
         try:
             memory = _begun(content, overlay, minimum, reserved + guard)
         except (OSError, MemoryError):
             # Perhaps what nobody uses is too much.
             forget()
-            memory = _begun(content, None, minimum, reserved + guard)
+            memory = _begun(content, overlay, minimum, reserved + guard)
     except (OSError, MemoryError) as error:
         return _refusal(error)
     _used[memory.address] = memory
@@ -379,9 +391,10 @@ def _begun(content: Content | None, overlay: Overlay | None, size: int, reserved
         memory = _Memory(kind, reserved)
         try:
             memory.begin(content, size)
-        except OSError:
+        except (OSError, MemoryError):
             memory.free()
             raise
+    memory.is_only_content = overlay is not None
     return memory
 
 

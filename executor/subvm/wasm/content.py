@@ -17,7 +17,8 @@ def content_of_data(module: Module) -> tuple[int, bytes] | None:
     """Place and content of the part of the memory that the module's data segments fill, in whole pages.
 
     None if the engine has to copy them: it is not much, not all of it is copied to fixed places before anything else
-    happens, not all has room, or the memory is somebody else's.
+    happens, not all has room, the memory is somebody else's, or it is not all that an instance begins with, because a
+    start function goes on from there.
     """
     section = module.section(SectionId.DATA)
     if section is None or section.end - section.start < limits.MEMORY_CONTENT_BYTES:
@@ -25,6 +26,8 @@ def content_of_data(module: Module) -> tuple[int, bytes] | None:
     is_imported = any(item.kind == ExternKind.MEMORY for item in module.imports)
     # With a number of segments beside the code, the code may use them.
     if is_imported or module.section(SectionId.DATA_COUNT) is not None or not module.memories:
+        return None
+    if module.section(SectionId.START) is not None:
         return None
     size = module.memories[0].minimum * PAGE_BYTES
     reader = Reader(module.data, section.start, section.end)

@@ -12,13 +12,15 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from pygenvm.executor import limits, machine, pagemap
 from pygenvm.executor.machine import addresses_are_limited, memory_at
-from pygenvm.executor.outcome import InstallationFault
+from pygenvm.executor.outcome import InstallationFault, VMError
 from pygenvm.executor.subvm import linear, wasmtime_c
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.image import Image, Overlay
@@ -26,6 +28,8 @@ from pygenvm.executor.subvm.linear import PAGE_BYTES, Content
 from pygenvm.executor.subvm.random import DetRandom
 from pygenvm.executor.subvm.wasmtime_c import Instance, Linker, Memory, Module, Store, Trap, WasmtimeError
 from tests.executor.subvm.wasm.wasm_support import wat
+from tests.support.archives import contract_zip, install, runner_tar
+from tests.support.execution import execute
 
 #: With functions that touch the byte behind what it begins with, and grow by a page.
 GUEST = """(module
@@ -234,7 +238,7 @@ def test_whatever_vms_do(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     reused = set[int]()
     for _ in range(40):
         content = chance.choice(contents)
-        overlay_or_none = chance.choice(overlays) if content is not None else None
+        overlay_or_none = chance.choice(overlays)
         with vm(module, content, overlay_or_none) as one:
             expected = before.setdefault((content, overlay_or_none), bytes(one.content))
             assert bytes(one.content) == expected
@@ -262,6 +266,43 @@ def test_images_are_laid_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Overlay, "lay_over", lambda *_: pytest.fail("it lies there already"))
     with vm(module, content, overlay) as second:
         assert bytes(second.content) == expected
+
+
+#: A program with images. Its start function adds to a place in one of the pages that its image has.
+PROGRAM = """(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 20)
+  (global (export "__stack_pointer") (mut i32) (i32.const 65536))
+  (data (i32.const 131072) "{data}")
+  (func $start (i32.store (i32.const 66000) (i32.add (i32.load (i32.const 66000)) (i32.const 7))))
+  (func (export "image")
+    (i32.store (i32.const 66004) (i32.const 5))
+    (i32.store (i32.const 131076) (i32.const 9)))
+  (func (export "_start")
+    (i32.store (i32.const 80000) (i32.add (i32.load (i32.const 80000)) (i32.const 1)))
+    (call $exit (i32.const 3)))
+  {start})"""
+
+
+@pytest.mark.parametrize("start", ["", "(start $start)"])
+@pytest.mark.parametrize("much", [False, True])
+def test_all_runs_of_a_program_with_images_are_like_the_first(much: bool, start: str, tmp_path: Path) -> None:
+    data = "12345678" * (limits.MEMORY_CONTENT_BYTES // 8 if much else 1)
+    program = wat(PROGRAM.format(data=data, start=start))
+    hashes = install(tmp_path, {"program": runner_tar({"StartWasm": "p.wasm"}, {"p.wasm": program})})
+    code = contract_zip({"Depends": f"program:{hashes['program']}"}, {})
+    seen = []
+    for _ in range(5):
+        run = execute(code, registry=tmp_path)
+        seen.append((run.outcome, run.fingerprint))
+        linear.restore()
+    memory = bytearray(20 * PAGE_BYTES)
+    memory[131072 : 131072 + len(data)] = data.encode()
+    for place, value in ((66000, 7 if start else 0), (66004, 5), (131076, 9), (80000, 1)):
+        memory[place : place + 4] = value.to_bytes(4, "little")
+    [frame] = seen[0][1]["frames"]
+    hashed = {"": {"memories": [blake3(memory).digest()]}}
+    assert seen == [(VMError("exit_code 3"), {"frames": [frame], "module_instances": hashed})] * 5
 
 
 def test_after_rehearsals_memories_are_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ def test_segments_become_whole_pages() -> None:
         ('(data (i32.const -5) "abcdefgh")', "(memory 4)"),
         ('(data (global.get 0) "abcdefgh")', '(import "m" "g" (global i32)) (memory 4)'),
         ('(data (i32.const 0) "abcdefgh") (func (data.drop 0))', "(memory 4)"),
+        ('(data (i32.const 0) "abcdefgh") (func $start) (start $start)', "(memory 4)"),
     ],
 )
 def test_what_the_engine_copies(fields: str, memory: str) -> None:
