@@ -68,8 +68,10 @@ IMAGES_MAX = 1_000
 IMAGES_BYTES = 1 << 30
 IMAGES_KEPT_BYTES = 128 << 20
 IMAGES_JOINED_MAX = 16
-#: Data that a runner's module brings, if it is at least so much, is mapped into the memories of its instances.
+#: Data that a runner's module brings, if it is at least so much, is mapped into the memories of its instances, with
+#: what is between it, if that is at most so much.
 MEMORY_CONTENT_BYTES = 1 << 20
+MEMORY_CONTENT_GAP_BYTES = 16 << 20
 #: Memories that VMs have left and others will have: kinds of them, how many of each, how much of one may have been
 #: written to (more is quicker made anew), and how much of all.
 MEMORY_KINDS = 12

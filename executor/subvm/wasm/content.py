@@ -9,16 +9,16 @@ from pygenvm.executor.subvm.wasm.module import ExternKind, Module
 
 _ACTIVE = 0
 _I32_CONST = 0x41
-#: Of the last byte of a constant: it is negative.
-_SIGN = 0x40
+#: Of the bytes of a constant but the last; of the last: it is negative.
+_CONTINUED, _SIGN = 0x80, 0x40
 
 
 def content_of_data(module: Module) -> tuple[int, bytes] | None:
     """Place and content of the part of the memory that the module's data segments fill, in whole pages.
 
     None if the engine has to copy them: it is not much, not all of it is copied to fixed places before anything else
-    happens, not all has room, the memory is somebody else's, or it is not all that an instance begins with, because a
-    start function goes on from there.
+    happens, not all has room, much of that part is between them, the memory is somebody else's, or it is not all that
+    an instance begins with, because a start function goes on from there.
     """
     section = module.section(SectionId.DATA)
     if section is None or section.end - section.start < limits.MEMORY_CONTENT_BYTES:
@@ -31,12 +31,16 @@ def content_of_data(module: Module) -> tuple[int, bytes] | None:
         return None
     size = module.memories[0].minimum * PAGE_BYTES
     reader = Reader(module.data, section.start, section.end)
-    segments = [_active_segment(reader) for _ in range(reader.u32())]
-    found = [segment for segment in segments if segment is not None]
-    if len(found) != len(segments) or any(at + len(data) > size for at, data in found):
-        return None
+    found = []
+    for _ in range(reader.u32()):
+        segment = _active_segment(reader)
+        if segment is None or segment[0] + len(segment[1]) > size:
+            return None
+        found.append(segment)
     begin = min(at for at, _ in found) // PAGE_BYTES * PAGE_BYTES
     end = -(-max(at + len(data) for at, data in found) // PAGE_BYTES) * PAGE_BYTES
+    if end - begin - (section.end - section.start) > limits.MEMORY_CONTENT_GAP_BYTES:
+        return None
     content = bytearray(end - begin)
     for at, data in found:
         content[at - begin : at - begin + len(data)] = data
@@ -44,16 +48,15 @@ def content_of_data(module: Module) -> tuple[int, bytes] | None:
 
 
 def _active_segment(reader: Reader) -> tuple[int, bytes] | None:
-    """Place and bytes; None if it has no fixed place."""
-    flags = reader.u32()
-    place = None
-    if flags != 1:
-        if flags:
-            reader.u32()
-        opcode = reader.byte()
-        value = reader.u32()
-        if flags == _ACTIVE and opcode == _I32_CONST and not reader.data[reader.pos - 1] & _SIGN:
-            place = value
-        reader.byte()
-    data = reader.take(reader.u32())
-    return None if place is None else (place, data)
+    """Place and bytes; None if it has no fixed place, or one that is negative as a number with a sign."""
+    if reader.u32() != _ACTIVE or reader.byte() != _I32_CONST:
+        return None
+    begin = reader.pos
+    while (last := reader.byte()) & _CONTINUED:
+        pass
+    if last & _SIGN:
+        return None
+    reader.pos = begin
+    place = reader.u32()
+    reader.byte()
+    return place, reader.take(reader.u32())

@@ -46,6 +46,8 @@ def test_segments_become_whole_pages() -> None:
         ('(data (i32.const 0) "abcdefgh")', '(import "m" "m" (memory 4))'),
         ('(data (i32.const 262140) "abcdefgh")', "(memory 4)"),
         ('(data (i32.const -5) "abcdefgh")', "(memory 4)"),
+        ('(data (i32.const -0x80000000) "abcdefgh")', "(memory 0x8001)"),
+        ('(data (i32.const 0) "abcdefgh") (data (i32.const 0x1100000) "x")', "(memory 512)"),
         ('(data (global.get 0) "abcdefgh")', '(import "m" "g" (global i32)) (memory 4)'),
         ('(data (i32.const 0) "abcdefgh") (func (data.drop 0))', "(memory 4)"),
         ('(data (i32.const 0) "abcdefgh") (func $start) (start $start)', "(memory 4)"),
