@@ -8,8 +8,8 @@ ever runs. Nobody can tell such a memory from a new one.
 In which way a VM begins is the content that its module brings, if that is mapped (:class:`Content`), the image that is
 laid over it (:mod:`executor.subvm.image`), and the size. Other data of a module is copied by the engine into zeros.
 
-The engine calls what is here while it makes or frees an instance. Nothing may be raised then: a refusal is an error of
-the engine's, and its text says that the machine is at fault.
+The engine calls what is here while it makes, grows or frees a memory. Nothing may be raised then: a refusal is an error
+of the engine's, and its text says that the machine is at fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from ctypes import c_size_t
+from ctypes import c_size_t, sizeof
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,8 +36,8 @@ from pygenvm.executor.machine import (
     reserve_addresses,
     take_back,
 )
-from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.subvm.wasmtime_c import (
+    EXIT_ESCAPED,
     FreeMemory,
     GetMemory,
     GrowMemory,
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 PAGE_BYTES = 65_536
 #: What a 32-bit number addresses.
 _ADDRESSED_BYTES = 1 << 32
+_WORD_BYTES = sizeof(c_size_t)
+#: All that this process has in memory: the engine asks often, and whatever is not allocated for that cannot fail.
+_words = (c_size_t * (1 << 50)).from_address(0)
 
 
 class Content:
@@ -171,7 +174,8 @@ class _Kind:
             return False
         try:
             restored = self._restore(memory)
-        except (OSError, MemoryError, InstallationFault):
+        except Exception:
+            # What finds no memory may be anything, as the engine's calls.
             restored = False
         if restored:
             self._ready.append(memory)
@@ -368,12 +372,12 @@ def _new_memory(_env: int, _type: int, minimum: int, _maximum: int, reserved: in
             # Perhaps what nobody uses is too much.
             forget()
             memory = _begun(content, overlay, minimum, reserved + guard)
-    except (OSError, MemoryError) as error:
+        _used[memory.address] = memory
+        struct = LinearMemoryStruct.from_address(made)
+        struct.env = memory.address
+        struct.get_memory, struct.grow_memory, struct.finalizer = _FUNCTIONS
+    except BaseException as error:
         return _refusal(error)
-    _used[memory.address] = memory
-    struct = LinearMemoryStruct.from_address(made)
-    struct.env = memory.address
-    struct.get_memory, struct.grow_memory, struct.finalizer = _FUNCTIONS
     return 0
 
 
@@ -391,7 +395,7 @@ def _begun(content: Content | None, overlay: Overlay | None, size: int, reserved
         memory = _Memory(kind, reserved)
         try:
             memory.begin(content, size)
-        except (OSError, MemoryError):
+        except BaseException:
             memory.free()
             raise
     memory.is_only_content = overlay is not None
@@ -399,30 +403,42 @@ def _begun(content: Content | None, overlay: Overlay | None, size: int, reserved
 
 
 def _get_memory(address: int, size: int, capacity: int) -> int:
-    memory = _used[address]
-    c_size_t.from_address(size).value = memory.size
-    c_size_t.from_address(capacity).value = _ADDRESSED_BYTES
+    try:
+        memory = _used[address]
+        _words[size // _WORD_BYTES] = memory.size
+        _words[capacity // _WORD_BYTES] = _ADDRESSED_BYTES
+    except BaseException:
+        # There is no way to say no.
+        os._exit(EXIT_ESCAPED)
     return address
 
 
 def _grow_memory(address: int, size: int) -> int:
     try:
         _used[address].grow(size)
-    except (OSError, MemoryError) as error:
+    except BaseException as error:
         return _refusal(error)
     return 0
 
 
 def _free_memory(address: int) -> None:
-    memory = _used.pop(address)
-    memory.kind.give(memory)
+    # Otherwise it is lost, and nobody has it any more.
+    with contextlib.suppress(BaseException):
+        memory = _used.pop(address)
+        memory.kind.give(memory)
 
 
-def _refusal(error: OSError | MemoryError) -> int:
+def _refusal(error: BaseException) -> int:
+    # Whoever finds no memory for what a call of the system needs is told of an argument, or an error of the system.
     number = error.errno if isinstance(error, OSError) else errno.ENOMEM
-    return new_error(f"the machine refuses a memory (os error {number})")
+    try:
+        return new_error(f"the machine refuses a memory (os error {number})")
+    except BaseException:
+        return _refusals.pop() if _refusals else os._exit(EXIT_ESCAPED)
 
 
+#: For where there is no memory to make one.
+_refusals = [new_error(f"the machine refuses a memory (os error {errno.ENOMEM})")]
 _CALLBACKS = (GetMemory(_get_memory), GrowMemory(_grow_memory), FreeMemory(_free_memory))
 _FUNCTIONS = tuple(address_of(callback) for callback in _CALLBACKS)
 #: For engines to have their memories from.

@@ -34,6 +34,7 @@ from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MAXIMUM_GLOBAL
 from pygenvm.executor.subvm.wasmtime_c import (
+    EXIT_ESCAPED,
     EXTERN_MEMORY,
     I32,
     I64,
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 #: A host function: the VM that calls it and the arguments; what it returns is an i32.
 HostFunction: TypeAlias = Callable[..., int | None]
 
-#: Exit code of a process that an exception between the engine and a host function has ended.
-EXIT_ESCAPED = 70
 #: Words of the frame of :func:`enter`. The interpreter keeps frames in pieces of memory that are a power of two, and
 #: a thousand words larger than the frame that needs a new one: at least that many, here more than 60 KiB, are left to
 #: the frames behind it.
