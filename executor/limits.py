@@ -73,11 +73,12 @@ IMAGES_JOINED_MAX = 16
 MEMORY_CONTENT_BYTES = 1 << 20
 MEMORY_CONTENT_GAP_BYTES = 16 << 20
 #: Memories that VMs have left and others will have: kinds of them, how many of each, how much of one may have been
-#: written to (more is quicker made anew), and how much of all.
+#: written to (more is quicker made anew), how much of all; and the size of all that nobody has looked at yet.
 MEMORY_KINDS = 12
 MEMORIES_SPARE = 4
 MEMORY_RESTORED_BYTES = 8 << 20
 MEMORIES_RESTORED_BYTES = 32 << 20
+MEMORIES_LEFT_BYTES = 256 << 20
 #: RAM of a VM that sees nothing but its files. It is a pool of its own, beside those of the run.
 CLOSED_RAM_BYTES = 1 << 30
 #: How much of the compiler's stderr is kept.

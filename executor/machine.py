@@ -37,6 +37,7 @@ _FAILED = ctypes.c_void_p(-1).value
 #: Python knows no name for it before 3.13.
 _NO_ACCESS = 0
 _LIMIT_OF_ADDRESSES = 9 if sys.platform == "linux" else 5
+_LIMIT_OF_DATA = 2
 #: At least, on all systems.
 _UNLIMITED = (1 << 63) - 1
 _ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
@@ -85,10 +86,11 @@ def mapped_file(descriptor: int) -> memoryview:
 
 @cache
 def addresses_are_limited() -> bool:
-    """Whether this process may use some of its addresses only (``ulimit -v``)."""
+    """Whether this process may use some of its addresses only, or write to some only (``ulimit -v`` and ``-d``)."""
     # Not by the module `resource`, which would be loaded for that by every run.
     found = (ctypes.c_ulong * 2)()
-    return bool(_library.getrlimit(_LIMIT_OF_ADDRESSES, found)) or found[0] < _UNLIMITED
+    limits_of_it = (_LIMIT_OF_ADDRESSES, _LIMIT_OF_DATA)
+    return any(_library.getrlimit(limit, found) or found[0] < _UNLIMITED for limit in limits_of_it)
 
 
 def reserve_addresses(size: int) -> int:

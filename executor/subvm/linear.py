@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from ctypes import c_size_t, sizeof
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pygenvm.executor import limits, pagemap
 from pygenvm.executor.machine import (
@@ -49,6 +49,8 @@ from pygenvm.executor.subvm.wasmtime_c import (
 
 if TYPE_CHECKING:
     from pygenvm.executor.subvm.image import Overlay
+
+_T = TypeVar("_T")
 
 #: Of WebAssembly.
 PAGE_BYTES = 65_536
@@ -148,6 +150,8 @@ class _Kind:
         #: In which no VM runs; made when it is needed.
         self._pristine: _Memory | None = None
         self._is_forgotten = False
+        #: Forgets it together with the overlay.
+        self.end: weakref.finalize[..., Overlay] | None = None
 
     def take(self) -> _Memory | None:
         """A memory that is like new, if there is one."""
@@ -160,12 +164,22 @@ class _Kind:
         """A VM has left it."""
         is_enough = len(self._left) + len(self._ready) >= limits.MEMORIES_SPARE
         # Each has more than 4 GiB of addresses.
-        if is_enough or not memory.is_sound or addresses_are_limited():
+        if is_enough or not memory.is_sound or addresses_are_limited() or not self._has_room():
+            memory.free()
+            return
+        try:
+            memory.shrink(self.size)
+        except OSError:
             memory.free()
             return
         self._left.append(memory)
         if self._is_forgotten:
             self.free()
+
+    def _has_room(self) -> bool:
+        """Whether all that VMs have left, none of which pays for it any more, is not too much with another one."""
+        left = sum(kind.size * len(kind._left) for kind in [*_kinds.values()])
+        return left + self.size <= limits.MEMORIES_LEFT_BYTES
 
     def restore_one(self) -> bool:
         """Make one ready that was left; False if there is none."""
@@ -179,6 +193,8 @@ class _Kind:
             restored = False
         if restored:
             self._ready.append(memory)
+            if self._is_forgotten:
+                self.free()
         else:
             memory.free()
         return True
@@ -187,7 +203,6 @@ class _Kind:
         """False if that is not possible, or a new one costs less."""
         if not pagemap.is_reliable():
             return False
-        memory.shrink(self.size)
         runs = [*pagemap.runs_written(memory.address, self.size)]
         memory.restored = sum(end - begin for begin, end in runs)
         others = sum(one.restored for kind in [*_kinds.values()] for one in kind._ready)
@@ -234,6 +249,8 @@ class _Kind:
         """Keep nothing any more."""
         self._is_forgotten = True
         self._pristine = None
+        if self.end is not None:
+            self.end.detach()
         self.free()
 
     def free(self) -> None:
@@ -243,9 +260,11 @@ class _Kind:
                 memory.free()
 
 
-def _when_gone(owner: object, work: Callable[..., object], *arguments: object) -> None:
+def _when_gone(owner: _T, work: Callable[..., object], *arguments: object) -> weakref.finalize[..., _T]:
     """Do it with the last reference to ``owner``, unless that is the end of the process."""
-    weakref.finalize(owner, work, *arguments).atexit = False  # type: ignore[misc]
+    end = weakref.finalize(owner, work, *arguments)
+    end.atexit = False  # type: ignore[misc]
+    return end
 
 
 def _pop(memories: list[_Memory]) -> _Memory | None:
@@ -268,9 +287,10 @@ def _kind_of(content: Content | None, size: int, overlay: Overlay | None = None,
     kind = _kinds.get(key)
     if kind is None:
         # Other threads may do the same, and forks come at any time: so no lock, and one step.
-        kind = _kinds.setdefault(key, _Kind(content, size, overlay, plain))
-        if overlay is not None:
-            _when_gone(overlay, _forget, key)
+        new = _Kind(content, size, overlay, plain)
+        kind = _kinds.setdefault(key, new)
+        if overlay is not None and kind is new:
+            kind.end = _when_gone(overlay, _forget, key)
     kind.used = next(_uses)
     while len(_kinds) > limits.MEMORY_KINDS:
         _forget(min(_kinds.copy().items(), key=lambda item: item[1].used)[0])

@@ -1,7 +1,8 @@
 """Runs a guest again and again, each time in a process of its own where another allocation of the interpreter fails.
 
-Which, and while it does what, is chosen by name. Prints a JSON object: by "one 17" (only allocation 17 fails) or "all 17" (that one, and all that come after it), how the
-process ended: RIGHT, INTERNAL, WRONG, another exit code, or minus the number of a signal.
+Which guest, and what it does then, is chosen by name. Prints a JSON object: by "one 17" (only allocation 17 fails) or
+"all 17" (that one, and all that come after it), how the process ended: RIGHT, INTERNAL, WRONG, another exit code, or
+minus the number of a signal.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -220,6 +221,50 @@ def test_only_some_kinds_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_mapped(held.address)
 
 
+def test_what_nobody_has_looked_at_yet_is_not_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No VM pays for it any more. What guests have grown goes at once."""
+    monkeypatch.setattr(limits, "MEMORIES_LEFT_BYTES", 6 * PAGE_BYTES)
+    left = [Vm(module_of(pages)) for pages in (1, 3, 3, 2)]
+    for one in left:
+        one.call("grow")
+        one.close()
+    assert [is_mapped(one.address) for one in left] == [True, True, False, True]
+    assert not any(is_writable(one.address + 3 * PAGE_BYTES) for one in left)
+    linear.restore()
+    with vm(module_of(6)) as other:
+        pass
+    assert is_mapped(other.address)
+
+
+def is_writable(address: int) -> bool:
+    return any(begin <= address < end and b"w" in rights for begin, end, rights, _ in pagemap.mappings())
+
+
+def test_a_kind_that_is_forgotten_while_a_memory_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    with vm(module_of()) as one:
+        pass
+
+    def runs(*_: int) -> list[tuple[int, int]]:
+        # As another thread may do.
+        linear.forget()
+        return []
+
+    monkeypatch.setattr(pagemap, "runs_written", runs)
+    linear.restore()
+    assert not is_mapped(one.address)
+
+
+def test_images_that_are_used_in_turns_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMORY_KINDS", 2)
+    module, content = module_of(), content_of(b"c" * PAGE_BYTES)
+    overlays = [overlay_of([(2 * PAGE_BYTES, b"o" * 4096)], SIZE) for _ in range(3)]
+    for number in range(30):
+        with vm(module, content, overlays[number % 3]):
+            pass
+    # The kind's, that by which it is forgotten, and that of the overlay's file.
+    assert max(weakref.getweakrefcount(overlay) for overlay in overlays) <= 3
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_vms_do(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Content and images, memories that grow, more and less written than is worth restoring, copied and mapped."""
@@ -346,7 +391,11 @@ def test_a_system_that_tells_nothing_or_has_few_addresses(monkeypatch: pytest.Mo
 def test_limited_addresses() -> None:
     program = "from pygenvm.executor.machine import addresses_are_limited as limited; print(limited())"
     command = f"{{}} {shlex.quote(sys.executable)} -c {shlex.quote(program)}"
-    for limit, expected in (("ulimit -v 20000000;", "True"), ("", str(addresses_are_limited()))):
+    for limit, expected in (
+        ("ulimit -v 20000000;", "True"),
+        ("ulimit -d 20000000;", "True"),
+        ("", str(addresses_are_limited())),
+    ):
         done = subprocess.run(["bash", "-c", command.format(limit)], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected
 
