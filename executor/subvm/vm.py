@@ -238,7 +238,8 @@ class SubVM:
         more = image.memory_bytes - memory.size()
         self.budget.charge(more)
         if more:
-            memory.grow(more)
+            # The engine calls us for that too.
+            linking.enter(self, lambda: memory.grow(more))
         self.wasi.files.go_on_from(image.files, image.freed)
         assert isinstance(self.wasi.random, DetRandom)
         self.wasi.random.go_on_from(image.random)
