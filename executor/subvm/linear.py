@@ -345,6 +345,8 @@ def lay_over(overlay: Overlay, address: int) -> None:
         assert plain.overlay() is overlay
         return
     memory.is_sound = False
+    # What it has grown by is of no VM but of all that begin with this overlay.
+    keep_small(address, memory.size)
     is_mapped = overlay.lay_over(address, memory.size)
     if memory.is_only_content:
         memory.is_mapped, memory.is_sound = is_mapped, True
@@ -380,12 +382,12 @@ def forget() -> None:
 
 
 def _new_memory(_env: int, _type: int, minimum: int, _maximum: int, reserved: int, guard: int, made: int) -> int:
-    content, overlay = _expected.content, _expected.overlay
-    _expected.content = _expected.overlay = None
-    if content is None:
-        # The engine is going to copy data into it, which belongs under the overlay.
-        overlay = None
     try:
+        content, overlay = _expected.content, _expected.overlay
+        _expected.content = _expected.overlay = None
+        if content is None:
+            # The engine is going to copy data into it, which belongs under the overlay.
+            overlay = None
         try:
             memory = _begun(content, overlay, minimum, reserved + guard)
         except (OSError, MemoryError):

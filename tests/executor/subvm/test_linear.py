@@ -162,10 +162,24 @@ def test_sizes_are_not_mixed_up() -> None:
 
 def test_pages_are_small() -> None:
     """A large page would be written to as a whole, and too large to be restored."""
-    with vm(module_of()) as one, open("/proc/self/smaps", encoding="ascii") as file:
-        _, _, behind = file.read().partition(f"{one.address:x}-")
-    flags = next(line for line in behind.splitlines() if line.startswith("VmFlags:"))
-    assert "nh" in flags.split()
+    overlay = overlay_of([(2 * PAGE_BYTES, b"o" * 4096)], SIZE + 2 * PAGE_BYTES)
+    with vm(module_of()) as one, vm(module_of(), content_of(b"c" * PAGE_BYTES), overlay) as grown:
+        for each in (one, grown):
+            flags = [*flags_between(each.address, each.address + each.memory.size())]
+            assert flags
+            assert all("nh" in of_mapping for of_mapping in flags)
+
+
+def flags_between(address: int, end: int) -> Iterator[list[str]]:
+    """Of each mapping."""
+    begin = 0
+    with open("/proc/self/smaps", encoding="ascii") as file:
+        for line in file:
+            name, *values = line.split()
+            if not name.endswith(":"):
+                begin = int(name.partition("-")[0], 16)
+            elif name == "VmFlags:" and address <= begin < end:
+                yield values
 
 
 def test_a_memory_that_is_in_use_is_nobody_elses() -> None:
