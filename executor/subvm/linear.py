@@ -169,7 +169,7 @@ class _Kind:
             return
         try:
             memory.shrink(self.size)
-        except OSError:
+        except (OSError, MemoryError):
             memory.free()
             return
         self._left.append(memory)

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -454,6 +455,65 @@ def test_a_machine_that_refuses_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(WasmtimeError) as error:
             Vm(module_of(PAGES + 2))
         assert error.value.is_of_the_machine
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_machine_refuses(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has a memory all the same has the right one, and nothing is lost."""
+    chance = random.Random(seed)
+    often = 0.0
+
+    def refusing(work: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(*arguments: Any) -> Any:
+            if chance.random() < often:
+                raise chance.choice((OSError(errno.ENOMEM, "no"), MemoryError()))
+            return work(*arguments)
+
+        return refuse
+
+    for name in ("reserve_addresses", "allow", "map_over", "take_back", "clear", "memory_at"):
+        monkeypatch.setattr(linear, name, refusing(getattr(machine, name)))
+    monkeypatch.setattr(pagemap, "runs_written", refusing(pagemap.runs_written))
+    module, grown = module_of(), SIZE + PAGE_BYTES
+    contents = [content_of(letter * PAGE_BYTES) for letter in (b"a", b"b")]
+    overlays = [overlay_of([(at, b"o" * 4096) for at in (0, 9 * 4096, SIZE)], grown) for _ in contents]
+    ends = Counter[bool]()
+    for _ in range(400):
+        number = chance.randrange(2)
+        content, overlay = contents[number], chance.choice((None, overlays[number]))
+        often = chance.choice((0, 0.03, 0.3))
+        store, linker = Store(engine()), Linker(engine())
+        instance = Instance(store)
+        try:
+            with linear.beginning_with(content, overlay):
+                linker.instantiate(store, module, instance)
+            item = instance.export("memory")
+            assert item is not None
+            memory = Memory(store.context, item.of.memory)
+            expected = bytearray(SIZE)
+            expected[PAGE_BYTES : 2 * PAGE_BYTES] = b"ab"[number : number + 1] * PAGE_BYTES
+            if overlay is not None:
+                memory.grow(PAGE_BYTES)
+                linear.lay_over(overlay, memory.address())
+                expected += bytes(PAGE_BYTES)
+                for at, data in overlay.image.runs:
+                    expected[at : at + len(data)] = data
+            now = memory_at(memory.address(), memory.size())
+            assert now == expected
+            for _ in range(9):
+                now[chance.randrange(len(now))] ^= 1
+            ends[True] += 1
+        except (WasmtimeError, OSError, MemoryError):
+            ends[False] += 1
+        finally:
+            linker.close()
+            store.close()
+        chance.choice((linear.restore, linear.forget_overlays, lambda: None))()
+    assert min(ends.values()) > 40
+    often = 0
+    linear.forget()
+    assert not linear._used
+    assert not any(end - begin >= linear._ADDRESSED_BYTES for begin, end, _, _ in pagemap.mappings())
 
 
 def test_growth_that_the_machine_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
