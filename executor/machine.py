@@ -36,6 +36,8 @@ _mprotect.argtypes = _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctyp
 _FAILED = ctypes.c_void_p(-1).value
 #: Python knows no name for it before 3.13.
 _NO_ACCESS = 0
+#: Exit code of a process that an exception between the engine and what it calls has ended.
+EXIT_ESCAPED = 70
 _LIMIT_OF_ADDRESSES = 9 if sys.platform == "linux" else 5
 _LIMIT_OF_DATA = 2
 #: At least, on all systems.

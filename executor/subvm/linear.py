@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pygenvm.executor import limits, pagemap
 from pygenvm.executor.machine import (
+    EXIT_ESCAPED,
     addresses_are_limited,
     allow,
     clear,
@@ -37,7 +38,6 @@ from pygenvm.executor.machine import (
     take_back,
 )
 from pygenvm.executor.subvm.wasmtime_c import (
-    EXIT_ESCAPED,
     FreeMemory,
     GetMemory,
     GrowMemory,

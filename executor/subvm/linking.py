@@ -27,14 +27,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
-from pygenvm.executor.machine import SignalStack, take_memory
+from pygenvm.executor.machine import EXIT_ESCAPED, SignalStack, take_memory
 from pygenvm.executor.outcome import GuestFault, InternalErrorRaised, VMErrorRaised
 from pygenvm.executor.subvm import genlayer_sdk, wasip1
 from pygenvm.executor.subvm.engine import engine
 from pygenvm.executor.subvm.unwind import ContractReturn, ContractRollback
 from pygenvm.executor.subvm.wasm.counters import COUNTERS_MODULE, MAXIMUM_GLOBAL
 from pygenvm.executor.subvm.wasmtime_c import (
-    EXIT_ESCAPED,
     EXTERN_MEMORY,
     I32,
     I64,

@@ -225,8 +225,6 @@ GetMemory = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 3)
 GrowMemory = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 2)
 FreeMemory = ctypes.CFUNCTYPE(None, c_size_t)
 
-#: Exit code of a process that an exception between the engine and what it calls has ended.
-EXIT_ESCAPED = 70
 #: ``wasm_trap_t* (void* env, wasmtime_caller_t*, wasmtime_val_raw_t* args, size_t count)``, all as integers.
 Callback = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 4)
 _new_trap = _function("wasmtime_trap_new_code", _P, c_uint8)

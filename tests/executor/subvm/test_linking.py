@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pygenvm.executor.machine import EXIT_ESCAPED
 from pygenvm.executor.outcome import InternalError
 from pygenvm.executor.runner.actions import run_actions
 from pygenvm.executor.runner.contract import parse_contract
 from pygenvm.executor.subvm.closed import ClosedWorld
-from pygenvm.executor.subvm.wasmtime_c import EXIT_ESCAPED
 from tests.support.execution import artefacts, on_big_stack, wat
 from tests.support.paths import ROOT
 
