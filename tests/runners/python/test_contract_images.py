@@ -371,6 +371,8 @@ def test_not_all_descriptors_are_for_what_is_mapped(asked: Asked, monkeypatch: p
     monkeypatch.setattr(limits, "IMAGES_JOINED_MAX", len(subvm_image.files_to_map) + 2)
     codes = [fresh(f"X = {number}") for number in range(4)]
     images.made_in.cache_clear()
+    # Tracebacks of earlier tests may hold some.
+    gc.collect()
 
     def mapped(code: bytes) -> bool:
         _in_memory(code)
