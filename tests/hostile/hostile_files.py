@@ -6,7 +6,6 @@ A :class:`Reader` has samples of what it reads. One run bends a sample, as bytes
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import io
 import json
@@ -24,6 +23,7 @@ from rich.console import Console
 
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.config import ConfigError, load_config
+from pygenvm.executor.frozen import replaced
 from pygenvm.executor.host_protocol.codec import (
     ProtocolViolation,
     ReplyDecoder,
@@ -267,7 +267,7 @@ def _database() -> list[bytes]:
     changes.pages[CONTRACT.as_bytes, _SLOT, 0] = b"page"
     with contextlib.closing(Store(path)) as store:
         store.commit([changes])
-        store.record_failure(dataclasses.replace(receipt, status=Status.FAILED, outcome=UserError("no")))
+        store.record_failure(replaced(receipt, status=Status.FAILED, outcome=UserError("no")))
     return [path.read_bytes()]
 
 

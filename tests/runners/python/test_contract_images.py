@@ -368,11 +368,11 @@ def test_what_cannot_be_mapped_is_copied(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_not_all_descriptors_are_for_what_is_mapped(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """And those that images had which are forgotten can be had again."""
-    monkeypatch.setattr(limits, "IMAGES_JOINED_MAX", len(subvm_image.files_to_map) + 2)
     codes = [fresh(f"X = {number}") for number in range(4)]
     images.made_in.cache_clear()
     # Tracebacks of earlier tests may hold some.
     gc.collect()
+    monkeypatch.setattr(limits, "IMAGES_JOINED_MAX", len(subvm_image.files_to_map) + 2)
 
     def mapped(code: bytes) -> bool:
         _in_memory(code)
