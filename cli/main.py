@@ -154,7 +154,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         status = settled(lambda: _main(sys.argv[1:], forked))
     finally:
-        forked.close()
+        try:  # noqa: SIM105 (contextlib is not loaded)
+            forked.close()
+        except KeyboardInterrupt:
+            pass  # Whatever is left of it ends with this process, and what the command did is told.
     if "asyncio" not in sys.modules:
         # Nothing is left to be ended, and all is printed: taking the interpreter apart takes a while.
         os._exit(status)
