@@ -39,6 +39,14 @@ def advice(error: BaseException) -> str | None:
     return None
 
 
+def advice_on(text: str) -> str | None:
+    """The same for what a process that this one has started says of an error of the system."""
+    import re
+
+    found = re.search(r"\[Errno (\d+)\]|\(os error (\d+)\)", text)
+    return _advice(OSError(int(found[1] or found[2]), "")) if found else None
+
+
 def explained(error: BaseException) -> str:
     """The text of ``error``, with :func:`advice` where there is some."""
     text, what_to_do = str(error), advice(error)

@@ -399,7 +399,7 @@ def _new_memory(_env: int, _type: int, minimum: int, _maximum: int, reserved: in
         struct.env = memory.address
         struct.get_memory, struct.grow_memory, struct.finalizer = _FUNCTIONS
     except BaseException as error:
-        return _refusal(error)
+        return _refusal(error, reserved + guard)
     return 0
 
 
@@ -439,7 +439,7 @@ def _grow_memory(address: int, size: int) -> int:
     try:
         _used[address].grow(size)
     except BaseException as error:
-        return _refusal(error)
+        return _refusal(error, size)
     return 0
 
 
@@ -450,11 +450,11 @@ def _free_memory(address: int) -> None:
         memory.kind.give(memory)
 
 
-def _refusal(error: BaseException) -> int:
+def _refusal(error: BaseException, size: int) -> int:
     # Whoever finds no memory for what a call of the system needs is told of an argument, or an error of the system.
     number = error.errno if isinstance(error, OSError) else errno.ENOMEM
     try:
-        return new_error(f"the machine refuses a memory (os error {number})")
+        return new_error(f"the machine refuses a memory of {size} bytes (os error {number})")
     except BaseException:
         return _refusals.pop() if _refusals else os._exit(EXIT_ESCAPED)
 

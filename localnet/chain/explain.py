@@ -9,6 +9,7 @@ from typing import Any
 
 from pygenvm.executor.outcome import InternalError, Outcome, UserError, VMError
 from pygenvm.executor.runner.registry import published_runners
+from pygenvm.executor.shortage import advice_on
 from pygenvm.localnet.chain.hints import Explanation, is_own_decision, python_hint
 from pygenvm.localnet.shorten import shorten
 from pygenvm.localnet.tracebacks import take_apart
@@ -238,6 +239,9 @@ def _internal(message: str) -> Explanation:
         for pattern, meaning, advice in _MODULE_FAILURES:
             if found := re.search(pattern, message):
                 return Explanation(meaning, advice.format(*found.groups()))
+    if what_to_do := advice_on(message):
+        meaning = "The executor has not got from this machine what it needs; the contract is not to blame."
+        return Explanation(meaning, f"{what_to_do[0].upper()}{what_to_do[1:]}.")
     if "runners" in message:
         return Explanation("The executor lacks its runners.", "Build them once: genvm runners build")
     if "cannot start" in message:
