@@ -483,10 +483,6 @@ def test_every_error_is_explained(message: str, stderr: str, advice: str) -> Non
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
-        ("the archive of a cannot be read: [Errno 24] Too many open files: 'a.tar'", "`ulimit -n 1024`"),
-        ("start function: the machine refuses a memory of 9 bytes (os error 12)", "no memory left"),
-        ("OSError: [Errno 28] No space left on device", "make room"),
-        ("OSError: [Errno 99999] nothing that we know", "report"),
         ("the executor cannot start: the folder of runners", "genvm runners build"),
         ("the executor cannot start: /x", "Correct"),
         ("llm module at ws://x: Prompt: cannot connect: [Errno 111] refused", "leave the address out"),
@@ -526,6 +522,21 @@ def test_internal_errors_are_explained(message: str, advice: str) -> None:
     assert explanation is not None
     assert advice in explanation.advice
     assert ("cannot be reached" in explanation.meaning) == ("Errno" in message)
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("the archive of a cannot be read: [Errno 24] Too many open files: 'a.tar'", "`ulimit -n 1024`"),
+        ("start function: the machine refuses a memory of 9 bytes (os error 12)", "no memory left"),
+        ("OSError: [Errno 28] No space left on device", "make room"),
+        ("OSError: [Errno 99999] nothing that we know", "report"),
+    ],
+)
+def test_what_the_executor_lacks_is_explained(message: str, advice: str) -> None:
+    explanation = explain.explain(InternalError(message))
+    assert explanation is not None
+    assert advice in explanation.advice
 
 
 def test_a_return_needs_no_explanation() -> None:
