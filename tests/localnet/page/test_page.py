@@ -168,7 +168,11 @@ def deploy(page: Page, file: Path, *values: str) -> None:
 
 def open_contract(page: Page) -> None:
     """The contract of the transaction that is shown."""
-    page.locator("#transaction .facts a").first.click()
+    link = page.locator("#transaction .facts a").first
+    address = (link.get_attribute("href") or "").rpartition("/")[2]
+    link.click()
+    # Until it is read the one before may be there, which can have the same methods.
+    expect(page.locator("#contract:not([inert]) #methods-title + span")).to_have_text(address)
     expect(page.locator("#contract:not([inert]) #state-title")).to_be_visible()
 
 
