@@ -399,7 +399,7 @@ def _new_memory(_env: int, _type: int, minimum: int, _maximum: int, reserved: in
         struct.env = memory.address
         struct.get_memory, struct.grow_memory, struct.finalizer = _FUNCTIONS
     except BaseException as error:
-        return _refusal(error, reserved + guard)
+        return _refusal(error, reserved)
     return 0
 
 
