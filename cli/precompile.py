@@ -54,9 +54,7 @@ def run(options: argparse.Namespace) -> int:
             places = {"runners": config.runners_dir, "registry": config.registry_dir, "compiled": folder}
             log.info("directories", **{name: os.path.join(os.getcwd(), path) for name, path in places.items()})
             return 0
-        registry = InstalledRunners(
-            config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
-        )
+        registry = InstalledRunners.of(config)
         os.makedirs(folder, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} cannot be written")

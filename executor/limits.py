@@ -68,6 +68,9 @@ IMAGES_MAX = 1_000
 IMAGES_BYTES = 1 << 30
 IMAGES_KEPT_BYTES = 128 << 20
 IMAGES_JOINED_MAX = 16
+#: What archives of runners hold is kept on disk: a hundred kilobytes for those that have a thousand files.
+LISTINGS_MAX = 100
+LISTINGS_BYTES = 64 << 20
 #: Data that a runner's module brings, if it is at least so much, is mapped into the memories of its instances, with
 #: what is between it, if that is at most so much.
 MEMORY_CONTENT_BYTES = 1 << 20

@@ -53,9 +53,7 @@ def prepare(config: Config, host_functions: Linker | None = None) -> Prepared:
     version_limit(0)
     artefacts = ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules)
     try:
-        registry = InstalledRunners(
-            config.runners_dir, config.registry_dir, debug=False, packaged=config.packaged_runners
-        )
+        registry = InstalledRunners.of(config)
     except RegistryError as error:
         _log.warning("no runners are prepared: %s", error)
         return Prepared(artefacts, {}, host_functions)

@@ -109,14 +109,13 @@ def replay(player: Player, config: Config, log: Logger, artefacts_dir: str) -> V
         raise RecordError(f"the recorded run cannot have begun: {error}") from error
     ending = Ending()
     host = HostClient(_Connection(player), admission=ending)
-    folders = config.runners_dir, config.registry_dir, header.debug_mode, None, config.packaged_runners
     parts = Parts(
         host=host,
         ending=ending,
         web=_ReplayedService("web", player),
         llm=_ReplayedService("llm", player),
         artefacts=ArtefactStore(artefacts_dir, packaged=config.packaged_modules),
-        open_runners=lambda: _ReplayedRunners(InstalledRunners(*folders), record.runners),
+        open_runners=lambda: _ReplayedRunners(InstalledRunners.of(config, debug=header.debug_mode), record.runners),
         console=ProcessConsole(log),
         entropy=_ReplayedEntropy(player),
         gate=_ReplayedGate(player),

@@ -76,7 +76,6 @@ def process_parts(
         return ModuleClient(name, address, Hello(arguments.cookie, host_data), observer)
 
     known = prepared.archives if prepared else None
-    folders = config.runners_dir, config.registry_dir
     return Parts(
         host=host,
         ending=ending,
@@ -85,7 +84,7 @@ def process_parts(
         artefacts=prepared.artefacts
         if prepared
         else ArtefactStore(artefacts_dir(config), packaged=config.packaged_modules),
-        open_runners=lambda: InstalledRunners(*folders, arguments.debug_mode, known, config.packaged_runners),
+        open_runners=lambda: InstalledRunners.of(config, debug=arguments.debug_mode, known=known),
         console=console,
         observer=observer,
         host_functions=prepared.host_functions if prepared else None,

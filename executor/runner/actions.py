@@ -226,7 +226,7 @@ class _Run:
         prefix = "" if action.file == "/" else action.file
         to = action.to if action.to.endswith("/") else action.to + "/"
         folder = current.folder(prefix)
-        names = folder.components + len(folder.entries) * to.count("/")
+        names = folder.components + folder.count * to.count("/")
         if len(to.encode()) + folder.longest > MAPPED_PATH_BYTES_MAX or names > self._names_left:
             # Not all of them can be mapped: the first one that cannot decides.
             for rest, content in folder.entries:

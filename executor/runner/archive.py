@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from blake3 import blake3
 
+from pygenvm.executor.frozen import frozen
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.runner.ids import RUNNER_JSON
 from pygenvm.executor.runner.runner_json import Action, parse_runner_json
@@ -17,29 +18,83 @@ from pygenvm.executor.runner.runner_json import Action, parse_runner_json
 FileContent: TypeAlias = bytes | memoryview
 
 
+@frozen
+class Outline:
+    """What a folder is like, without its names: how many ``files`` it has, and how many ``directories`` with itself.
+
+    Over all names: ``bytes`` is the sum of their lengths in UTF-8, ``longest`` the greatest, ``components`` the number
+    of their parts. ``directories`` is 0 where one name stands in the way of another. ``top`` has what is in the folder
+    itself, files and directories, if that is not much; otherwise nothing.
+    """
+
+    files: int
+    bytes: int
+    longest: int
+    components: int
+    directories: int
+    top: tuple[str, ...]
+
+
 class Folder:
     """Files below a prefix of one archive, as ``MapFile`` takes them; never changed, so VMs may share it.
 
-    ``entries`` has the names without the prefix and the contents, in the order of the archive. Over all names:
-    ``bytes`` is the sum of their lengths in UTF-8, ``longest`` the greatest, ``components`` the number of their parts.
+    ``count``, ``bytes``, ``longest`` and ``components`` are those of its :class:`Outline`, ``directories`` and ``top``
+    too as soon as somebody has found out.
     """
 
-    def __init__(self, files: Mapping[str, FileContent], prefix: str) -> None:
-        start = len(prefix)
-        self.entries = tuple(
-            (name[start:], content)
-            for name, content in files.items()
-            # Zip archives may list directories; those are no files.
-            if name.startswith(prefix) and len(name) > start and not name.endswith("/")
-        )
+    def __init__(
+        self,
+        files: Mapping[str, FileContent],
+        prefix: str,
+        outline: Outline | None = None,
+        keep: Callable[[str, Outline], None] = lambda _prefix, _outline: None,
+    ) -> None:
+        """:param outline: its own, found out earlier. :param keep: is given the one that is found out now."""
+        self._files = files
+        self._prefix = prefix
+        self._keep = keep
+        self.directories: int | None = None
+        self.top: tuple[str, ...] = ()
+        if outline is not None:
+            self.count, self.bytes = outline.files, outline.bytes
+            self.longest, self.components = outline.longest, outline.components
+            self.directories, self.top = outline.directories, outline.top
+            return
         names = [name for name, _ in self.entries]
         joined = "".join(names)
         lengths = list(
             map(len, names if joined.isascii() else [name.encode("utf-8", "surrogatepass") for name in names])
         )
+        self.count = len(names)
         self.bytes = sum(lengths)
         self.longest = max(lengths, default=0)
         self.components = joined.count("/") + len(names)
+
+    @cached_property
+    def entries(self) -> tuple[tuple[str, FileContent], ...]:
+        """The names without the prefix and the contents, in the order of the archive."""
+        prefix, start = self._prefix, len(self._prefix)
+        return tuple(
+            (name[start:], content)
+            for name, content in self._files.items()
+            # Zip archives may list directories; those are no files.
+            if name.startswith(prefix) and len(name) > start and not name.endswith("/")
+        )
+
+    def found_out(self, directories: int, top: tuple[str, ...]) -> None:
+        """What an :class:`Outline` says of these, by whoever has made a tree of it."""
+        self.directories, self.top = directories, top
+        self._keep(self._prefix, Outline(self.count, self.bytes, self.longest, self.components, directories, top))
+
+
+class Outlines(Protocol):
+    """Those of the folders of one archive."""
+
+    def outline(self, prefix: str) -> Outline | None:
+        """What is known of that folder."""
+
+    def keep(self, prefix: str, outline: Outline) -> None:
+        """Something has become known."""
 
 
 class Archive:
@@ -50,11 +105,19 @@ class Archive:
     ``state`` tells apart what a file of this machine has held at different times; None for what comes from a host.
     """
 
-    def __init__(self, id: str, files: Mapping[str, FileContent], data_size: int, state: str | None = None) -> None:
+    def __init__(
+        self,
+        id: str,
+        files: Mapping[str, FileContent],
+        data_size: int,
+        state: str | None = None,
+        outlines: Outlines | None = None,
+    ) -> None:
         self.id = id
         self.files = files
         self.data_size = data_size
         self.state = state
+        self._outlines = outlines
         self._folders: dict[str, Folder] = {}
 
     def file(self, name: str) -> FileContent:
@@ -71,7 +134,12 @@ class Archive:
         """The files whose names start with ``prefix``."""
         folder = self._folders.get(prefix)
         if folder is None:
-            folder = self._folders[prefix] = Folder(self.files, prefix)
+            known = self._outlines
+            folder = self._folders[prefix] = (
+                Folder(self.files, prefix)
+                if known is None
+                else Folder(self.files, prefix, known.outline(prefix), known.keep)
+            )
         return folder
 
     @cached_property

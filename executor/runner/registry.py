@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygenvm import schemas
-from pygenvm.executor.cache_folder import check_trusted
+from pygenvm.executor.cache_folder import CacheFolder, check_trusted
 from pygenvm.executor.file_state import file_state
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import (
@@ -34,7 +34,11 @@ from pygenvm.executor.outcome import InstallationFault, InvalidContract
 from pygenvm.executor.runner.archive import Archive
 from pygenvm.executor.runner.hashing import archive_hash
 from pygenvm.executor.runner.ids import LATEST, RunnerId
+from pygenvm.executor.runner.listings import Listing
 from pygenvm.executor.runner.ustar import read_tar
+
+if TYPE_CHECKING:
+    from pygenvm.executor.config import Config
 
 _log = Remarks("executor.runner.registry")
 
@@ -59,9 +63,12 @@ class InstalledRunners:
         debug: bool,
         known: dict[str, Archive] | None = None,
         packaged: Sequence[str | os.PathLike[str]] = (),
+        listings: str | None = None,
     ) -> None:
         """Read the lists. Archives among ``known`` whose files are still the same are not read again; others that are
         read become known.
+
+        :param listings: the folder for what archives hold (:mod:`executor.runner.listings`).
 
         :raises RegistryError: a folder or list is missing or malformed.
         """
@@ -81,7 +88,17 @@ class InstalledRunners:
         self._resolved: dict[str, str] = {}
         self._known = {} if known is None else known
         self._warned = False
+        self._listings = None if listings is None else CacheFolder(listings)
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, config: Config, *, debug: bool = False, known: dict[str, Archive] | None = None) -> InstalledRunners:
+        """Those that a configuration names.
+
+        :raises RegistryError: a folder or list is missing or malformed.
+        """
+        listings = os.path.join(config.cache_dir, "listings")
+        return cls(config.runners_dir, config.registry_dir, debug, known, config.packaged_runners, listings)
 
     def _add(self, package: str | os.PathLike[str]) -> None:
         """The runners of a package, as the current ones."""
@@ -175,22 +192,27 @@ class InstalledRunners:
             ) from error
         except OSError as error:
             raise InstallationFault(f"the archive of {runner} cannot be read: {error}") from error
-        self._check(runner, path, data)
-        return Archive(str(runner), read_tar(data), len(data), file_state(status))
+        state = file_state(status)
+        if self._is_believed(runner, path, data) and self._listings is not None:
+            listing = Listing(self._listings, f"{runner.hash}.json", data, state)
+            return Archive(str(runner), listing.files, len(data), state, listing)
+        return Archive(str(runner), read_tar(data), len(data), state)
 
-    def _check(self, runner: RunnerId, path: str, data: memoryview) -> None:
-        """Where somebody else could have changed an archive, its bytes are compared with its hash.
+    def _is_believed(self, runner: RunnerId, path: str, data: memoryview) -> bool:
+        """Whether nobody else could have changed an archive. Otherwise its bytes are compared with its hash.
 
         :raises InstallationFault: they are not those.
         """
         try:
             check_trusted(path)
+            return True
         except OSError as error:
             if not self._warned:
                 _log.warning("archives of runners are compared with their hashes at every start: %s", error)
                 self._warned = True
             if archive_hash(data) != runner.hash:
                 raise InstallationFault(f"{path} is not the archive of {runner}, and {error}") from None
+            return False
 
 
 @cache

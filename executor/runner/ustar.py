@@ -21,6 +21,14 @@ _HEADER = Struct("99s 25x 11s 21x B 100x 8s 80x 154s")
 def read_tar(data: memoryview) -> dict[str, memoryview]:
     """File names and views of their contents, in the order of the archive.
 
+    :raises InvalidContract: as :func:`tar_places`.
+    """
+    return {name: data[begin:end] for name, (begin, end) in tar_places(data).items()}
+
+
+def tar_places(data: memoryview) -> dict[str, tuple[int, int]]:
+    """File names, and where their contents begin and end, in the order of the archive.
+
     A name is prefix field and name field without a slash in between; names ending in ``/`` are skipped.
     Checksums are not looked at.
 
@@ -29,7 +37,7 @@ def read_tar(data: memoryview) -> dict[str, memoryview]:
     length = len(data)
     if length % _BLOCK or length < len(_END) or length > ARCHIVE_BYTES_MAX:
         raise InvalidContract(f"tar: the length {length} is not a multiple of {_BLOCK} from {len(_END)} up")
-    files: dict[str, memoryview] = {}
+    files: dict[str, tuple[int, int]] = {}
     # A hot path: a thousand headers in each process that is new.
     fields = _HEADER.unpack_from
     offset, last = 0, length - len(_END)
@@ -64,7 +72,7 @@ def read_tar(data: memoryview) -> dict[str, memoryview]:
             _fail(start - _BLOCK, f"a second file {name!r}")
         if len(files) == ARCHIVE_FILES_MAX:
             _fail(start - _BLOCK, f"more than {ARCHIVE_FILES_MAX} files")
-        files[name] = data[start:end]
+        files[name] = start, end
     return files
 
 

@@ -170,7 +170,7 @@ class SubVM:
 
     def map_folder(self, to: str, folder: Folder) -> None:
         each = MemoryLimiterConsts.FILE_MAPPING + len(to.encode("utf-8", "surrogatepass"))
-        cost = len(folder.entries) * each + folder.bytes
+        cost = folder.count * each + folder.bytes
         if self.budget.affords(cost) and self.wasi.fs.graft(to, folder):
             self.budget.charge(cost)
         else:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pygenvm.executor.runner.archive import Folder
 
 
+#: So many names in a folder itself are remembered.
+_TOP_MAX = 16
+
+
 @final
 class Directory:
     """A directory of the tree; ``name`` is its last path component, ``/`` for the root.
@@ -31,13 +35,40 @@ class Directory:
     ``shared`` is 0, or the number of directories from this one down, none of which may be changed.
     """
 
-    __slots__ = ("_listing", "children", "name", "shared")
+    __slots__ = ("_children", "_folders", "_listing", "name", "shared")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
-        self.children: dict[str, Node] = {}
+        self._children: dict[str, Node] = {}
+        #: What is in these is in it too, from when somebody looks.
+        self._folders: list[Folder] = []
         self.shared = 0
         self._listing: list[tuple[bytes, int]] | None = None
+
+    @property
+    def children(self) -> dict[str, Node]:
+        """What is in it, by name."""
+        if self._folders:
+            for folder in self._folders:
+                tree = _tree(folder)
+                assert tree is not None
+                self._children |= tree.children
+            self._folders = []
+        return self._children
+
+    def fill_later(self, folder: Folder) -> bool:
+        """Let it have what is in ``folder``, whose tree is made when somebody looks.
+
+        False, and nothing done, if something could be in the way.
+        """
+        if self._children or self._folders:
+            others = [other.top for other in self._folders]
+            taken = {*self._children}.union(*others)
+            if not folder.top or not all(others) or not taken.isdisjoint(folder.top):
+                return False
+        self._folders.append(folder)
+        self._listing = None
+        return True
 
     def share(self) -> int:
         """Make it and everything below it shared; the number of directories."""
@@ -47,7 +78,7 @@ class Directory:
     def copy(self) -> Directory:
         """A copy that may be changed; directories below it stay shared."""
         copy = Directory(self.name)
-        copy.children = self.children.copy()
+        copy._children = self.children.copy()
         return copy
 
     def add(self, name: str, node: Node) -> None:
@@ -138,15 +169,21 @@ class FileSystem:
 
         ``to`` ends in ``/``. Nothing is changed that the first file would not change.
         """
-        if not folder.entries:
+        if not folder.count:
             return True
-        tree = _tree(folder)
-        if tree is None:
+        directories = _directories(folder)
+        if not directories:
             return False
         path = _with_single_slashes(to).removeprefix("/").removesuffix("/")
         directory = self._parents.get(path)
         if directory is None:
             directory = self._parents[path] = self._make_directories(path)
+        more = directories - 1  # All of the tree but its root.
+        if self._count + more <= limits.MAPPED_DIRECTORIES and directory.fill_later(folder):
+            self._count += more
+            return True
+        tree = _tree(folder)
+        assert tree is not None
         added = _added(directory, tree)
         if added is None or self._count + added > limits.MAPPED_DIRECTORIES:
             return False
@@ -211,6 +248,16 @@ def _tree(folder: Folder) -> Directory | None:
             tree.share()
         _trees[folder] = tree
     return _trees[folder]
+
+
+def _directories(folder: Folder) -> int:
+    """How many directories its tree has; 0 if there is no such tree."""
+    if folder.directories is None:
+        tree = _tree(folder)
+        top = () if tree is None or len(tree.children) > _TOP_MAX else tuple(tree.children)
+        folder.found_out(0 if tree is None else tree.shared, top)
+        assert folder.directories is not None
+    return folder.directories
 
 
 def _added(directory: Directory, tree: Directory) -> int | None:
