@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.frozen import fresh, frozen
+from pygenvm.executor.frozen import Frozen, fresh
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@frozen
-class RunArguments:
+class RunArguments(metaclass=Frozen):
     """What ``genvm run`` was asked for, as text (spec executor/10 "run")."""
 
     message: str

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pygenvm.executor import cache_root as cache_root_of_user
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.limits import CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, CONFIG_NUMBER_CHARS_MAX
 
 # Paths are texts in what a run needs: pathlib takes as long to load as a quarter of Python's own start.
@@ -39,8 +39,7 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the text names the file or key and what is wrong with it."""
 
 
-@frozen
-class Config:
+class Config(metaclass=Frozen):
     """Settings of one executor process. ``log_disable`` holds the patterns of targets to silence."""
 
     runners_dir: str

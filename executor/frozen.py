@@ -50,63 +50,63 @@ def unshown(*, default: Any = _MISSING) -> Any:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(uncompared, fresh, unshown))
-def frozen(cls: type[_T]) -> type[_T]:
-    """Class decorator: a record of the annotated attributes, in their order.
+class Frozen(type):
+    """Metaclass of records of the annotated attributes, in their order.
 
-    Only for classes without bases, in modules with ``from __future__ import annotations``.
+    Only for classes without bases, in modules with ``from __future__ import annotations``. As a decorator it would have
+    to make each class a second time, to give it slots, and to make classes is a fifth of a process's start.
     """
-    assert cls.__bases__ == (object,)
-    body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
-    # Annotations are texts here: nothing is evaluated.
-    names = tuple(name for name, hint in body.get("__annotations__", {}).items() if not hint.startswith("ClassVar"))
-    defaults = {name: body.pop(name) for name in names if name in body}
-    compared = tuple(name for name in names if not isinstance(defaults.get(name), _Uncompared))
-    shown = tuple(name for name in names if not isinstance(defaults.get(name), _Unshown))
-    for name, value in defaults.items():
-        if isinstance(value, _Uncompared | _Unshown):
-            defaults[name] = value.default
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        if len(args) > len(names):
-            raise TypeError(f"{cls.__name__} takes {len(names)} arguments, got {len(args)}")
-        for set_value, value in zip(setters, args, strict=False):
-            set_value(self, value)
-        if len(args) == len(names) and not kwargs:
-            return
-        for name, set_value in zip(names[len(args) :], setters[len(args) :], strict=True):
-            value = kwargs.pop(name, _MISSING)
-            if value is _MISSING:
-                value = defaults.get(name, _MISSING)
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        assert not bases
+        # Annotations are texts here: nothing is evaluated.
+        names = tuple(name for name, hint in body.get("__annotations__", {}).items() if not hint.startswith("ClassVar"))
+        defaults = {name: body.pop(name) for name in names if name in body}
+        compared = tuple(name for name in names if not isinstance(defaults.get(name), _Uncompared))
+        shown = tuple(name for name in names if not isinstance(defaults.get(name), _Unshown))
+        for field, value in defaults.items():
+            if isinstance(value, _Uncompared | _Unshown):
+                defaults[field] = value.default
+
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            if len(args) > len(names):
+                raise TypeError(f"{name} takes {len(names)} arguments, got {len(args)}")
+            for set_value, value in zip(setters, args, strict=False):
+                set_value(self, value)
+            if len(args) == len(names) and not kwargs:
+                return
+            for field, set_value in zip(names[len(args) :], setters[len(args) :], strict=True):
+                value = kwargs.pop(field, _MISSING)
                 if value is _MISSING:
-                    raise TypeError(f"{cls.__name__} lacks the argument {name!r}")
-                if isinstance(value, _Fresh):
-                    value = value.factory()
-            set_value(self, value)
-        if kwargs:
-            raise TypeError(f"{cls.__name__} has no argument {next(iter(kwargs))!r} left")
+                    value = defaults.get(field, _MISSING)
+                    if value is _MISSING:
+                        raise TypeError(f"{name} lacks the argument {field!r}")
+                    if isinstance(value, _Fresh):
+                        value = value.factory()
+                set_value(self, value)
+            if kwargs:
+                raise TypeError(f"{name} has no argument {next(iter(kwargs))!r} left")
 
-    def values(self: Any) -> tuple[Any, ...]:
-        return tuple([getattr(self, name) for name in compared])
+        def values(self: Any) -> tuple[Any, ...]:
+            return tuple([getattr(self, field) for field in compared])
 
-    def __eq__(self: Any, other: object) -> Any:
-        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+        def __eq__(self: Any, other: object) -> Any:
+            return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
-    def __hash__(self: Any) -> int:
-        return hash(values(self))
+        def __hash__(self: Any) -> int:
+            return hash(values(self))
 
-    def __repr__(self: Any) -> str:
-        return f"{cls.__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        def __repr__(self: Any) -> str:
+            return f"{made.__qualname__}({', '.join(f'{field}={getattr(self, field)!r}' for field in shown)})"
 
-    def __reduce__(self: Any) -> tuple[Any, ...]:
-        return self.__class__, tuple([getattr(self, name) for name in names])
+        def __reduce__(self: Any) -> tuple[Any, ...]:
+            return self.__class__, tuple([getattr(self, field) for field in names])
 
-    added = {"__init__": __init__, "__eq__": __eq__, "__hash__": __hash__, "__repr__": __repr__}
-    added |= {"__reduce__": __reduce__, "__setattr__": _refuse, "__delattr__": _refuse}
-    metaclass: Any = type(cls)
-    made: Any = metaclass(cls.__name__, cls.__bases__, {**added, **body, "__slots__": names, "__match_args__": names})
-    made.__qualname__ = cls.__qualname__
-    setters = [made.__dict__[name].__set__ for name in names]
-    return made  # type: ignore[no-any-return]
+        added = {"__init__": __init__, "__eq__": __eq__, "__hash__": __hash__, "__repr__": __repr__}
+        added |= {"__reduce__": __reduce__, "__setattr__": _refuse, "__delattr__": _refuse}
+        made: Any = super().__new__(cls, name, bases, {**added, **body, "__slots__": names, "__match_args__": names})
+        setters = [made.__dict__[field].__set__ for field in names]
+        return made
 
 
 def _refuse(self: object, name: str, *_: object) -> NoReturn:

@@ -6,7 +6,7 @@ import re
 from binascii import Error, a2b_base64, b2a_base64
 from typing import Any
 
-from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.frozen import Frozen, replaced
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import MESSAGE_JSON_CHARS_MAX, MESSAGE_JSON_DEPTH_MAX
 from pygenvm.executor.primitives import calldata
@@ -33,8 +33,7 @@ class MessageError(ValueError):
     """The message is not what spec executor/10 says; the text names the key and what is wrong with it."""
 
 
-@frozen
-class Message:
+class Message(metaclass=Frozen):
     """What ``--message`` says. The time is ``unix_seconds`` and, on top, ``nanoseconds`` (0 to 999999999)."""
 
     contract_address: Address
@@ -71,8 +70,7 @@ class Message:
         )
 
 
-@frozen
-class ExtendedMessage:
+class ExtendedMessage(metaclass=Frozen):
     """What stays of the message while a VM runs; those of other VMs are derived with :meth:`call` and :meth:`enter`."""
 
     contract_address: Address

@@ -16,12 +16,11 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TypeAlias
 
-from pygenvm.executor.frozen import frozen, uncompared
+from pygenvm.executor.frozen import Frozen, uncompared
 from pygenvm.executor.primitives.abi import ResultCode, VmError
 
 
-@frozen
-class Return:
+class Return(metaclass=Frozen):
     """The contract returned; ``calldata`` is the canonical encoding of the value."""
 
     calldata: bytes
@@ -31,8 +30,7 @@ class Return:
         return bytes([ResultCode.RETURN]) + self.calldata
 
 
-@frozen
-class UserError:
+class UserError(metaclass=Frozen):
     """The contract gave up with a text of its own choice."""
 
     message: str
@@ -41,8 +39,7 @@ class UserError:
         return bytes([ResultCode.USER_ERROR]) + self.message.encode()
 
 
-@frozen
-class VMError:
+class VMError(metaclass=Frozen):
     """The VM stopped the contract; ``message`` is one of the strings of spec executor/05.
 
     ``cause`` is text for people only; it never reaches the host or a contract.
@@ -72,8 +69,7 @@ class Blame(StrEnum):
     UNKNOWN = "unknown"
 
 
-@frozen
-class InternalError:
+class InternalError(metaclass=Frozen):
     """The run failed, and nothing follows from it for the contract, not even if its code is to blame.
 
     ``cause`` is what was caught, if anything was, for the log.

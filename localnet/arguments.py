@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.frozen import fresh, frozen
+from pygenvm.executor.frozen import Frozen, fresh
 from pygenvm.executor.primitives.address import Address
 from pygenvm.executor.terminal_text import visible
 from pygenvm.localnet import values
@@ -46,8 +46,7 @@ _CONTRACT_BASE = "gl.Contract"
 _PUBLIC = "gl.public."
 
 
-@frozen
-class Signature:
+class Signature(metaclass=Frozen):
     """What a method takes. ``required`` are the parameters that are known to have no default, which schemas do not
     say."""
 
@@ -67,8 +66,7 @@ class Signature:
         return f"({parameters_text({'params': self.params, 'kwparams': self.kwparams})})"
 
 
-@frozen
-class Misfit:
+class Misfit(metaclass=Frozen):
     """What is wrong with the arguments of a call. ``fix`` is in the notation of :mod:`localnet.values`."""
 
     text: str

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 if TYPE_CHECKING:
     import argparse
@@ -86,8 +86,7 @@ def run(options: Options) -> int:
     return failure.code
 
 
-@frozen
-class _Failure:
+class _Failure(metaclass=Frozen):
     """Why a command could not be carried out, and the exit code."""
 
     kind: str

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.methods import METHODS, FieldKind, MethodLayout, ReplyKind
 from pygenvm.executor.limits import HOST_REPLY_SLICE_BYTES, HOST_REQUEST_BYTES
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod, StorageType
@@ -38,8 +38,7 @@ class ProtocolViolation(Exception):
     """The other side sent something that the protocol does not allow. The stream cannot be read further."""
 
 
-@frozen
-class Request:
+class Request(metaclass=Frozen):
     """One request of an executor."""
 
     method: HostMethod
@@ -47,8 +46,7 @@ class Request:
     """Field name to value (:data:`FieldValue`), in the order and with the types of the ``Host`` method."""
 
 
-@frozen
-class Reply:
+class Reply(metaclass=Frozen):
     """One reply of a host."""
 
     error: HostErrorCode

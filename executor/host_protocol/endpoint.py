@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 UNIX_SCHEME = "unix://"
 
 
-@frozen
-class UnixEndpoint:
+class UnixEndpoint(metaclass=Frozen):
     """A stream socket in the file system."""
 
     path: str
@@ -19,8 +18,7 @@ class UnixEndpoint:
         return UNIX_SCHEME + self.path
 
 
-@frozen
-class TcpEndpoint:
+class TcpEndpoint(metaclass=Frozen):
     """A TCP address; ``host`` is a name, an IPv4 or an IPv6 address without brackets."""
 
     host: str

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.primitives.address import Address
 
 #: Pages of one address by slot and number, without their trailing zeros.
 Pages: TypeAlias = Mapping[tuple[bytes, int], bytes]
 
 
-@frozen
-class Lent:
+class Lent(metaclass=Frozen):
     """Storage and calldata of a run."""
 
     contract: bytes

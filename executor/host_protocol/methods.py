@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.primitives.abi import HostErrorCode, HostMethod
 
 
@@ -48,8 +48,7 @@ class ReplyKind(StrEnum):
     """Nothing."""
 
 
-@frozen
-class Field:
+class Field(metaclass=Frozen):
     """One field of a request or a reply."""
 
     name: str
@@ -58,8 +57,7 @@ class Field:
     """For ``FieldKind.RAW``: the request field that holds the byte count."""
 
 
-@frozen
-class MethodLayout:
+class MethodLayout(metaclass=Frozen):
     """One method; the request fields follow the method byte in order."""
 
     method: HostMethod

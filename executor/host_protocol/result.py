@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.outcome import ContractOutcome, InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
@@ -14,8 +14,7 @@ from pygenvm.executor.primitives.abi import ResultCode
 INTERNAL_ERROR_PREFIX = "internal error: "
 
 
-@frozen
-class ConsumedResult:
+class ConsumedResult(metaclass=Frozen):
     """How a run ended, as consume_result tells a node."""
 
     outcome: Outcome

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.limits import MODULE_MESSAGE_BYTES
 from pygenvm.executor.primitives import calldata
 
@@ -37,38 +37,33 @@ class MalformedFrame(ValueError):
     """A frame is not what the protocol says; the text tells what is wrong."""
 
 
-@frozen
-class Hello:
+class Hello(metaclass=Frozen):
     """First frame of a session. ``cookie`` goes into logs; ``host_data`` has the strings node_address and tx_id."""
 
     cookie: str
     host_data: Mapping[str, Any]
 
 
-@frozen
-class Request:
+class Request(metaclass=Frozen):
     """``payload`` is None for a request without one."""
 
     name: str
     payload: Any = None
 
 
-@frozen
-class Ok:
+class Ok(metaclass=Frozen):
     """Success."""
 
     value: Any
 
 
-@frozen
-class UserError:
+class UserError(metaclass=Frozen):
     """A failure that the contract gets to see; services send ``{"causes": [str, …], "ctx": map}``."""
 
     value: Any
 
 
-@frozen
-class FatalError:
+class FatalError(metaclass=Frozen):
     """A failure that ends the whole run. Nodes read the text with regular expressions (spec modules/05 §6)."""
 
     text: str
@@ -77,8 +72,7 @@ class FatalError:
 Answer: TypeAlias = Ok | UserError | FatalError
 
 
-@frozen
-class LlmAnswer:
+class LlmAnswer(metaclass=Frozen):
     """Inside of the LLM service's Ok. ``consumed_gen`` fits 64 bits; ``data`` is not checked yet."""
 
     data: Any

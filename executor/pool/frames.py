@@ -35,7 +35,7 @@ import msgpack
 from pygenvm.executor import limits
 from pygenvm.executor.arguments import RunArguments
 from pygenvm.executor.config import LOG_LEVELS
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.endpoint import UNIX_SCHEME
 
 VERSION = 5
@@ -49,8 +49,7 @@ class FrameError(ValueError):
     """Bytes that are no frame, or something that does not fit into one."""
 
 
-@frozen
-class Job:
+class Job(metaclass=Frozen):
     """One run."""
 
     descriptors: ClassVar = 3
@@ -59,32 +58,28 @@ class Job:
     arguments: RunArguments
 
 
-@frozen
-class Series:
+class Series(metaclass=Frozen):
     """Runs that come one after the other, for one executor."""
 
     descriptors: ClassVar = 2
     number: int
 
 
-@frozen
-class Visit:
+class Visit(metaclass=Frozen):
     """One run of a process that has connected by itself."""
 
     descriptors: ClassVar = 2
     request: bytes
 
 
-@frozen
-class Command:
+class Command(metaclass=Frozen):
     """Another command of a process that has connected by itself, whose runs are jobs of their own."""
 
     descriptors: ClassVar = 3
     request: bytes
 
 
-@frozen
-class Signal:
+class Signal(metaclass=Frozen):
     """Send a signal to the executor of a job; SIGKILL also to everything that it has started."""
 
     descriptors: ClassVar = 0
@@ -92,16 +87,14 @@ class Signal:
     signal: int
 
 
-@frozen
-class Ready:
+class Ready(metaclass=Frozen):
     """Everything is loaded."""
 
     descriptors: ClassVar = 0
     version: int
 
 
-@frozen
-class Started:
+class Started(metaclass=Frozen):
     """An executor has the job."""
 
     descriptors: ClassVar = 0
@@ -109,8 +102,7 @@ class Started:
     pid: int
 
 
-@frozen
-class Ended:
+class Ended(metaclass=Frozen):
     """The executor of a job is gone, with everything that it had started."""
 
     descriptors: ClassVar = 0
@@ -118,8 +110,7 @@ class Ended:
     status: int
 
 
-@frozen
-class Refused:
+class Refused(metaclass=Frozen):
     """A job could not be started; others can."""
 
     descriptors: ClassVar = 0

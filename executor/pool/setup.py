@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 if TYPE_CHECKING:
     import socket
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     RunCommand: TypeAlias = Callable[[list[str], int, Prepared | None, Callable[[], Config]], int]
 
 
-@frozen
-class Commands:
+class Commands(metaclass=Frozen):
     """What the command lines of processes that have connected by themselves mean."""
 
     run: RunCommand
@@ -33,8 +32,7 @@ class Commands:
     """From such a command line, where there are executors for its runs, and their configuration to its exit code."""
 
 
-@frozen
-class Setup:
+class Setup(metaclass=Frozen):
     """What executors get from their template. ``log_level`` is for jobs that name none, ``commands`` for visits."""
 
     configure: Callable[[], Config]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 if TYPE_CHECKING:
     from pygenvm.executor.runner.archive import Archive
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
-@frozen
-class Prepared:
+class Prepared(metaclass=Frozen):
     """What a process that was started before its run has got ready (:mod:`executor.pool`)."""
 
     artefacts: ArtefactStore

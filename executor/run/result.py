@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.result import INTERNAL_ERROR_PREFIX
 from pygenvm.executor.outcome import InternalError, Outcome, Return, VMError
 from pygenvm.executor.primitives import calldata
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.fingerprint import Fingerprint
 
 
-@frozen
-class RunResult:
+class RunResult(metaclass=Frozen):
     """How the main VM ended. ``disagreement``: lowest call number of a disagreeing nondet block."""
 
     outcome: Outcome

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.frozen import Frozen, replaced
 from pygenvm.executor.host_protocol.client import HostClient
 from pygenvm.executor.log import Logger
 from pygenvm.executor.message import ExtendedMessage, Message
@@ -65,8 +65,7 @@ LOG_TARGET = "executor::supervisor"
 _U32 = struct.Struct("<I")
 
 
-@frozen
-class RunOptions:
+class RunOptions(metaclass=Frozen):
     """Options of ``genvm run`` that change what sub-VMs may do."""
 
     permissions: Permissions

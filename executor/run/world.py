@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.module_protocol.modules import Modules
 from pygenvm.executor.observer import NOBODY, Observer
 from pygenvm.executor.run.ending import Ending
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.subvm.wasmtime_c import Linker
 
 
-@frozen
-class Parts:
+class Parts(metaclass=Frozen):
     """What runs may differ in. Where nothing is given, it is as in the process of a node."""
 
     host: HostClient

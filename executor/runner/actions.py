@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.limits import (
     ARGUMENTS_BYTES_MAX,
     ENVIRONMENT_BYTES_MAX,
@@ -45,8 +45,7 @@ _PROCESS_VARIABLE = "ENV["
 _PYTHON_SUFFIX = ".py"
 
 
-@frozen
-class Source:
+class Source(metaclass=Frozen):
     """What a VM was built from: with the mode, this decides all that the actions did."""
 
     contract: Archive

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from blake3 import blake3
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.outcome import InvalidContract
 from pygenvm.executor.runner.ids import RUNNER_JSON
 from pygenvm.executor.runner.runner_json import Action, parse_runner_json
@@ -18,8 +18,7 @@ from pygenvm.executor.runner.runner_json import Action, parse_runner_json
 FileContent: TypeAlias = bytes | memoryview
 
 
-@frozen
-class Outline:
+class Outline(metaclass=Frozen):
     """What a folder is like, without its names: how many ``files`` it has, and how many ``directories`` with itself.
 
     Over all names: ``bytes`` is the sum of their lengths in UTF-8, ``longest`` the greatest, ``components`` the number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.limits import IDS_KNOWN
 from pygenvm.executor.outcome import InvalidContract
 
@@ -19,8 +19,7 @@ _IN_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _IN_HASHES = _IN_NAMES | {"="}
 
 
-@frozen
-class RunnerId:
+class RunnerId(metaclass=Frozen):
     """Both parts of a runner id; ``str()`` gives ``<id>:<hash>``."""
 
     name: str

@@ -79,5 +79,5 @@ class Listing:
         if len(self.files) != len(names):
             raise ValueError("two files have one name")
         self._outlines = {
-            prefix: Outline(*numbers, tuple(top)) for prefix, (*numbers, top) in known["outlines"].items()
+            prefix: Outline(*(*numbers, tuple(top))) for prefix, (*numbers, top) in known["outlines"].items()
         }

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.limits import RUNNER_JSON_BYTES_MAX, RUNNER_JSON_DEPTH_MAX
 from pygenvm.executor.outcome import InvalidContract
 
 
-@frozen
-class MapFile:
+class MapFile(metaclass=Frozen):
     """Map ``file``, or all files below it when it ends in ``/``, at ``to``."""
 
     to: str
     file: str
 
 
-@frozen
-class MapDerived:
+class MapDerived(metaclass=Frozen):
     """Map what the program of runner ``by`` makes of the files that ``MapFile`` with the same ``to`` and ``file`` maps.
 
     Ours, and only for installed runners: contracts of other executors cannot have it.
@@ -30,60 +28,52 @@ class MapDerived:
     by: str
 
 
-@frozen
-class AddEnv:
+class AddEnv(metaclass=Frozen):
     """Set variable ``name`` to the template ``val``."""
 
     name: str
     val: str
 
 
-@frozen
-class SetArgs:
+class SetArgs(metaclass=Frozen):
     """Append to the argument list."""
 
     args: tuple[str, ...]
 
 
-@frozen
-class Depends:
+class Depends(metaclass=Frozen):
     """Run the runner.json of another runner, once per VM."""
 
     runner: str
 
 
-@frozen
-class With:
+class With(metaclass=Frozen):
     """Run ``action`` with another runner, or the contract, as the current one."""
 
     runner: str
     action: Action
 
 
-@frozen
-class LinkWasm:
+class LinkWasm(metaclass=Frozen):
     """Instantiate a file of the current runner and register its exports."""
 
     file: str
 
 
-@frozen
-class StartWasm:
+class StartWasm(metaclass=Frozen):
     """Instantiate a file of the current runner as the program; ends all processing."""
 
     file: str
 
 
-@frozen
-class When:
+class When(metaclass=Frozen):
     """Run ``action`` only in VMs of one mode."""
 
     deterministic: bool
     action: Action
 
 
-@frozen
-class WhenMentions:
+class WhenMentions(metaclass=Frozen):
     """Run ``action`` only if the contract's ``file``, or a ``.py`` below it when it ends in ``/``, has one of ``names``
     as a word.
 
@@ -95,8 +85,7 @@ class WhenMentions:
     action: Action
 
 
-@frozen
-class Seq:
+class Seq(metaclass=Frozen):
     """Run actions in order."""
 
     actions: tuple[Action, ...]

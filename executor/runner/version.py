@@ -6,7 +6,7 @@ import time
 from functools import cache
 
 from pygenvm import schemas
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.outcome import VMErrorRaised
 from pygenvm.executor.primitives.abi import VmError
 
@@ -60,8 +60,7 @@ class Version(tuple[int, int, int]):
         raise ValueError(f"not a version: {text[:64]!r}")
 
 
-@frozen
-class Limit:
+class Limit(metaclass=Frozen):
     """The highest version of a time; with ``every_patch`` the newest known one, and any other patch of it will do."""
 
     version: Version

@@ -11,7 +11,7 @@ from binascii import crc32
 from itertools import pairwise
 from typing import NoReturn
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.limits import ARCHIVE_FILES_MAX, ARCHIVE_NAME_BYTES_MAX
 from pygenvm.executor.outcome import InvalidContract
 
@@ -34,8 +34,7 @@ _NAME_IS_UTF8 = 1 << 11
 _STORED = 0
 
 
-@frozen
-class Directory:
+class Directory(metaclass=Frozen):
     """Where the central directory lies.
 
     ``start`` and ``end`` are byte positions in the code; ``shift`` is what has to be added to the offsets

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 if TYPE_CHECKING:
     import asyncio
 
 
-@frozen
-class Captured:
+class Captured(metaclass=Frozen):
     """One output stream of a run: its start, its end, and how many bytes between them were dropped."""
 
     head: bytes = b""

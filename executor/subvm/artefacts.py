@@ -52,7 +52,7 @@ from pygenvm.executor import limits
 from pygenvm.executor.bounded_cache import BoundedCache
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.file_state import file_state
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.json_text import parse_json
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.outcome import InstallationFault, InvalidContract
@@ -66,8 +66,7 @@ _log = Remarks("executor.subvm.artefacts")
 _NOTE_CHARS_MAX = 1 << 24
 
 
-@frozen
-class LoadedModule:
+class LoadedModule(metaclass=Frozen):
     """A module that is ready to be instantiated, and what is known of it."""
 
     module: Module
@@ -76,8 +75,7 @@ class LoadedModule:
     """That of ``facts``, where it is."""
 
 
-@frozen
-class _Mode:
+class _Mode(metaclass=Frozen):
     """How a module is prepared."""
 
     deterministic: bool

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 
 
-@frozen
-class ModuleFacts:
+class ModuleFacts(metaclass=Frozen):
     """What a sub-VM wants to know of a module before and after it runs."""
 
     name: str | None

@@ -8,7 +8,7 @@ from typing import Any
 from blake3 import blake3
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.subvm.memory import GuestMemory
 
 #: Of zeros at the beginning of a memory, whole pieces of this size are not read.
@@ -16,8 +16,7 @@ _STEP_BYTES = 1 << 20
 _ZEROS = bytes(_STEP_BYTES)
 
 
-@frozen
-class Fingerprint:
+class Fingerprint(metaclass=Frozen):
     """``frames``: (module name, function index), innermost first; ``instances``: module name to memory hashes."""
 
     frames: list[tuple[str, int]]

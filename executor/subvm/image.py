@@ -25,7 +25,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.machine import map_over, memory_at
 from pygenvm.executor.outcome import InstallationFault
 from pygenvm.executor.subvm.random import STATE_WORDS
@@ -43,8 +43,7 @@ if sys.platform == "linux":
     _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-@frozen
-class Image:
+class Image(metaclass=Frozen):
     """``runs`` are bytes of the memory by their place, none of which overlap."""
 
     memory_bytes: int

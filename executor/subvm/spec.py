@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pygenvm.executor.frozen import frozen, replaced
+from pygenvm.executor.frozen import Frozen, replaced
 
 if TYPE_CHECKING:
     from pygenvm.executor.message import ExtendedMessage
     from pygenvm.executor.primitives.abi import EntryKind, StorageType
 
 
-@frozen
-class Permissions:
+class Permissions(metaclass=Frozen):
     """What a VM may do (spec executor/03)."""
 
     read_storage: bool = False
@@ -52,8 +51,7 @@ class Permissions:
         )
 
 
-@frozen
-class VmSpec:
+class VmSpec(metaclass=Frozen):
     """Everything that distinguishes one VM of a run from another."""
 
     message: ExtendedMessage

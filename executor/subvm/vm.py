@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from pygenvm.executor import limits
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.machine import require_memory
 from pygenvm.executor.outcome import (
     Blame,
@@ -90,8 +90,7 @@ class _NoEntry(InvalidContract):
     """The started module has no entry function; the fingerprint is null then."""
 
 
-@frozen
-class _Instance:
+class _Instance(metaclass=Frozen):
     name: str
     raw: Instance
     memories: list[GuestMemory]

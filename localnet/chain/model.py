@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.frozen import frozen, uncompared, unshown
+from pygenvm.executor.frozen import Frozen, uncompared, unshown
 from pygenvm.executor.outcome import InternalError, Outcome, Return, UserError, VMError
 from pygenvm.executor.primitives import calldata
 from pygenvm.executor.primitives.abi import HostErrorCode, ResultCode
@@ -62,8 +62,7 @@ class Status(StrEnum):
     """At a server: it was taken back before anybody began with it."""
 
 
-@frozen
-class Event:
+class Event(metaclass=Frozen):
     """An emitted event: topics of 32 bytes each, and the calldata encoding of a map."""
 
     topics: tuple[bytes, ...]
@@ -78,8 +77,7 @@ class PostedKind(StrEnum):
     ETH_SEND = "eth_send"
 
 
-@frozen
-class Posted:
+class Posted(metaclass=Frozen):
     """A message of a contract. ``receiver`` of a deployment is the address of the new contract."""
 
     kind: PostedKind
@@ -92,8 +90,7 @@ class Posted:
     salt: int = 0
 
 
-@frozen
-class BalanceChange:
+class BalanceChange(metaclass=Frozen):
     """Balance of one address before and after a transaction."""
 
     address: Address
@@ -101,8 +98,7 @@ class BalanceChange:
     after: int
 
 
-@frozen
-class Transaction:
+class Transaction(metaclass=Frozen):
     """What is to be executed. ``code`` is only there for a deployment that has not been executed yet."""
 
     kind: Kind
@@ -121,8 +117,7 @@ class Transaction:
     """``accepted`` or ``finalized`` for what a contract posted."""
 
 
-@frozen
-class Receipt:
+class Receipt(metaclass=Frozen):
     """What became of a transaction. ``number`` is None for what is not one of the chain: views and failed commands."""
 
     transaction: Transaction
@@ -172,8 +167,7 @@ class Receipt:
         return explain(self.outcome, self.stderr.text())
 
 
-@frozen
-class Execution:
+class Execution(metaclass=Frozen):
     """A command of the user and everything that followed from it."""
 
     receipt: Receipt
@@ -183,8 +177,7 @@ class Execution:
     """Messages that an interrupted command had left, delivered first."""
 
 
-@frozen
-class Verdict:
+class Verdict(metaclass=Frozen):
     """What a validator finds in a transaction. Nothing of its run is kept."""
 
     receipt: Receipt
@@ -213,24 +206,21 @@ class Verdict:
         return self.reached and self.disagreement is None and not self.diverged
 
 
-@frozen
-class Node:
+class Node(metaclass=Frozen):
     """Who executes. LLM and web services are told the address, and the name, if there is one, for their mocks."""
 
     name: str
     address: str
 
 
-@frozen
-class Vote:
+class Vote(metaclass=Frozen):
     """What one validator says."""
 
     node: Node
     verdict: Verdict
 
 
-@frozen
-class Round:
+class Round(metaclass=Frozen):
     """A leader and its validators, each with one vote; the leader's is for what it found itself."""
 
     leader: Node
@@ -265,16 +255,14 @@ class Word(StrEnum):
     """It did not commit."""
 
 
-@frozen
-class Told:
+class Told(metaclass=Frozen):
     """What is known of an operator whose run is not: a service has its vote, or it keeps that to itself."""
 
     node: Node
     word: Word
 
 
-@frozen
-class Service:
+class Service(metaclass=Frozen):
     """A settlement service, and who asks there."""
 
     rpc: str
@@ -288,8 +276,7 @@ class Service:
     """Told of each task that is waited for, which takes many blocks."""
 
 
-@frozen
-class Settling:
+class Settling(metaclass=Frozen):
     """How nondet transactions are settled."""
 
     path: Path
@@ -321,8 +308,7 @@ class Decision(StrEnum):
     """Neither has as many votes as are needed."""
 
 
-@frozen
-class SettledRound:
+class SettledRound(metaclass=Frozen):
     """One leader's proposal, settled."""
 
     leader: Node
@@ -337,8 +323,7 @@ class SettledRound:
     """0 for the first committee that judges it, then counted from 1."""
 
 
-@frozen
-class Settlement:
+class Settlement(metaclass=Frozen):
     """The rounds of one transaction, the last of which decided."""
 
     rounds: tuple[SettledRound, ...]
@@ -348,8 +333,7 @@ class Settlement:
     """Path of the settlement state, or URL of the service, which has the receipts."""
 
 
-@frozen
-class ContractInfo:
+class ContractInfo(metaclass=Frozen):
     """A deployed contract. ``name`` is empty where none was given."""
 
     address: Address
@@ -360,8 +344,7 @@ class ContractInfo:
     """Deployed by the user, not by a contract."""
 
 
-@frozen
-class AccountInfo:
+class AccountInfo(metaclass=Frozen):
     """An address with a balance, or with a contract."""
 
     address: Address

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.answering import LEFT
 from pygenvm.executor.host_protocol.codec import ProtocolViolation
 from pygenvm.executor.host_protocol.result import decode_result
@@ -36,8 +36,7 @@ Identity: TypeAlias = tuple[bytes, str]
 _START_ERROR = "Error: "
 
 
-@frozen
-class Runs:
+class Runs(metaclass=Frozen):
     """Runs contracts, all in the same way."""
 
     executor: Executor

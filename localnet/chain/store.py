@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from pygenvm.executor.frozen import fresh, frozen, replaced
+from pygenvm.executor.frozen import Frozen, fresh, replaced
 from pygenvm.executor.host_protocol.codec import SLOT_BYTES
 from pygenvm.executor.host_protocol.paged import PAGE_BYTES
 from pygenvm.executor.outcome import Outcome, Return
@@ -103,8 +103,7 @@ def _checked(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate
     return ask
 
 
-@frozen
-class Changes:
+class Changes(metaclass=Frozen):
     """All effects of one transaction."""
 
     receipt: Receipt

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from pygenvm.executor.arguments import RunArguments
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.spawn.output import Captured
 
 
-@frozen
-class RunRequest:
+class RunRequest(metaclass=Frozen):
     """One run. ``message`` as in spec executor/10, ``permissions`` a subset of ``rwscn``."""
 
     message: Mapping[str, object]
@@ -31,8 +30,7 @@ class RunRequest:
     """File for a record of the run (:mod:`executor.record.format`)."""
 
 
-@frozen
-class RunReport:
+class RunReport(metaclass=Frozen):
     """How an executor process ended. The result of the run is at the host."""
 
     exit_status: int

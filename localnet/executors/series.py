@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.spawn import SpawnError
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pygenvm.executor.pool.forked import ForkedExecutor
 
 
-@frozen
-class Lent:
+class Lent(metaclass=Frozen):
     """Executors of a pool that is there already, and the configuration that it has."""
 
     pool: LentPool

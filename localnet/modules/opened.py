@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pygenvm.executor.config import Config, ConfigError, load_config
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.localnet import background, direct
 from pygenvm.localnet.modules.broker import Answering, Broker, Source
 from pygenvm.localnet.modules.places import idle_seconds, own_folder
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 NAMES: tuple[ModuleName, ...] = ("llm", "web")
 
 
-@frozen
-class Choices:
+class Choices(metaclass=Frozen):
     """What the author says of the services; whatever is left out is as it comes."""
 
     mocks: Path | None = None

@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from pygenvm.executor.frozen import fresh, frozen, replaced, uncompared, unshown
+from pygenvm.executor.frozen import Frozen, fresh, replaced, uncompared, unshown
 
 
-@frozen
-class Point:
+class Point(metaclass=Frozen):
     """Docstring."""
 
     kind: ClassVar = "point"
@@ -24,15 +23,13 @@ class Point:
         return self.x + self.y
 
 
-@frozen
-class Other:
+class Other(metaclass=Frozen):
     x: int
     y: int
     note: str
 
 
-@frozen
-class Account:
+class Account(metaclass=Frozen):
     name: str
     secret: bytes = unshown()
     token: str | None = unshown(default=None)
@@ -86,8 +83,7 @@ def test_copies() -> None:
 
 
 def test_defaults_that_are_made_anew() -> None:
-    @frozen
-    class Bag:
+    class Bag(metaclass=Frozen):
         items: list[int] = fresh(factory=list)
 
     first = Bag()

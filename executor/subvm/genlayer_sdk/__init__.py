@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.subvm.genlayer_sdk import balance, gl_call, storage
 
 
-@frozen
-class SdkFunction:
+class SdkFunction(metaclass=Frozen):
     """One import; all parameters are i32, the result is a :class:`executor.primitives.abi.GlErrno`."""
 
     name: str

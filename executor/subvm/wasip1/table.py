@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pygenvm.executor.frozen import frozen
+from pygenvm.executor.frozen import Frozen
 from pygenvm.executor.subvm.wasip1.functions import args, clock, fd, path, poll, proc, random, sock
 
 
-@frozen
-class WasiFunction:
+class WasiFunction(metaclass=Frozen):
     """One importable function: ``call(vm, *arguments)`` returns the errno.
 
     ``params`` has one letter per parameter, ``i`` for i32 and ``I`` for i64; arguments are handed over as
