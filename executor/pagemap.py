@@ -14,9 +14,9 @@ from functools import cache
 PAGE_BYTES = mmap.PAGESIZE
 _ENTRY_BYTES = 8
 #: States of pages by the last byte of their entries: there, in memory or in swap; there, and of no file: such a page of
-#: a private mapping was written to.
-_THERE = re.compile(rb"[\x40-\xff]+")
-_WRITTEN = re.compile(rb"[\x40-\x9f\xc0-\xff]+")
+#: a private mapping was written to. Compiled by those who look.
+_THERE = rb"[\x40-\xff]+"
+_WRITTEN = rb"[\x40-\x9f\xc0-\xff]+"
 
 
 def runs_there(address: int, size: int) -> Iterator[tuple[int, int]]:
@@ -37,8 +37,8 @@ def runs_written(address: int, size: int) -> Iterator[tuple[int, int]]:
     return _runs(_WRITTEN, address, size)
 
 
-def _runs(states: re.Pattern[bytes], address: int, size: int) -> Iterator[tuple[int, int]]:
-    for run in states.finditer(_states(address, size)):
+def _runs(states: bytes, address: int, size: int) -> Iterator[tuple[int, int]]:
+    for run in re.finditer(states, _states(address, size)):
         yield run.start() * PAGE_BYTES, run.end() * PAGE_BYTES
 
 

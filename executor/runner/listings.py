@@ -1,8 +1,9 @@
 """What the archives of runners hold, read once: a new process need not look at a thousand headers of each.
 
-A folder has a file for each large archive, named after its hash: JSON of the names of its files, where each begins and
-ends, and the outlines of folders (:class:`executor.runner.archive.Outline`) that VMs have asked for; and the state of
-the archive's file, without which nothing of it counts. Where there is none, or a damaged one, the archive is read.
+A folder has a file for each large archive, named after its hash: the BLAKE3 (32 bytes) of what follows, and JSON of the
+state of the archive's file, the names of its files, where each begins and ends, and the outlines of folders
+(:class:`executor.runner.archive.Outline`) that VMs have asked for. What is damaged or says something of another state
+does not count; then, and where there is no such file, the archive is read.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import json
 from typing import Any
 
+from blake3 import blake3
+
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import CacheFolder
 from pygenvm.executor.log import Remarks
@@ -18,6 +21,8 @@ from pygenvm.executor.runner.archive import Outline
 from pygenvm.executor.runner.ustar import tar_places
 
 _log = Remarks("executor.runner.listings")
+_FORMAT = 1
+_DIGEST_BYTES = 32
 #: Smaller archives are read as soon as what is known of them.
 _FILES_MIN = 100
 _OUTLINE = ("files", "bytes", "longest", "components", "directories", "top")
@@ -34,50 +39,41 @@ class Listing:
         """
         self._kept = kept
         self._name = name
-        self._known = self._read(state)
-        if self._known is not None:
-            try:
-                self._understand(self._known, data)
-                return
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                _log.warning("what is known of an archive is not usable: %s", error)
-        places = tar_places(data)
-        begins, ends = [begin for begin, _ in places.values()], [end for _, end in places.values()]
-        self._known = {"state": state, "names": list(places), "begins": begins, "ends": ends, "outlines": {}}
-        self._understand(self._known, data)
+        known = self._read(state)
+        if known is None:
+            places = tar_places(data)
+            begins, ends = [begin for begin, _ in places.values()], [end for _, end in places.values()]
+            known = {"format": _FORMAT, "state": state, "names": [*places], "begins": begins, "ends": ends}
+            known["outlines"] = {}
+        self._known = known
+        contents = map(data.__getitem__, map(slice, known["begins"], known["ends"]))
+        self.files = dict(zip(known["names"], contents, strict=True))
 
     def outline(self, prefix: str) -> Outline | None:
         """That of the folder of all files whose names start with ``prefix``, if it is known."""
-        return self._outlines.get(prefix)
+        found = self._known["outlines"].get(prefix)
+        return None if found is None else Outline(**{**found, "top": tuple(found["top"])})
 
     def keep(self, prefix: str, outline: Outline) -> None:
         """For later processes, where that saves them something."""
         if len(self.files) < _FILES_MIN:
             return
-        assert self._known is not None
-        self._known["outlines"][prefix] = [getattr(outline, field) for field in _OUTLINE]
+        self._known["outlines"][prefix] = {field: getattr(outline, field) for field in _OUTLINE}
+        content = json.dumps(self._known).encode()
         with contextlib.suppress(OSError):
-            self._kept.write(self._name, json.dumps(self._known).encode())
+            self._kept.write(self._name, blake3(content).digest() + content)
             self._kept.trim(limits.LISTINGS_MAX, limits.LISTINGS_BYTES)
 
     def _read(self, state: str) -> dict[str, Any] | None:
         try:
-            known = json.loads(self._kept.read(self._name))
-            return known if known["state"] == state else None
+            found = self._kept.read(self._name)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            _log.warning("what is known of an archive is not usable: %s", error)
+        except OSError as error:
+            _log.warning("what is known of an archive cannot be read: %s", error)
             return None
-
-    def _understand(self, known: dict[str, Any], data: memoryview) -> None:
-        names, begins, ends = known["names"], known["begins"], known["ends"]
-        # A slice does not say when it lies outside, or that it is counted from the end.
-        if min(begins, default=0) < 0 or max(ends, default=0) > len(data):
-            raise ValueError("a file lies outside of the archive")
-        self.files = dict(zip(names, map(data.__getitem__, map(slice, begins, ends)), strict=True))
-        if len(self.files) != len(names):
-            raise ValueError("two files have one name")
-        self._outlines = {
-            prefix: Outline(*(*numbers, tuple(top))) for prefix, (*numbers, top) in known["outlines"].items()
-        }
+        if blake3(memoryview(found)[_DIGEST_BYTES:]).digest() != found[:_DIGEST_BYTES]:
+            _log.warning("what is known of an archive is damaged: %s", self._name)
+            return None
+        known: dict[str, Any] = json.loads(found[_DIGEST_BYTES:])
+        return known if known["format"] == _FORMAT and known["state"] == state else None

@@ -194,7 +194,7 @@ class InstalledRunners:
             raise InstallationFault(f"the archive of {runner} cannot be read: {error}") from error
         state = file_state(status)
         if self._is_believed(runner, path, data) and self._listings is not None:
-            listing = Listing(self._listings, f"{runner.hash}.json", data, state)
+            listing = Listing(self._listings, f"{runner.hash}.listing", data, state)
             return Archive(str(runner), listing.files, len(data), state, listing)
         return Archive(str(runner), read_tar(data), len(data), state)
 
