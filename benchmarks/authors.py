@@ -10,16 +10,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from benchmarks import contracts, suite_plugin
 from benchmarks.measure import Row, interleaved, scaled
 from benchmarks.support import (
     BenchmarkError,
     genvm_command,
     own_environment,
-    pool_of_user,
     process_seconds,
     python_seconds,
+    typed,
 )
+from pygenvm.cli import standby
 from pygenvm.localnet.executors.pooled import PooledExecutor
 from pygenvm.localnet.net import LocalNet
 from pygenvm.pytest_plugin import DirectVM
@@ -28,6 +31,8 @@ from pygenvm.pytest_plugin.workbench import shared
 _MS = 1e3
 _WARM_UP = 3
 _LOADING_SECONDS = 2.0
+#: The pool that a command leaves behind ends so long after the last one.
+_LEFT_SECONDS = 10
 _PAUSE_SECONDS = 0.1
 #: Without those that check types or use a model of 90 MB.
 _SUITE = ("tests/examples", *(f"--ignore=tests/examples/test_example_{name}.py" for name in ("types", "node", "faq")))
@@ -71,21 +76,22 @@ def plugin_view(rounds: int) -> list[Row]:
 
 
 def command_view(rounds: int) -> list[Row]:
-    """``genvm local view`` as a command, from its start to its end; and where it can hand itself over to a pool."""
+    """``genvm local view`` as a command, from its start to its end: the first one, and those that follow it."""
     title = "`genvm local view`, start to end of the command"
-    with tempfile.TemporaryDirectory(prefix="genvm-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="genvm-bench-") as folder, pytest.MonkeyPatch.context() as variables:
         database = str(Path(folder, "net.db"))
         net = LocalNet(database)
         if not net.deploy(contracts.hello()).receipt.ok:
             raise BenchmarkError("the contract cannot be deployed")
         words = [*genvm_command(), "local", "--db", database, "view", "hello"]
-        alone = _command_view(title, words, rounds)
-        with pool_of_user():
-            # For the first one it only loads what commands need.
-            process_seconds(words)
-            time.sleep(_LOADING_SECONDS)
-            handed_over = _command_view(f"{title}, with a pool running", words, rounds)
-    return [alone, handed_over]
+        variables.setenv(standby.IDLE_VARIABLE, "0")
+        alone = _command_view(f"{title}, the first one", words, rounds)
+        variables.setenv(standby.IDLE_VARIABLE, str(_LEFT_SECONDS))
+        variables.delenv("CI", raising=False)
+        typed(words)
+        time.sleep(_LOADING_SECONDS)
+        behind = _command_view(f"{title}, behind another one", words, rounds)
+    return [alone, behind]
 
 
 def _command_view(title: str, words: Sequence[str], rounds: int) -> Row:

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -288,6 +289,21 @@ def process_seconds(command: Sequence[str]) -> float:
         if status != 0:
             raise BenchmarkError(f"{command[0]} ended with {status}: {_tail(output)}")
     return seconds
+
+
+def typed(command: Sequence[str]) -> None:
+    """A program at a terminal, to its end.
+
+    :raises BenchmarkError: it failed.
+    """
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(command, stdin=theirs, stdout=theirs, stderr=theirs, env=own_environment())
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    if done.returncode:
+        raise BenchmarkError(f"{command[0]} ended with {done.returncode}")
 
 
 def python_seconds(program: str) -> float:

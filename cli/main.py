@@ -123,11 +123,12 @@ def main(argv: list[str] | None = None) -> int:
         from pygenvm.executor import inherited
 
         inherited.hear_signals()
+    lacks_pool = False
     if argv is None and sys.platform == "linux" and ("run" in sys.argv or "local" in sys.argv):
         try:
             from pygenvm.executor.pool import handover
 
-            handover.attempt(sys.argv)
+            lacks_pool = handover.attempt(sys.argv)
         except KeyboardInterrupt:
             return _INTERRUPTED
     if argv is None:
@@ -158,6 +159,10 @@ def main(argv: list[str] | None = None) -> int:
             forked.close()
         except KeyboardInterrupt:
             pass  # Whatever is left of it ends with this process, and what the command did is told.
+    if lacks_pool and status != _INTERRUPTED:
+        from pygenvm.cli import standby
+
+        standby.leave()
     if "asyncio" not in sys.modules:
         # Nothing is left to be ended, and all is printed: taking the interpreter apart takes a while.
         os._exit(status)

@@ -11,6 +11,12 @@ from pygenvm.cli.formatter import formatter
 def add_parser(commands: Any) -> None:
     from pygenvm.executor import limits
 
+    def seconds(text: str) -> float:
+        number = float(text)
+        if not 0 < number <= limits.POOL_UNTIL_IDLE_SECONDS_MAX:
+            raise ValueError
+        return number
+
     parser = commands.add_parser(
         "pool",
         help="make `genvm run` and `genvm local` faster, as long as it runs",
@@ -35,6 +41,13 @@ def add_parser(commands: Any) -> None:
         choices=range(limits.POOL_IDLE_MAX + 1),
         metavar="N",
         help=f"executors that wait for jobs, at most {limits.POOL_IDLE_MAX} (default: {limits.POOL_IDLE})",
+    )
+    parser.add_argument(
+        "--until-idle",
+        type=seconds,
+        metavar="SECONDS",
+        help="end when no command has come for so long, or the program has changed; what `genvm local` needs is loaded "
+        "at once. Its commands leave such a pool behind them (`genvm local --help`)",
     )
 
 
@@ -72,7 +85,7 @@ def _receive(options: argparse.Namespace) -> int:
     os.close(nothing)
     try:
         commands = Commands(handed_over.run, handed_over.load_local, handed_over.prepare_local, handed_over.local)
-        pool = Reception(options.config, options.log_level, options.idle, commands)
+        pool = Reception(options.config, options.log_level, options.idle, commands, options.until_idle)
     except CannotListen as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -309,6 +309,11 @@ POOL_DESCRIPTORS_AT_ONCE = 253
 HANDOVER_REQUEST_BYTES = 160 << 10
 #: Seconds until an executor of the pool must be willing.
 HANDOVER_SECONDS = 2.0
+#: Seconds without a visit after which a pool ends that a command has left behind, at most; and those in which no other
+#: command tries to leave one.
+POOL_UNTIL_IDLE_SECONDS = 600.0
+POOL_UNTIL_IDLE_SECONDS_MAX = 7 * 24 * 3600.0
+POOL_RETRY_SECONDS = 60.0
 #: Seconds that a pool waits when it cannot accept a connection.
 POOL_PAUSE_SECONDS = 0.01
 #: Seconds until a template must be ready. It may have to compile interpreters first.

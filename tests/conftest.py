@@ -39,6 +39,9 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 for _name in ("BUILD_NUMBER", "CI", "PYTEST_ADDOPTS"):
     os.environ.pop(_name, None)
 
+# No command leaves a pool behind that the next test finds.
+os.environ["PYGENVM_POOL_IDLE"] = "0"
+
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 

@@ -180,16 +180,16 @@ def decode_request(request: bytes) -> tuple[bytes, list[str], list[bytes]]:
     return own, list(map(os.fsdecode, rest[:number])), rest[number:]
 
 
-def attempt(words: list[str]) -> None:
+def attempt(words: list[str]) -> bool:
     """Let a pool carry out the command line ``words``, and leave the process as its executor has left its own.
 
-    Returns if this process has to do it: there is no pool, or something is not the same there.
+    Returns if this process has to do it: whether that is because nobody keeps a pool.
     """
     options = global_options(words)
     place = folder()
     # Whose paths lead through the process that opens them must open them.
     if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
-        return
+        return False
     command, config, log_fd, _, rest = options
     try:
         # Where one is closed our own sockets would get its number, and what the contract writes.
@@ -198,13 +198,14 @@ def attempt(words: list[str]) -> None:
             os.fstat(stream)
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return  # The usual case: nobody keeps a pool.
+        return True  # The usual case.
     try:
-        if is_private(way):
-            own = identity()
-            # Not by its path, so that nobody can put another folder there meanwhile.
-            client = _Client(command, streams, gives_document=command == "local" and "--json" in rest)
-            _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), client)
+        if not is_private(way):
+            return False
+        own = identity()
+        # Not by its path, so that nobody can put another folder there meanwhile.
+        client = _Client(command, streams, gives_document=command == "local" and "--json" in rest)
+        return _attempt(f"/proc/self/fd/{way}/{socket_name(own, config)}", encode_request(own, words), client)
     finally:
         os.close(way)
 
@@ -217,24 +218,27 @@ def peer(connection: "_socket.socket") -> tuple[int, int]:
     return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
 
 
-def _attempt(address: str, request: bytes, client: "_Client") -> None:
+def _attempt(address: str, request: bytes, client: "_Client") -> bool:
     from pygenvm.executor import limits
 
     if len(request) > limits.HANDOVER_REQUEST_BYTES:
-        return
+        return False
     # The module around it takes as long to load as all the rest.
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     connection.settimeout(limits.HANDOVER_SECONDS)
+    is_missing = True
     try:
         connection.connect(address)
+        is_missing = False
         if peer(connection)[1] == os.geteuid():
             client.carry_out(connection, request, limits.HANDOVER_SECONDS)
     except OSError:
-        pass  # Nobody listens.
+        pass  # Nobody listens, or not any more.
     finally:
         connection.close()
+    return is_missing
 
 
 def rights(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:

@@ -76,8 +76,14 @@ class _Visit:
 class Reception(Template):
     """Listens at a place of this user, and hands what comes there to executors."""
 
-    def __init__(self, config_path: str | None, log_level: str | None, idle: int, commands: Commands) -> None:
-        """:raises CannotListen: there is no place, or another pool is there."""
+    def __init__(
+        self, config_path: str | None, log_level: str | None, idle: int, commands: Commands, until_idle: float | None
+    ) -> None:
+        """
+        :param until_idle: it ends when there has been no visit for so many seconds, or the program has changed; and has
+            loaded what commands need before the first one comes.
+        :raises CannotListen: there is no place, or another pool is there.
+        """
         self._program = _Program()
         self._identity = handover.identity()
         self._early = handover.early(handover.own_environment())
@@ -85,6 +91,8 @@ class Reception(Template):
         self._listening, self._lock = _bound(self._path)
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
+        self._until_idle = until_idle
+        self._visited_at = time.monotonic()
         self._has_local = self._local_due = self._local_failed = False
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
@@ -94,10 +102,23 @@ class Reception(Template):
         self._program.note()
         with contextlib.suppress(ConfigError):
             self._log = Logger.from_config(self._configure(), fd=2, level=self._log_level)
+        if self._until_idle is not None:
+            self._load_local()
+            # That of whoever has left it behind may be removed, and its disk taken out.
+            os.chdir("/")
+        self._visited_at = time.monotonic()
         self._listening.setblocking(False)
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         print(f"takes over runs at {self._path}", flush=True)
+
+    def _patience(self) -> float | None:
+        if self._until_idle is None or self._visits:
+            return None
+        left = self._visited_at + self._until_idle - time.monotonic()
+        if left <= 0:
+            raise _ClientGone
+        return left
 
     def _close_clients(self) -> None:
         self._listening.close()
@@ -137,7 +158,8 @@ class Reception(Template):
         gc.freeze()
         # They lack it.
         idle, self._idle = self._idle, []
-        self._wanted[True] = limits.POOL_IDLE_COMMANDS
+        # Nobody types two at once.
+        self._wanted[True] = limits.POOL_IDLE_COMMANDS if self._until_idle is None else 1
         for executor in idle:
             assert executor.channel is not None
             executor.channel.close()
@@ -219,6 +241,9 @@ class Reception(Template):
         if handover.early(variables) != self._early:
             raise _Refused("its environment differs")
         if not self._program.is_unchanged():
+            if self._until_idle is not None:
+                # Its place is for one that is as the program is now; but first whoever is here goes on to his end.
+                self._until_idle = 0.0
             raise _Refused("the program has changed since this pool was started")
         options = handover.global_options(words)
         if options is None:
@@ -286,6 +311,7 @@ class Reception(Template):
     def _part_with(self, visit: _Visit) -> None:
         """He is gone, or has what he wanted; nothing that he has had is left."""
         visit.is_over = True
+        self._visited_at = time.monotonic()
         del self._visits[visit.number]
         self._selector.unregister(visit.connection)
         visit.connection.close()

@@ -133,7 +133,7 @@ class Template:
         self._open()
         self._refill()
         while True:
-            events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else None)
+            events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else self._patience())
             for key, _ in events:
                 key.data()
             if self._refill_due and (not events or not self._idle):
@@ -151,6 +151,13 @@ class Template:
         # What is there stays: collections of the executors need not look at it, which would copy its memory.
         gc.collect()
         gc.freeze()
+
+    def _patience(self) -> float | None:
+        """How long there may be nothing to do, in seconds.
+
+        :raises _ClientGone: longer than that.
+        """
+        return None
 
     # --- the client ----------------------------------------------------------------------------------
 

@@ -522,6 +522,24 @@ def test_a_program_that_has_changed(tmp_path: Path) -> None:
                 source.write("# changed")
 
 
+def test_one_that_was_left_behind_ends_behind_its_last_run(tmp_path: Path) -> None:
+    copy_of_sources(tmp_path)
+    with started("--until-idle=60", sources=tmp_path) as pool, running(pool, ENDLESS) as run:
+        run.host.reached(HostMethod.STORAGE_WRITE)
+        assert is_handed_over(run)
+        with open(tmp_path / "executor" / "run" / "printing.py", "a") as source:
+            source.write("# changed")
+        with running(pool) as later:
+            later.host.reached(HostMethod.STORAGE_WRITE)
+            assert not is_handed_over(later)
+        assert run.process.poll() is None
+        assert Path(f"/proc/{pool.pid}").exists()
+        run.signal(signal.SIGTERM)
+        assert run.ended() == 0
+        assert run.host.outcome == TIMEOUT
+        until(lambda: state(pool.pid) == "Z", "it goes on")
+
+
 def test_a_local_network_that_cannot_be_loaded(tmp_path: Path) -> None:
     """Half of an upgrade: whoever asks for it goes his own way, and runs that are under way or come later go on."""
     copy_of_sources(tmp_path)

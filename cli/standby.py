@@ -1,0 +1,80 @@
+"""A pool that a command of ``genvm local`` leaves behind: whoever has typed one soon types another.
+
+It is ``genvm pool --until-idle``, of the same program with the same variables, and belongs to no terminal. Nothing is
+left behind where nobody sits at one, where programs run each other (``CI``), and where ``PYGENVM_POOL_IDLE`` is 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+
+from pygenvm.executor import limits
+from pygenvm.executor.pool import handover
+
+#: Seconds without a command after which it ends.
+IDLE_VARIABLE = "PYGENVM_POOL_IDLE"
+_STDERR = 2
+
+
+def leave() -> None:
+    """Start one for the commands that follow this one, if that is wanted. It is not waited for."""
+    seconds = idle_seconds()
+    # With a configuration that the command line names it would be another pool.
+    options = handover.global_options(sys.argv)
+    if not seconds or os.environ.get("CI") or options is None or options[1] is not None or not os.isatty(_STDERR):
+        return
+    # Whatever it lacks, the next command takes as long as this one; and what this one did is done and told.
+    with contextlib.suppress(OSError, NotImplementedError, MemoryError, KeyboardInterrupt):
+        if _is_first():
+            _start(seconds)
+
+
+def idle_seconds() -> float:
+    """How long it waits; 0 if there shall be none, also where the variable has no such number."""
+    text = os.environ.get(IDLE_VARIABLE)
+    if not text:
+        return limits.POOL_UNTIL_IDLE_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        return 0.0
+    return seconds if 0 < seconds <= limits.POOL_UNTIL_IDLE_SECONDS_MAX else 0.0
+
+
+def _is_first() -> bool:
+    """Whether no other command has tried that in the last minute; the next ones must not."""
+    place = handover.folder()
+    if place is None:
+        return False
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    mark = os.path.join(place, f"{handover.socket_name(handover.identity(), None)}.started")
+    with contextlib.suppress(FileNotFoundError):
+        if abs(time.time() - os.stat(mark).st_mtime) < limits.POOL_RETRY_SECONDS:
+            return False
+    descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _start(seconds: float) -> None:
+    # As this process was started: what it is called and where it finds its modules must be the same.
+    own = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+    words = [sys.executable, *own, "--log-level=error", "pool", "--idle=1", f"--until-idle={seconds:g}"]
+    nothing = [(os.POSIX_SPAWN_OPEN, standard, os.devnull, os.O_RDWR, 0) for standard in range(3)]
+    # Somebody may be waiting for the end of a pipe that was given to this process.
+    inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > _STDERR]
+    leftover = [(os.POSIX_SPAWN_CLOSE, number) for number in inherited if _is_inheritable(number)]
+    os.posix_spawn(sys.executable, words, os.environb, file_actions=nothing + leftover, setsid=True)
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False  # The one by which the folder was read.

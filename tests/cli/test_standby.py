@@ -1,0 +1,191 @@
+"""Commands of `genvm local` leave a pool behind for those that follow (cli/standby.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pygenvm.cli import standby
+from pygenvm.executor import limits
+from pygenvm.executor.pool import handover
+from tests.support.paths import ROOT
+from tests.support.running import until
+
+#: Enough for a command behind another one, and no more than a test can wait.
+IDLE = "3"
+PROGRAM = (sys.executable, "-P", "-m", "pygenvm.cli.main")
+#: It runs nothing, for there is no contract; but that is found out when it might have.
+COMMAND = ("local", "view", "total")
+
+
+class Author:
+    """At a terminal, or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pools = folder / "cache" / "pools"
+        self.variables = {"PYGENVM_CACHE": str(folder / "cache"), "PYGENVM_POOL_IDLE": IDLE, "PYTHONPATH": str(ROOT)}
+
+    def types(
+        self, *words: str, variables: Mapping[str, str] = types.MappingProxyType({}), terminal: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """A command to its end; its output is what it has printed to the terminal."""
+        ours, theirs = pty.openpty() if terminal else os.pipe()
+        output: list[bytes] = []
+        # It has little room.
+        reader = threading.Thread(target=lambda: output.extend(read(ours)))
+        reader.start()
+        try:
+            words = (*PROGRAM, *words)
+            environment = {**os.environ, **self.variables, **variables}
+            done = subprocess.run(
+                words, cwd=self.folder, env=environment, timeout=60,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+            reader.join(60)
+        return subprocess.CompletedProcess(words, done.returncode, b"".join(output).decode())
+
+    def has_pool(self) -> bool:
+        """Whether a process keeps the place of one."""
+        for lock in self.pools.glob("*.lock"):
+            with open(lock, "rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        return False
+
+    def has_tried(self) -> bool:
+        return bool([*self.pools.glob("*.started")])
+
+
+def read(descriptor: int) -> Iterator[bytes]:
+    """To its end, which is an error of a terminal."""
+    with open(descriptor, "rb", buffering=0) as output, contextlib.suppress(OSError):
+        while piece := output.read(1 << 16):
+            yield piece
+
+
+def loaded_network(done: subprocess.CompletedProcess[str]) -> bool:
+    """Of a command that tells what it imports: whether it has carried itself out."""
+    return "pygenvm.localnet" in done.stdout
+
+
+@pytest.fixture
+def author(tmp_path: Path) -> Iterator[Author]:
+    made = Author(tmp_path)
+    yield made
+    until(lambda: not made.has_pool(), "it does not end")
+
+
+def test_the_next_command_is_handed_over(author: Author) -> None:
+    telling = {"PYTHONPROFILEIMPORTTIME": "1"}
+    first = author.types(*COMMAND, variables=telling)
+    assert loaded_network(first)
+    until(author.has_pool, "nobody has started one")
+    until(lambda: not loaded_network(author.types(*COMMAND, variables=telling)), "it takes nothing over")
+    last = author.types(*COMMAND, variables=telling)
+    assert last.returncode == first.returncode == 2
+    said = [line for line in first.stdout.splitlines() if not line.startswith("import time:")]
+    assert said == [line for line in last.stdout.splitlines() if not line.startswith("import time:")]
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "terminal"),
+    [
+        (COMMAND, {}, False),
+        (COMMAND, {"CI": "true"}, True),
+        (COMMAND, {"PYGENVM_POOL_IDLE": "0"}, True),
+        (COMMAND, {"PYGENVM_POOL_IDLE": "soon"}, True),
+        (("--config=none.yaml", *COMMAND), {}, True),
+        (("local", "accounts"), {}, True),
+        (("local", "--help"), {}, True),
+        (("--version",), {}, True),
+    ],
+)
+def test_nothing_is_left(author: Author, words: tuple[str, ...], variables: dict[str, str], terminal: bool) -> None:
+    author.types(*words, terminal=terminal, variables=variables)
+    assert not author.has_tried()
+
+
+def test_it_holds_nothing_of_its_command(author: Author) -> None:
+    """Who waits for the end of a pipe does not wait for the pool."""
+    ours, theirs = os.pipe()
+    terminal, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, *COMMAND], cwd=author.folder, env={**os.environ, **author.variables}, pass_fds=(theirs,),
+        stdin=theirs, stdout=theirs, stderr=slave,
+    )  # fmt: skip
+    os.close(theirs)
+    os.close(slave)
+    assert process.wait(60) == 2
+    until(author.has_pool, "nobody has started one")
+    with open(ours, "rb") as pipe:
+        assert pipe.read() == b""
+    assert author.has_pool()
+    assert b"there is no contract yet" in b"".join(read(terminal))
+    assert author.has_pool()
+
+
+def test_one_is_tried_at_a_time(author: Author) -> None:
+    author.types(*COMMAND)
+    (mark,) = author.pools.glob("*.started")
+    tried = mark.stat().st_mtime_ns
+    until(author.has_pool, "nobody has started one")
+    author.types(*COMMAND, variables={"PYGENVM_POOL_IDLE": "4"})
+    assert mark.stat().st_mtime_ns == tried
+    until(lambda: not author.has_pool(), "it does not end")
+    author.types(*COMMAND)
+    assert mark.stat().st_mtime_ns == tried
+    os.utime(mark, (0, 0))
+    author.types(*COMMAND)
+    assert mark.stat().st_mtime_ns > tried
+    until(author.has_pool, "nobody has started another one")
+
+
+def test_it_ends_when_the_program_has_changed(author: Author, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for name in ("pygenvm", "cli", "executor", "localnet", "schemas", "runners", "lint", "settlement", "modules"):
+        shutil.copytree(ROOT / name, sources / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    author.variables |= {"PYTHONPATH": str(sources), "PYGENVM_POOL_IDLE": "60"}
+    author.types(*COMMAND)
+    until(author.has_pool, "nobody has started one")
+    with open(sources / "cli" / "run.py", "a") as source:
+        source.write("# changed")
+
+    def is_gone() -> bool:
+        author.types(*COMMAND)
+        return not author.has_pool()
+
+    until(is_gone, "it goes on")
+
+
+def test_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, seconds in (
+        ("", limits.POOL_UNTIL_IDLE_SECONDS), ("1.5", 1.5), ("0", 0), ("-1", 0), ("nan", 0), ("inf", 0), ("x", 0),
+    ):  # fmt: skip
+        monkeypatch.setenv(standby.IDLE_VARIABLE, text)
+        assert standby.idle_seconds() == seconds
+
+
+def test_who_keeps_a_pool_is_told_apart(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be handed over does not tell whether there is a pool."""
+    monkeypatch.setenv("PYGENVM_CACHE", author.variables["PYGENVM_CACHE"])
+    assert handover.attempt(["genvm", "local", "accounts"])
+    assert not handover.attempt(["genvm", "local", "accounts", "/dev/stdin"])
+    assert not handover.attempt(["genvm", "local", "--help"])
