@@ -12,6 +12,7 @@ import sys
 import time
 
 from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import make_private
 from pygenvm.executor.pool import handover
 
 #: Seconds without a command after which it ends.
@@ -49,7 +50,8 @@ def _is_first() -> bool:
     place = handover.folder()
     if place is None:
         return False
-    os.makedirs(place, mode=0o700, exist_ok=True)
+    # Where others may write to a folder above it, nothing in the cache would be believed from now on.
+    make_private(place)
     mark = os.path.join(place, f"{handover.socket_name(handover.identity(), None)}.started")
     with contextlib.suppress(FileNotFoundError):
         if abs(time.time() - os.stat(mark).st_mtime) < limits.POOL_RETRY_SECONDS:

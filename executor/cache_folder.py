@@ -102,9 +102,7 @@ class CacheFolder:
         """
         if not os.path.isdir(self.path):
             self._trusted = None
-            for folder in _way_to(self.path):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, mode=0o700)
+            make_private(self.path)
         if not self._is_trusted():
             raise UntrustedFolder(f"{self.path} is not used")
 
@@ -177,6 +175,16 @@ class _Found(tuple[int, str, int]):
     @property
     def size(self) -> int:
         return self[2]
+
+
+def make_private(path: str) -> None:
+    """Make a folder, and those above it that are not there, for this user only, whatever the umask is.
+
+    :raises OSError: that is not possible.
+    """
+    for folder in _way_to(path):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
 
 
 def check_trusted(path: str | os.PathLike[str]) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.cache_folder import check_trusted
+from pygenvm.executor.cache_folder import check_trusted, make_private
 from pygenvm.executor.config import ConfigError
 from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import circumstances, frames, handover
@@ -360,8 +360,7 @@ def _place() -> Path:
         raise CannotListen("there is no home directory for the cache; set PYGENVM_CACHE")
     folder = Path(name)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(exist_ok=True, mode=0o700)
+        make_private(name)
         check_trusted(folder)
     except OSError as error:
         raise CannotListen(str(error)) from error

@@ -18,6 +18,7 @@ import pytest
 
 from pygenvm.cli import standby
 from pygenvm.executor import limits
+from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.pool import handover
 from tests.support.paths import ROOT
 from tests.support.running import until
@@ -173,6 +174,19 @@ def test_it_ends_when_the_program_has_changed(author: Author, tmp_path: Path) ->
         return not author.has_pool()
 
     until(is_gone, "it goes on")
+
+
+def test_what_is_on_the_way_to_its_place_is_private(author: Author, tmp_path: Path) -> None:
+    """Others may write to no folder above it: the caches beside it would not be believed any more."""
+    author.variables["PYGENVM_CACHE"] = str(tmp_path / "home" / "cache")
+    before = os.umask(0)
+    try:
+        author.types(*COMMAND)
+    finally:
+        os.umask(before)
+    check_trusted(tmp_path / "home" / "cache" / "pools")
+    author.pools = tmp_path / "home" / "cache" / "pools"
+    until(author.has_pool, "nobody has started one")
 
 
 def test_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
