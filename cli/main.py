@@ -146,10 +146,13 @@ def main(argv: list[str] | None = None) -> int:
     closed = take_closed((0, 1, 2))
     if argv is not None:
         return _main(argv)[0]
-    forked = _forked(sys.argv)
-    from pygenvm.cli import streams
+    try:
+        forked = _forked(sys.argv)
+        from pygenvm.cli import streams
 
-    streams.take_over(closed)
+        streams.take_over(closed)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     if forked is None:
         return settled(lambda: _main(sys.argv[1:]))
     try:
@@ -160,9 +163,12 @@ def main(argv: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             pass  # Whatever is left of it ends with this process, and what the command did is told.
     if lacks_pool and status != _INTERRUPTED:
-        from pygenvm.cli import standby
+        try:
+            from pygenvm.cli import standby
 
-        standby.leave()
+            standby.leave()
+        except KeyboardInterrupt:
+            pass  # What the command did is done and told.
     if "asyncio" not in sys.modules:
         # Nothing is left to be ended, and all is printed: taking the interpreter apart takes a while.
         os._exit(status)

@@ -10,10 +10,17 @@ import contextlib
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
+from pygenvm.cli.signals import ENDING
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import make_private
 from pygenvm.executor.pool import handover
+
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
 
 #: Seconds without a command after which it ends.
 IDLE_VARIABLE = "PYGENVM_POOL_IDLE"
@@ -27,10 +34,20 @@ def leave() -> None:
     options = handover.global_options(sys.argv)
     if not seconds or os.environ.get("CI") or options is None or options[1] is not None or not os.isatty(_STDERR):
         return
+    if not _is_own_command_line():
+        return
     # Whatever it lacks, the next command takes as long as this one; and what this one did is done and told.
-    with contextlib.suppress(OSError, NotImplementedError, MemoryError, KeyboardInterrupt):
+    with contextlib.suppress(OSError, NotImplementedError, MemoryError):
         if _is_first():
             _start(seconds)
+
+
+def _is_own_command_line() -> bool:
+    """Whether this process has been started with the words that it carries out.
+
+    A program that has put others in their place would be started a second time.
+    """
+    return sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] == sys.argv[1:]
 
 
 def idle_seconds() -> float:
@@ -56,7 +73,9 @@ def _is_first() -> bool:
     with contextlib.suppress(FileNotFoundError):
         if abs(time.time() - os.stat(mark).st_mtime) < limits.POOL_RETRY_SECONDS:
             return False
-    descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    # Whatever lies there, it is not waited for.
+    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(mark, how, 0o600)
     try:
         os.utime(descriptor)
     finally:
@@ -72,7 +91,11 @@ def _start(seconds: float) -> None:
     # Somebody may be waiting for the end of a pipe that was given to this process.
     inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > _STDERR]
     leftover = [(os.POSIX_SPAWN_CLOSE, number) for number in inherited if _is_inheritable(number)]
-    os.posix_spawn(sys.executable, words, os.environb, file_actions=nothing + leftover, setsid=True)
+    # Variables without a name are inherited, and cannot be handed on.
+    variables = {name: value for name, value in os.environb.items() if name}
+    # What this process was told to ignore, by `nohup` say, ends a pool as any other.
+    heard = (signal.SIGINT, *ENDING)
+    os.posix_spawn(sys.executable, words, variables, file_actions=nothing + leftover, setsid=True, setsigdef=heard)
 
 
 def _is_inheritable(descriptor: int) -> bool:

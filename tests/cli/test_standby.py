@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -39,7 +40,11 @@ class Author:
         self.variables = {"PYGENVM_CACHE": str(folder / "cache"), "PYGENVM_POOL_IDLE": IDLE, "PYTHONPATH": str(ROOT)}
 
     def types(
-        self, *words: str, variables: Mapping[str, str] = types.MappingProxyType({}), terminal: bool = True
+        self,
+        *words: str,
+        variables: Mapping[str, str] = types.MappingProxyType({}),
+        terminal: bool = True,
+        program: tuple[str, ...] = PROGRAM,
     ) -> subprocess.CompletedProcess[str]:
         """A command to its end; its output is what it has printed to the terminal."""
         ours, theirs = pty.openpty() if terminal else os.pipe()
@@ -48,7 +53,7 @@ class Author:
         reader = threading.Thread(target=lambda: output.extend(read(ours)))
         reader.start()
         try:
-            words = (*PROGRAM, *words)
+            words = (*program, *words)
             environment = {**os.environ, **self.variables, **variables}
             done = subprocess.run(
                 words, cwd=self.folder, env=environment, timeout=60,
@@ -68,6 +73,12 @@ class Author:
                 except BlockingIOError:
                     return True
         return False
+
+    def processes(self) -> list[int]:
+        """Those that keep a place of one."""
+        locks = {file.stat().st_ino for file in self.pools.glob("*.lock")}
+        table = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return [int(row[4]) for row in table if int(row[5].rpartition(":")[2]) in locks]
 
     def has_tried(self) -> bool:
         return bool([*self.pools.glob("*.started")])
@@ -174,6 +185,79 @@ def test_it_ends_when_the_program_has_changed(author: Author, tmp_path: Path) ->
         return not author.has_pool()
 
     until(is_gone, "it goes on")
+
+
+NAMELESS = """\
+import ctypes, os, sys
+library = ctypes.CDLL(None)
+def array(texts):
+    return (ctypes.c_char_p * (len(texts) + 1))(*texts)
+variables = [name + b"=" + value for name, value in os.environb.items()]
+words = [os.fsencode(word) for word in sys.argv[1:]]
+library.execve(words[0], array(words), array([*variables, b"=::=::\\\\", b"nothing"]))
+"""
+
+
+def test_variables_that_cannot_be_handed_on(author: Author) -> None:
+    done = author.types(*COMMAND, program=(sys.executable, "-c", NAMELESS, *PROGRAM))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout
+    until(author.has_pool, "nobody has started one")
+
+
+def test_no_other_program_is_started_again(author: Author, tmp_path: Path) -> None:
+    """What a program of the author's does for itself is not done twice."""
+    script, ran = tmp_path / "script.py", tmp_path / "ran"
+    script.write_text(
+        f"import sys\nopen({str(ran)!r}, 'a').write('x')\nsys.argv = ['genvm', *{COMMAND}]\n"
+        "from pygenvm.cli.main import main\nsys.exit(main())\n"
+    )
+    assert author.types("a", "b", "c", "d", program=(sys.executable, str(script))).returncode == 2
+    assert not author.has_tried()
+    assert ran.read_text() == "x"
+
+
+def test_a_mark_that_is_a_pipe_is_not_waited_for(author: Author) -> None:
+    author.types(*COMMAND)
+    until(author.has_pool, "nobody has started one")
+    until(lambda: not author.has_pool(), "it does not end")
+    (mark,) = author.pools.glob("*.started")
+    mark.unlink()
+    os.mkfifo(mark)
+    os.utime(mark, (0, 0))
+    assert author.types(*COMMAND).returncode == 2
+
+
+def test_it_hears_what_its_command_ignores(author: Author) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        author.types(*COMMAND, variables={"PYGENVM_POOL_IDLE": "60"})
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    until(author.has_pool, "nobody has started one")
+    (process,) = author.processes()
+    os.kill(process, signal.SIGTERM)
+
+
+INTERRUPTED = """\
+import os, signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == {name!r}:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+from pygenvm.cli.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("pygenvm.cli.standby", 2), ("pygenvm.cli.streams", 130)])
+def test_an_interrupt_between_what_a_command_does(author: Author, name: str, status: int) -> None:
+    done = author.types(*COMMAND, program=(sys.executable, "-P", "-c", INTERRUPTED.format(name=name)))
+    assert "Traceback" not in done.stdout
+    assert done.returncode == status
 
 
 def test_what_is_on_the_way_to_its_place_is_private(author: Author, tmp_path: Path) -> None:
