@@ -314,6 +314,8 @@ HANDOVER_SECONDS = 2.0
 POOL_UNTIL_IDLE_SECONDS = 600.0
 POOL_UNTIL_IDLE_SECONDS_MAX = 7 * 24 * 3600.0
 POOL_RETRY_SECONDS = 60.0
+#: Seconds in which it must have made room for one that somebody has asked for.
+POOL_WAY_SECONDS = 10.0
 #: Seconds that a pool waits when it cannot accept a connection.
 POOL_PAUSE_SECONDS = 0.01
 #: Seconds until a template must be ready. It may have to compile interpreters first.

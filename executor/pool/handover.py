@@ -18,6 +18,7 @@ client, executor (line)   ``G``        it shall do it, and nobody else; with des
 client, pool              a byte       the number of a signal for the executor
 executor, client (line),  ``E`` and a  the exit code, or minus the number of the signal that ended it
 or pool, client           number
+another pool, pool        `GIVE_WAY`   it shall take no more; ignored by one that was not left behind
 ========================  ===========  ========================================================================
 
 So a client that has not said ``G`` carries out the run itself, whatever has become of pool and executor, and one that
@@ -46,6 +47,8 @@ FORWARDED = {"run": (_signal.SIGTERM, _signal.SIGINT), "local": (_signal.SIGTERM
 _LOOK_SECONDS = 0.1
 
 WILLING, BEGIN, ENDED = b"W", b"G", b"E"
+#: In place of a request: another pool wants to have the place of one that was left behind.
+GIVE_WAY = b"give way"
 
 #: Exit code when the pool dies under a command: like a crash of an executor (spec executor/10), and as where the
 #: executor of a command fails.

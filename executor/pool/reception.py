@@ -44,6 +44,8 @@ _TO_EXECUTOR = {number for numbers in handover.FORWARDED.values() for number in 
 _SIGNALS = (*_TO_EXECUTOR, signal.SIGSTOP, signal.SIGCONT)
 #: Below this folder, and not in site-packages, are the files of Python.
 _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
+#: What such a pool writes to its lock.
+_LEFT_BEHIND = b"left behind"
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
 
 
@@ -59,6 +61,10 @@ class _NotYet(_Refused):
     """He comes too early."""
 
 
+class _Differs(_Refused):
+    """Others like him will come, and this pool is not for them."""
+
+
 @dataclass(eq=False)
 class _Visit:
     """A process that has connected. ``executor`` is None until it has one.
@@ -70,6 +76,7 @@ class _Visit:
     connection: socket.socket
     executor: _Executor | None = None
     orders: _Client | None = None
+    is_taken: bool = False
     is_over: bool = False
 
 
@@ -80,15 +87,15 @@ class Reception(Template):
         self, config_path: str | None, log_level: str | None, idle: int, commands: Commands, until_idle: float | None
     ) -> None:
         """
-        :param until_idle: it ends when there has been no visit for so many seconds, or the program has changed; and has
-            loaded what commands need before the first one comes.
+        :param until_idle: it ends when it has taken nothing over for so many seconds, or the program has changed; and
+            has loaded what commands need before the first one comes. It makes way for a pool without this.
         :raises CannotListen: there is no place, or another pool is there.
         """
         self._program = _Program()
         self._identity = handover.identity()
         self._early = handover.early(handover.own_environment())
         self._path = _place() / handover.socket_name(self._identity, config_path)
-        self._listening, self._lock = _bound(self._path)
+        self._listening, self._lock = _bound(self._path, left_behind=until_idle is not None)
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
         self._until_idle = until_idle
@@ -120,9 +127,22 @@ class Reception(Template):
             raise _ClientGone
         return left
 
+    def _give_way(self) -> None:
+        """Its place is for another one; first whoever is here goes on to his end."""
+        self._until_idle = 0.0
+        if self._lock is None:
+            return
+        self._selector.unregister(self._listening)
+        self._listening.close()
+        # Also where a fork still has it.
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        os.close(self._lock)
+        self._lock = None
+
     def _close_clients(self) -> None:
         self._listening.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
         for visit in self._visits.values():
             visit.connection.close()
             if visit.orders is not None:
@@ -212,6 +232,10 @@ class Reception(Template):
         try:
             if not data:
                 self._part_with(visit)
+            elif data == handover.GIVE_WAY:
+                self._part_with(visit)
+                if self._until_idle is not None:
+                    self._give_way()
             elif visit.executor is None:
                 try:
                     self._take(visit, data, flags)
@@ -219,6 +243,8 @@ class Reception(Template):
                     log = self._log.debug if isinstance(error, _NotYet) else self._log.info
                     log("not taken over", why=str(error))
                     self._part_with(visit)
+                    if isinstance(error, _Differs):
+                        self._miss()
             else:
                 self._pass_on(visit.executor, data[0])
         finally:
@@ -239,11 +265,11 @@ class Reception(Template):
         if own != self._identity:
             raise _Refused("it is another program")
         if handover.early(variables) != self._early:
-            raise _Refused("its environment differs")
+            raise _Differs("its environment differs")
         if not self._program.is_unchanged():
             if self._until_idle is not None:
-                # Its place is for one that is as the program is now; but first whoever is here goes on to his end.
-                self._until_idle = 0.0
+                # That is for one that is as the program is now.
+                self._give_way()
             raise _Refused("the program has changed since this pool was started")
         options = handover.global_options(words)
         if options is None:
@@ -260,14 +286,20 @@ class Reception(Template):
             self._idle += waiting
         pid, _ = handover.peer(visit.connection)
         if circumstances.of(pid) != waiting[0].circumstances:
-            raise _Refused("its rights, limits or surroundings differ")
+            raise _Differs("its rights, limits or surroundings differ")
         ended = partial(self._ended, visit)
         visit.executor = executor = (
             self._hand_over(frames.Visit(request), ended) if is_run else self._hand_over_command(visit, request, ended)
         )
+        visit.is_taken = True
         self._log.debug("taken over", client=pid, executor=executor.pid)
         self._close_job_descriptors()
         self._refill_due = True
+
+    def _miss(self) -> None:
+        """Somebody has come for whom it is not. If those for whom it is have not for a while, he may have one."""
+        if self._until_idle is not None and time.monotonic() - self._visited_at >= limits.POOL_RETRY_SECONDS:
+            self._give_way()
 
     def _hand_over_command(self, visit: _Visit, request: bytes, ended: Callable[[int], None]) -> _Executor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -311,7 +343,8 @@ class Reception(Template):
     def _part_with(self, visit: _Visit) -> None:
         """He is gone, or has what he wanted; nothing that he has had is left."""
         visit.is_over = True
-        self._visited_at = time.monotonic()
+        if visit.is_taken:
+            self._visited_at = time.monotonic()
         del self._visits[visit.number]
         self._selector.unregister(visit.connection)
         visit.connection.close()
@@ -367,9 +400,10 @@ def _place() -> Path:
     return folder
 
 
-def _bound(path: Path) -> tuple[socket.socket, int]:
+def _bound(path: Path, *, left_behind: bool) -> tuple[socket.socket, int | None]:
     """A socket that has the name ``path`` and does not listen yet, and what keeps others from taking the name.
 
+    :param left_behind: this pool waits for none, and others need not wait for it.
     :raises CannotListen: another pool has it, or there cannot be one.
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -381,12 +415,13 @@ def _bound(path: Path) -> tuple[socket.socket, int]:
             lock = os.open(
                 f"{path.name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
             )
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Names of sockets are short, so not by its path.
+            address = f"/proc/self/fd/{folder}/{path.name}"
+            _take(lock, address, left_behind=left_behind)
             # Who had it is dead, or the lock would be taken.
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path.name, dir_fd=folder)
-            # Names of sockets are short, so not by its path.
-            listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+            listening.bind(address)
         finally:
             os.close(folder)
     except BlockingIOError as error:
@@ -394,3 +429,27 @@ def _bound(path: Path) -> tuple[socket.socket, int]:
     except OSError as error:
         raise CannotListen(f"{path}: {error.strerror}") from error
     return listening, lock
+
+
+def _take(lock: int, address: str, *, left_behind: bool) -> None:
+    """Take the place at ``address``; also from a pool that was left behind, if this one was not.
+
+    :raises BlockingIOError: another pool has it.
+    """
+    until = time.monotonic() + limits.POOL_WAY_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if left_behind or os.pread(lock, len(_LEFT_BEHIND), 0) != _LEFT_BEHIND or time.monotonic() > until:
+                raise
+        # It may not listen yet.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking, contextlib.suppress(OSError):
+            asking.settimeout(limits.HANDOVER_SECONDS)
+            asking.connect(address)
+            asking.send(handover.GIVE_WAY)
+        time.sleep(limits.POOL_PAUSE_SECONDS)
+    os.ftruncate(lock, 0)
+    if left_behind:
+        os.pwrite(lock, _LEFT_BEHIND, 0)

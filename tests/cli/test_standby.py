@@ -273,6 +273,51 @@ def test_what_is_on_the_way_to_its_place_is_private(author: Author, tmp_path: Pa
     until(author.has_pool, "nobody has started one")
 
 
+def test_who_is_refused_does_not_keep_it(author: Author) -> None:
+    author.types(*COMMAND)
+    until(author.has_pool, "nobody has started one")
+
+    def is_gone() -> bool:
+        author.types("local", "accounts", variables={"PYTHONHASHSEED": "1"})
+        return not author.has_pool()
+
+    until(is_gone, "it goes on")
+
+
+SOON = "from pygenvm.executor import limits\nlimits.POOL_RETRY_SECONDS = 0.1\nfrom pygenvm.cli.main import main\nmain()"
+
+
+def test_its_place_is_for_those_who_come(author: Author) -> None:
+    program = (sys.executable, "-P", "-c", SOON)
+    author.variables["PYGENVM_POOL_IDLE"] = "60"
+    author.types(*COMMAND, program=program)
+    until(author.has_pool, "nobody has started one")
+
+    def is_gone() -> bool:
+        author.types("local", "accounts", variables={"PYTHONHASHSEED": "1"}, program=program)
+        return not author.has_pool()
+
+    until(is_gone, "it goes on")
+
+
+def test_one_that_somebody_asks_for_takes_its_place(author: Author) -> None:
+    author.types(*COMMAND, variables={"PYGENVM_POOL_IDLE": "60"})
+    until(author.has_pool, "nobody has started one")
+    pool = subprocess.Popen(
+        [*PROGRAM, "pool"], env={**os.environ, **author.variables, "PYGENVM_POOL_IDLE": "60"}, cwd=author.folder,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pool:
+        assert pool.stdout is not None
+        try:
+            assert pool.stdout.readline().startswith("takes over runs at ")
+            assert author.processes() == [pool.pid]
+            second = author.types("pool")
+            assert (second.returncode, "there is such a pool already" in second.stdout) == (1, True)
+        finally:
+            pool.kill()
+
+
 def test_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, seconds in (
         ("", limits.POOL_UNTIL_IDLE_SECONDS), ("1.5", 1.5), ("0", 0), ("-1", 0), ("nan", 0), ("inf", 0), ("x", 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import resource
@@ -538,6 +539,27 @@ def test_one_that_was_left_behind_ends_behind_its_last_run(tmp_path: Path) -> No
         assert run.ended() == 0
         assert run.host.outcome == TIMEOUT
         until(lambda: state(pool.pid) == "Z", "it goes on")
+
+
+def test_one_that_was_left_behind_makes_way() -> None:
+    """For a pool that somebody asks for; what it has taken over goes on."""
+    with started("--until-idle=60") as pool, running(pool, ENDLESS) as run:
+        run.host.reached(HostMethod.STORAGE_WRITE)
+        assert is_handed_over(run)
+        other = copy.copy(pool)
+        try:
+            other.start()
+            with running(other, ENDLESS) as later:
+                later.host.reached(HostMethod.STORAGE_WRITE)
+                assert is_handed_over(later)
+                assert run.process.poll() is None
+                run.signal(signal.SIGTERM)
+                assert run.ended() == 0
+                assert run.host.outcome == TIMEOUT
+                until(lambda: state(pool.pid) == "Z", "it goes on")
+                assert later.process.poll() is None
+        finally:
+            other.stop()
 
 
 def test_a_local_network_that_cannot_be_loaded(tmp_path: Path) -> None:
