@@ -63,13 +63,14 @@ class _NotYet(_Refused):
 class _Visit:
     """A process that has connected. ``executor`` is None until it has one.
 
-    ``orders`` is where its executor takes others for the runs of its command.
+    ``was_taken`` says that it has had one, ``orders`` is where that takes others for the runs of its command.
     """
 
     number: int
     connection: socket.socket
     executor: _Executor | None = None
     orders: _Client | None = None
+    was_taken: bool = False
     is_over: bool = False
 
 
@@ -80,8 +81,8 @@ class Reception(Template):
         self, config_path: str | None, log_level: str | None, idle: int, commands: Commands, until_idle: float | None
     ) -> None:
         """
-        :param until_idle: it ends when there has been no visit for so many seconds, or the program has changed; and has
-            loaded what commands need before the first one comes.
+        :param until_idle: it ends when it has had nothing to do for so many seconds, or the program has changed; and
+            has loaded what commands need before the first one comes.
         :raises CannotListen: there is no place, or another pool is there.
         """
         self._program = _Program()
@@ -92,7 +93,8 @@ class Reception(Template):
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
         self._until_idle = until_idle
-        self._visited_at = time.monotonic()
+        #: When somebody came last for whom it did something, or left.
+        self._used_at = time.monotonic()
         self._has_local = self._local_due = self._local_failed = False
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
@@ -104,9 +106,11 @@ class Reception(Template):
             self._log = Logger.from_config(self._configure(), fd=2, level=self._log_level)
         if self._until_idle is not None:
             self._load_local()
+            if self._local_failed:
+                raise _ClientGone
             # That of whoever has left it behind may be removed, and its disk taken out.
             os.chdir("/")
-        self._visited_at = time.monotonic()
+        self._used_at = time.monotonic()
         self._listening.setblocking(False)
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
@@ -115,7 +119,7 @@ class Reception(Template):
     def _patience(self) -> float | None:
         if self._until_idle is None or self._visits:
             return None
-        left = self._visited_at + self._until_idle - time.monotonic()
+        left = self._used_at + self._until_idle - time.monotonic()
         if left <= 0:
             raise _ClientGone
         return left
@@ -265,6 +269,7 @@ class Reception(Template):
         visit.executor = executor = (
             self._hand_over(frames.Visit(request), ended) if is_run else self._hand_over_command(visit, request, ended)
         )
+        visit.was_taken = True
         self._log.debug("taken over", client=pid, executor=executor.pid)
         self._close_job_descriptors()
         self._refill_due = True
@@ -311,7 +316,8 @@ class Reception(Template):
     def _part_with(self, visit: _Visit) -> None:
         """He is gone, or has what he wanted; nothing that he has had is left."""
         visit.is_over = True
-        self._visited_at = time.monotonic()
+        if visit.was_taken:
+            self._used_at = time.monotonic()
         del self._visits[visit.number]
         self._selector.unregister(visit.connection)
         visit.connection.close()
