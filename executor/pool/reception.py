@@ -69,14 +69,14 @@ class _Differs(_Refused):
 class _Visit:
     """A process that has connected. ``executor`` is None until it has one.
 
-    ``orders`` is where its executor takes others for the runs of its command.
+    ``was_taken`` says that it has had one, ``orders`` is where that takes others for the runs of its command.
     """
 
     number: int
     connection: socket.socket
     executor: _Executor | None = None
     orders: _Client | None = None
-    is_taken: bool = False
+    was_taken: bool = False
     is_over: bool = False
 
 
@@ -87,7 +87,7 @@ class Reception(Template):
         self, config_path: str | None, log_level: str | None, idle: int, commands: Commands, until_idle: float | None
     ) -> None:
         """
-        :param until_idle: it ends when it has taken nothing over for so many seconds, or the program has changed; and
+        :param until_idle: it ends when it has had nothing to do for so many seconds, or the program has changed; and
             has loaded what commands need before the first one comes. It makes way for a pool without this.
         :raises CannotListen: there is no place, or another pool is there.
         """
@@ -99,7 +99,8 @@ class Reception(Template):
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
         self._until_idle = until_idle
-        self._visited_at = time.monotonic()
+        #: When somebody came last for whom it did something, or left.
+        self._used_at = time.monotonic()
         self._has_local = self._local_due = self._local_failed = False
         self._visits: dict[int, _Visit] = {}
         self._numbers = itertools.count(1)
@@ -111,9 +112,11 @@ class Reception(Template):
             self._log = Logger.from_config(self._configure(), fd=2, level=self._log_level)
         if self._until_idle is not None:
             self._load_local()
+            if self._local_failed:
+                raise _ClientGone
             # That of whoever has left it behind may be removed, and its disk taken out.
             os.chdir("/")
-        self._visited_at = time.monotonic()
+        self._used_at = time.monotonic()
         self._listening.setblocking(False)
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
@@ -122,7 +125,7 @@ class Reception(Template):
     def _patience(self) -> float | None:
         if self._until_idle is None or self._visits:
             return None
-        left = self._visited_at + self._until_idle - time.monotonic()
+        left = self._used_at + self._until_idle - time.monotonic()
         if left <= 0:
             raise _ClientGone
         return left
@@ -291,14 +294,14 @@ class Reception(Template):
         visit.executor = executor = (
             self._hand_over(frames.Visit(request), ended) if is_run else self._hand_over_command(visit, request, ended)
         )
-        visit.is_taken = True
+        visit.was_taken = True
         self._log.debug("taken over", client=pid, executor=executor.pid)
         self._close_job_descriptors()
         self._refill_due = True
 
     def _miss(self) -> None:
         """Somebody has come for whom it is not. If those for whom it is have not for a while, he may have one."""
-        if self._until_idle is not None and time.monotonic() - self._visited_at >= limits.POOL_RETRY_SECONDS:
+        if self._until_idle is not None and time.monotonic() - self._used_at >= limits.POOL_RETRY_SECONDS:
             self._give_way()
 
     def _hand_over_command(self, visit: _Visit, request: bytes, ended: Callable[[int], None]) -> _Executor:
@@ -343,8 +346,8 @@ class Reception(Template):
     def _part_with(self, visit: _Visit) -> None:
         """He is gone, or has what he wanted; nothing that he has had is left."""
         visit.is_over = True
-        if visit.is_taken:
-            self._visited_at = time.monotonic()
+        if visit.was_taken:
+            self._used_at = time.monotonic()
         del self._visits[visit.number]
         self._selector.unregister(visit.connection)
         visit.connection.close()

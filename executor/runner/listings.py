@@ -24,7 +24,7 @@ _log = Remarks("executor.runner.listings")
 _FORMAT = 1
 _DIGEST_BYTES = 32
 #: Smaller archives are read as soon as what is known of them.
-_FILES_MIN = 100
+_FILES_MIN = 30
 _OUTLINE = ("files", "bytes", "longest", "components", "directories", "top")
 
 

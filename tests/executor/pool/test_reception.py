@@ -505,9 +505,9 @@ def test_another_configuration(pool: Pool, tmp_path: Path) -> None:
     assert (len(pool.records("taken over")), len(pool.records("not taken over"))) == before
 
 
-def copy_of_sources(folder: Path) -> None:
-    """What a pool needs for runs alone."""
-    for name in ("cli", "executor", "pygenvm", "schemas"):
+def copy_of_sources(folder: Path, *more: str) -> None:
+    """What a pool needs for runs alone, and more."""
+    for name in ("cli", "executor", "pygenvm", "schemas", *more):
         shutil.copytree(REPOSITORY / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -524,7 +524,7 @@ def test_a_program_that_has_changed(tmp_path: Path) -> None:
 
 
 def test_one_that_was_left_behind_ends_behind_its_last_run(tmp_path: Path) -> None:
-    copy_of_sources(tmp_path)
+    copy_of_sources(tmp_path, "localnet", "lint", "runners", "settlement", "modules")
     with started("--until-idle=60", sources=tmp_path) as pool, running(pool, ENDLESS) as run:
         run.host.reached(HostMethod.STORAGE_WRITE)
         assert is_handed_over(run)
@@ -560,6 +560,18 @@ def test_one_that_was_left_behind_makes_way() -> None:
                 assert later.process.poll() is None
         finally:
             other.stop()
+
+
+def test_who_is_refused_keeps_nobody(pool: Pool) -> None:
+    with started("--until-idle=2", config=pool.config) as left_behind:
+        environment = {**left_behind.environment, "LANG": "other"}
+
+        def has_ended() -> bool:
+            own = subprocess.run(left_behind.words("unix:///nobody"), env=environment, capture_output=True)
+            assert own.returncode == 1
+            return state(left_behind.pid) == "Z"
+
+        until(has_ended, "it goes on")
 
 
 def test_a_local_network_that_cannot_be_loaded(tmp_path: Path) -> None:
