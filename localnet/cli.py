@@ -46,8 +46,16 @@ _INTERRUPTED = (
 
 
 def default_database() -> Path:
-    """``.pygenvm/local.db`` below the working directory or the nearest folder above with a ``.pygenvm``."""
-    folder = Path.cwd()
+    """``.pygenvm/local.db`` below the working directory or the nearest folder above with a ``.pygenvm``.
+
+    :raises BadRequest: there is no working directory.
+    """
+    try:
+        folder = Path.cwd()
+    except OSError as error:
+        from pygenvm.localnet.errors import BadRequest
+
+        raise BadRequest("the folder that you are in is gone: go to another one, or name a file with --db") from error
     home = next((parent for parent in (folder, *folder.parents) if (parent / PROJECT_FOLDER).is_dir()), folder)
     return home / PROJECT_FOLDER / DATABASE
 
@@ -452,15 +460,14 @@ def _client(options: Options) -> Client | None:
     """The server that a command is for: that of ``--rpc``, or the one that runs in this project."""
     if not hasattr(options, "client"):
         options.client = None
-        folder = default_database().parent
         # Looked for without what the client needs: most projects have no server.
-        if options.rpc or (not options.db and (folder / "server.json").exists()):
+        if options.rpc or (not options.db and (default_database().parent / "server.json").exists()):
             from pygenvm.localnet.rpc.client import Client, Unreachable
             from pygenvm.localnet.rpc.remote import NoServer
             from pygenvm.localnet.rpc.running import client_of
 
             try:
-                options.client = Client(options.rpc) if options.rpc else client_of(folder)
+                options.client = Client(options.rpc) if options.rpc else client_of(default_database().parent)
             except Unreachable as error:
                 raise NoServer(str(error)) from error
     client: Client | None = options.client

@@ -189,7 +189,10 @@ def attempt(words: list[str]) -> bool:
     Returns if this process has to do it: whether that is because nobody keeps a pool.
     """
     options = global_options(words)
-    place = folder()
+    try:
+        place = folder()
+    except OSError:
+        return False  # It is in the working directory, which is gone.
     # Whose paths lead through the process that opens them must open them.
     if options is None or place is None or any("/proc/" in word or "/dev/" in word for word in words[1:]):
         return False

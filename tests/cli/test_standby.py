@@ -332,3 +332,9 @@ def test_who_keeps_a_pool_is_told_apart(author: Author, monkeypatch: pytest.Monk
     assert handover.attempt(["genvm", "local", "accounts"])
     assert not handover.attempt(["genvm", "local", "accounts", "/dev/stdin"])
     assert not handover.attempt(["genvm", "local", "--help"])
+    gone = author.folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setenv("PYGENVM_CACHE", "cache")
+    assert not handover.attempt(["genvm", "local", "accounts"])

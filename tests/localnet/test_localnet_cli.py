@@ -375,6 +375,19 @@ def test_where_the_default_database_cannot_be(folder: Path, capsys: pytest.Captu
     assert list(place.parent.iterdir()) == [place]
 
 
+def test_a_working_folder_that_is_gone(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = str(folder / "x.db")
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    code, document = run_json(capsys, "accounts")
+    assert (code, document["error"]["kind"]) == (2, "usage")
+    assert "is gone" in document["error"]["message"]
+    assert run_json(capsys, "accounts", "--db", database)[0] == 0
+
+
 def test_a_database_is_put_into_a_folder_that_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_json(capsys, "deploy", "thing.py", "--db", "new/x.db")[0] == 2
     assert not (folder / "new").exists()
