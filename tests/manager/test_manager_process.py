@@ -26,6 +26,7 @@ from tests.manager.process import HEADER, ManagerProcess, after, alive, manager_
 from tests.support.execution import config_file
 from tests.support.hosts import serving
 from tests.support.machine import Script, machine
+from tests.support.quick import few
 from tests.support.running import ROOT, WatchedHost, until
 
 NOWHERE = "unix:///nonexistent"
@@ -84,7 +85,7 @@ def test_command_lines_that_will_not_do(
     words: list[str], status: int, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        ended = genvm_modules.main(["manager", *words])
+        ended: object = genvm_modules.main(["manager", *words])
     except SystemExit as end:
         ended = end.code
     assert ended == status
@@ -134,7 +135,7 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
 # --- how it ends ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", few([signal.SIGTERM, signal.SIGINT], signal.SIGTERM))
 def test_runs_are_ended_first(tmp_path: Path, number: int) -> None:
     """They deliver `timeout`; who waits for permits is told."""
     with manager_process(tmp_path, config=settings(tmp_path, permits=2)) as manager:
