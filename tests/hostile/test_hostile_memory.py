@@ -192,6 +192,7 @@ def test_validators_do_not_hold_their_memories_at_the_same_time() -> None:
     assert run.peak_bytes < SMALL + (pages << 16) * 3 // 2
 
 
+@pytest.mark.slow
 def test_validators_that_nest_vms_with_many_memories_agree() -> None:
     """Four times 64 levels of some memories. With 100 of them these would be more maps than Linux gives to a process.
 
