@@ -15,6 +15,7 @@ from tests.hostile.hostile_runs import MIB, SMALL_RUN_BYTES, Ended, bounded_run,
 from tests.support.execution import wat
 from tests.support.hosts import CONTRACT, InMemoryHost, serving
 from tests.support.machine import Script, custom_section, machine
+from tests.support.quick import few
 
 HUGE = 100_000_000
 #: Memory of the contract, a copy of the request and what is made of it; the interpreter is small against that.
@@ -79,10 +80,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in ("an integer", "a length") else name for name in REFUSED],
-)
+@pytest.mark.parametrize("name", few(REFUSED, "a text", "a list", "nothing but zeros"))
 def test_huge_requests_are_refused(name: str) -> None:
     run = hostile_run(requesting(*REFUSED[name]))
     assert run.outcome == VMError("exit_code 52")
@@ -101,7 +99,7 @@ def test_requests_of_gigabytes_are_refused_unread() -> None:
     assert isinstance(hostile_run(wat(code.format(64_999))).outcome, InternalError)
 
 
-@pytest.mark.parametrize("name", ["an integer", "a text"])
+@pytest.mark.parametrize("name", few(["an integer", "a text"], "a text"))
 def test_a_signal_ends_huge_requests(name: str) -> None:
     """They are made in the interpreter, where the main thread has to get its turn."""
     host = InMemoryHost()

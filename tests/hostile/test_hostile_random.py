@@ -16,6 +16,7 @@ from tests.hostile import campaign
 from tests.hostile.hostile_random import RUNS, blameless_run, greedy_run, lying_run, wild_run
 from tests.hostile.hostile_runs import EXECUTOR_BYTES
 from tests.support.properties import examples
+from tests.support.quick import few
 
 SEEDS = st.integers(0, (1 << 64) - 1)
 
@@ -32,12 +33,12 @@ def test_wild_numbers_end_in_a_result(seed: int) -> None:
     wild_run(random.Random(seed))
 
 
-@pytest.mark.parametrize("seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30))])
+@pytest.mark.parametrize("seed", few(range(30), *range(10)))
 def test_random_programs_for_lying_hosts_through_the_command(seed: int) -> None:
     lying_run(random.Random(seed))
 
 
-@pytest.mark.parametrize("seed", [0, 2, 7, 14, 17, 19])
+@pytest.mark.parametrize("seed", few([0, 2, 7, 14, 17, 19], 0))
 def test_random_contracts_that_want_memory_through_the_command(seed: int) -> None:
     greedy_run(random.Random(seed))
 

@@ -18,6 +18,7 @@ from tests.support.archives import contract_zip
 from tests.support.execution import config_file, wat
 from tests.support.hosts import InMemoryHost, serving
 from tests.support.machine import Script, machine
+from tests.support.quick import few
 
 #: What a process takes before it runs a contract, about, and the first with which a run may go on.
 STARTED = VM_THREAD_STACK_BYTES + SPARE_BYTES
@@ -82,7 +83,7 @@ def growing(*, in_start_function: bool) -> bytes:
     )
 
 
-@pytest.mark.parametrize("in_start_function", [False, True])
+@pytest.mark.parametrize("in_start_function", few([False, True], False))
 def test_memory_that_the_machine_refuses_is_not_data(in_start_function: bool) -> None:
     code = growing(in_start_function=in_start_function)
     everything = Return(calldata.encode(1_500_000_000))

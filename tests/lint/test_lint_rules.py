@@ -13,6 +13,7 @@ from pygenvm.lint import Finding, Level, rules, source
 from tests.lint.lint_cases import CASES, DOUBTFUL, FOUND, PASSES
 from tests.lint.lint_support import contract, each, expected, found, places
 from tests.support.paths import DOCS
+from tests.support.quick import few
 
 RULES = {rule.code: rule for _, rule in rules()}
 
@@ -137,7 +138,7 @@ LONG: dict[str, Callable[[int], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", LONG)
+@pytest.mark.parametrize("what", few(LONG, "fields of records", "mix-ins", "conditions", "long sums"))
 def test_work_grows_with_the_length(tmp_path: Path, what: str) -> None:
     few, many = (_calls(tmp_path, LONG[what](times)) for times in (25, 100))
     assert many < 5 * few

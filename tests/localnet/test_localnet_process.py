@@ -23,6 +23,7 @@ from pygenvm.localnet.errors import ExecutorError
 from pygenvm.localnet.executors.process import ExecutorProcess
 from pygenvm.localnet.net import LocalNet
 from tests.support.networks import state_of
+from tests.support.quick import few
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
@@ -196,7 +197,7 @@ Future.result = turned
 
 
 @pytest.mark.parametrize("turned", ["", TURNED], ids=["itself", "another error"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", few([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], signal.SIGINT))
 def test_a_command_that_is_told_to_end_leaves_nothing(
     net: LocalNet, tmp_path: Path, own_temporary_folder: Path, number: signal.Signals, turned: str
 ) -> None:

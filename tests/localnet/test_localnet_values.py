@@ -15,6 +15,7 @@ from pygenvm.executor.primitives.address import Address
 from pygenvm.localnet import limits, values
 from pygenvm.localnet.errors import BadValue
 from tests.support.properties import examples
+from tests.support.quick import few
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _scalars = (
@@ -168,7 +169,7 @@ def test_depth_does_not_depend_on_what_python_allows() -> None:
         sys.setrecursionlimit(before)
 
 
-@pytest.mark.parametrize("value", ["[]", "{}", "1", '"a"'])
+@pytest.mark.parametrize("value", few(["[]", "{}", "1", '"a"'], "1"))
 def test_so_many_values_are_not_read(value: str) -> None:
     with pytest.raises(BadValue, match="more than 1000000 values"):
         values.parse_json("[" + f"{value}," * limits.ARGUMENT_VALUES + "nonsense")

@@ -291,6 +291,7 @@ async def test_who_withholds_is_slashed(tmp_path: Path) -> None:
     assert execution.receipt.status is Status.UNDETERMINED
 
 
+@pytest.mark.slow
 async def test_others_take_the_places_of_those_who_withheld_too_often(tmp_path: Path) -> None:
     """Eleven times takes half of a stake, and less than that is not drawn."""
     oracle = Oracle()

@@ -51,11 +51,17 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveManager]:
     os.environ.update(environment)
 
 
-document = schemathesis.openapi.from_dict(load_yaml("manager-api"), config=CONFIG)
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return schemathesis.openapi.from_dict(load_yaml("manager-api"), config=CONFIG)
+
+
+#: Its operations are subtests, whose examples are made when they run: as tests they would be made at each collection.
+operations = schemathesis.pytest.from_fixture("document")
 
 
 # The stream of /events has no end; the page's tests read it.
-@document.exclude(path="/events").parametrize()
+@operations.exclude(path="/events").parametrize()
 @examples(
     10,
     derandomize=True,

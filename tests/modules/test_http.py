@@ -17,6 +17,7 @@ from pygenvm.modules import limits
 from pygenvm.modules.errors import ModuleError, Shortage
 from pygenvm.modules.http import HttpClient, Response, checked_headers, parse_url, redacted_url
 from tests.modules.web.lab import Handler, Lab
+from tests.support.quick import few
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _MEGABYTE = 1 << 20
@@ -438,7 +439,7 @@ async def test_other_codings_stay_as_they_came(lab: Lab, client: HttpClient, cod
     assert (answer.body, answer.headers["content-encoding"]) == (b"data", coding.encode())
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("coding", few(["gzip", "deflate"], "gzip"))
 async def test_a_bomb_is_cut(lab: Lab, client: HttpClient, coding: str) -> None:
     data = (_gzip if coding == "gzip" else zlib.compress)(bytes(200 * _MEGABYTE))
     lab.handlers["/x"] = _body(data, f"content-encoding: {coding}")

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from pygenvm.executor.module_protocol.codec import Hello, Ok, Request, decode_answer, encode_hello, encode_request
+from tests.support.quick import few
 
 PATIENCE = 30.0
 #: A service whose only request waits; its session says in the log when it ends.
@@ -320,7 +321,7 @@ def test_without_a_configuration_the_one_that_is_shipped_is_used(tmp_path: Path)
     assert (first["path"], first["why"]) == (str(installed), "installed")
 
 
-@pytest.mark.parametrize("name", ["llm", "web", "webdriver"])
+@pytest.mark.parametrize("name", few(["llm", "web", "webdriver"], "llm"))
 def test_the_printed_configuration_can_be_used(name: str) -> None:
     printed = finished(name, "--print-config")
     assert (printed.returncode, printed.stderr) == (0, "")

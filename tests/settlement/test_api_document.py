@@ -57,11 +57,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{service.port}"
 
 
-document = schemathesis.openapi.from_dict(load_yaml("settlement-api"))
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return schemathesis.openapi.from_dict(load_yaml("settlement-api"))
+
+
+#: Its operations are subtests, whose examples are made when they run: as tests they would be made at each collection.
+operations = schemathesis.pytest.from_fixture("document")
 
 
 # A stream has no end.
-@document.exclude(path_regex="/events$").parametrize()
+@operations.exclude(path_regex="/events$").parametrize()
 @examples(
     15,
     derandomize=True,

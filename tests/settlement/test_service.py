@@ -499,6 +499,7 @@ async def test_another_writer_ends_it(tmp_path: Path) -> None:
         assert net.node.broken.done()
 
 
+@pytest.mark.slow
 async def test_postgres(tmp_path: Path, postgres: Server) -> None:
     """Snapshots of a database are as good."""
     async with live(tmp_path, state=postgres.database()) as net:

@@ -261,7 +261,8 @@ def test_a_cartel_below_the_threshold_cannot_forge() -> None:
     assert expected(settings, 8).loss_per_forgery == 5 * REQUEST_FEE_PER_OPERATOR / TOKEN
 
 
-@pytest.mark.parametrize("percent", [20, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("percent", [20, 60])
 def test_the_simulation_is_as_chance_says(percent: int) -> None:
     mix = {Behaviour.HONEST: 100 - percent, Behaviour.COLLUDING: percent}
     settings = Settings(operators=20, models=1, tasks=1500, mix=mix, error=0.05)

@@ -36,6 +36,7 @@ from tests.support.hosts import CONTRACT, SENDER, InMemoryHost
 from tests.support.machine import SCRATCH, Script, machine
 from tests.support.module_server import Call, Reply, serving_module
 from tests.support.properties import examples
+from tests.support.quick import few
 from tests.support.records import objects, replayed, write
 from tests.support.running import ROOT, genvm, running
 
@@ -386,10 +387,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured with /proc")
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in ("balances", "requests") else name for name in CONTENTS],
-)
+@pytest.mark.parametrize("name", few(CONTENTS, *CONTENTS.keys() - {"balances", "requests", "streams", "small events"}))
 def test_a_record_in_memory_is_as_big_as_its_file(name: str, tmp_path: Path) -> None:
     """Issue: 19.6 MB took 1.3 GB, and 256 MiB are accepted."""
     path = tmp_path / "record"

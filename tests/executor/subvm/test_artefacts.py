@@ -87,23 +87,23 @@ def test_what_is_made_differently_is_not_mixed_up(tmp_path: Path, monkeypatch: p
             assert store.compiled == 1
 
 
-@pytest.mark.parametrize("part", [0.001, 0.3, 0.6, 0.999])
-def test_a_flipped_byte_is_not_executed(tmp_path: Path, part: float) -> None:
+def test_a_flipped_byte_is_not_executed(tmp_path: Path) -> None:
     config = config_file(tmp_path, cache_dir=str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "artefacts"
     assert run(folder, config).outcome == ANSWERED
     (artefact,) = (folder / "contracts").glob("*.cwasm")
-    content = bytearray(artefact.read_bytes())
-    original = bytes(content)
-    content[int(part * len(content))] ^= 1
-    artefact.write_bytes(content)
-    again = run(folder, config)
-    assert again.outcome == ANSWERED
-    assert b'"compiled_modules":1' in again.stderr
-    assert b"the artefact is damaged" in again.stderr
-    # The store is healed, by the same bytes.
-    assert artefact.read_bytes() == original
-    assert load(folder).compiled == 0
+    original = artefact.read_bytes()
+    for part in (0.001, 0.3, 0.6, 0.999):
+        content = bytearray(original)
+        content[int(part * len(content))] ^= 1
+        artefact.write_bytes(content)
+        again = run(folder, config)
+        assert again.outcome == ANSWERED
+        assert b'"compiled_modules":1' in again.stderr
+        assert b"the artefact is damaged" in again.stderr
+        # The store is healed, by the same bytes.
+        assert artefact.read_bytes() == original
+        assert load(folder).compiled == 0
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_what_others_could_have_written_is_not_used(tmp_path: Path, spoil: Calla
     config = config_file(tmp_path, cache_dir=str(cache))
     assert run(tmp_path, config).outcome == ANSWERED
     assert cache.stat().st_mode & 0o777 == (cache / "artefacts").stat().st_mode & 0o777 == 0o700
-    assert b'"compiled_modules":0' in run(tmp_path, config).stderr
+    assert load(cache / "artefacts").hits == 1
     spoil(cache)
     done = run(tmp_path, config)
     assert done.outcome == ANSWERED

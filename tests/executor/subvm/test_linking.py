@@ -25,9 +25,9 @@ from tests.support.paths import ROOT
     ("case", "numbers"),
     [
         # The two that ctypes makes of a callback's arguments, in each of the three calls.
-        ("calls", 6),
+        pytest.param("calls", 6, marks=pytest.mark.slow),
         # Of the arguments, and of two addresses, each time that the engine asks for place and size.
-        ("grows", 45),
+        pytest.param("grows", 45, marks=pytest.mark.slow),
         ("begins", 19),
     ],
 )

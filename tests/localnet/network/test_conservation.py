@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
@@ -193,5 +194,6 @@ def test_value_is_conserved(actions: list[Any]) -> None:
         run(Play(Path(folder)).play(actions))
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert "acknowledged" in kill(3, tmp_path / "net.db")

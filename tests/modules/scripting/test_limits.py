@@ -125,6 +125,7 @@ async def test_memory_is_limited(scripts: Scripts) -> None:
         assert await session.call("Next") == b"works", name
 
 
+@pytest.mark.slow
 async def test_host_functions_at_the_limit_of_memory(scripts: Scripts) -> None:
     """Whatever passes between Python and a machine without memory: an error at most, never an end or a standstill."""
     session = await scripts.session(

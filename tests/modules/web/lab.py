@@ -96,8 +96,8 @@ class Lab:
         return answer
 
     def client_tls(self) -> ssl.SSLContext:
-        """Trusts the lab's certificate."""
-        context = ssl.create_default_context()
+        """Trusts the lab's certificate, and none of the system: to read those takes 40 ms."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         AUTHORITY.configure_trust(context)
         return context
 
