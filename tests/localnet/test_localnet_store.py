@@ -231,7 +231,6 @@ def test_statements_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_answers_have_an_end(strange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ANSWER_ROWS", 1 << 10)
     with closing(Store(strange)) as store:
         with pytest.raises(DatabaseError, match="more than can be held in memory"):
             store._all(f"{ENDLESS} SELECT 1 FROM n")
