@@ -46,8 +46,8 @@ def add_parser(commands: Any) -> None:
         "--until-idle",
         type=seconds,
         metavar="SECONDS",
-        help="end when no command has come for so long, or the program has changed; what `genvm local` needs is loaded "
-        "at once. Its commands leave such a pool behind them (`genvm local --help`)",
+        help="end when no command has come for so long, or one comes and the program has changed; what `genvm local` "
+        "needs is loaded at once. Its commands leave such a pool behind them (`genvm local --help`)",
     )
 
 

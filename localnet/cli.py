@@ -43,6 +43,9 @@ _INTERRUPTED = (
     "interrupted: the running transaction was dropped; messages of an earlier one that were still to be delivered are"
     " delivered by the next deploy or call"
 )
+_INTERRUPTED_AT_SERVER = (
+    "interrupted: the server goes on with what it was asked; `genvm local log` tells what it has done"
+)
 
 
 def default_database() -> Path:
@@ -76,7 +79,7 @@ def run(options: Options) -> int:
         with _executor(options) as options.executor:
             return _ACTIONS[options.action](options)
     except KeyboardInterrupt:
-        failure = _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
+        failure = _interrupted(options)
     except Exception as error:
         failure = _failure(options, error)
     done: int | None = getattr(options, "done", None)
@@ -104,6 +107,16 @@ class _Failure(metaclass=Frozen):
     fix: str = ""
 
 
+def _interrupted(options: Options) -> _Failure:
+    if options.action not in ("deploy", "call"):
+        text = "interrupted"
+    elif getattr(options, "client", None) is not None:
+        text = _INTERRUPTED_AT_SERVER
+    else:
+        text = _INTERRUPTED
+    return _Failure("interrupted", text, EXIT_INTERRUPTED)
+
+
 def _failure(options: Options, error: Exception) -> _Failure:
     from pygenvm.executor import shortage
     from pygenvm.executor.runner.contract_file import ContractFileError
@@ -111,7 +124,7 @@ def _failure(options: Options, error: Exception) -> _Failure:
 
     message = shortage.explained(error)
     if options.interrupted():
-        return _Failure("interrupted", _INTERRUPTED, EXIT_INTERRUPTED)
+        return _interrupted(options)
     if isinstance(error, BadValue):
         return _Failure(error.kind, message, EXIT_USAGE, error.picture, error.fix)
     if isinstance(error, BadRequest | ContractFileError):

@@ -33,6 +33,7 @@ faster (Linux):
   view, schema, state, accounts and log take less than half the time, and do and print the same. It ends after ten
   minutes without a command, and takes 90 MB until then. PYGENVM_POOL_IDLE is the number of seconds, and with 0 nothing
   is left behind, nor is it in CI and with --config. In scripts `genvm pool &` does the same; its --help tells more.
+  `pgrep -af -- --until-idle` shows it, and `pkill -f -- --until-idle` ends it, with the commands that it has.
 
 which contract:
   A word that starts with 0x is an address, or the start of one if only one contract has it. Any other word is the

@@ -54,6 +54,9 @@ GIVE_WAY = b"give way"
 #: executor of a command fails.
 EXIT_LOST = {"run": 101, "local": 3}
 _LOST = b"the pool of executors has ended, and this command with it"
+_LOST_ADVICE = b"`genvm local log` tells whether its transaction was stored"
+#: What is printed of that.
+_LOST_TEXT = {"run": b"Error: %s\n" % _LOST, "local": b"genvm local: %s; %s\n" % (_LOST, _LOST_ADVICE)}
 #: What commands with `--json` print of their errors.
 _LOST_DOCUMENT = b"""\
 {
@@ -61,7 +64,7 @@ _LOST_DOCUMENT = b"""\
   "error": {
     "kind": "executor",
     "message": "%s",
-    "advice": "`genvm local log` tells whether its transaction was stored"
+    "advice": "%s"
   }
 }
 """
@@ -312,8 +315,8 @@ class _Client:
             # Whatever went wrong: the run has begun, and nobody may carry it out a second time.
             try:
                 if self._gives_document:
-                    os.write(1, _LOST_DOCUMENT % _LOST)
-                os.write(2, b"Error: %s\n" % _LOST)
+                    os.write(1, _LOST_DOCUMENT % (_LOST, _LOST_ADVICE))
+                os.write(2, _LOST_TEXT[self._command])
             finally:
                 os._exit(EXIT_LOST[self._command])
 

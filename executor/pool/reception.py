@@ -44,6 +44,8 @@ _TO_EXECUTOR = {number for numbers in handover.FORWARDED.values() for number in 
 _SIGNALS = (*_TO_EXECUTOR, signal.SIGSTOP, signal.SIGCONT)
 #: Below this folder, and not in site-packages, are the files of Python.
 _PYTHON = os.path.join(os.path.dirname(os.__file__), "")
+#: The variable that says how long they are (cli.standby).
+_OF_POOLS_LEFT_BEHIND = b"PYGENVM_POOL_IDLE="
 #: What such a pool writes to its lock.
 _LEFT_BEHIND = b"left behind"
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.REQUEST_DESCRIPTORS * array("i").itemsize)
@@ -93,12 +95,12 @@ class Reception(Template):
         """
         self._program = _Program()
         self._identity = handover.identity()
-        self._early = handover.early(handover.own_environment())
+        self._until_idle = until_idle
+        self._early = self._compared(handover.own_environment())
         self._path = _place() / handover.socket_name(self._identity, config_path)
         self._listening, self._lock = _bound(self._path, left_behind=until_idle is not None)
         super().__init__(self._listening, config_path, log_level, idle)
         self._commands = commands
-        self._until_idle = until_idle
         #: When somebody came last for whom it did something, or left.
         self._used_at = time.monotonic()
         self._has_local = self._local_due = self._local_failed = False
@@ -121,6 +123,14 @@ class Reception(Template):
         self._listening.listen(limits.POOL_JOBS_MAX)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         print(f"takes over runs at {self._path}", flush=True)
+
+    def _compared(self, variables: list[bytes]) -> list[bytes]:
+        """Those of these variables that have to be as they were when this pool was started."""
+        early = handover.early(variables)
+        if self._until_idle is None:
+            # How long others are left behind is nothing to one that somebody has started.
+            early = [text for text in early if not text.startswith(_OF_POOLS_LEFT_BEHIND)]
+        return early
 
     def _patience(self) -> float | None:
         if self._until_idle is None or self._visits:
@@ -267,7 +277,7 @@ class Reception(Template):
             raise _Refused(f"its request cannot be read: {error}") from error
         if own != self._identity:
             raise _Refused("it is another program")
-        if handover.early(variables) != self._early:
+        if self._compared(variables) != self._early:
             raise _Differs("its environment differs")
         if not self._program.is_unchanged():
             if self._until_idle is not None:

@@ -7,7 +7,9 @@ import base64
 import contextlib
 import os
 import stat
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,7 +68,7 @@ class RemoteChain(Chain):
 
     async def _ask_server(self, question: Callable[[Client], T]) -> T:
         try:
-            return await asyncio.to_thread(question, self._client)
+            return await _in_thread(lambda: question(self._client))
         except Unreachable as error:
             raise NoServer(str(error)) from error
         except RpcFailure as error:
@@ -211,6 +213,22 @@ class RemoteChain(Chain):
             if receipt.transaction.kind is Kind.DEPLOY and not receipt.transaction.on:
                 return None if receipt.status is Status.OK else receipt
         return None
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """As ``asyncio.to_thread``, whose threads a process waits for at its end: an interrupted command for the server."""
+    outcome: Future[T] = Future()
+
+    def carry_out() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # One that is cancelled would refuse what comes of it.
+    outcome.set_running_or_notify_cancel()
+    threading.Thread(target=carry_out, daemon=True).start()
+    return await asyncio.wrap_future(outcome)
 
 
 def _receipt(client: Client, id: str) -> Receipt:

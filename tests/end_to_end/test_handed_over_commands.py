@@ -318,9 +318,10 @@ def test_a_pool_that_dies(tmp_path: Path, is_json: bool) -> None:
         assert process.returncode == 3
         # Its executor dies with the pool, and may or may not notice first that there is none any more.
         ends = (b"", b", and this command with it")
+        advice = b"; `genvm local log` tells whether its transaction was stored"
         told = [
             b"genvm local: the pool of executors has ended\n",
-            b"Error: the pool of executors has ended%s\n" % ends[1],
+            b"genvm local: the pool of executors has ended%s%s\n" % (ends[1], advice),
         ]
         if is_json:
             document = json.loads(out)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -233,6 +234,35 @@ sys.exit(main())
     assert list(own_temporary_folder.iterdir()) == []
     _wait_until(lambda: not _alive(int(pid_file.read_text())))
     assert (tmp_path / "local.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("view", "get"), "interrupted"),
+        (
+            ("call", "get"),
+            "interrupted: the server goes on with what it was asked; `genvm local log` tells what it has done",
+        ),
+    ],
+    ids=["view", "call"],
+)
+def test_an_interrupted_command_does_not_wait_for_its_server(
+    own_temporary_folder: Path, words: tuple[str, ...], told: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = [sys.executable, "-m", "pygenvm.cli.main", "local", "--rpc"]
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            [*command, url, *words], cwd=own_temporary_folder, stderr=subprocess.PIPE, text=True
+        ) as process:
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)  # It would wait for 600 seconds.
+    assert (process.returncode, err) == (130, f"genvm local: {told}\n")
 
 
 def _wait_until(condition: Any) -> None:

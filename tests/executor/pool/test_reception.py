@@ -486,6 +486,14 @@ def test_what_differs(pool: Pool, differs: dict[str, Any], why: str) -> None:
     assert [record["why"] for record in pool.records("not taken over")[before:]] == [why]
 
 
+def test_how_long_others_are_left_behind_is_nothing_to_it(pool: Pool) -> None:
+    with running(pool, env={**pool.environment, "PYGENVM_POOL_IDLE": "1234"}) as run:
+        run.host.reached(HostMethod.STORAGE_WRITE)
+        assert is_handed_over(run)
+        run.signal(signal.SIGTERM)
+        assert run.ended() == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--record=/dev/null",), ("--cookie=" + "x" * (limits.HANDOVER_REQUEST_BYTES // 2),) * 2],
