@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pygenvm.cli.signals import ENDING
 from pygenvm.executor import limits
-from pygenvm.executor.cache_folder import make_private
+from pygenvm.executor.cache_root import make_private
 from pygenvm.executor.pool import handover
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import stat
 import time
 
 from pygenvm.executor import limits
+from pygenvm.executor.cache_root import make_private, way_to
 from pygenvm.executor.log import Remarks
 from pygenvm.executor.machine import mapped_file
 
@@ -177,16 +178,6 @@ class _Found(tuple[int, str, int]):
         return self[2]
 
 
-def make_private(path: str) -> None:
-    """Make a folder, and those above it that are not there, for this user only, whatever the umask is.
-
-    :raises OSError: that is not possible.
-    """
-    for folder in _way_to(path):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, mode=0o700)
-
-
 def check_trusted(path: str | os.PathLike[str]) -> None:
     """Looks at a file or folder, and at every folder and link on the way to it.
 
@@ -200,20 +191,11 @@ def check_trusted(path: str | os.PathLike[str]) -> None:
 def _check_way(path: str | os.PathLike[str]) -> bool:
     """Looks at ``path`` and all folders above it, as it is written; whether one is a link, which may lead elsewhere."""
     linked = False
-    for place in _way_to(path):
+    for place in way_to(path):
         state = os.lstat(place)
         _check(state, place)
         linked |= stat.S_ISLNK(state.st_mode)
     return linked
-
-
-def _way_to(path: str | os.PathLike[str]) -> list[str]:
-    """All folders above ``path``, the first one first, and ``path``; ``..`` stays as it is."""
-    # The working directory need not be there if nobody needs it.
-    way = [os.fspath(path) if os.path.isabs(path) else os.path.join(os.getcwd(), path)]
-    while (above := os.path.dirname(way[-1])) != way[-1]:
-        way.append(above)
-    return way[::-1]
 
 
 def _check(state: os.stat_result, path: str) -> None:

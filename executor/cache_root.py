@@ -17,3 +17,24 @@ def find() -> str | None:
         return os.path.join(shared, "pygenvm")
     home = os.path.expanduser("~")
     return os.path.join(home, ".cache", "pygenvm") if os.path.isabs(home) else None
+
+
+def make_private(path: str) -> None:
+    """Make a folder, and those above it that are not there, for this user only, whatever the umask is.
+
+    :raises OSError: that is not possible.
+    """
+    for folder in way_to(path):
+        try:  # noqa: SIM105 (contextlib is not loaded)
+            os.mkdir(folder, mode=0o700)
+        except FileExistsError:
+            pass
+
+
+def way_to(path: "str | os.PathLike[str]") -> list[str]:
+    """All folders above ``path``, the first one first, and ``path``; ``..`` stays as it is."""
+    # The working directory need not be there if nobody needs it.
+    way = [os.fspath(path) if os.path.isabs(path) else os.path.join(os.getcwd(), path)]
+    while (above := os.path.dirname(way[-1])) != way[-1]:
+        way.append(above)
+    return way[::-1]

@@ -258,6 +258,8 @@ class _Template:
         try:
             while (received := self._channel.receive()) is not None:
                 self._handle(received.frame)
+        except ConnectionResetError:
+            pass  # So it ends where something was on its way to it, and that says nothing.
         except (OSError, FrameError) as error:
             why = str(error)
         finally:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygenvm.executor import limits
-from pygenvm.executor.cache_folder import check_trusted, make_private
+from pygenvm.executor.cache_folder import check_trusted
+from pygenvm.executor.cache_root import make_private
 from pygenvm.executor.config import ConfigError
 from pygenvm.executor.log import Logger
 from pygenvm.executor.pool import circumstances, frames, handover
