@@ -54,7 +54,7 @@ class Frozen(type):
     """Metaclass of records of the annotated attributes, in their order.
 
     Only for classes without bases, in modules with ``from __future__ import annotations``. As a decorator it would have
-    to make each class a second time, to give it slots, and to make classes is a fifth of a process's start.
+    to make each class a second time, to give it slots, and to make classes is a tenth of a new process.
     """
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
