@@ -117,13 +117,25 @@ class Place:
         return any(line["client"] == process.pid for line in self.pool.records("taken over"))
 
     def executor_of(self, process: subprocess.Popen[bytes]) -> int:
-        """The process that carries out its command."""
+        """The process that carries out its command, which lasts.
 
-        def found() -> list[int]:
+        Once it has the database open: one that has been given the command, and has not been told to begin, does not
+        carry it out if the pool ends now. The command itself does.
+        """
+
+        def begun() -> list[int]:
             records = self.pool.records("taken over")
-            return [line["executor"] for line in records if line["client"] == process.pid]
+            executors = [line["executor"] for line in records if line["client"] == process.pid]
+            return [pid for pid in executors if self.has_opened(pid)]
 
-        return int(until(found, "it was not taken over")[0])
+        return int(until(begun, "it was not taken over")[0])
+
+    def has_opened(self, pid: int) -> bool:
+        """Whether a process has the database open now."""
+        with contextlib.suppress(OSError):
+            files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+            return any(file.startswith(str(self.database)) for file in files)
+        return False
 
 
 @contextlib.contextmanager
@@ -231,7 +243,7 @@ def test_nobody_can_tell(tmp_path: Path, pool: Pool) -> None:
 def test_these_are_no_commands_for_a_pool(place: Place, words: tuple[str, ...]) -> None:
     place.run(*words)
     with place.start("accounts") as process:
-        place.executor_of(process)
+        until(lambda: place.is_taken_over(process), "it was not taken over")
     # It comes to its records in order.
     assert place.clients[-2] not in {line["client"] for line in place.pool.records("taken over")}
 
@@ -279,20 +291,11 @@ def test_no_contract_runs_where_the_database_is_open(place: Place) -> None:
     with place.start(*LOOP) as process:
         command = place.executor_of(process)
 
-        def holders() -> set[int]:
-            found = set()
-            for pid in children(place.pool.pid):
-                with contextlib.suppress(OSError):
-                    files = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
-                    if any(file.startswith(str(place.database)) for file in files):
-                        found.add(pid)
-            return found
-
         def busy() -> list[int]:
             return [pid for pid in children(place.pool.pid) if pid != command and _seconds(pid) > 0.5]
 
         running = until(busy, "nobody runs it")
-        assert holders() == {command}
+        assert {pid for pid in children(place.pool.pid) if place.has_opened(pid)} == {command}
     # Both go with the process.
     assert gone(command)
     assert gone(running[0])
@@ -374,11 +377,11 @@ def test_interrupted_at_any_moment(place: Place, number: signal.Signals) -> None
     begun = time.monotonic()
     with place.start(*LOOP) as process:
         place.executor_of(process)
-        until_taken_over = time.monotonic() - begun
+        until_begun = time.monotonic() - begun
     taken_over = 0
     for milliseconds in range(0, 60, 2):
         with place.start(*LOOP) as process:
-            time.sleep(until_taken_over / 2 + milliseconds / 1000)
+            time.sleep(until_begun / 2 + milliseconds / 1000)
             process.send_signal(number)
             _, err = process.communicate(timeout=PATIENCE_SECONDS)
         if place.is_taken_over(process):
