@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 from pygenvm.cli.formatter import formatter
@@ -10,12 +11,6 @@ from pygenvm.cli.formatter import formatter
 
 def add_parser(commands: Any) -> None:
     from pygenvm.executor import limits
-
-    def seconds(text: str) -> float:
-        number = float(text)
-        if not 0 < number <= limits.POOL_UNTIL_IDLE_SECONDS_MAX:
-            raise ValueError
-        return number
 
     parser = commands.add_parser(
         "pool",
@@ -36,19 +31,36 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--fd", type=int, metavar="N", help="serve only the program at the other end of this socket")
     parser.add_argument(
         "--idle",
-        type=int,
+        type=_idle,
         default=limits.POOL_IDLE,
-        choices=range(limits.POOL_IDLE_MAX + 1),
         metavar="N",
         help=f"executors that wait for jobs, at most {limits.POOL_IDLE_MAX} (default: {limits.POOL_IDLE})",
     )
     parser.add_argument(
         "--until-idle",
-        type=seconds,
+        type=_seconds,
         metavar="SECONDS",
         help="end when no command has come for so long, or one comes and the program has changed; what `genvm local` "
         "needs is loaded at once. Its commands leave such a pool behind them (`genvm local --help`)",
     )
+
+
+def _idle(text: str) -> int:
+    from pygenvm.executor import limits
+
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) > limits.POOL_IDLE_MAX:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number from 0 to {limits.POOL_IDLE_MAX}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from pygenvm.executor import limits
+
+    most = limits.POOL_UNTIL_IDLE_SECONDS_MAX
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(text)) <= most:
+            return number
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of seconds above 0, at most {most:g}")
 
 
 def run(options: argparse.Namespace) -> int:

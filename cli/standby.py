@@ -29,16 +29,20 @@ _STDERR = 2
 
 def leave() -> None:
     """Start one for the commands that follow this one, if that is wanted. It is not waited for."""
-    seconds = idle_seconds()
     # With a configuration that the command line names it would be another pool.
     options = handover.global_options(sys.argv)
-    if not seconds or os.environ.get("CI") or options is None or options[1] is not None or not os.isatty(_STDERR):
+    if os.environ.get("CI") or options is None or options[1] is not None or not os.isatty(_STDERR):
         return
     if not _is_own_command_line():
         return
     # Whatever it lacks, the next command takes as long as this one; and what this one did is done and told.
     with contextlib.suppress(OSError, NotImplementedError, MemoryError):
-        if _is_first():
+        try:
+            seconds = idle_seconds()
+        except ValueError as error:
+            os.write(_STDERR, f"genvm local: no pool is left behind: {error}\n".encode())
+            return
+        if seconds and _is_first():
             _start(seconds)
 
 
@@ -51,15 +55,18 @@ def _is_own_command_line() -> bool:
 
 
 def idle_seconds() -> float:
-    """How long it waits; 0 if there shall be none, also where the variable has no such number."""
+    """How long it waits; 0 if there shall be none.
+
+    :raises ValueError: the variable has no such number; its text tells that to the user.
+    """
     text = os.environ.get(IDLE_VARIABLE)
     if not text:
         return limits.POOL_UNTIL_IDLE_SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        return 0.0
-    return seconds if 0 < seconds <= limits.POOL_UNTIL_IDLE_SECONDS_MAX else 0.0
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= limits.POOL_UNTIL_IDLE_SECONDS_MAX:
+            return seconds
+    most = f"{limits.POOL_UNTIL_IDLE_SECONDS_MAX:g}"
+    raise ValueError(f"{IDLE_VARIABLE} is {text[:40]!a}, which is no number of seconds from 0 (never) to {most}")
 
 
 def _is_first() -> bool:

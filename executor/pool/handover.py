@@ -205,6 +205,9 @@ def attempt(words: list[str]) -> bool:
         streams = (1, 2, log_fd) if command == "run" else (1, 2, log_fd, 0)
         for stream in streams:
             os.fstat(stream)
+    except OSError:
+        return False
+    try:
         way = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return True  # The usual case.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pygenvm.cli import standby
+from pygenvm.cli import main, standby
 from pygenvm.executor import limits
 from pygenvm.executor.cache_folder import check_trusted
 from pygenvm.executor.pool import handover
@@ -318,12 +318,44 @@ def test_one_that_somebody_asks_for_takes_its_place(author: Author) -> None:
             pool.kill()
 
 
-def test_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text, seconds in (
-        ("", limits.POOL_UNTIL_IDLE_SECONDS), ("1.5", 1.5), ("0", 0), ("-1", 0), ("nan", 0), ("inf", 0), ("x", 0),
-    ):  # fmt: skip
-        monkeypatch.setenv(standby.IDLE_VARIABLE, text)
-        assert standby.idle_seconds() == seconds
+@pytest.mark.parametrize(("text", "seconds"), [("", limits.POOL_UNTIL_IDLE_SECONDS), ("1.5", 1.5), ("0", 0)])
+def test_seconds(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    monkeypatch.setenv(standby.IDLE_VARIABLE, text)
+    assert standby.idle_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "x", "604801"])
+def test_no_seconds(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(standby.IDLE_VARIABLE, text)
+    told = f"PYGENVM_POOL_IDLE is '{text}', which is no number of seconds from 0 \\(never\\) to 604800"
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        standby.idle_seconds()
+
+
+def test_a_variable_that_cannot_be_read_is_told_to_who_may_have_set_it(author: Author) -> None:
+    bad = {"PYGENVM_POOL_IDLE": "10min"}
+    told = "genvm local: no pool is left behind: PYGENVM_POOL_IDLE is '10min', which is no number of seconds"
+    done = author.types(*COMMAND, variables=bad)
+    assert (done.returncode, done.stdout.splitlines()[-1][: len(told)]) == (2, told)
+    for others in (author.types(*COMMAND, variables=bad, terminal=False), author.types("local", variables=bad)):
+        assert "POOL_IDLE is" not in others.stdout
+    assert not author.has_tried()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--idle", "65", "'65' is no number from 0 to 64"),
+        ("--idle", "-1", "'-1' is no number from 0 to 64"),
+        ("--idle", "1.5", "'1.5' is no number from 0 to 64"),
+        ("--until-idle", "0", "'0' is no number of seconds above 0, at most 604800"),
+        ("--until-idle", "nan", "'nan' is no number of seconds above 0, at most 604800"),
+    ],
+)
+def test_options_of_a_pool(capsys: pytest.CaptureFixture[str], option: str, value: str, why: str) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main.main(["pool", f"{option}={value}"])
+    assert capsys.readouterr().err.splitlines()[-1] == f"genvm pool: error: argument {option}: {why}"
 
 
 def test_who_keeps_a_pool_is_told_apart(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,6 +364,10 @@ def test_who_keeps_a_pool_is_told_apart(author: Author, monkeypatch: pytest.Monk
     assert handover.attempt(["genvm", "local", "accounts"])
     assert not handover.attempt(["genvm", "local", "accounts", "/dev/stdin"])
     assert not handover.attempt(["genvm", "local", "--help"])
+    # Of a command whose standard input is closed.
+    with monkeypatch.context() as closed:
+        closed.setattr(os, "fstat", lambda _stream: os.stat(b"gone"))
+        assert not handover.attempt(["genvm", "local", "accounts"])
     gone = author.folder / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

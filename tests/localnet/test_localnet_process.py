@@ -30,7 +30,9 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_genvm.py"))]
 
 
 @pytest.fixture(autouse=True)
-def own_temporary_folder(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_temporary_folder(tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # What pytest makes for the first test of a session lies where temporary folders are, and not in this one.
+    assert tmp_path.exists()
     monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     return short_folder
 
