@@ -348,8 +348,10 @@ SERIES_PAGES_KEPT = 8192
 #: Runs of one executor, and what its memory may have grown by, until another one takes its place.
 SERIES_RUNS = 10_000
 SERIES_GROWTH_BYTES = 512 << 20
-#: Seconds until the threads of a run have ended behind it, and between two looks.
+#: Seconds until the threads of a run have ended behind it; seconds of a processor that the process has at least had
+#: meanwhile, for a machine that stands still for a while gives them none; and seconds between two looks.
 SERIES_SETTLE_SECONDS = 0.3
+SERIES_SETTLE_CPU_SECONDS = 0.02
 SERIES_SETTLE_POLL_SECONDS = 0.00005
 #: What a client keeps of runs in case that there is the same again: of one, and of all.
 KNOWN_RUN_BYTES = 1 << 20

@@ -186,8 +186,9 @@ class _Series:
         """Whether the last run has left nothing behind but memories, which are ready for the next one then."""
         linear.restore()
         deadline = time.monotonic() + limits.SERIES_SETTLE_SECONDS
+        had = time.process_time() + limits.SERIES_SETTLE_CPU_SECONDS
         while (now := self._belongings()) != self._before:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and time.process_time() > had:
                 return False
             if now[0] != self._before[0]:
                 # What nobody can reach any more may hold a descriptor.
