@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -18,13 +19,14 @@ import pytest
 
 from pygenvm.executor.log import Remarks
 from pygenvm.runners.registry import BuiltRunners, build, default_jobs, ensure_built
-from tests.support import longest_first
+from tests.support import covering, longest_first
 from tests.support.author_modules import author_modules
 
 __all__ = ["author_modules"]
 
 #: Whoever uses one of these fixtures, the plugin's last, needs runners, which takes minutes where they are not built.
 NEEDS_RUNNERS = {"built_runners", "every_runner", "softfloat_wasm", "direct_vm"}
+_WATCHED = tuple(folder for _, folder in covering.COVERED.values())
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 # What `make quick` loads: the share of the examples that `make test` tries a property with.
@@ -96,6 +98,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.runners)
     if hasattr(config, "workerinput"):
         longest_first.sort(items, config.workerinput.get("seconds", {}))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Lines are noted while the tests run whose parts promise something; the others are a sixth faster without that."""
+    if not item.config.getoption("cov_source", None) or item.nodeid.startswith(_WATCHED):
+        return (yield)
+    # Not the mark `no_cover`, which leaves fixtures out, and has no effect in the processes of pytest-xdist.
+    noted_here, noted_in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(noted_here)
+        threading.settrace(noted_in_threads)
 
 
 @pytest.hookimpl(wrapper=True)
