@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,13 @@ _FAILS = 'from genlayer import *\nx = {"a": [1, 2]}\nclass C(gl.Contract):\n    
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The compiled interpreter is there, but nothing of any contract."""
     shared = Path(execution._built_artefacts().folder.path)
-    for path in shared.iterdir():
-        (tmp_path / "artefacts").mkdir(exist_ok=True)
-        (tmp_path / "artefacts" / path.name).symlink_to(path)
+    (tmp_path / "artefacts").mkdir(mode=0o700)
+    for path in (path for path in shared.iterdir() if path.is_file()):
+        # A link that must be followed is not believed, and the interpreter would be compiled for each test.
+        try:
+            os.link(path, tmp_path / "artefacts" / path.name)
+        except OSError:
+            shutil.copy2(path, tmp_path / "artefacts")
     own = ArtefactStore(tmp_path / "artefacts")
     monkeypatch.setattr(execution, "_built_artefacts", lambda: own)
     return tmp_path / "derived"
