@@ -24,6 +24,8 @@ from pygenvm.executor.pool import handover
 from tests.support.paths import ROOT
 from tests.support.running import until
 
+pytestmark = pytest.mark.slow
+
 #: Enough for a command behind another one, and no more than a test can wait.
 IDLE = "3"
 PROGRAM = (sys.executable, "-P", "-m", "pygenvm.cli.main")
@@ -100,6 +102,9 @@ def loaded_network(done: subprocess.CompletedProcess[str]) -> bool:
 def author(tmp_path: Path) -> Iterator[Author]:
     made = Author(tmp_path)
     yield made
+    for pid in made.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     until(lambda: not made.has_pool(), "it does not end")
 
 

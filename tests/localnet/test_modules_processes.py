@@ -39,6 +39,8 @@ from pygenvm.localnet.modules.settings import NO_MODEL, read_settings
 from tests.support.author_modules import is_alive, living, wait_for_end
 from tests.support.hosts import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 HELLO = encode_hello(Hello("c", {"node_address": "0x", "tx_id": "0x1"}))
 
 

@@ -28,6 +28,8 @@ from tests.support.hosts import serving
 from tests.support.machine import Script, machine
 from tests.support.running import WatchedHost, until
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-abcdefghijklmnop"
 
 

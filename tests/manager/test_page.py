@@ -19,6 +19,8 @@ from tests.manager.browsing import chromium
 from tests.manager.live import LiveManager, live_manager
 from tests.manager.test_feed import end, waiting_run
 
+pytestmark = pytest.mark.slow
+
 RETURN = "--say=executed with `Return(null)`"
 SECONDS = 30_000
 expect.set_options(timeout=SECONDS)

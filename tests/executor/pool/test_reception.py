@@ -33,7 +33,7 @@ from tests.support.paths import ROOT as REPOSITORY
 from tests.support.running import ROOT, Running, WatchedHost, until
 from tests.support.slow_module import slow_module
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pools need Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="pools need Linux")]
 
 TIMEOUT = VMError("timeout")
 #: A program that begins with a storage write, by which a test knows that it runs, and never ends.

@@ -25,6 +25,8 @@ from tests.support.module_server import Call, Reply, serving_module
 from tests.support.running import ROOT, WatchedHost, full_pipe, running, until
 from tests.support.slow_module import slow_module
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = VMError("timeout")
 #: spec executor/02 "consume_result, full messages".
 TIMEOUT_PAYLOAD = bytes.fromhex("02160b66696e6765727072696e7400076d6573736167653c74696d656f7574")
