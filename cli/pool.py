@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
         "pool",
         help="make `genvm run` and `genvm local` faster, as long as it runs",
         description="Load once what every run needs, and keep executors ready. As long as this goes on, each\n"
-        "`genvm run` of the same user hands itself over and takes less than half the time, and so do\n"
+        "`genvm run` of the same user hands itself over and takes half the time, and so do\n"
         "`genvm local deploy`, `call`, `view`, `schema`, `state`, `accounts` and `log`, after the first of\n"
         "them. Nothing else changes: where version, configuration, variables, limits or anything else differ\n"
         "from those of the pool, they go their own way, and a line of its log says why.\n"

@@ -1,7 +1,8 @@
 """A pool that a command of ``genvm local`` leaves behind: whoever has typed one soon types another.
 
 It is ``genvm pool --until-idle``, of the same program with the same variables, and belongs to no terminal. Nothing is
-left behind where nobody sits at one, where programs run each other (``CI``), and where ``PYGENVM_POOL_IDLE`` is 0.
+left behind where nobody sits at one, where programs run each other (``CI``), and where ``PYGENVM_POOL_IDLE`` is 0, or
+cannot be read.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ examples:
 
 faster (Linux):
   A command that runs a contract and is typed at a terminal leaves a pool of executors behind. With that, deploy, call,
-  view, schema, state, accounts and log take less than half the time, and do and print the same. It ends after ten
+  view, schema, state, accounts and log take half the time, and do and print the same. It ends after ten
   minutes without a command, and takes 90 MB until then. PYGENVM_POOL_IDLE is the number of seconds, and with 0 nothing
   is left behind, nor is it in CI and with --config. In scripts `genvm pool &` does the same; its --help tells more.
   `pgrep -af -- --until-idle` shows it, and `pkill -f -- --until-idle` ends it, with the commands that it has.

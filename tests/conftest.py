@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, and the marks by which `make quick` leaves tests out."""
+"""Fixtures of the whole suite, the marks by which `make quick` leaves tests out, and which tests are watched."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Lines are noted while the tests run whose parts promise something; the others are a sixth faster without that."""
-    if not item.config.getoption("cov_source", None) or item.nodeid.startswith(_WATCHED):
+    """Lines are noted while tests run whose part promises something; the others are a sixth faster without that."""
+    if item.config.getoption("cov_source", None) != covering.SOURCES or item.nodeid.startswith(_WATCHED):
         return (yield)
     # Not the mark `no_cover`, which leaves fixtures out, and has no effect in the processes of pytest-xdist.
     noted_here, noted_in_threads = sys.gettrace(), threading.gettrace()

@@ -14,7 +14,7 @@ import sysconfig
 from pathlib import Path
 
 from tests.browser import ensure_browser
-from tests.support.covering import COVERED, PERCENT
+from tests.support.covering import COVERED, PERCENT, SOURCES
 
 #: Three tests at a time, as many of them wait, those of a file in one process: what is slow to set up there is set up
 #: once. In the order of tests/support/longest_first.py; pytest-xdist's own has most tests first.
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
             chosen = ("-m", "not runners and not slow", "--hypothesis-profile=quick")
             tests = _run("quick tests", "pytest", *PARALLEL, *chosen)
         else:
-            tests = _run("tests", "pytest", *PARALLEL, "--cov=executor", "--cov-report=")
+            tests = _run("tests", "pytest", *PARALLEL, *(f"--cov={source}" for source in SOURCES), "--cov-report=")
         print(f"\n== mypy\n{types.communicate()[0].decode()}", end="", flush=True)
     passed &= types.returncode == 0
     if not quick:

@@ -376,12 +376,12 @@ def test_interrupted_at_any_moment(place: Place, number: signal.Signals) -> None
     """The run never ends, so what ends it is the signal, whenever it comes."""
     begun = time.monotonic()
     with place.start(*LOOP) as process:
-        place.executor_of(process)
-        until_begun = time.monotonic() - begun
+        until(lambda: place.is_taken_over(process), "it was not taken over")
+        until_taken_over = time.monotonic() - begun
     taken_over = 0
     for milliseconds in range(0, 60, 2):
         with place.start(*LOOP) as process:
-            time.sleep(until_begun / 2 + milliseconds / 1000)
+            time.sleep(until_taken_over / 2 + milliseconds / 1000)
             process.send_signal(number)
             _, err = process.communicate(timeout=PATIENCE_SECONDS)
         if place.is_taken_over(process):

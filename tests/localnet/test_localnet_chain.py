@@ -179,8 +179,8 @@ async def test_processes_do_not_block_the_loop(tmp_path: Path) -> None:
         runs = [chain.view(contract, data, sender=ALICE), chain.view(contract, data, sender=BOB)]
         receipts = await soon(asyncio.gather(*runs, chain.deploy(b"# fake", sender=BOB)))
     assert [receipt.value["permissions"] for receipt in receipts[:2]] == ["rcn", "rcn"]
-    # Starting Python alone takes ten times as long as this many. Of a busy machine a run may leave the loop no time.
-    assert max(progress.during_runs) >= 5
+    # Starting Python alone takes ten times as long as this many. A busy machine may leave the loop no time during one.
+    assert sorted(progress.during_runs)[1] >= 5
 
 
 async def test_the_loop_goes_on_during_a_commit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import shlex
@@ -463,6 +464,8 @@ def test_whatever_the_machine_refuses(seed: int, monkeypatch: pytest.MonkeyPatch
     """Who has a memory all the same has the right one, and nothing is lost."""
     chance = random.Random(seed)
     often = 0.0
+    # What nobody can reach any more shall not go meanwhile.
+    gc.collect()
     linear.forget()
     of_others = {*linear._used}
     reserved_by_others = reserved_addresses()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -39,17 +40,26 @@ class Looks(gl.Contract):
 _FAILS = 'from genlayer import *\nx = {"a": [1, 2]}\nclass C(gl.Contract):\n    @gl.public.write\n    def f(self):\n'
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the compiled interpreter: links to it would change what marks in the store it is from tell of it."""
+    folder = tmp_path_factory.mktemp("compiled")
+    call(contract(_LOOKS))
+    for path in Path(execution._built_artefacts().folder.path).iterdir():
+        if path.suffix in (".cwasm", ".json"):
+            # Another process may take away what is old.
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(path, folder)
+    return folder
+
+
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The compiled interpreter is there, but nothing of any contract."""
-    shared = Path(execution._built_artefacts().folder.path)
     (tmp_path / "artefacts").mkdir(mode=0o700)
-    for path in (path for path in shared.iterdir() if path.is_file()):
+    for path in compiled.iterdir():
         # A link that must be followed is not believed, and the interpreter would be compiled for each test.
-        try:
-            os.link(path, tmp_path / "artefacts" / path.name)
-        except OSError:
-            shutil.copy2(path, tmp_path / "artefacts")
+        os.link(path, tmp_path / "artefacts" / path.name)
     own = ArtefactStore(tmp_path / "artefacts")
     monkeypatch.setattr(execution, "_built_artefacts", lambda: own)
     return tmp_path / "derived"
