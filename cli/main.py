@@ -243,11 +243,11 @@ def carry_out(
 
     shortage.keep_back()
     others = {}
-    if command == "local":
-        from pygenvm.localnet import direct
-
-        others = {"hold_off": direct.hold_off}
     try:
+        if command == "local":
+            from pygenvm.localnet import direct
+
+            others = {"hold_off": direct.hold_off}
         with signals.interrupting(afterwards, **others) as interrupted:
             begin()
             return _run(command, arguments, interrupted=interrupted, **given)

@@ -97,9 +97,10 @@ def _become_executor(connection: _socket.socket, stderr: int, parent: int, confi
     try:
         # A session of its own, so that what it starts can be ended with it, and a terminal's signals do not reach it.
         os.setsid()
+        os.dup2(stderr, 2)
         nothing = os.open(os.devnull, os.O_RDWR)
-        for standard, instead in enumerate((nothing, nothing, stderr)):
-            os.dup2(instead, standard)
+        for standard in (0, 1):
+            os.dup2(nothing, standard)
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
         # As in a process of its own (executor.interpreter): nothing of the author's can take the place of the library.

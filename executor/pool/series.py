@@ -65,6 +65,8 @@ _Ended: TypeAlias = tuple[int, bool, bool]
 def serve(connection: socket.socket, setup: Setup) -> int:
     """Carry out runs until the client is gone, or there has been one after which no other may follow: an exit code."""
     channel = _Channel(connection)
+    # What this process holds from now on is of its runs.
+    termination.open_wakings()
     series = _Series(channel, setup)
     ended = None
     while (frame := channel.next_run(ended, series.is_unchanged)) is not None:

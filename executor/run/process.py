@@ -171,7 +171,12 @@ class _Run:
     def execute(self) -> int:
         """Main thread: wait for the VM thread or for a termination signal; the exit code."""
         try:
+            termination.open_wakings()
             start_vm_thread(self._work)
+        except OSError as error:
+            from pygenvm.executor.shortage import explained
+
+            raise StartError(f"cannot hear signals: {explained(error)}") from None
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
         while not self._finished and not termination.requested():

@@ -2,28 +2,35 @@
 
 Signals belong to the process, so this is a module and not a class. A handler runs between any two
 instructions of the main thread, another handler's included: it may take no lock, not even that of a
-:class:`threading.Event`. So there is a plain flag, and a queue that may be used from handlers to wake
-the main thread.
+:class:`threading.Event`. So there is a plain flag.
+
+Nor does a handler wake the main thread: Python calls it when the main thread executes the next
+instruction, and one that sleeps does not, if the signal came just before it fell asleep. That takes as
+long as another thread keeps it waiting for the interpreter. What wakes it is a byte, which the system's
+own handler writes to a socket.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-# What is behind the modules of these names: those take longer to load than to use.
+# What is behind the module of this name: that takes longer to load than to use.
 if TYPE_CHECKING:
     import signal
-    from queue import Empty, SimpleQueue
 else:
     import _signal as signal
-    from _queue import Empty, SimpleQueue
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_wakings: SimpleQueue[None] = SimpleQueue()
+#: Wakings that one wait takes, so that they do not pile up.
+_AT_ONCE = 4096
+
+#: What ends a wait is received from the first and sent over the second.
+_wakings: tuple[_socket.socket, _socket.socket] | None = None
 _requested = False
 #: In a process that has no run yet, whether one has come.
 _has_come: Callable[[], object] | None = None
@@ -41,7 +48,6 @@ def _on_signal(number: int, _frame: object) -> None:
         # Nobody's run: the next one would be told that its time is over.
         _end(number)
     _requested = True
-    _wakings.put(None)
 
 
 def _end(number: int) -> None:
@@ -78,15 +84,37 @@ def requested() -> bool:
     return _requested
 
 
+def open_wakings() -> None:
+    """Make what ends a :func:`wait`; once per process, before the first one. Only from the main thread.
+
+    :raises OSError: the system has no room for it.
+    """
+    global _wakings
+    if _wakings is not None:
+        return
+    hears, tells = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    # Where there is no room for one more there is more than enough to wake anybody.
+    tells.setblocking(False)
+    signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
+    _wakings = hears, tells
+
+
 def wake() -> None:
     """End one :func:`wait` of the main thread, the current or the next one; from any thread."""
-    _wakings.put(None)
+    assert _wakings is not None
+    with contextlib.suppress(BlockingIOError):
+        _wakings[1].send(b"\0")
 
 
 def wait(seconds: float | None = None) -> None:
-    """Sleep until a signal arrives, :func:`wake` is called or ``seconds`` have passed. Only for the main thread."""
-    with contextlib.suppress(Empty):
-        _wakings.get(timeout=seconds)
+    """Sleep until a signal arrives, :func:`wake` is called or ``seconds`` have passed. Only for the main thread.
+
+    It may end for nothing.
+    """
+    assert _wakings is not None
+    _wakings[0].settimeout(None if seconds is None else max(seconds, 0.0))
+    with contextlib.suppress(TimeoutError, BlockingIOError):
+        _wakings[0].recv(_AT_ONCE)
 
 
 @contextlib.contextmanager

@@ -179,7 +179,7 @@ def test_descriptors() -> None:
     elsewhere = hostile_run(machine(), host=validating()).outcome
     ends = [
         ends_well_or_not_at_all(short_run(machine(), (resource.RLIMIT_NOFILE, most), validating()), elsewhere)
-        for most in range(5, 12)
+        for most in range(7, 14)
     ]
     assert ends[0] == "internal error"
     assert ends[-1] == "as elsewhere"

@@ -132,7 +132,7 @@ def test_a_record_of_a_run(executors: ExecutorPool, tmp_path: Path) -> None:
 
 
 def test_what_an_executor_has_open(executors: ExecutorPool) -> None:
-    """Nothing of the template, of the client or of other executors; the log is the only descriptor that is new."""
+    """Nothing of the template, of the client or of other executors; new are the log, the host and what wakes it."""
     with contextlib.ExitStack() as stack:
         runs = [stack.enter_context(job(executors, ENDLESS)) for _ in range(4)]
         for run in runs:
@@ -146,8 +146,8 @@ def test_what_an_executor_has_open(executors: ExecutorPool) -> None:
             assert (links.pop(0), links.pop(1), links.pop(2)) == ("/dev/null", stdout, stderr)
             rest = [link for link in links.values() if not link.endswith(".cwasm")]
             assert rest.count(log) == 1
-            assert sum(link.startswith("socket:") for link in rest) == 1  # the host
-            assert len(rest) == 2, rest
+            assert sum(link.startswith("socket:") for link in rest) == 3  # the host, and both ends of what wakes it
+            assert len(rest) == 4, rest
 
 
 # --- signals --------------------------------------------------------------------------------------
