@@ -40,13 +40,6 @@ def load_local() -> None:
         parser.parse_args(["local", *words.split()])
 
 
-def prepare_local() -> None:
-    """What an executor can do before it has a command."""
-    from pygenvm.localnet import ahead, background
-
-    background.run(ahead.begin())
-
-
 def local(words: list[str], connection: socket.socket, config: Config) -> int:
     """The exit code of ``genvm local``; its contracts run in executors that come through ``connection``."""
     from pygenvm.cli import signals

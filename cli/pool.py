@@ -96,7 +96,7 @@ def _receive(options: argparse.Namespace) -> int:
     os.dup2(nothing, 0)
     os.close(nothing)
     try:
-        commands = Commands(handed_over.run, handed_over.load_local, handed_over.prepare_local, handed_over.local)
+        commands = Commands(handed_over.run, handed_over.load_local, handed_over.local)
         pool = Reception(options.config, options.log_level, options.idle, commands, options.until_idle)
     except CannotListen as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -298,6 +298,8 @@ POOL_REHEARSE_SECONDS_MAX = 10.0
 #: How long a template has nothing to do when it forks executors in place of those that have got a job; it does not wait
 #: while none is idle.
 POOL_REFILL_SECONDS = 0.005
+#: How old a command that has runs itself is before that: most have ended by then, and nobody types faster.
+POOL_REFILL_COMMAND_SECONDS = 0.05
 #: Executors of one pool that have a job; each takes a descriptor of the template.
 POOL_JOBS_MAX = 500
 #: A job: message and host data at most, as UTF-8.
@@ -309,6 +311,8 @@ POOL_DESCRIPTORS_AT_ONCE = 253
 HANDOVER_REQUEST_BYTES = 160 << 10
 #: Seconds until an executor of the pool must be willing.
 HANDOVER_SECONDS = 2.0
+#: How long an executor that has told its client of the end waits for it to end first.
+HANDOVER_END_SECONDS = 0.05
 #: Seconds without a visit after which a pool ends that a command has left behind, at most; and those in which no other
 #: command tries to leave one.
 POOL_UNTIL_IDLE_SECONDS = 600.0

@@ -26,7 +26,6 @@ import pygenvm.localnet.render
 import pygenvm.modules.webdriver.folder
 import pygenvm.runners.numeric.on_demand  # noqa: F401
 from pygenvm.localnet.chain import accounts
-from pygenvm.localnet.chain.database import in_thread
 from pygenvm.localnet.chain.runs import new_digest
 from pygenvm.localnet.chain.store import Store, is_own
 
@@ -37,8 +36,3 @@ def load() -> None:
     is_own([])
     new_digest()
     Store.of_snapshot(Store(None).snapshot()).close()
-
-
-async def begin() -> None:
-    """In a process that will carry out a command: the threads that every command needs."""
-    await in_thread(lambda: None)

@@ -379,16 +379,16 @@ def _executor(options: Options) -> Iterator[Executor]:
     lent: Lent | None = getattr(options, "lent", None)
     with contextlib.ExitStack() as stack:
         asks_modules = getattr(options, "asks_modules", False) and _client(options) is None
+        if (lent is not None or forked is not None) and _is_one_after_the_other(options):
+            direct.turn_on()
         if lent is not None:
             modules: Mapping[Any, str] = stack.enter_context(_services(options, lent.config)) if asks_modules else {}
             soon = options.action in RUNNING and _client(options) is None
-            yield stack.enter_context(commands.lent_runs(lent, modules, soon=soon))
+            yield commands.lent_runs(lent, modules, soon=soon)
             return
         config = getattr(options, "config", None)
         global_options = [f"--config={config}"] if config else []
         if forked is not None:
-            if _is_one_after_the_other(options):
-                direct.turn_on()
             meanwhile = functools.partial(_load_what_tells, json=options.json, of_view=options.action == "view")
             modules = {}
             if asks_modules:

@@ -6,7 +6,8 @@ status = await run.wait()
 pool.close()
 
 A thread of its own listens to the template, so a pool may be used from any thread and from several event loops, at
-the same time or one after the other.
+the same time or one after the other. Where the pool is another's (:class:`LentPool`) there is none: its template
+answers at once, and whoever needs an answer listens for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -74,7 +76,7 @@ class PooledRun:
 
         :raises PoolError: the template is gone, and the executor with it.
         """
-        return await _result(self._ended)
+        return await self._template.result(self._ended)
 
 
 class ExecutorPool:
@@ -150,10 +152,13 @@ class ExecutorPool:
 
     async def _ready_template(self) -> _Template:
         template = self._living_template()
+        if template.ready.done():
+            template.ready.result()
+            return template
         try:
             # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with the end.
             async with asyncio.timeout(limits.POOL_READY_SECONDS):
-                await _result(template.ready)
+                await template.result(template.ready)
         except TimeoutError:
             await asyncio.to_thread(template.end)
             raise PoolError(f"the pool of executors was not ready after {limits.POOL_READY_SECONDS:g} s") from None
@@ -185,9 +190,7 @@ class LentPool(ExecutorPool):
             raise PoolError("the pool of executors is gone")
         # Its number is not wanted by anybody, and it cannot be started again.
         connection = socket.socket(fileno=self._connection.detach())
-        template = _Template(Channel(connection), os.getppid())
-        template.ready.set_result(None)
-        return template
+        return _LentTemplate(Channel(connection), os.getppid())
 
 
 class _Job:
@@ -203,8 +206,8 @@ class _Job:
                 future.set_exception(PoolError(why))
 
 
-class _Template:
-    """A template, and the thread that listens to it."""
+class _Template(ABC):
+    """A template, as its client has it."""
 
     def __init__(self, channel: Channel, pid: int) -> None:
         self.ready: Future[None] = Future()
@@ -215,9 +218,10 @@ class _Template:
         self._sending = threading.Lock()
         self._jobs: dict[int, _Job] = {}
         self._numbers = itertools.count(1)
-        # It does not keep a program from ending: the template ends when the channel does.
-        self._listener = threading.Thread(target=self._listen, name="executor pool", daemon=True)
-        self._listener.start()
+
+    @abstractmethod
+    async def result(self, future: Future[T]) -> T:
+        """Waits for what the template tells."""
 
     # --- any thread ----------------------------------------------------------------------------------
 
@@ -233,7 +237,7 @@ class _Template:
                 del self._jobs[number]
                 raise PoolError(f"cannot hand over a job: {error}") from error
         try:
-            pid = await _result(job.started)
+            pid = await self.result(job.started)
         except asyncio.CancelledError:
             self.signal(number, signal.SIGKILL)
             raise
@@ -246,25 +250,29 @@ class _Template:
             if not self.dead:
                 self._channel.send(frames.Signal(number, signal_number))
 
+    @abstractmethod
     def end(self) -> None:
         """End everything that it has forked for us."""
-        self._channel.shut_down()
-        self._listener.join()
 
-    # --- the listening thread ------------------------------------------------------------------------
+    # --- who listens ---------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
+    def _listen(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Hears what the template tells, to its end or until something has become true."""
         why = ""
         try:
             while (received := self._channel.receive()) is not None:
                 self._handle(received.frame)
+                if until():
+                    return
         except ConnectionResetError:
             pass  # So it ends where something was on its way to it, and that says nothing.
         except (OSError, FrameError) as error:
             why = str(error)
-        finally:
+        except BaseException:
             # Whatever happened: nobody may wait for ever.
             self._reap(why)
+            raise
+        self._reap(why)
 
     def _handle(self, frame: frames.Frame) -> None:
         """:raises FrameError: it makes no sense."""
@@ -310,8 +318,29 @@ class _Template:
         return ""
 
 
+class _LentTemplate(_Template):
+    """That of another pool."""
+
+    def __init__(self, channel: Channel, pid: int) -> None:
+        super().__init__(channel, pid)
+        self.ready.set_result(None)
+        self._listening = threading.Lock()
+
+    async def result(self, future: Future[T]) -> T:
+        with self._listening:
+            if not future.done():
+                self._listen(future.done)
+        return future.result()
+
+    def end(self) -> None:
+        self._channel.shut_down()
+        with self._listening:
+            if not self.dead:
+                self._reap("")
+
+
 class _TemplateProcess(_Template):
-    """A template that is a process of ours."""
+    """A template that is a process of ours, and the thread that listens to it."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
         """:raises PoolError: it cannot be started."""
@@ -334,13 +363,20 @@ class _TemplateProcess(_Template):
             self._stderr.close()
             raise PoolError(f"cannot start a pool of executors: {error}") from error
         super().__init__(Channel(ours), self._process.pid)
+        # It does not keep a program from ending: the template ends when the channel does.
+        self._listener = threading.Thread(target=self._listen, name="executor pool", daemon=True)
+        self._listener.start()
+
+    async def result(self, future: Future[T]) -> T:
+        return await _result(future)
 
     def end(self) -> None:
         """End the process and everything that it has forked."""
         if not self.ready.done():
             # It does not listen yet; a compiler that it has started ends with it.
             self._process.kill()
-        super().end()
+        self._channel.shut_down()
+        self._listener.join()
 
     def _await_end(self) -> str:
         try:

@@ -72,11 +72,13 @@ class _Differs(_Refused):
 class _Visit:
     """A process that has connected. ``executor`` is None until it has one.
 
-    ``was_taken`` says that it has had one, ``orders`` is where that takes others for the runs of its command.
+    ``was_taken`` says that it has had one, ``orders`` is where that takes others for the runs of its command, which it
+    has had since ``began``.
     """
 
     number: int
     connection: socket.socket
+    began: float = 0.0
     executor: _Executor | None = None
     orders: _Client | None = None
     was_taken: bool = False
@@ -132,6 +134,12 @@ class Reception(Template):
             # How long others are left behind is nothing to one that somebody has started.
             early = [text for text in early if not text.startswith(_OF_POOLS_LEFT_BEHIND)]
         return early
+
+    def _refill_patience(self) -> float:
+        # Processors for a fork are missing to somebody who waits.
+        began = max((visit.began for visit in self._visits.values()), default=0.0)
+        left = began + limits.POOL_REFILL_COMMAND_SECONDS - time.monotonic()
+        return left if left > 0.0 else super()._refill_patience()
 
     def _patience(self) -> float | None:
         if self._until_idle is None or self._visits:
@@ -322,7 +330,7 @@ class Reception(Template):
             self._job_descriptors += (theirs.detach(),)
             executor = self._hand_over(frames.Command(request), ended)
             orders = _Client(Channel(socket.socket(fileno=ours.detach())))
-        visit.orders = orders
+        visit.orders, visit.began = orders, time.monotonic()
         self._selector.register(orders.channel, selectors.EVENT_READ, partial(self._read_orders, orders))
         return executor
 

@@ -26,8 +26,6 @@ class Commands(metaclass=Frozen):
     run: RunCommand
     load_local: Callable[[], None]
     """Loads what commands of ``genvm local`` need."""
-    prepare_local: Callable[[], None]
-    """Gets an executor ready for one of them."""
     local: Callable[[list[str], socket.socket, Config], int]
     """From such a command line, where there are executors for its runs, and their configuration to its exit code."""
 

@@ -133,10 +133,10 @@ class Template:
         self._open()
         self._refill()
         while True:
-            events = self._selector.select(limits.POOL_REFILL_SECONDS if self._refill_due else self._patience())
+            events = self._selector.select(self._refill_patience() if self._refill_due else self._patience())
             for key, _ in events:
                 key.data()
-            if self._refill_due and (not events or not self._idle):
+            if self._refill_due and (not events or not self._refill_patience()):
                 self._refill()
 
     def _prepare(self) -> None:
@@ -151,6 +151,10 @@ class Template:
         # What is there stays: collections of the executors need not look at it, which would copy its memory.
         gc.collect()
         gc.freeze()
+
+    def _refill_patience(self) -> float:
+        """How long there is nothing to do before executors are forked, in seconds."""
+        return limits.POOL_REFILL_SECONDS if self._idle else 0.0
 
     def _patience(self) -> float | None:
         """How long there may be nothing to do, in seconds.

@@ -9,13 +9,14 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import sys
 import traceback
 from array import array
 from collections.abc import Sequence
-from functools import partial
 from typing import NoReturn
 
+from pygenvm.executor import limits
 from pygenvm.executor.config import ConfigError, load_config
 from pygenvm.executor.lifetime import die_with_parent
 from pygenvm.executor.log import Logger
@@ -31,6 +32,9 @@ LOG_TARGET = "executor::pool"
 
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(handover.BEGIN_DESCRIPTORS * array("i").itemsize)
+
+#: Below it are the descriptors that a process is given by everybody.
+_STANDARD = 3
 
 #: Like an unhandled exception in a fresh process.
 _FAILED = 1
@@ -52,7 +56,7 @@ def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> No
             with termination.without_run(channel.fileno()) as wait:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, termination.SIGNALS)
                 if for_command:
-                    prepare_until_wanted(channel, partial(_prepare_command, setup))
+                    prepare_until_wanted(channel, _prepare_command)
                 elif setup.rehearsal is not None:
                     rehearse_until_wanted(setup.rehearsal, channel)
                 wait()
@@ -64,14 +68,12 @@ def work(channel: Channel, template: int, setup: Setup, for_command: bool) -> No
         leave(status)
 
 
-def _prepare_command(setup: Setup) -> None:
+def _prepare_command() -> None:
     # Contracts of commands run elsewhere.
     from pygenvm.executor.subvm import linear
 
-    assert setup.commands is not None
     linear.forget()
     pages.own_all()
-    setup.commands.prepare_local()
 
 
 def _carry_out(channel: Channel, setup: Setup) -> int:
@@ -154,7 +156,7 @@ def _receive(request: bytes, descriptors: Sequence[int], setup: Setup) -> int:
         status = setup.commands.local(words, socket.socket(fileno=orders[0]), setup.configure())
     else:
         status = setup.commands.run(words, log, setup.prepared, setup.configure)
-    _tell(line, status)
+    _tell(line, status, has_executors=bool(orders))
     return status
 
 
@@ -167,14 +169,23 @@ def _take_environment(variables: Sequence[bytes]) -> None:
     os.environb.update(wanted)
 
 
-def _tell(line: socket.socket, status: int) -> None:
-    """The exit code ahead of the end, once nobody can see a difference: giving back the memory takes a while."""
+def _tell(line: socket.socket, status: int, *, has_executors: bool) -> None:
+    """The exit code ahead of the end, once nobody can see a difference: giving back the memory takes a while.
+
+    Where it ``has_executors`` they end with this process, and what leads to them is open until then: their end, too,
+    takes a while.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) != line.fileno():
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number == line.fileno():
+            continue
+        with contextlib.suppress(OSError):
+            if not has_executors or number < _STANDARD or not stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.close(number)
     with contextlib.suppress(OSError):
         line.send(handover.ENDED + b"%d" % status)
+        # It ends now. What ends here would take processors from that.
+        line.settimeout(limits.HANDOVER_END_SECONDS)
+        line.recv(1)
     os._exit(status)

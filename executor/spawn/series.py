@@ -86,7 +86,11 @@ class SeriesExecutor:
 
     @classmethod
     async def start(
-        cls, pool: ExecutorPool, modules: Mapping[str, str] = {}, log_level: str | None = None
+        cls,
+        pool: ExecutorPool,
+        modules: Mapping[str, str] = {},
+        log_level: str | None = None,
+        line: Callable[[socket.socket], Line] = LoopLine,
     ) -> SeriesExecutor:
         """One of a pool; other parameters as for this class.
 
@@ -103,7 +107,7 @@ class SeriesExecutor:
             except (PoolError, OSError) as error:
                 raise SpawnError(str(error)) from error
             made.pop_all()
-        return cls(run, ours, stderr, modules, log_level)
+        return cls(run, ours, stderr, modules, log_level, line)
 
     @property
     def pid(self) -> int:

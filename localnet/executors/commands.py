@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pygenvm.executor.pool.forked import ForkedExecutor
     from pygenvm.localnet.executors.series import Lent
 
+#: Executors that end with this process. They would end with what leads to them.
+_kept: list[object] = []
+
 
 @contextlib.contextmanager
 def few_runs(options: Sequence[str] = ()) -> Iterator[Executor]:
@@ -78,16 +81,16 @@ def forked_runs(
         yield run
 
 
-@contextlib.contextmanager
-def lent_runs(lent: Lent, modules: Mapping[str, str], *, soon: bool) -> Iterator[Executor]:
-    """The executor for a command that another pool has.
+def lent_runs(lent: Lent, modules: Mapping[str, str], *, soon: bool) -> Executor:
+    """The executor for a command that another pool has. That ends what runs contracts when this process has ended.
 
     :param modules: addresses of modules that are not those of its configuration.
     :param soon: there is a run in a moment, surely.
     """
     from pygenvm.localnet.executors.series import LentExecutors
 
-    with contextlib.closing(LentExecutors(lent, modules)) as executor:
-        if soon:
-            background.run(executor.order())
-        yield executor
+    executor = LentExecutors(lent, modules)
+    _kept.append(executor)
+    if soon:
+        background.run(executor.order())
+    return executor

@@ -14,7 +14,7 @@ from pygenvm.executor.host_protocol.host import Host
 from pygenvm.executor.pool.errors import PoolError
 from pygenvm.executor.spawn import SpawnError
 from pygenvm.executor.spawn.known_runs import KnownRuns
-from pygenvm.executor.spawn.lines import BlockingLine, LoopLine
+from pygenvm.executor.spawn.lines import BlockingLine, Line, LoopLine
 from pygenvm.executor.spawn.series import Gone, SeriesExecutor
 from pygenvm.localnet import direct, limits
 from pygenvm.localnet.errors import ExecutorError
@@ -22,7 +22,7 @@ from pygenvm.localnet.executors.base import RunReport, RunRequest, arguments_of
 
 # What needs an event loop, or a process of a pool, is loaded where there is one.
 if TYPE_CHECKING:
-    import asyncio
+    import socket
 
     from pygenvm.executor.config import Config
     from pygenvm.executor.pool.client import ExecutorPool, LentPool
@@ -138,25 +138,19 @@ class LentExecutors(ReusedExecutors):
     def __init__(self, lent: Lent, modules: Mapping[str, str]) -> None:
         """:param modules: addresses of modules that are not those of the configuration."""
         self._lent = lent
-        self._ordered: asyncio.Task[SeriesExecutor] | None = None
         super().__init__(modules=modules)
 
     async def order(self) -> None:
-        """Begin to get the one for the first run."""
-        import asyncio
-
-        self._ordered = asyncio.get_running_loop().create_task(self._get())
+        """Get the one for the first run, which makes itself ready. Whatever prevents that, the run tells."""
+        with contextlib.suppress(SpawnError):
+            self._waiting.append(await self._start())
 
     def _new_pool(self) -> ExecutorPool:
         return self._lent.pool
 
     async def _start(self) -> SeriesExecutor:
-        ordered, self._ordered = self._ordered, None
-        return await (ordered or self._get())
-
-    async def _get(self) -> SeriesExecutor:
         # The level of the pool's own log is none of a command's.
-        return await SeriesExecutor.start(self._pool, self._modules, self._lent.config.log_level)
+        return await SeriesExecutor.start(self._pool, self._modules, self._lent.config.log_level, _line())
 
 
 class ForkedExecutors(ReusedExecutors):
@@ -182,11 +176,15 @@ class ForkedExecutors(ReusedExecutors):
         if self._has_begun:
             raise Gone("there is no other executor")
         self._has_begun = True
-        line = partial(BlockingLine, watched=direct.watched) if direct.is_on() else LoopLine
         self._forked.connection.setblocking(False)
         stderr = os.fdopen(self._forked.stderr, "r+b", closefd=False)
         executor = SeriesExecutor(
-            self._forked, self._forked.connection, stderr, self._modules, line=line, may_be_gone=False
+            self._forked, self._forked.connection, stderr, self._modules, line=_line(), may_be_gone=False
         )
         executor.call_soon(self._meanwhile)
         return executor
+
+
+def _line() -> Callable[[socket.socket], Line]:
+    """How this thread waits for an executor."""
+    return partial(BlockingLine, watched=direct.watched) if direct.is_on() else LoopLine

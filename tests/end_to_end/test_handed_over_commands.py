@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from pygenvm.executor import limits
 from tests.executor.pool.pool_support import alive, children, gone
 from tests.executor.pool.user_pool import PROGRAM, Pool, started
 from tests.support.execution import config_file
@@ -299,6 +300,21 @@ def test_no_contract_runs_where_the_database_is_open(place: Place) -> None:
     # Both go with the process.
     assert gone(command)
     assert gone(running[0])
+
+
+def test_a_command_waits_without_an_event_loop(place: Place) -> None:
+    with place.start(*LOOP) as process:
+        threads = os.listdir(f"/proc/{place.executor_of(process)}/task")
+    assert len(threads) == 1
+
+
+def test_what_runs_contracts_ends_with_the_command(place: Place) -> None:
+    """Nobody has told it to: the pool ends it, which also has others ready again then."""
+    idle = limits.POOL_IDLE + limits.POOL_IDLE_COMMANDS
+    for _ in range(idle):
+        assert place.run("view", "get") == (0, "1\n", "")
+    had = {line["executor"] for line in place.pool.records("taken over")}
+    until(lambda: len(children(place.pool.pid)) == idle and not had & {*children(place.pool.pid)}, "executors are left")
 
 
 def _seconds(pid: int) -> float:
