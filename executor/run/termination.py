@@ -92,7 +92,7 @@ def open_wakings() -> None:
     global _wakings
     if _wakings is not None:
         return
-    hears, tells = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    hears, tells = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     # Where there is no room for one more there is more than enough to wake anybody.
     tells.setblocking(False)
     signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
