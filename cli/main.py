@@ -155,13 +155,7 @@ def main(argv: list[str] | None = None) -> int:
         return _INTERRUPTED
     if forked is None:
         return settled(lambda: _main(sys.argv[1:]))
-    try:
-        status = settled(lambda: _main(sys.argv[1:], forked))
-    finally:
-        try:  # noqa: SIM105 (contextlib is not loaded)
-            forked.close()
-        except KeyboardInterrupt:
-            pass  # Whatever is left of it ends with this process, and what the command did is told.
+    status = settled(lambda: _main(sys.argv[1:], forked))
     if lacks_pool and status != _INTERRUPTED:
         try:
             from pygenvm.cli import standby

@@ -22,7 +22,10 @@ _HELD_BACK = (_signal.SIGTERM, _signal.SIGINT)
 
 
 class ForkedExecutor:
-    """An executor that is a child of this process, for :class:`executor.spawn.series.SeriesExecutor`."""
+    """An executor that is a child of this process, for :class:`executor.spawn.series.SeriesExecutor`.
+
+    Whatever it does, it ends with this process.
+    """
 
     def __init__(self, config: str | None) -> None:
         """Only where this process has a single thread.
@@ -80,15 +83,6 @@ class ForkedExecutor:
             self.kill()
             self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._status
-
-    def close(self) -> None:
-        """End it, whatever it does."""
-        self.kill()
-        self.reap()
-        self.connection.close()
-        if self.stderr >= 0:
-            os.close(self.stderr)
-            self.stderr = -1
 
 
 def _become_executor(connection: _socket.socket, stderr: int, parent: int, config: str | None) -> NoReturn:

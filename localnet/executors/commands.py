@@ -57,7 +57,7 @@ def forked_runs(
     from pygenvm.localnet.executors.series import ForkedExecutors, ReusedExecutors
 
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(contextlib.closing(ForkedExecutors(forked, modules, meanwhile)))
+        first = ForkedExecutors(forked, modules, meanwhile)
         others: list[Executor] = []
 
         async def run(host: Host, request: RunRequest) -> RunReport:

@@ -168,8 +168,11 @@ class ForkedExecutors(ReusedExecutors):
         self._has_begun = False
         super().__init__(modules=modules)
 
-    def _new_pool(self) -> Any:  # What is asked of a pool here, it has too.
-        return self._forked
+    def close(self) -> None:
+        """Nothing: it ends with this process, and nobody has to wait for that."""
+
+    def _new_pool(self) -> Any:  # Nobody asks it for others.
+        return None
 
     async def _start(self) -> SeriesExecutor:
         """:raises Gone: it has had its runs."""

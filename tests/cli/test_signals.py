@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -136,30 +135,3 @@ finally:
     words = [sys.executable, "-c", script, "--version"]
     done = subprocess.run(words, preexec_fn=without_signals, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "SIG_DFL set()"
-
-
-_INTERRUPTED_AT_THE_END = """
-import os, signal, sys
-from pygenvm.cli.main import main
-from pygenvm.executor.pool.forked import ForkedExecutor
-
-close = ForkedExecutor.close
-
-def interrupted(executor):
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        print("at the end", file=sys.stderr)
-        os.kill(os.getpid(), signal.SIGINT)
-    close(executor)
-
-ForkedExecutor.close = interrupted
-sys.argv[0] = "genvm"
-sys.exit(main())
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="commands fork their executors on Linux only")
-def test_an_interrupt_when_all_is_told_changes_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _INTERRUPTED_AT_THE_END, "local", "--db", "none.db", "view", "get"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert done.stderr.endswith("at the end\n")
