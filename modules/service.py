@@ -386,6 +386,9 @@ async def _unless(gone: asyncio.Task[None], talk: Coroutine[Any, Any, None]) -> 
             task.cancel()
             # Whatever it has to clean up is done before the session ends.
             await asyncio.wait((task,), timeout=limits.SESSION_CLOSE_SECONDS)
+        if task.done() and not task.cancelled():
+            # Whoever cancels this one has no use for how it ended; asyncio would complain that nobody has looked.
+            task.exception()
     if not (gone.done() and (task.cancelled() or not task.done())):
         task.result()
 

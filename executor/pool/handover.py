@@ -43,8 +43,8 @@ REQUEST_DESCRIPTORS, BEGIN_DESCRIPTORS = 2, 4
 #: that has ended so has its executor.
 FORWARDED = {"run": (_signal.SIGTERM, _signal.SIGINT), "local": (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)}
 
-#: How often a process that waits looks whether it shall stop.
-_LOOK_SECONDS = 0.1
+#: How often a process that waits looks for signals. A manager that ends a run gives it a tenth of a second.
+_LOOK_SECONDS = 0.02
 
 WILLING, BEGIN, ENDED = b"W", b"G", b"E"
 #: In place of a request: another pool wants to have the place of one that was left behind.
@@ -267,7 +267,7 @@ class _Client:
         self._command = command
         self._streams = streams
         self._gives_document = gives_document
-        #: Signals that the executor was told of.
+        #: Signals that were sent on.
         self._signals: list[int] = []
 
     def carry_out(self, connection: "_socket.socket", request: bytes, seconds: float) -> None:
@@ -277,7 +277,7 @@ class _Client:
         self._connection = connection
         line, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         line.settimeout(seconds)
-        handlers = dict.fromkeys(FORWARDED[self._command], self._note)
+        handlers = dict.fromkeys(FORWARDED[self._command], self._forward)
         if self._command == "local":
             # What was ignored when we were started stays so; a run takes over all of its signals.
             handlers = {number: to for number, to in handlers.items() if _signal.getsignal(number) != _signal.SIG_IGN}
@@ -293,9 +293,6 @@ class _Client:
             finally:
                 os.close(working_directory)
             theirs.close()
-            # The system's own handler sends the number on: Python's is only called when this thread goes on, and a wait
-            # that had not begun yet when the signal came does not end.
-            _signal.set_wakeup_fd(connection.fileno(), warn_on_full_buffer=False)
             _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
             if line.recv(1) == WILLING:
                 line.sendmsg([BEGIN], rights(self._streams))
@@ -303,7 +300,6 @@ class _Client:
         except OSError:
             pass  # It takes too long, or does not want to.
         line.close()
-        _signal.set_wakeup_fd(-1)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         for number, handler in old.items():
             _signal.signal(number, handler)
@@ -327,8 +323,9 @@ class _Client:
             finally:
                 os._exit(EXIT_LOST[self._command])
 
-    def _note(self, number: int, _frame: object) -> None:
+    def _forward(self, number: int, _frame: object) -> None:
         self._signals.append(number)
+        self._send(number)
 
     def _stop(self, number: int, _frame: object) -> None:
         """The executor stops, then this process; and goes on with it."""
@@ -350,7 +347,7 @@ def _received(connection: "_socket.socket") -> bytes:
         try:
             return connection.recv(32)
         except TimeoutError:
-            pass  # One that stops this process, and comes just before a wait begins, is seen now.
+            pass  # A signal that comes just before a wait begins does not end it, and is seen now.
 
 
 def _leave(status: int) -> None:

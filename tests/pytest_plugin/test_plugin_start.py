@@ -12,11 +12,15 @@ from tests.pytest_plugin.running import run_pytest
 pytestmark = pytest.mark.usefixtures("built_runners")
 
 CONFTEST = """
-import atexit, sys
+import atexit, contextlib, sys
 from pathlib import Path
 
 def children():
-    return [word for task in Path("/proc/self/task").iterdir() for word in (task / "children").read_text().split()]
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # A thread may end meanwhile.
+            found += (task / "children").read_text().split()
+    return found
 
 @atexit.register
 def tell():
