@@ -104,7 +104,8 @@ def _descendants(pid: int) -> dict[int, str]:
         with contextlib.suppress(OSError):
             names[one] = Path(f"/proc/{one}/comm").read_text().strip()
             for task in Path(f"/proc/{one}/task").iterdir():
-                pids += map(int, (task / "children").read_text().split())
+                with contextlib.suppress(OSError):  # A thread may end meanwhile.
+                    pids += map(int, (task / "children").read_text().split())
     return names
 
 
