@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         "It says `takes over runs at ...` when it is ready. Ctrl-C or SIGTERM ends it; commands that it has\n"
         "then end too, unfinished (exit code 101 of `run`, 3 of `local`). After an upgrade start it again.",
         epilog="exit codes: 0 the client of --fd is gone; 1 there is such a pool already, it cannot listen, or that\n"
-        "client does not keep to the protocol; 2 bad command line",
+        "client does not keep to the protocol; 2 bad command line; a signal that ends it as usual",
         formatter_class=formatter,
         allow_abbrev=False,
     )

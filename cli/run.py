@@ -20,7 +20,8 @@ _EPILOG = """\
 The message is JSON text: contract_address, sender_address, origin_address (base64 of 20 bytes), chain_id (decimal
 text), value, is_init, datetime (RFC 3339). The host is the node: it owns storage, balances and the calldata.
 
-exit codes: 0 the run completed, whatever its result; 1 it could not start; 2 bad command line
+exit codes: 0 the run completed, whatever its result; 1 it could not start; 2 bad command line; 101 the
+            pool that carried it out has ended (`genvm pool`)
 """
 
 

@@ -43,6 +43,10 @@ _INTERRUPTED = (
     "interrupted: the running transaction was dropped; messages of an earlier one that were still to be delivered are"
     " delivered by the next deploy or call"
 )
+_INTERRUPTED_LATE = (
+    "interrupted: transaction #{number} is stored; messages of it that were still to be delivered are delivered by the"
+    " next deploy or call"
+)
 _INTERRUPTED_AT_SERVER = (
     "interrupted: the server goes on with what it was asked; `genvm local log` tells what it has done"
 )
@@ -112,9 +116,17 @@ def _interrupted(options: Options) -> _Failure:
         text = "interrupted"
     elif getattr(options, "client", None) is not None:
         text = _INTERRUPTED_AT_SERVER
+    elif (stored := _stored(options)) is not None:
+        text = _INTERRUPTED_LATE.format(number=stored)
     else:
         text = _INTERRUPTED
     return _Failure("interrupted", text, EXIT_INTERRUPTED)
+
+
+def _stored(options: Options) -> int | None:
+    """Number of the transaction of this command, if it is stored."""
+    net: LocalNet | None = getattr(options, "net", None)
+    return None if net is None else net.stored
 
 
 def _failure(options: Options, error: Exception) -> _Failure:
@@ -125,6 +137,12 @@ def _failure(options: Options, error: Exception) -> _Failure:
     message = shortage.explained(error)
     if options.interrupted():
         return _interrupted(options)
+    stored = _stored(options)
+    if stored is not None and getattr(options, "done", None) is None:
+        message += (
+            f"; transaction #{stored} is stored all the same, and messages of it that were still to be delivered are"
+        )
+        message += " delivered by the next deploy or call"
     if isinstance(error, BadValue):
         return _Failure(error.kind, message, EXIT_USAGE, error.picture, error.fix)
     if isinstance(error, BadRequest | ContractFileError):
@@ -544,7 +562,7 @@ def _net(options: Options) -> LocalNet:
 
     timeout = getattr(options, "timeout", limits.RUN_SECONDS)
     strict_views = getattr(options, "strict_views", False)
-    return LocalNet(
+    net = LocalNet(
         path,
         executor=options.executor,
         timeout=timeout,
@@ -554,6 +572,9 @@ def _net(options: Options) -> LocalNet:
         settling=_settling(options, path),
         before_run=functools.partial(build_for, options.config),
     )
+    # Of several the first one has the command; others look up names.
+    options.net = getattr(options, "net", net)
+    return net
 
 
 def _settling(options: Options, path: Path) -> Settling | None:

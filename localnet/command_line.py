@@ -29,10 +29,11 @@ examples:
   genvm local log --last 5 --json
 
 faster (Linux):
-  A command that runs a contract and is typed at a terminal leaves a pool of executors behind. With that, deploy, call,
-  view, schema, state, accounts and log take half the time, and do and print the same. It ends after ten
-  minutes without a command, and takes 90 MB until then. PYGENVM_POOL_IDLE is the number of seconds, and with 0 nothing
-  is left behind, nor is it in CI and with --config. In scripts `genvm pool &` does the same; its --help tells more.
+  A command that runs a contract and is typed at a terminal (stderr is one) leaves a pool of executors behind, if no
+  other has in the last minute. With that, deploy, call, view, schema, state, accounts and log take half the time, and
+  do and print the same. It ends after ten minutes without a command, and takes 90 MB until then. PYGENVM_POOL_IDLE is
+  the number of seconds, 0 for none. There is none in CI either, nor for commands with --config.
+  In scripts `genvm pool &` does the same; its --help tells more.
   `pgrep -af -- --until-idle` shows it, and `pkill -f -- --until-idle` ends it, with the commands that it has.
 
 which contract:
@@ -50,6 +51,7 @@ values (--args, --kwargs, and everything that is printed):
                     {"$bytes": "0x00ff"} bytes
                     {"$int": "0x1f"}     an integer, for programs that cannot write large ones; plain ones may be
                                          of any size
+                    {"$map": [[key, value]]} what `state` shows of a map whose keys are no strings
   A key of your own that starts with $ gets one more $. A bare "0x…" is a string, but where the schema of the contract
   says `address` or `bytes` it is read as that. There are no fractions.
 
@@ -120,7 +122,8 @@ messages:
 
 exit codes: 0 done; 1 the contract failed, or validators did not agree, and nothing changed (lint: there are errors);
             2 bad command line or arguments, nothing was run; 3 the executor, a module or the database failed; 4 done,
-            but the output could not be written (genvm local log has what was done); 130 interrupted
+            but the output could not be written (genvm local log has what was done); 130 interrupted, and
+            it says whether the transaction was stored or dropped
 """
 
 

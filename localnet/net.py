@@ -121,6 +121,11 @@ class LocalNet:
         self._chain, self._folder = chain, folder
         self._before_run = before_run
 
+    @property
+    def stored(self) -> int | None:
+        """Number of the last transaction that was asked for here and is stored, whatever has become of the rest."""
+        return self._chain.stored
+
     def close(self) -> None:
         """Waits until all commands are done, and refuses new ones. Only needed by an ``only_user``."""
         background.run(self._chain.close())

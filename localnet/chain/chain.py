@@ -113,6 +113,8 @@ class Chain:
         )
         self._validators = validators
         self._settling = settling
+        self.stored: int | None = None
+        """Number of the last transaction of a user that was stored, whatever has become of its command since."""
         self._commands = 0
         #: There once somebody waits for the end of all commands.
         self._idle: asyncio.Event | None = None
@@ -385,8 +387,12 @@ class Chain:
             if changes is None:
                 await session.record_failure(receipt)
                 return Execution(receipt, resumed=resumed)
-            (receipt,) = await session.commit([changes])
+            (receipt,) = await session.commit([changes], self._note_stored)
             return Execution(receipt, await self._deliver(session), resumed)
+
+    def _note_stored(self, receipts: list[Receipt]) -> None:
+        (receipt,) = receipts
+        self.stored = receipt.number
 
     async def _decide(
         self, state: StateView, transaction: Transaction, identity: Identity, *, queued: int | None = None

@@ -197,10 +197,14 @@ class Session:
             self._views.discard(state)
             state.close()
 
-    async def commit(self, changes: Sequence[Changes]) -> list[Receipt]:
+    async def commit(
+        self, changes: Sequence[Changes], on_stored: Callable[[list[Receipt]], None] = lambda _: None
+    ) -> list[Receipt]:
         """Writes transactions, all or none, and gives their receipts with numbers (:meth:`Store.commit`).
 
         Once begun it is carried to its end, also when the caller is cancelled.
+
+        :param on_stored: called with the receipts then, whatever becomes of the caller; maybe in another thread.
         """
         async with self._reading:
             views, on_commit = tuple(self._views), self._on_commit
@@ -214,6 +218,7 @@ class Session:
                     for change in changes:
                         view.keep(change)
                 receipts = self._store.commit(changes)
+                on_stored(receipts)
                 if on_commit:
                     for receipt in receipts:
                         loop.call_soon_threadsafe(on_commit, receipt)

@@ -81,13 +81,14 @@ class Project:
         self.folder = folder
         self.database = folder / ".pygenvm" / "local.db"
         self.told = folder / "told"
+        self.program = PROGRAM
         self._config = config_file(folder, built=True, modules={})
         self.environment = {**os.environ, "PYGENVM_CACHE": str(folder / "cache"), "TOLD": str(self.told)}
         (folder / "counter.py").write_text(CONTRACT)
         (folder / "mocks.yaml").write_text("llm: {capital: Paris}\n")
 
     def start(self, *words: str, **others: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-c", PROGRAM, f"--config={self._config}", "local", *words]
+        command = [sys.executable, "-P", "-c", self.program, f"--config={self._config}", "local", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **{**pipes, **others})
 
@@ -175,6 +176,37 @@ def test_interrupted(project: Project, number: signal.Signals) -> None:
     assert err.startswith("genvm local: interrupted: the running transaction was dropped")
     until(lambda: not alive(executor), "the executor lives on")
     assert project.database.read_bytes() == before
+
+
+#: An interrupt comes when the transaction has been stored, and nobody has been told.
+INTERRUPTED_LATE = """
+import os, signal
+from pygenvm.localnet.chain.store import Store
+
+commit = Store.commit
+
+def late(store, changes):
+    receipts = commit(store, changes)
+    os.kill(os.getpid(), signal.SIGINT)
+    return receipts
+
+Store.commit = late
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--validators", "2")], ids=["without a loop", "in a loop"])
+def test_interrupted_when_it_is_stored(project: Project, options: tuple[str, ...]) -> None:
+    """Whoever is told that it was dropped does it again."""
+    project.program = INTERRUPTED_LATE + PROGRAM
+    stored = "interrupted: transaction #2 is stored; "
+    status, out, err = project.run("call", "add", "--args", "[3]", *options)
+    assert (status, out) == (130, "")
+    assert err.startswith(f"genvm local: {stored}")
+    status, out, _ = project.run("call", "add", "--args", "[3]", "--json", *options)
+    assert status == 130
+    assert json.loads(out)["error"]["message"].startswith(stored.replace("2", "3"))
+    project.program = PROGRAM
+    assert project.run("view", "get") == (0, "10\n", "")
 
 
 def test_a_killed_command_takes_its_executor_along(project: Project) -> None:
