@@ -195,6 +195,11 @@ class _Run:
     def _work(self) -> None:
         try:
             host = self._connect()
+            if termination.requested():
+                # The main thread delivers, as soon as it has a processor; until then a short run could come to its end.
+                self._ending.signal()
+                termination.wake()
+                return
             try:
                 result = self._execute(host)
             except StartError:
@@ -230,9 +235,6 @@ class _Run:
             self._host = self._outside.connect(self._arguments.host, self._observer, self._ending)
         except InternalErrorRaised as error:
             raise StartError(str(error)) from None
-        if termination.requested():
-            # The main thread waits for that.
-            termination.wake()
         return self._host
 
     def _execute(self, host: HostClient) -> RunResult:

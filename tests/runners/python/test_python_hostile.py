@@ -297,5 +297,5 @@ def test_a_signal_ends_what_has_no_end(name: str, tmp_path: Path) -> None:
             process.kill()
             process.communicate()
     assert host.outcome == VMError("timeout")
-    # That of a block may reach its caller before the run ends: an error of a VM (spec executor/05 "Fingerprint").
-    assert host.fingerprint is None or name == "a block of the leader"
+    # That of a VM may reach its caller before the run ends: an error of a VM (spec executor/05 "Fingerprint").
+    assert host.fingerprint is None or "sandbox" in name or name == "a block of the leader"
