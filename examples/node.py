@@ -109,6 +109,6 @@ async def main(url: str, code: bytes) -> None:
 
 if __name__ == "__main__":
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:3999"
-    if not address.startswith("http://"):
-        sys.exit("usage: python examples/node.py [http://HOST:PORT of a manager]")
+    if address.startswith("-"):
+        sys.exit("usage: python examples/node.py [ADDRESS of a manager, http://127.0.0.1:3999 by default]")
     asyncio.run(main(address, (Path(__file__).parent / "contracts" / "storage.py").read_bytes()))

@@ -43,9 +43,10 @@ _INTERRUPTED = (
     "interrupted: the running transaction was dropped; messages of an earlier one that were still to be delivered are"
     " delivered by the next deploy or call"
 )
-_INTERRUPTED_LATE = (
-    "interrupted: transaction #{number} is stored; messages of it that were still to be delivered are delivered by the"
-    " next deploy or call"
+#: What is told of a transaction that is stored where its command has not come to its end.
+_STORED = (
+    "transaction #{number} is stored; messages of it that were still to be delivered are delivered by the next"
+    " deploy or call"
 )
 _INTERRUPTED_AT_SERVER = (
     "interrupted: the server goes on with what it was asked; `genvm local log` tells what it has done"
@@ -117,7 +118,7 @@ def _interrupted(options: Options) -> _Failure:
     elif getattr(options, "client", None) is not None:
         text = _INTERRUPTED_AT_SERVER
     elif (stored := _stored(options)) is not None:
-        text = _INTERRUPTED_LATE.format(number=stored)
+        text = f"interrupted: {_STORED.format(number=stored)}"
     else:
         text = _INTERRUPTED
     return _Failure("interrupted", text, EXIT_INTERRUPTED)
@@ -139,10 +140,7 @@ def _failure(options: Options, error: Exception) -> _Failure:
         return _interrupted(options)
     stored = _stored(options)
     if stored is not None and getattr(options, "done", None) is None:
-        message += (
-            f"; transaction #{stored} is stored all the same, and messages of it that were still to be delivered are"
-        )
-        message += " delivered by the next deploy or call"
+        message += f"; {_STORED.format(number=stored)}"
     if isinstance(error, BadValue):
         return _Failure(error.kind, message, EXIT_USAGE, error.picture, error.fix)
     if isinstance(error, BadRequest | ContractFileError):

@@ -209,6 +209,31 @@ def test_interrupted_when_it_is_stored(project: Project, options: tuple[str, ...
     assert project.run("view", "get") == (0, "10\n", "")
 
 
+#: What a transaction has led to cannot be delivered.
+FAILING_LATE = """
+from pygenvm.localnet.chain.chain import Chain
+from pygenvm.localnet.errors import ExecutorError
+
+deliver = Chain._deliver
+
+async def late(chain, session):
+    if chain.stored is not None:
+        raise ExecutorError("there is no executor")
+    return await deliver(chain, session)
+
+Chain._deliver = late
+"""
+
+
+def test_a_failure_when_it_is_stored(project: Project) -> None:
+    project.program = FAILING_LATE + PROGRAM
+    status, out, err = project.run("call", "add", "--args", "[3]")
+    assert (status, out) == (3, "")
+    assert err.startswith("genvm local: there is no executor; transaction #2 is stored; messages of it")
+    project.program = PROGRAM
+    assert project.run("view", "get") == (0, "7\n", "")
+
+
 def test_a_killed_command_takes_its_executor_along(project: Project) -> None:
     with project.start("view", "loop", "--timeout", "900") as command:
         (executor,) = until(lambda: [pid for pid in children(command.pid) if _is_busy(pid)], "nothing runs")

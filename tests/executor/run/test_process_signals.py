@@ -158,6 +158,8 @@ def test_before_the_configuration_is_read(tmp_path: Path, number: signal.Signals
             file.write(settings)
         assert run.ended() == 0
     assert run.host.result == TIMEOUT_PAYLOAD
+    # However busy the machine is: of a run that does not begin, nothing else is heard.
+    assert run.host.methods == [HostMethod.CONSUME_RESULT]
 
 
 def test_during_the_first_storage_reads(tmp_path: Path) -> None:

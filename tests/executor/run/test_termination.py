@@ -33,7 +33,7 @@ from pygenvm.executor.run import termination
 termination.install()
 termination.open_wakings()
 def signal_unseen():
-    time.sleep(0.2)  # Either way it is seen; only from inside the wait it is hard.
+    time.sleep(0.2)  # So that the wait has begun; a signal that comes sooner is seen in any case.
     _thread.interrupt_main(signal.{name})
 threading.Thread(target=signal_unseen).start()
 while not termination.requested():
